@@ -1,0 +1,75 @@
+// swift-tools-version: 6.2
+
+import PackageDescription
+
+/// Warnings stop the build where it decides whether a change lands, not while someone is trying something out.
+let strict = Context.environment["CI"] != nil
+
+let swiftSettings: [SwiftSetting] =
+    [
+        .enableUpcomingFeature("ExistentialAny"),
+        .enableUpcomingFeature("MemberImportVisibility"),
+        .enableUpcomingFeature("InternalImportsByDefault"),
+    ] + (strict ? [.treatAllWarnings(as: .error)] : [])
+
+let cSettings: [CSetting] = strict ? [.treatAllWarnings(as: .error)] : []
+
+func swiftTarget(_ name: String, _ dependencies: [Target.Dependency] = [], resources: [Resource] = []) -> Target {
+    .target(name: name, dependencies: dependencies, resources: resources, swiftSettings: swiftSettings)
+}
+
+func cTarget(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+    .target(name: name, dependencies: dependencies, cSettings: cSettings)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency], resources: [Resource] = []) -> Target {
+    .testTarget(name: name, dependencies: dependencies, resources: resources, swiftSettings: swiftSettings)
+}
+
+let httpTypes = Target.Dependency.product(name: "HTTPTypes", package: "swift-http-types")
+let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
+let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
+
+let package = Package(
+    name: "weight-init",
+    products: [
+        .executable(name: "weight-init", targets: ["weight-init"]),
+        .library(name: "WeightInit", targets: ["WeightInit"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-crypto", exact: "4.5.2"),
+        .package(url: "https://github.com/apple/swift-http-types", exact: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-log", exact: "1.16.2"),
+    ],
+    targets: [
+        .systemLibrary(name: "CMicroHTTPD", pkgConfig: "libmicrohttpd", providers: [.apt(["libmicrohttpd-dev"])]),
+        .systemLibrary(name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-serial-dev"])]),
+
+        // Left column of the architecture: HTTP without tensors.
+        swiftTarget("ByteSource"),
+        swiftTarget("HTTPExchange", ["ByteSource", httpTypes]),
+        cTarget("CHTTPDaemon", ["CMicroHTTPD"]),
+        swiftTarget("HTTPDaemon", ["HTTPExchange", "CHTTPDaemon", "ByteSource", httpTypes]),
+
+        // Right column: tensors without HTTP.
+        cTarget("CTorchKernels"),
+        cTarget("CLinearAlgebra", ["COpenBLAS"]),
+        swiftTarget("TorchRandom", ["CTorchKernels"]),
+        swiftTarget("WeightInit", ["TorchRandom", "CLinearAlgebra", "ByteSource"]),
+        swiftTarget("TensorFormats", ["WeightInit", "ByteSource", crypto]),
+
+        // Where they meet.
+        swiftTarget(
+            "InitService",
+            ["HTTPExchange", "TensorFormats", "WeightInit", "ByteSource", httpTypes, crypto, logging],
+            resources: [.embedInCode("Resources/openapi.yaml")]
+        ),
+        .executableTarget(
+            name: "weight-init",
+            dependencies: ["HTTPDaemon", "InitService", "HTTPExchange", argumentParser, logging, httpTypes],
+            swiftSettings: swiftSettings
+        ),
+    ]
+)

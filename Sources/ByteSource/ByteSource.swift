@@ -1,0 +1,27 @@
+/// A body of known length whose bytes can be asked for from any position.
+///
+/// A source belongs to one exchange: it keeps a cursor, so that reading on from where the last call ended costs no seek,
+/// and it is used by one thread at a time.
+public protocol ByteSource: AnyObject {
+    /// Length of the whole body in bytes.
+    var byteCount: Int { get }
+
+    /// Writes the bytes from `position` on to the front of `destination`.
+    ///
+    /// A call stops after a bounded amount of work (about 4 M generator words), so that no caller is held for long; it
+    /// may therefore write fewer bytes than fit.
+    ///
+    /// - Parameters:
+    ///   - position: Bytes from the start of the body, `0 ... byteCount`.
+    ///   - destination: Not empty.
+    /// - Returns: The number of bytes written: at least 1, or 0 at the end of the body only.
+    func read(at position: Int, into destination: inout MutableRawSpan) -> Int
+}
+
+/// A body whose length is known only when its end is reached, read from front to back once.
+public protocol ByteStream: AnyObject {
+    /// Writes the next bytes to the front of `destination`, which has room for at least 64 bytes.
+    ///
+    /// - Returns: The number of bytes written: at least 1, or 0 at the end only.
+    func read(into destination: inout MutableRawSpan) -> Int
+}

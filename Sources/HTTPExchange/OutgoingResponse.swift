@@ -1,0 +1,27 @@
+public import ByteSource
+public import HTTPTypes
+
+/// What follows the head of a response.
+public enum ResponseBody {
+    case empty
+    case bytes([UInt8])
+    /// These bytes of a source; the length is `range.count` and never 0.
+    case source(any ByteSource, range: Range<Int>)
+    /// As long as it turns out to be: sent chunked.
+    case stream(any ByteStream)
+    /// The body that a `GET` would have had, which is not sent: for `HEAD` and 304. `nil` where its length is unknown
+    /// (a `GET` would have been chunked).
+    case unsent(byteCount: Int?)
+}
+
+/// A response: a head, without `Content-Length` and `Transfer-Encoding` (the transport derives them from the body), and
+/// a body.
+public struct OutgoingResponse {
+    public var head: HTTPResponse
+    public var body: ResponseBody
+
+    public init(head: HTTPResponse, body: ResponseBody = .empty) {
+        self.head = head
+        self.body = body
+    }
+}

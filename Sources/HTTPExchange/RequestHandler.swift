@@ -1,0 +1,46 @@
+public import HTTPTypes
+
+/// The answer to a request: there already, or to be worked out away from the thread that serves connections.
+public enum Reply {
+    case ready(OutgoingResponse)
+    case deferred(DeferredWork)
+}
+
+/// Work that must be whole before the first byte can be sent, such as a QR decomposition.
+public struct DeferredWork: Sendable {
+    /// Bytes of memory the work holds while it runs and until its response has been sent.
+    public var memory: Int
+    /// Makes the response. `isCancelled` turns true when nobody waits for it any more; what is returned then is dropped.
+    public var run: @Sendable (_ isCancelled: @Sendable () -> Bool) -> OutgoingResponse
+
+    public init(
+        memory: Int,
+        run: @escaping @Sendable (_ isCancelled: @Sendable () -> Bool) -> OutgoingResponse
+    ) {
+        self.memory = memory
+        self.run = run
+    }
+}
+
+/// Why the transport refuses a request before, or instead of, handing it to the handler.
+public enum Refusal: Sendable, Equatable {
+    /// The framing or the head is not acceptable HTTP: 400.
+    case malformed(String)
+    /// The body is, or says it will be, longer than `limit` bytes: 413.
+    case bodyTooLarge(limit: Int)
+    /// `Expect` asks for something other than `100-continue`: 417.
+    case expectationFailed(String)
+    /// The request did not arrive in time: 408.
+    case timedOut
+    /// The queue of deferred work is full, or the work waited too long: 503.
+    case saturated(retryAfterSeconds: Int)
+}
+
+/// What a transport needs of the service behind it. Called on several threads at once.
+public protocol RequestHandler: Sendable {
+    /// Answers a request. Returns quickly: long work is deferred, long bodies are sources or streams.
+    func respond(to request: IncomingRequest) -> Reply
+
+    /// Puts a refusal into the words and the form of the service.
+    func refuse(_ refusal: Refusal, head: HTTPRequest) -> OutgoingResponse
+}
