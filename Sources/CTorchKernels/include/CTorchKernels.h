@@ -1,0 +1,6 @@
+#ifndef CTORCHKERNELS_H
+#define CTORCHKERNELS_H
+
+#include "ctk_libm.h"
+
+#endif
