@@ -57,7 +57,7 @@ let package = Package(
         cTarget("CTorchKernels"),
         cTarget("CLinearAlgebra", ["COpenBLAS"]),
         swiftTarget("TorchRandom", ["CTorchKernels"]),
-        swiftTarget("WeightInit", ["TorchRandom", "CLinearAlgebra", "ByteSource"]),
+        swiftTarget("WeightInit", ["TorchRandom", "CLinearAlgebra", "ByteSource", crypto]),
         swiftTarget("TensorFormats", ["WeightInit", "ByteSource", crypto]),
 
         // Where they meet.
