@@ -5,6 +5,7 @@
 #define CTK_TABLE ctk_avx512
 #define CTK_NAME "avx512"
 #define CTK_LANES 16
+#define CTK_WIDTH 4
 #define CTK_FMA 1
 #define CTK_HALF 1
 

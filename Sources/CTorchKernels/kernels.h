@@ -2,11 +2,12 @@
 // include this file. Everything is static, so that no code of one instruction set can be linked in place of another's.
 //
 //   CTK_TABLE   name of the table to define          CTK_NAME   its name as a string
-//   CTK_LANES   32-bit lanes of a vector: 4, 8, 16   CTK_FMA    1 if the target fuses a multiply-add in hardware
+//   CTK_LANES   32-bit lanes of a vector: 4, 8, 16   CTK_WIDTH  vectors that a normal is computed on at once
+//   CTK_FMA     1 if the target fuses a multiply-add in hardware (if not, CTK_WIDTH is 1)
 //   CTK_HALF    1 if the target converts to IEEE half in hardware
 //
-// Every rounding step below is part of the result. Contraction is off in the including file; FMA() is the only fused
-// operation, and stands exactly where PyTorch's AVX2 code has one.
+// Every rounding step below is part of the result. Contraction is off in the including file; fma_f32() and __builtin_elementwise_fma() are the only fused
+// operations, and stand exactly where PyTorch's AVX2 code has one.
 
 // MARK: Vectors
 
@@ -17,16 +18,24 @@ enum {
     STATE_VECTORS = CTK_STATE_WORDS / LANES,
 };
 
-typedef uint32_t u32v __attribute__((vector_size(4 * CTK_LANES)));
-typedef int32_t i32v __attribute__((vector_size(4 * CTK_LANES)));
-typedef float f32v __attribute__((vector_size(4 * CTK_LANES)));
-typedef uint64_t u64v __attribute__((vector_size(4 * CTK_LANES)));
-typedef double f64v __attribute__((vector_size(4 * CTK_LANES)));
-typedef uint32_t u32h __attribute__((vector_size(2 * CTK_LANES)));
-typedef uint16_t u16v __attribute__((vector_size(2 * CTK_LANES)));
+typedef uint32_t u32v __attribute__((ext_vector_type(CTK_LANES)));
+typedef int32_t i32v __attribute__((ext_vector_type(CTK_LANES)));
+typedef float f32v __attribute__((ext_vector_type(CTK_LANES)));
+typedef uint64_t u64v __attribute__((ext_vector_type(CTK_LANES / 2)));
+typedef double f64v __attribute__((ext_vector_type(CTK_LANES / 2)));
+typedef uint32_t u32h __attribute__((ext_vector_type(CTK_LANES / 2)));
+typedef uint16_t u16v __attribute__((ext_vector_type(CTK_LANES)));
 #if CTK_HALF
-typedef _Float16 f16v __attribute__((vector_size(2 * CTK_LANES)));
+typedef _Float16 f16v __attribute__((ext_vector_type(CTK_LANES)));
 #endif
+
+// What the transforms of the normals work on: several vectors side by side, because their chains of dependent
+// operations are long. The compiler takes them apart.
+typedef uint32_t u32w __attribute__((ext_vector_type(CTK_LANES * CTK_WIDTH)));
+typedef int32_t i32w __attribute__((ext_vector_type(CTK_LANES * CTK_WIDTH)));
+typedef float f32w __attribute__((ext_vector_type(CTK_LANES * CTK_WIDTH)));
+typedef union { u32w all; u32v each[CTK_WIDTH]; } u32w_parts;
+typedef union { f32w all; f32v each[CTK_WIDTH]; } f32w_parts;
 
 // The same in memory of any alignment and declared type.
 typedef u32v u32v_memory __attribute__((aligned(1), may_alias));
@@ -45,19 +54,17 @@ INLINE void store_u64(void *p, u64v v) { *(u64v_memory *)p = v; }
 INLINE void store_f64(void *p, f64v v) { *(f64v_memory *)p = v; }
 INLINE void store_u16(void *p, u16v v) { *(u16v_memory *)p = v; }
 
-#define SPLAT_F32(x) ((f32v){0} + (float)(x))
-
 // MARK: Fused multiply-add
 
 #if CTK_FMA
 
-INLINE f32v FMA(f32v a, f32v b, f32v c) { return __builtin_elementwise_fma(a, b, c); }
+#define fma_f32(a, b, c) __builtin_elementwise_fma(a, b, c)
 
 #else
 
-typedef double f64x2 __attribute__((vector_size(16)));
-typedef int64_t i64x2 __attribute__((vector_size(16)));
-typedef float f32x2 __attribute__((vector_size(8)));
+typedef double f64x2 __attribute__((ext_vector_type(2)));
+typedef int64_t i64x2 __attribute__((ext_vector_type(2)));
+typedef float f32x2 __attribute__((ext_vector_type(2)));
 
 /// a·b + c in double, rounded to odd: what is rounded to float afterwards is rounded as if once.
 ///
@@ -77,7 +84,7 @@ INLINE f64x2 fma_to_odd(f64x2 a, f64x2 b, f64x2 c) {
     return (f64x2)((odd & change) | (bits & ~change));
 }
 
-INLINE f32v FMA(f32v a, f32v b, f32v c) {
+INLINE f32v fma_f32(f32v a, f32v b, f32v c) {
     f64x2 low = fma_to_odd(
         __builtin_convertvector(__builtin_shufflevector(a, a, 0, 1), f64x2),
         __builtin_convertvector(__builtin_shufflevector(b, b, 0, 1), f64x2),
@@ -91,8 +98,6 @@ INLINE f32v FMA(f32v a, f32v b, f32v c) {
 }
 
 #endif
-
-#define FMA_K(a, b, constant) FMA(a, b, SPLAT_F32(constant))
 
 // MARK: Generator
 
@@ -127,8 +132,7 @@ typedef struct {
 INLINE u16v to_bf16(f32v v) {
     u32v bits = (u32v)v;
     u32v rounded = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
-    u32v nan = (u32v)(v != v);
-    return __builtin_convertvector((rounded & ~nan) | (nan & 0x7fc0), u16v);
+    return __builtin_convertvector(v == v ? rounded : 0x7fc0, u16v);
 }
 
 /// float to IEEE half, to nearest even, subnormals kept.
@@ -143,10 +147,9 @@ INLINE u16v to_f16(f32v v) {
     u32v normal = (magnitude - 0x38000000 + 0xfff + ((magnitude >> 13) & 1)) >> 13;
     // Below 2^-14 the sum with 0.5 has its last bit at 2^-24, where the subnormals have theirs.
     u32v subnormal = (u32v)((f32v)magnitude + 0.5f) - 0x3f000000;
-    u32v is_subnormal = (u32v)(magnitude < 0x38800000);
-    u32v is_huge = (u32v)(magnitude >= 0x47800000);
-    u32v is_nan = (u32v)(magnitude > 0x7f800000);
-    u32v half = (subnormal & is_subnormal) | (normal & ~is_subnormal & ~is_huge) | (is_huge & 0x7c00) | (is_nan & 0x200);
+    u32v half = magnitude < 0x38800000 ? subnormal : normal;
+    half = magnitude >= 0x47800000 ? (u32v)0x7c00 : half;
+    half = magnitude > 0x7f800000 ? (u32v)0x7e00 : half;
     return __builtin_convertvector(sign | half, u16v);
 #endif
 }
@@ -154,8 +157,7 @@ INLINE u16v to_f16(f32v v) {
 /// Values of 16 bits equal to `replaced` as numbers become `replacement`.
 INLINE u16v replace_bits(u16v v, uint16_t replaced, uint16_t replacement) {
     uint16_t ignoring_zero_sign = (replaced & 0x7fff) == 0 ? 0x7fff : 0xffff;
-    u16v equal = (u16v)((v & ignoring_zero_sign) == (u16v){0} + (uint16_t)(replaced & ignoring_zero_sign));
-    return (v & ~equal) | (equal & replacement);
+    return (v & ignoring_zero_sign) == (u16v)(replaced & ignoring_zero_sign) ? (u16v)replacement : v;
 }
 
 /// Writes one vector of elements made from the untempered `state`, from element `at` on.
@@ -166,11 +168,9 @@ INLINE void emit(sink kind, u32v state, void *out, size_t at, const uniform_rang
         return;
     }
     f32v u = __builtin_convertvector((i32v)(word & 0xffffff), f32v) * 0x1p-24f;
-    f32v v = FMA(u, SPLAT_F32(range->width), SPLAT_F32(range->from));
+    f32v v = fma_f32(u, (f32v)range->width, (f32v)range->from);
     if (kind == UNIFORM_F32) {
-        i32v equal = v == SPLAT_F32(range->replaced);
-        v = (f32v)(((i32v)v & ~equal) | ((i32v)SPLAT_F32(range->replacement) & equal));
-        store_f32((float *)out + at, v);
+        store_f32((float *)out + at, v == range->replaced ? (f32v)range->replacement : v);
     } else {
         u16v half = kind == UNIFORM_F16 ? to_f16(v) : to_bf16(v);
         store_u16((uint16_t *)out + at, replace_bits(half, range->replaced_bits, range->replacement_bits));
@@ -192,29 +192,30 @@ INLINE void emit_span(sink kind, const uint32_t *state, void *out, size_t at, si
     }
 }
 
+/// Makes the vector of new words at k from the old ones at k, those at k + 1 and those at k + 397, and its elements.
+INLINE void renew(
+    sink kind, uint32_t *words, size_t k, u32v next, u32v far, void *out, size_t at, const uniform_range *range) {
+    u32v y = (load_u32(words + k) & 0x80000000) | (next & 0x7fffffff);
+    u32v matrix = (u32v)((i32v)(next << 31) >> 31) & 0x9908b0df;
+    u32v made = far ^ (y >> 1) ^ matrix;
+    store_u32(words + k, made);
+    if (kind != DISCARD) emit(kind, made, out, at + k, range);
+}
+
 /// Makes the next block in place, and its elements with it.
 ///
-/// New word k comes from old words k and k + 1 and word k + 397, all modulo 624, the new ones where they exist already.
-/// With whole vectors in a ring, all loads are aligned if the state is.
+/// Indices are modulo 624: the vector at 224 is the one that needs words from both ends of the block.
 INLINE void regenerate(sink kind, uint32_t *words, void *out, size_t at, const uniform_range *range) {
-    u32v current = load_u32(words);
-    u32v far = load_u32(words + 397 / LANES * LANES);
-#pragma clang loop unroll_count(3)
-    for (size_t j = 0; j < STATE_VECTORS; j++) {
-        size_t j_next = j + 1 == STATE_VECTORS ? 0 : j + 1;
-        size_t j_far = j + 397 / LANES + 1;
-        if (j_far >= STATE_VECTORS) j_far -= STATE_VECTORS;
-        u32v following = load_u32(words + j_next * LANES);
-        u32v far_following = load_u32(words + j_far * LANES);
-        u32v next = SHIFT_BY_1(current, following);
-        u32v y = (current & 0x80000000) | (next & 0x7fffffff);
-        u32v matrix = (u32v)((i32v)(next << 31) >> 31) & 0x9908b0df;
-        u32v made = SHIFT_BY_397(far, far_following) ^ (y >> 1) ^ matrix;
-        store_u32(words + j * LANES, made);
-        if (kind != DISCARD) emit(kind, made, out, at + j * LANES, range);
-        current = following;
-        far = far_following;
-    }
+    size_t k = 0;
+#pragma clang loop unroll_count(4)
+    for (; k < 224; k += LANES) renew(kind, words, k, load_u32(words + k + 1), load_u32(words + k + 397), out, at, range);
+    u32v around = SHIFT_BY_397(load_u32(words + CTK_STATE_WORDS - LANES), load_u32(words));
+    renew(kind, words, k, load_u32(words + k + 1), around, out, at, range);
+#pragma clang loop unroll_count(4)
+    for (k += LANES; k < CTK_STATE_WORDS - LANES; k += LANES)
+        renew(kind, words, k, load_u32(words + k + 1), load_u32(words + k - 227), out, at, range);
+    u32v next = SHIFT_BY_1(load_u32(words + k), load_u32(words));
+    renew(kind, words, k, next, load_u32(words + k - 227), out, at, range);
 }
 
 /// Draws `n` words and writes an element for each.
@@ -288,8 +289,6 @@ enum { SCRATCH_WORDS = 4 * CTK_STATE_WORDS };
 static void uniform_f64(
     ctk_stream *stream, double *out, size_t n, double from, double width, double replaced, double replacement) {
     _Alignas(64) uint32_t scratch[SCRATCH_WORDS];
-    f64v w = (f64v){0} + width, a = (f64v){0} + from;
-    u64v r = (u64v)((f64v){0} + replacement);
     while (n > 0) {
         size_t count = n < SCRATCH_WORDS / 2 ? n : SCRATCH_WORDS / 2;
         words(stream, scratch, 2 * count);
@@ -297,9 +296,8 @@ static void uniform_f64(
         for (size_t i = 0; i < count; i += LANES / 2) {
             // As in emit_span, the last vector goes back to end at the last element.
             size_t at = i + LANES / 2 <= count ? i : count < LANES / 2 ? 0 : count - LANES / 2;
-            f64v v = __builtin_elementwise_fma(unit_f64(scratch + 2 * at), w, a);
-            u64v equal = (u64v)(v == replaced);
-            v = (f64v)(((u64v)v & ~equal) | (r & equal));
+            f64v v = __builtin_elementwise_fma(unit_f64(scratch + 2 * at), (f64v)width, (f64v)from);
+            v = v == replaced ? (f64v)replacement : v;
             if (count >= LANES / 2) store_f64(out + at, v);
             else memcpy(out, &v, count * sizeof(double));
         }
@@ -311,58 +309,58 @@ static void uniform_f64(
 // MARK: Normals
 
 /// sqrt(−2 log u) for u = 1 − k·2^-24.
-INLINE f32v radius(u32v k) {
+INLINE void radius(const u32w *k, f32w *out) {
     // u · 2^24 is an integer and converts exactly. Its exponent and mantissa, the mantissa in [√½, √2).
-    u32v bits = (u32v)__builtin_convertvector((i32v)(0x1000000 - k), f32v) + (0x3f800000 - 0x3f3504f3);
-    f32v e = __builtin_convertvector((i32v)(bits >> 23) - (127 + 24), f32v);
-    f32v m = (f32v)((bits & 0x7fffff) + 0x3f3504f3) - 1.0f;
+    u32w bits = (u32w)__builtin_convertvector((i32w)(0x1000000 - *k), f32w) + (0x3f800000 - 0x3f3504f3 - ((127 + 24) << 23));
+    f32w e = __builtin_convertvector((i32w)bits >> 23, f32w);
+    f32w m = (f32w)((bits & 0x7fffff) + 0x3f3504f3) - 1.0f;
     // Cephes logf.
-    f32v z = m * m;
-    f32v y = SPLAT_F32(0x1.204376p-4f);
-    y = FMA_K(y, m, -0x1.d7a37p-4f);
-    y = FMA_K(y, m, 0x1.de4a34p-4f);
-    y = FMA_K(y, m, -0x1.fcba9ep-4f);
-    y = FMA_K(y, m, 0x1.23d37ep-3f);
-    y = FMA_K(y, m, -0x1.555ca0p-3f);
-    y = FMA_K(y, m, 0x1.999d58p-3f);
-    y = FMA_K(y, m, -0x1.fffff8p-3f);
-    y = FMA_K(y, m, 0x1.555554p-2f);
+    f32w z = m * m;
+    f32w y = (f32w)(0x1.204376p-4f);
+    y = fma_f32(y, m, (f32w)(-0x1.d7a37p-4f));
+    y = fma_f32(y, m, (f32w)(0x1.de4a34p-4f));
+    y = fma_f32(y, m, (f32w)(-0x1.fcba9ep-4f));
+    y = fma_f32(y, m, (f32w)(0x1.23d37ep-3f));
+    y = fma_f32(y, m, (f32w)(-0x1.555cap-3f));
+    y = fma_f32(y, m, (f32w)(0x1.999d58p-3f));
+    y = fma_f32(y, m, (f32w)(-0x1.fffff8p-3f));
+    y = fma_f32(y, m, (f32w)(0x1.555554p-2f));
     y = y * m;
-    y = FMA(y, z, e * -0x1.bd0106p-13f);
-    y = FMA(-z, SPLAT_F32(0.5f), y);
+    y = fma_f32(y, z, e * -0x1.bd0106p-13f);
+    y = fma_f32(-z, (f32w)(0.5f), y);
     m = m + y;
-    f32v log = FMA(e, SPLAT_F32(0x1.63p-1f), m);
-    return __builtin_elementwise_sqrt(log * -2.0f);
+    f32w log = fma_f32(e, (f32w)(0x1.63p-1f), m);
+    *out = __builtin_elementwise_sqrt(log * -2.0f);
 }
 
 /// Sine and cosine of 2π·k·2^-24.
-INLINE void sincos_of(u32v k, f32v *sine, f32v *cosine) {
+INLINE void sincos_of(const u32w *k, f32w *sine, f32w *cosine) {
     // The factor 2^-24 is exact wherever it stands, so it goes into the constant.
-    f32v angle = __builtin_convertvector((i32v)k, f32v) * (0x1.921fb6p2f * 0x1p-24f);
+    f32w angle = __builtin_convertvector((i32w)*k, f32w) * (0x1.921fb6p2f * 0x1p-24f);
     // Quadrant, nearest. From k it is the same as from the truncated product angle · 4/π of Cephes.
-    u32v quadrant = (k + (1u << 21)) >> 22;
-    f32v y = __builtin_convertvector((i32v)quadrant, f32v);
+    u32w quadrant = (*k + (1u << 21)) >> 22;
+    f32w y = __builtin_convertvector((i32w)quadrant, f32w);
     // Cephes sinf and cosf; the parts of π/4 twice, because y counts quadrants and not octants.
-    f32v x = FMA(y, SPLAT_F32(2 * -0x1.92p-1f), angle);
-    x = FMA(y, SPLAT_F32(2 * -0x1.fb4p-13f), x);
-    x = FMA(y, SPLAT_F32(2 * -0x1.4442d2p-25f), x);
-    f32v z = x * x;
-    f32v c = SPLAT_F32(0x1.99eb9cp-16f);
-    c = FMA_K(c, z, -0x1.6c0c34p-10f);
-    c = FMA_K(c, z, 0x1.55554ap-5f);
+    f32w x = fma_f32(y, (f32w)(2 * -0x1.92p-1f), angle);
+    x = fma_f32(y, (f32w)(2 * -0x1.fb4p-13f), x);
+    x = fma_f32(y, (f32w)(2 * -0x1.4442d2p-25f), x);
+    f32w z = x * x;
+    f32w c = (f32w)(0x1.99eb9cp-16f);
+    c = fma_f32(c, z, (f32w)(-0x1.6c0c34p-10f));
+    c = fma_f32(c, z, (f32w)(0x1.55554ap-5f));
     c = c * z;
-    c = FMA(c, z, -(z * 0.5f));
+    c = fma_f32(c, z, z * -0.5f);
     c = c + 1.0f;
-    f32v s = SPLAT_F32(-0x1.9943f2p-13f);
-    s = FMA_K(s, z, 0x1.11073cp-7f);
-    s = FMA_K(s, z, -0x1.555546p-3f);
+    f32w s = (f32w)(-0x1.9943f2p-13f);
+    s = fma_f32(s, z, (f32w)(0x1.11073cp-7f));
+    s = fma_f32(s, z, (f32w)(-0x1.555546p-3f));
     s = s * z;
-    s = FMA(s, x, x);
-    u32v swap = (u32v)((i32v)(quadrant << 31) >> 31);
-    u32v sine_sign = (quadrant << 30) & 0x80000000;
-    u32v cosine_sign = ((quadrant + 1) << 30) & 0x80000000;
-    *sine = (f32v)((((u32v)c & swap) | ((u32v)s & ~swap)) ^ sine_sign);
-    *cosine = (f32v)((((u32v)s & swap) | ((u32v)c & ~swap)) ^ cosine_sign);
+    s = fma_f32(s, x, x);
+    i32w odd = (i32w)(quadrant << 31) < 0;
+    u32w sine_sign = (quadrant << 30) & 0x80000000;
+    u32w cosine_sign = ((quadrant + 1) << 30) & 0x80000000;
+    *sine = (f32w)((u32w)(odd ? c : s) ^ sine_sign);
+    *cosine = (f32w)((u32w)(odd ? s : c) ^ cosine_sign);
 }
 
 typedef enum { F32, F16, BF16 } stored;
@@ -373,56 +371,71 @@ INLINE void store_as(stored type, void *out, size_t at, f32v v) {
     else store_u16((uint16_t *)out + at, to_bf16(v));
 }
 
-/// LANES pairs of words to LANES pairs of normals.
-INLINE void box_muller(u32v first, u32v second, f32v mean, f32v std, f32v *cosine_half, f32v *sine_half) {
-    f32v sine, cosine, r = radius(first & 0xffffff);
-    sincos_of(second & 0xffffff, &sine, &cosine);
-    *cosine_half = FMA(r * cosine, std, mean);
-    *sine_half = FMA(r * sine, std, mean);
-}
+enum { GROUP = 2 * LANES * CTK_WIDTH };
 
-enum { GROUP = LANES == 16 ? 32 : 16 };
-
-/// GROUP words to GROUP normals: one block, or two where a vector takes the halves of two.
+/// GROUP words to GROUP normals, where GROUP is a whole number of blocks, or half a block.
+///
+/// A vector of 16 lanes takes the halves of two blocks.
 INLINE void normal_group(stored type, const uint32_t *words, void *out, size_t at, f32v mean, f32v std) {
-    f32v a, b;
+    u32w_parts first, second;
+    f32w_parts r, sine, cosine;
+    for (size_t i = 0; i < CTK_WIDTH; i++) {
 #if CTK_LANES == 16
-    u32v block_0 = load_u32(words), block_1 = load_u32(words + 16);
-    u32v first = __builtin_shufflevector(
-        block_0, block_1, 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23);
-    u32v second = __builtin_shufflevector(
-        block_0, block_1, 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31);
-    box_muller(first, second, mean, std, &a, &b);
-    store_as(
-        type, out, at, __builtin_shufflevector(a, b, 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23));
-    store_as(
-        type, out, at + 16,
-        __builtin_shufflevector(a, b, 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31));
+        u32v a = load_u32(words + 32 * i), b = load_u32(words + 32 * i + 16);
+        first.each[i] = __builtin_shufflevector(a, b, 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23);
+        second.each[i] = __builtin_shufflevector(a, b, 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31);
 #else
-    for (size_t j = 0; j < 8; j += LANES) {
-        box_muller(load_u32(words + j), load_u32(words + 8 + j), mean, std, &a, &b);
-        store_as(type, out, at + j, a);
-        store_as(type, out, at + 8 + j, b);
-    }
+        first.each[i] = load_u32(words + 16 * i);
+        second.each[i] = load_u32(words + 16 * i + 8);
 #endif
+    }
+    first.all &= 0xffffff;
+    second.all &= 0xffffff;
+    radius(&first.all, &r.all);
+    sincos_of(&second.all, &sine.all, &cosine.all);
+    cosine.all = r.all * cosine.all;
+    sine.all = r.all * sine.all;
+    for (size_t i = 0; i < CTK_WIDTH; i++) {
+        f32v a = fma_f32(cosine.each[i], std, mean), b = fma_f32(sine.each[i], std, mean);
+#if CTK_LANES == 16
+        store_as(
+            type, out, at + 32 * i,
+            __builtin_shufflevector(a, b, 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23));
+        store_as(
+            type, out, at + 32 * i + 16,
+            __builtin_shufflevector(a, b, 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31));
+#else
+        store_as(type, out, at + 16 * i, a);
+        store_as(type, out, at + 16 * i + 8, b);
+#endif
+    }
 }
 
 INLINE void normals(stored type, ctk_stream *stream, void *out, size_t blocks, float mean, float std) {
     _Alignas(64) uint32_t scratch[SCRATCH_WORDS];
     size_t size = type == F32 ? 4 : 2;
-    f32v m = SPLAT_F32(mean), s = SPLAT_F32(std);
+    f32v m = (f32v)mean, s = (f32v)std;
     while (blocks > 0) {
         size_t count = blocks < SCRATCH_WORDS / 16 ? blocks : SCRATCH_WORDS / 16;
         size_t n = 16 * count, at = 0;
         words(stream, scratch, n);
-#pragma clang loop unroll_count(2)
-        for (; at + GROUP <= n; at += GROUP) normal_group(type, scratch + at, out, at, m, s);
-        if (at < n) {
-            uint32_t single[GROUP] = {0}, made[GROUP];
-            memcpy(single, scratch + at, 16 * sizeof(uint32_t));
-            normal_group(type, single, made, 0, m, s);
-            memcpy((char *)out + at * size, made, 16 * size);
+#if CTK_LANES == 4
+        for (; at < n; at += 16) {
+            normal_group(type, scratch + at, out, at, m, s);
+            normal_group(type, scratch + at + 4, out, at + 4, m, s);
         }
+#else
+        for (; at + GROUP <= n; at += GROUP) normal_group(type, scratch + at, out, at, m, s);
+        if (at < n && n >= GROUP) {
+            normal_group(type, scratch + n - GROUP, out, n - GROUP, m, s);
+        } else if (at < n) {
+            // Copied by vectors, as it was written: the processor need not wait for the stores.
+            _Alignas(64) uint32_t made[GROUP];
+            for (size_t i = n; i < GROUP; i += LANES) store_u32(scratch + i, (u32v)0);
+            normal_group(type, scratch, made, 0, m, s);
+            for (size_t i = 0; i < n * size; i += 2 * LANES) *(u16v_memory *)((char *)out + i) = *(u16v_memory *)((char *)made + i);
+        }
+#endif
         out = (char *)out + n * size;
         blocks -= count;
     }
@@ -440,6 +453,31 @@ static void normal_bf16(ctk_stream *stream, uint16_t *out, size_t blocks, float 
     normals(BF16, stream, out, blocks, mean, std);
 }
 
+static void radius_f32(const uint32_t *k, float *out, size_t n) {
+    enum { WIDE = LANES * CTK_WIDTH };
+    for (size_t i = 0; i < n; i += WIDE) {
+        size_t count = n - i < WIDE ? n - i : WIDE;
+        u32w few = {0};
+        f32w r;
+        memcpy(&few, k + i, count * sizeof(uint32_t));
+        radius(&few, &r);
+        memcpy(out + i, &r, count * sizeof(float));
+    }
+}
+
+static void sincos_f32(const uint32_t *k, float *sine, float *cosine, size_t n) {
+    enum { WIDE = LANES * CTK_WIDTH };
+    for (size_t i = 0; i < n; i += WIDE) {
+        size_t count = n - i < WIDE ? n - i : WIDE;
+        u32w few = {0};
+        f32w s, c;
+        memcpy(&few, k + i, count * sizeof(uint32_t));
+        sincos_of(&few, &s, &c);
+        memcpy(sine + i, &s, count * sizeof(float));
+        memcpy(cosine + i, &c, count * sizeof(float));
+    }
+}
+
 INLINE void sine_cosine(double angle, double *sine, double *cosine) {
 #if defined(__GLIBC__)
     sincos(angle, sine, cosine);  // The values of sin and cos.
@@ -448,58 +486,45 @@ INLINE void sine_cosine(double angle, double *sine, double *cosine) {
     *cosine = cos(angle);
 #endif
 }
-/// Loops of one kind each, so that the processor has several of the slow calls under way.
+/// Indices of `count` numbers in [0, 1), in ascending order but for the order within 1/64.
+INLINE void order_roughly(const double *u, size_t count, uint16_t *order) {
+    enum { BUCKETS = 64 };
+    uint16_t start[BUCKETS + 1] = {0};
+    for (size_t i = 0; i < count; i++) start[(size_t)(u[i] * BUCKETS) + 1]++;
+    for (size_t b = 1; b < BUCKETS; b++) start[b] = (uint16_t)(start[b] + start[b - 1]);
+    for (size_t i = 0; i < count; i++) order[start[(size_t)(u[i] * BUCKETS)]++] = (uint16_t)i;
+}
+
+/// The library's sine and cosine take one of a dozen paths by the size of the angle. Half of the time would go into
+/// mispredicted branches if the angles did not come sorted.
 static void normal_f64(ctk_stream *stream, double *out, size_t blocks, double mean, double std) {
-    enum { CHUNK = 16, PAIRS = 8 * CHUNK };
+    enum { CHUNK = 64, PAIRS = 8 * CHUNK };
     _Alignas(64) uint32_t scratch[4 * PAIRS];
-    _Alignas(64) double u[2 * PAIRS], r[PAIRS], sines[PAIRS], cosines[PAIRS];
-    f64v m = (f64v){0} + mean, s = (f64v){0} + std;
+    _Alignas(64) double u1[PAIRS], u2[PAIRS], r[PAIRS], sines[PAIRS], cosines[PAIRS];
+    uint16_t order[PAIRS];
     while (blocks > 0) {
         size_t count = blocks < CHUNK ? blocks : CHUNK;
         size_t pairs = 8 * count;
         words(stream, scratch, 32 * count);
-        for (size_t i = 0; i < 2 * pairs; i += LANES / 2) store_f64(u + i, unit_f64(scratch + 2 * i));
-        for (size_t i = 0; i < pairs; i++) r[i] = log(1.0 - u[i / 8 * 16 + i % 8]);
-        for (size_t i = 0; i < pairs; i += LANES / 2)
-            store_f64(r + i, __builtin_elementwise_sqrt(load_f64(r + i) * -2.0));
-        for (size_t i = 0; i < pairs; i++)
-            sine_cosine(0x1.921fb54442d18p2 * u[i / 8 * 16 + 8 + i % 8], sines + i, cosines + i);
         for (size_t i = 0; i < pairs; i += LANES / 2) {
+            const uint32_t *block = scratch + i / 8 * 32 + i % 8 * 2;
+            store_f64(u1 + i, 1.0 - unit_f64(block));
+            store_f64(u2 + i, unit_f64(block + 16));
+        }
+        for (size_t i = 0; i < pairs; i++) r[i] = log(u1[i]);
+        order_roughly(u2, pairs, order);
+        for (size_t i = 0; i < pairs; i++) {
+            size_t next = order[i];
+            sine_cosine(0x1.921fb54442d18p2 * u2[next], sines + next, cosines + next);
+        }
+        for (size_t i = 0; i < pairs; i += LANES / 2) {
+            f64v radii = __builtin_elementwise_sqrt(load_f64(r + i) * -2.0);
             double *block = out + i / 8 * 16 + i % 8;
-            f64v radii = load_f64(r + i);
-            store_f64(block, __builtin_elementwise_fma(radii * load_f64(cosines + i), s, m));
-            store_f64(block + 8, __builtin_elementwise_fma(radii * load_f64(sines + i), s, m));
+            store_f64(block, __builtin_elementwise_fma(radii * load_f64(cosines + i), (f64v)std, (f64v)mean));
+            store_f64(block + 8, __builtin_elementwise_fma(radii * load_f64(sines + i), (f64v)std, (f64v)mean));
         }
         out += 16 * count;
         blocks -= count;
-    }
-}
-
-static void radius_f32(const uint32_t *k, float *out, size_t n) {
-    size_t i = 0;
-    for (; i + LANES <= n; i += LANES) store_f32(out + i, radius(load_u32(k + i)));
-    if (i < n) {
-        uint32_t few[LANES] = {0};
-        memcpy(few, k + i, (n - i) * sizeof(uint32_t));
-        f32v r = radius(load_u32(few));
-        memcpy(out + i, &r, (n - i) * sizeof(float));
-    }
-}
-
-static void sincos_f32(const uint32_t *k, float *sine, float *cosine, size_t n) {
-    f32v s, c;
-    size_t i = 0;
-    for (; i + LANES <= n; i += LANES) {
-        sincos_of(load_u32(k + i), &s, &c);
-        store_f32(sine + i, s);
-        store_f32(cosine + i, c);
-    }
-    if (i < n) {
-        uint32_t few[LANES] = {0};
-        memcpy(few, k + i, (n - i) * sizeof(uint32_t));
-        sincos_of(load_u32(few), &s, &c);
-        memcpy(sine + i, &s, (n - i) * sizeof(float));
-        memcpy(cosine + i, &c, (n - i) * sizeof(float));
     }
 }
 

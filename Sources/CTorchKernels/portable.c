@@ -4,6 +4,7 @@
 
 #define CTK_TABLE ctk_portable
 #define CTK_LANES 4
+#define CTK_WIDTH 1
 #if defined(__aarch64__)
 #define CTK_NAME "neon"
 #define CTK_FMA 1
