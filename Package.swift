@@ -71,5 +71,7 @@ let package = Package(
             dependencies: ["HTTPDaemon", "InitService", "HTTPExchange", argumentParser, logging, httpTypes],
             swiftSettings: swiftSettings
         ),
+
+        tests("CTorchKernelsTests", ["CTorchKernels", crypto]),
     ]
 )

@@ -85,16 +85,24 @@ INLINE f64x2 fma_to_odd(f64x2 a, f64x2 b, f64x2 c) {
 }
 
 INLINE f32v fma_f32(f32v a, f32v b, f32v c) {
-    f64x2 low = fma_to_odd(
-        __builtin_convertvector(__builtin_shufflevector(a, a, 0, 1), f64x2),
-        __builtin_convertvector(__builtin_shufflevector(b, b, 0, 1), f64x2),
-        __builtin_convertvector(__builtin_shufflevector(c, c, 0, 1), f64x2));
-    f64x2 high = fma_to_odd(
-        __builtin_convertvector(__builtin_shufflevector(a, a, 2, 3), f64x2),
-        __builtin_convertvector(__builtin_shufflevector(b, b, 2, 3), f64x2),
-        __builtin_convertvector(__builtin_shufflevector(c, c, 2, 3), f64x2));
-    return __builtin_shufflevector(
-        __builtin_convertvector(low, f32x2), __builtin_convertvector(high, f32x2), 0, 1, 2, 3);
+    f64x2 a_low = __builtin_convertvector(a.lo, f64x2), a_high = __builtin_convertvector(a.hi, f64x2);
+    f64x2 b_low = __builtin_convertvector(b.lo, f64x2), b_high = __builtin_convertvector(b.hi, f64x2);
+    f64x2 c_low = __builtin_convertvector(c.lo, f64x2), c_high = __builtin_convertvector(c.hi, f64x2);
+    f64x2 low = a_low * b_low + c_low, high = a_high * b_high + c_high;
+    // Rounding twice differs from rounding once only where the double lies midway between two floats. Subnormal floats
+    // have their midpoints elsewhere.
+    u32v lower_words = __builtin_shufflevector((u32v)low, (u32v)high, 0, 2, 4, 6);
+    u32v upper_words = __builtin_shufflevector((u32v)low, (u32v)high, 1, 3, 5, 7);
+    i32v midway = (lower_words & 0x1fffffff) == 0x10000000;
+    i32v subnormal = (i32v)(upper_words & 0x7fffffff) < 0x38200000;
+    if (__builtin_expect(__builtin_reduce_or(midway | subnormal) != 0, 0)) {
+        low = fma_to_odd(a_low, b_low, c_low);
+        high = fma_to_odd(a_high, b_high, c_high);
+    }
+    f32v result;
+    result.lo = __builtin_convertvector(low, f32x2);
+    result.hi = __builtin_convertvector(high, f32x2);
+    return result;
 }
 
 #endif
@@ -633,29 +641,34 @@ static void power(uint64_t *g, uint64_t n) {
 static void apply(const uint64_t *g, uint32_t *block) {
     enum { ACCUMULATORS = 13 };
     _Static_assert(STATE_VECTORS % ACCUMULATORS == 0, "the block is a whole number of passes");
-    _Alignas(64) uint32_t sequence[2 * CTK_STATE_WORDS];
+    _Alignas(64) uint32_t sequence[2 * CTK_STATE_WORDS + LANES] = {0};
+    _Alignas(64) uint32_t aligned[2 * CTK_STATE_WORDS];
     _Alignas(64) uint32_t sum[CTK_STATE_WORDS] = {0};
-    uint16_t terms[CTK_STATE_WORDS];
+    uint16_t terms[CTK_STATE_WORDS / LANES];
     memcpy(sequence + CTK_STATE_WORDS, block, sizeof sum);
     for (size_t first = 0; first < CTK_DEGREE; first += CTK_STATE_WORDS) {
         memcpy(sequence, sequence + CTK_STATE_WORDS, sizeof sum);
         regenerate(DISCARD, sequence + CTK_STATE_WORDS, NULL, 0, NULL);
-        size_t count = 0;
-        for (size_t i = 0; i < CTK_STATE_WORDS && first + i < CTK_DEGREE; i++) {
-            terms[count] = (uint16_t)i;
-            count += g[(first + i) / 64] >> (first + i) % 64 & 1;
-        }
-        for (size_t pass = 0; pass < CTK_STATE_WORDS; pass += ACCUMULATORS * LANES) {
-            u32v partial[ACCUMULATORS];
-#pragma clang loop unroll(full)
-            for (size_t v = 0; v < ACCUMULATORS; v++) partial[v] = load_u32(sum + pass + v * LANES);
-            for (size_t t = 0; t < count; t++) {
-                const uint32_t *shifted = sequence + terms[t] + pass;
-#pragma clang loop unroll(full)
-                for (size_t v = 0; v < ACCUMULATORS; v++) partial[v] ^= load_u32(shifted + v * LANES);
+        // The terms by their place within a vector, so that all those of one place are read at vector boundaries.
+        for (size_t place = 0; place < LANES; place++) {
+            for (size_t i = 0; i < 2 * CTK_STATE_WORDS; i += LANES) store_u32(aligned + i, load_u32(sequence + place + i));
+            size_t count = 0;
+            for (size_t i = 0; i < CTK_STATE_WORDS && first + place + i < CTK_DEGREE; i += LANES) {
+                terms[count] = (uint16_t)i;
+                count += g[(first + place + i) / 64] >> (first + place + i) % 64 & 1;
             }
+            for (size_t pass = 0; pass < CTK_STATE_WORDS; pass += ACCUMULATORS * LANES) {
+                u32v partial[ACCUMULATORS];
 #pragma clang loop unroll(full)
-            for (size_t v = 0; v < ACCUMULATORS; v++) store_u32(sum + pass + v * LANES, partial[v]);
+                for (size_t v = 0; v < ACCUMULATORS; v++) partial[v] = load_u32(sum + pass + v * LANES);
+                for (size_t t = 0; t < count; t++) {
+                    const uint32_t *shifted = aligned + terms[t] + pass;
+#pragma clang loop unroll(full)
+                    for (size_t v = 0; v < ACCUMULATORS; v++) partial[v] ^= load_u32(shifted + v * LANES);
+                }
+#pragma clang loop unroll(full)
+                for (size_t v = 0; v < ACCUMULATORS; v++) store_u32(sum + pass + v * LANES, partial[v]);
+            }
         }
     }
     memcpy(block, sum, sizeof sum);
