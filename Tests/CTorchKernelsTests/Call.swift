@@ -2,7 +2,7 @@ import CTorchKernels
 import Testing
 
 /// A kernel with its parameters: how the library runs it, and what the reference makes of it. Results are bit patterns.
-enum Call: Sendable {
+enum Call {
     case words
     case uniform32(UniformRange<Float>)
     case uniform64(UniformRange<Double>)

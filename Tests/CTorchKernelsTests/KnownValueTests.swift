@@ -73,14 +73,15 @@ import Testing
         var radius = SHA256()
         var sine = SHA256()
         var cosine = SHA256()
-        var outputs = [[Float]](repeating: [Float](repeating: 0, count: chunk), count: 3)
+        var radii = [Float](repeating: 0, count: chunk)
+        var (sines, cosines) = (radii, radii)
         for first in stride(from: 0, to: 1 << 24, by: chunk) {
             let inputs = (first..<first + chunk).map { UInt32($0) }
-            variant.kernels.radius_f32(inputs, &outputs[0], chunk)
-            variant.kernels.sincos_f32(inputs, &outputs[1], &outputs[2], chunk)
-            outputs[0].withUnsafeBytes { radius.update(bufferPointer: $0) }
-            outputs[1].withUnsafeBytes { sine.update(bufferPointer: $0) }
-            outputs[2].withUnsafeBytes { cosine.update(bufferPointer: $0) }
+            variant.kernels.radius_f32(inputs, &radii, chunk)
+            variant.kernels.sincos_f32(inputs, &sines, &cosines, chunk)
+            radii.withUnsafeBytes { radius.update(bufferPointer: $0) }
+            sines.withUnsafeBytes { sine.update(bufferPointer: $0) }
+            cosines.withUnsafeBytes { cosine.update(bufferPointer: $0) }
         }
         func hex(_ hash: SHA256) -> String {
             hash.finalize().map { byte in

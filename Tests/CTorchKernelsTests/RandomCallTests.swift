@@ -78,7 +78,7 @@ extension Call {
                     let from = float(-4...4)
                     return UniformRange(from: from, to: from + Float(Int.random(in: 0...3, using: &random)) * from.ulp)
                 }()
-            case 3: UniformRange(from: float(-1...0) * 1e-39, to: float(0...1) * 1e-37)
+            case 3: UniformRange(from: float(-1...0) * 0x1p-130, to: float(0...1) * 0x1p-123)
             case 4: UniformRange(from: -65504, to: float(1...65504))
             default:
                 {
@@ -91,7 +91,7 @@ extension Call {
             switch Int.random(in: 0..<5, using: &random) {
             case 0: (0, 1)
             case 1: (-0.0, 0)
-            case 2: (float(-2...2) * 1e-6, float(0...1) * 1e-38)
+            case 2: (float(-2...2) * 1e-6, float(0...1) * 0x1p-126)
             case 3: (float(-9...9), 30_000)
             default: (float(-3...3), float(0...3))
             }
