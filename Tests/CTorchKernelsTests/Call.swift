@@ -22,12 +22,16 @@ enum Call {
     }
 
     func run(
-        _ variant: Variant, _ stream: UnsafeMutablePointer<ctk_stream>, count: Int, offset: Int = 0,
+        _ variant: Variant,
+        _ stream: UnsafeMutablePointer<ctk_stream>,
+        count: Int,
+        offset: Int = 0,
         sourceLocation: SourceLocation = #_sourceLocation
     ) -> [UInt64] {
         let k = variant.kernels
         func elements<T: FixedWidthInteger, Element>(
-            _: T.Type, _ body: (UnsafeMutablePointer<Element>) -> Void
+            _: T.Type,
+            _ body: (UnsafeMutablePointer<Element>) -> Void
         ) -> [UInt64] {
             let made: [T] = guarded(count, offset: offset, sourceLocation: sourceLocation) {
                 body($0.bindMemory(to: Element.self, capacity: count))

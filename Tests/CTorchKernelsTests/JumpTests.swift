@@ -62,7 +62,10 @@ import Testing
             #expect(apart.contents == together.contents)
             let atOnce = Stream(seed: 9)
             variant.kernels.jump(atOnce.pointer, a + b + 12_345)
-            #expect(Call.words.run(variant, apart.pointer, count: 700) == Call.words.run(variant, atOnce.pointer, count: 700))
+            #expect(
+                Call.words.run(variant, apart.pointer, count: 700)
+                    == Call.words.run(variant, atOnce.pointer, count: 700)
+            )
         }
     }
 
@@ -88,7 +91,10 @@ import Testing
     }
 
     private func expectJumpIsSkip(
-        _ variant: Variant, _ start: Stream, _ distance: UInt64, sourceLocation: SourceLocation = #_sourceLocation
+        _ variant: Variant,
+        _ start: Stream,
+        _ distance: UInt64,
+        sourceLocation: SourceLocation = #_sourceLocation
     ) {
         let jumped = Stream(copying: start)
         let skipped = Stream(copying: start)

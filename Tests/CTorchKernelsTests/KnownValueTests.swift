@@ -8,10 +8,12 @@ import Testing
     func wordsAreThoseOfMT19937(variant: Variant) {
         #expect(
             Call.words.run(variant, seed: 42, count: 5)
-                == [1_608_637_542, 3_421_126_067, 4_083_286_876, 787_846_414, 3_143_890_026])
+                == [1_608_637_542, 3_421_126_067, 4_083_286_876, 787_846_414, 3_143_890_026]
+        )
         #expect(
             Call.words.run(variant, seed: 0, count: 5)
-                == [2_357_136_044, 2_546_248_239, 3_071_714_933, 3_626_093_760, 2_588_848_963])
+                == [2_357_136_044, 2_546_248_239, 3_071_714_933, 3_626_093_760, 2_588_848_963]
+        )
         // The C++ standard's check of std::mt19937.
         #expect(Call.words.run(variant, seed: 5489, count: 10_000).last == 4_123_659_995)
     }
@@ -23,7 +25,8 @@ import Testing
         #expect(Call.uniform32(single).run(variant, seed: 42, count: 3) == [0x3d9c_93d7, 0x3da9_fc52, 0xbcbf_ea80])
         #expect(
             Call.uniform64(double).run(variant, seed: 42, count: 3)
-                == [0xbfb6_9f5b_8689_36e2, 0xbfb6_6106_1b43_de50, 0xbfb3_45bb_8d70_45f5])
+                == [0xbfb6_9f5b_8689_36e2, 0xbfb6_6106_1b43_de50, 0xbfb3_45bb_8d70_45f5]
+        )
         #expect(Call.uniform16(single).run(variant, seed: 42, count: 3) == [0x2ce5, 0x2d50, 0xa5ff])
         #expect(Call.uniformBrain(single).run(variant, seed: 42, count: 3) == [0x3d9d, 0x3daa, 0xbcc0])
     }
@@ -34,7 +37,8 @@ import Testing
         #expect(firstFour(.normal32(mean: 0, std: 1)) == [0x3ff6_a529, 0x3fbe_5f53, 0x3f66_9567, 0xc006_c0db])
         #expect(
             firstFour(.normal64(mean: 0, std: 1))
-                == [0x3fd3_2bee_22cc_b503, 0x3fcf_063c_4666_8b78, 0x3fd2_2011_e840_abbd, 0xbfcd_d10c_e0b8_c5a4])
+                == [0x3fd3_2bee_22cc_b503, 0x3fcf_063c_4666_8b78, 0x3fd2_2011_e840_abbd, 0xbfcd_d10c_e0b8_c5a4]
+        )
         #expect(firstFour(.normal16(mean: 0, std: 1)) == [0x3fb5, 0x3df3, 0x3b35, 0xc036])
         #expect(firstFour(.normalBrain(mean: 0, std: 1)) == [0x3ff7, 0x3fbe, 0x3f67, 0xc007])
     }
@@ -49,7 +53,8 @@ import Testing
         #expect(ends(.normal32(mean: 0, std: 1), after: 17) == [0xbe23_6d85, 0x3f5c_1fb0, 0xbe9e_9482])
         #expect(
             ends(.normal64(mean: 0, std: 1), after: 34)
-                == [0x3ff8_12ba_60e8_23bd, 0x3feb_5ded_dd31_4d28, 0x3fcf_ecba_7d41_2db7])
+                == [0x3ff8_12ba_60e8_23bd, 0x3feb_5ded_dd31_4d28, 0x3fcf_ecba_7d41_2db7]
+        )
         #expect(ends(.normal16(mean: 0, std: 1), after: 16) == [0x3e92, 0xb406, 0x3ae1])
         #expect(ends(.normalBrain(mean: 0, std: 1), after: 16) == [0x3fd2, 0xbe81, 0x3f5c])
     }
@@ -109,7 +114,11 @@ import Testing
             let cosines: [UInt32] = guarded(count) { cosine in
                 sines = guarded(count) {
                     variant.kernels.sincos_f32(
-                        inputs, $0.assumingMemoryBound(to: Float.self), cosine.assumingMemoryBound(to: Float.self), count)
+                        inputs,
+                        $0.assumingMemoryBound(to: Float.self),
+                        cosine.assumingMemoryBound(to: Float.self),
+                        count
+                    )
                 }
             }
             for (s, c) in zip(sines, cosines) {

@@ -57,9 +57,9 @@ import Testing
         #expect(names.first == String(cString: ctk_best().pointee.name))
         #expect(names.first == Variant.all.first?.testDescription)
         #if arch(x86_64)
-        #expect(Variant.all.last?.testDescription == "portable")
+            #expect(Variant.all.last?.testDescription == "portable")
         #elseif arch(arm64)
-        #expect(Variant.all.map(\.testDescription) == ["neon"])
+            #expect(Variant.all.map(\.testDescription) == ["neon"])
         #endif
     }
 }

@@ -2,9 +2,9 @@ import CTorchKernels
 import Testing
 
 #if DEBUG
-let optimised = false
+    let optimised = false
 #else
-let optimised = true
+    let optimised = true
 #endif
 
 /// One kernel set that this processor can run.
@@ -43,13 +43,17 @@ final class Stream {
 /// Runs `body` on memory for `count` elements, `offset` elements after a well-aligned address, and returns what it wrote
 /// there. Writing outside is an issue.
 func guarded<T: FixedWidthInteger>(
-    _ count: Int, offset: Int = 0, sourceLocation: SourceLocation = #_sourceLocation,
+    _ count: Int,
+    offset: Int = 0,
+    sourceLocation: SourceLocation = #_sourceLocation,
     _ body: (UnsafeMutableRawPointer) -> Void
 ) -> [T] {
     let margin = 64
     let canary = T(truncatingIfNeeded: 0x5aa5_c33c_7e81_1db2)
     let memory = UnsafeMutableRawPointer.allocate(
-        byteCount: (offset + count + 2 * margin) * MemoryLayout<T>.size, alignment: 64)
+        byteCount: (offset + count + 2 * margin) * MemoryLayout<T>.size,
+        alignment: 64
+    )
     defer { memory.deallocate() }
     let elements = memory.bindMemory(to: T.self, capacity: offset + count + 2 * margin)
     elements.initialize(repeating: canary, count: offset + count + 2 * margin)
