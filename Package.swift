@@ -81,5 +81,6 @@ let package = Package(
         ),
         tests("TorchRandomTests", ["TorchRandom", crypto]),
         tests("WeightInitTests", ["WeightInit", "TorchRandom", "ByteSource", "GoldenVectors", crypto]),
+        tests("CTorchKernelsTests", ["CTorchKernels", crypto]),
     ]
 )
