@@ -1,19 +1,29 @@
-"""What a body of POST /init means, said in PyTorch: the layers as modules, the rules as a loop over them.
+"""What a body of POST /init means, said in PyTorch: layers are modules, rules are a loop over them.
 
 The programs beside it make the vectors of whole models with it.
 """
-import copy
 import fnmatch
 import pathlib
 import sys
+import typing
 
 import torch
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "GoldenVectors"))
-from make_vectors import digest, little_endian, make_layer, next_random31, require_profile  # noqa: E402
+from make_vectors import (DTYPES, digest, little_endian, make_layer, next_random31, random_layer,  # noqa: E402, F401
+                          random_seed, require_profile)
 
 REQUEST_MEMBERS = {"seed", "dtype", "format", "defaults", "layers", "layer", "tensors", "rules", "tie"}
 ENTRY_MEMBERS = {"name", "type", "dtype", "repeat", "rules", "layers"}
+
+
+class Options(typing.NamedTuple):
+    """What an entry has from the one around it."""
+    dtype: torch.dtype
+    defaults: bool
+
+    def of(self, entry):
+        return self._replace(dtype=getattr(torch, entry["dtype"])) if "dtype" in entry else self
 
 
 def initialise(tensor, method, **parameters):
@@ -25,57 +35,74 @@ def initialise(tensor, method, **parameters):
     return getattr(torch.nn.init, method + "_")(tensor, **parameters)
 
 
-def make_module(entry, dtype):
-    """The module of an entry, without its rules: a block if it holds layers, else a layer of torch.nn."""
+def arguments(entry):
+    return {name: value for name, value in entry.items() if name not in ENTRY_MEMBERS}
+
+
+def make_parameter(entry, options):
+    """A bare parameter: zeros, or drawn in its turn."""
+    call = arguments(entry)
+    tensor = torch.zeros(call.pop("shape"), dtype=options.of(entry).dtype)
+    return torch.nn.Parameter(initialise(tensor, **call) if call else tensor)
+
+
+def make_torch_layer(entry, options):
+    call = arguments(entry)
+    for name in ("encoder_layer", "decoder_layer", "norm"):    # built before the layer that copies them
+        if name in call:
+            call[name] = build(call[name], options)
+    return make_layer(entry["type"], call, options.dtype)
+
+
+def without_draws(make):
+    """What `make` makes, with NaN in the tensors that are not constants."""
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        made = make()
+        torch.manual_seed(2)
+        other = make()
+    for tensor, again in zip(values(made), values(other)):
+        if not torch.equal(tensor, again):
+            tensor.data.fill_(float("nan"))
+    return made
+
+
+def values(made):
+    return made.state_dict().values() if isinstance(made, torch.nn.Module) else [made]
+
+
+def build(entry, options):
+    """An entry's module or parameter, a module with the entry's own rules applied to it at once."""
+    options = options.of(entry)
     if "layers" in entry:
-        return add(torch.nn.Module(), entry["layers"], dtype)
-    arguments = {name: value for name, value in entry.items() if name not in ENTRY_MEMBERS}
-    for name in ("encoder_layer", "decoder_layer", "norm"):    # in the order in which they draw
-        if name in arguments:
-            arguments[name] = build(arguments[name], dtype)
-    return make_layer(entry["type"], arguments, dtype)
+        module = add(torch.nn.Module(), entry["layers"], options)
+    else:
+        make = make_parameter if entry["type"] == "Parameter" else make_torch_layer
+        module = make(entry, options) if options.defaults else without_draws(lambda: make(entry, options))
+    return apply_rules(module, entry["rules"]) if "rules" in entry else module
 
 
-def build(entry, dtype):
-    """An entry's module with its own rules applied: they see its names without the entry's."""
-    module = make_module(entry, getattr(torch, entry["dtype"]) if "dtype" in entry else dtype)
-    return apply_rules(module, entry.get("rules", []))
-
-
-def make_parameter(entry, dtype):
-    """A bare parameter: zeros, or drawn when its turn comes."""
-    dtype = getattr(torch, entry["dtype"]) if "dtype" in entry else dtype
-    members = {name: value for name, value in entry.items() if name not in ENTRY_MEMBERS}
-    tensor = torch.zeros(members.pop("shape"), dtype=dtype)
-    return torch.nn.Parameter(initialise(tensor, **members) if members else tensor)
-
-
-def add(parent, entries, dtype):
-    """Builds the entries in order as children of `parent`."""
+def add(block, entries, options):
+    """Builds the entries in order and registers them in `block`."""
     for index, entry in enumerate(entries):
         name = entry.get("name", str(index))
-        if "repeat" in entry:
-            pattern = name if "{}" in name else name + ".{}"
-            names = [pattern.replace("{}", str(copy)) for copy in range(entry["repeat"])]
-        else:
-            names = [name]
-        for name in names:
-            *path, last = name.split(".")
-            holder = parent
-            for step in path:    # h.0 is the child 0 of a block h
-                if not hasattr(holder, step):
-                    holder.add_module(step, torch.nn.Module())
-                holder = getattr(holder, step)
-            if entry.get("type") == "Parameter":
-                holder.register_parameter(last, make_parameter(entry, dtype))
-            else:
-                holder.add_module(last, build(entry, dtype))
-    return parent
+        if "repeat" not in entry:
+            setattr(block, name, build(entry, options))
+            continue
+        if "{}" in name:
+            holder = block
+        else:    # copies h.0, h.1, … of h are the children 0, 1, … of a block h
+            holder, name = torch.nn.Module(), "{}"
+            block.add_module(entry.get("name", str(index)), holder)
+        for copy in range(entry["repeat"]):
+            setattr(holder, name.replace("{}", str(copy)), build(entry, options))
+    return block
 
 
 def matches(rule, module, parameter, name):
-    return (isinstance(module, getattr(torch.nn, rule["type"])) if "type" in rule else True) \
-        and fnmatch.fnmatchcase(parameter, rule.get("parameter", "*")) and fnmatch.fnmatchcase(name, rule.get("name", "*"))
+    return (isinstance(module, getattr(torch.nn, rule.get("type", "Module")))
+            and fnmatch.fnmatchcase(parameter, rule.get("parameter", "*"))
+            and fnmatch.fnmatchcase(name, rule.get("name", "*")))
 
 
 def apply_rules(model, rules):
@@ -85,14 +112,14 @@ def apply_rules(model, rules):
         for prefix, module in model.named_modules():
             for parameter, tensor in module.named_parameters(recurse=False):
                 name = f"{prefix}.{parameter}" if prefix else parameter
-                for index, rule in enumerate(rules):
-                    if matches(rule, module, parameter, name):
-                        used.add(index)
-                        call = {key: value for key, value in rule.items() if key not in ("type", "parameter", "name")}
-                        if not call.pop("skip", False):
-                            initialise(tensor, **call)
-                        break
-        assert len(used) == len(rules), f"rules that match nothing: {[rules[i] for i in range(len(rules)) if i not in used]}"
+                found = [index for index, rule in enumerate(rules) if matches(rule, module, parameter, name)]
+                if found:
+                    used.add(found[0])
+                    call = {key: value for key, value in rules[found[0]].items()
+                            if key not in ("type", "parameter", "name")}
+                    if not call.pop("skip", False):
+                        initialise(tensor, **call)
+        assert len(used) == len(rules), f"a rule does nothing in {rules}"
     return model
 
 
@@ -102,35 +129,17 @@ def tie(model, names):
         setattr(model.get_submodule(path), parameter, model.get_parameter(source))
 
 
-def without_defaults(request):
-    """The model with nothing drawn: constants as they are, NaN where PyTorch would draw and a rule has to."""
-    undrawn = copy.deepcopy(request) | {"rules": [], "tie": {}, "defaults": True}
-    with torch.random.fork_rng():
-        first, second = (evaluate_model(undrawn | {"seed": seed}) for seed in (1, 2))
-    for tensor, other in zip(first.state_dict().values(), second.state_dict().values()):
-        if not torch.equal(tensor, other):
-            tensor.fill_(float("nan"))
-    return first
-
-
-def evaluate_model(request):
-    torch.manual_seed(request.get("seed", 0))
-    dtype = getattr(torch, request.get("dtype", "float32"))
-    if not request.get("defaults", True):
-        model = without_defaults(request)
-    elif "layer" in request:
-        model = build(request["layer"], dtype)
-    else:
-        model = add(torch.nn.Module(), request["layers"], dtype)
+def tensors(request):
+    """The request's tensors by name, in order."""
+    assert request.keys() <= REQUEST_MEMBERS, request.keys() - REQUEST_MEMBERS
+    torch.manual_seed(int(request.get("seed", 0)))
+    options = Options(getattr(torch, request.get("dtype", "float32")), request.get("defaults", True))
+    if "tensors" in request:
+        return {entry.get("name", str(index)): make_parameter(entry, options)
+                for index, entry in enumerate(request["tensors"])}
+    model = build(request["layer"] if "layer" in request else {"layers": request["layers"]}, options)
     tie(model, request.get("tie", {}))
-    return apply_rules(model, request.get("rules", []))
-
-
-def evaluate_tensors(request):
-    torch.manual_seed(request.get("seed", 0))
-    dtype = getattr(torch, request.get("dtype", "float32"))
-    return {entry.get("name", str(index)): make_parameter(entry, dtype)
-            for index, entry in enumerate(request["tensors"])}
+    return apply_rules(model, request.get("rules", [])).state_dict()
 
 
 def described(tensors):
@@ -140,8 +149,3 @@ def described(tensors):
     return {"tensors": [{"name": name, "shape": list(tensor.shape), "dtype": str(tensor.dtype).removeprefix("torch."),
                          "sha256": digest(little_endian(tensor))} for name, tensor in tensors.items()],
             "next_random31": next_random31()}
-
-
-def evaluate(request):
-    assert request.keys() <= REQUEST_MEMBERS, request.keys() - REQUEST_MEMBERS
-    return described(evaluate_tensors(request) if "tensors" in request else evaluate_model(request).state_dict())
