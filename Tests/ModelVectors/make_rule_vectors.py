@@ -142,6 +142,14 @@ REQUESTS = {
         {"type": "GRUCell", "input_size": 2, "hidden_size": 3}], "rules": [
         {"parameter": "weight_hr*", "method": "uniform"}, {"type": "LSTM", "parameter": "*_reverse", **SMALL_NORMAL},
         {"type": "LSTMCell", "parameter": "bias_ih", "method": "ones"}, {"type": "RNN", "method": "kaiming_normal"}]},
+    "convolutions and norms of every rank": {"seed": 25, "layers": [
+        *({"type": f"{kind}{rank}d", "in_channels": 2, "out_channels": 4, "kernel_size": 2, "groups": 2}
+          for kind in ("Conv", "ConvTranspose") for rank in (1, 2, 3)),
+        *({"type": f"{kind}{rank}d", "num_features": 3, "affine": True} for kind in ("BatchNorm", "InstanceNorm")
+          for rank in (1, 2, 3)), {"type": "GroupNorm", "num_groups": 2, "num_channels": 4},
+        {"type": "RMSNorm", "normalized_shape": 5}, {"type": "LayerNorm", "normalized_shape": [2, 3], "bias": False}],
+        "rules": [{"type": "Conv3d", "parameter": "weight", "method": "xavier_normal"}, {"type": "InstanceNorm2d",
+                  **SMALL_NORMAL}, {"type": "RMSNorm", **SMALL_NORMAL}, {"type": "BatchNorm3d", **SMALL_NORMAL}]},
     # composite layers
     "an encoder's layers are copies": {"seed": 31, "layers": [{"name": "encoder", **ENCODER}, linear(6, 2, name="head")]},
     "rules tell an encoder's copies apart": {"seed": 32, "layers": [{"name": "encoder", **ENCODER}], "rules": [
