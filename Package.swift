@@ -76,7 +76,7 @@ let package = Package(
         .target(
             name: "GoldenVectors",
             path: "Tests/GoldenVectors",
-            exclude: ["visible"],
+            exclude: ["visible", "make_vectors.py", "README.md"],
             swiftSettings: swiftSettings
         ),
         tests("TorchRandomTests", ["TorchRandom", crypto]),

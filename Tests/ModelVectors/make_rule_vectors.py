@@ -104,7 +104,7 @@ REQUESTS = {
         {"method": "constant", "value": -1}]},
     "a rule may keep what is there": {"seed": 16, "layers": [
         linear(3, 3, name="a"), linear(3, 3, name="b"), norm(3, name="n")],
-        "rules": [{"name": "b.*", "skip": True}, {"type": "BatchNorm2d", "skip": True}, SMALL_NORMAL]},
+        "rules": [{"name": "b.*", "method": "skip"}, {"type": "BatchNorm2d", "method": "skip"}, SMALL_NORMAL]},
     "stars cross dots": {"seed": 17, "layers": [{"name": "h", "repeat": 2, **BLOCK}, linear(4, 4, name="out")], "rules": [
         {"name": "h*out.weight", "method": "zeros"}, {"name": "*.1.*", "method": "ones"},
         {"name": "*eight", **SMALL_NORMAL}]},
@@ -153,7 +153,7 @@ REQUESTS = {
     # composite layers
     "an encoder's layers are copies": {"seed": 31, "layers": [{"name": "encoder", **ENCODER}, linear(6, 2, name="head")]},
     "rules tell an encoder's copies apart": {"seed": 32, "layers": [{"name": "encoder", **ENCODER}], "rules": [
-        {"name": "*.0.self_attn.*", "skip": True}, {"type": "Linear", "parameter": "weight", "method": "xavier_uniform"},
+        {"name": "*.0.self_attn.*", "method": "skip"}, {"type": "Linear", "parameter": "weight", "method": "xavier_uniform"},
         {"type": "LayerNorm", "parameter": "bias", **SMALL_NORMAL}]},
     "a decoder": {"seed": 33, "dtype": "bfloat16", "layers": [{"name": "decoder", **DECODER}],
         "rules": [{"parameter": "in_proj_weight", "method": "normal", "std": 0.02}]},
@@ -207,7 +207,7 @@ def random_rule(rng, kind, name):
                        {"parameter": own[:4] + "*"}, {"name": name.partition(".")[0] + ".*"},
                        {"name": "*" + name[-6:]}])
     method = rng.choice([
-        {"skip": True}, {"method": "zeros"}, {"method": "constant", "value": 0.1}, {"method": "normal", "std": 0.02},
+        {"method": "skip"}, {"method": "zeros"}, {"method": "constant", "value": 0.1}, {"method": "normal", "std": 0.02},
         {"method": "normal", "mean": 1.0, "std": 0.5}, {"method": "uniform", "a": -0.1, "b": 0.1},
         {"method": "trunc_normal", "std": 0.02}, {"method": "trunc_normal", "a": 0.5, "b": 1.0},
         {"method": "xavier_uniform"}, {"method": "xavier_normal", "gain": 0.7},

@@ -117,7 +117,7 @@ def apply_rules(model, rules):
                     used.add(found[0])
                     call = {key: value for key, value in rules[found[0]].items()
                             if key not in ("type", "parameter", "name")}
-                    if not call.pop("skip", False):
+                    if call["method"] != "skip":
                         initialise(tensor, **call)
         assert len(used) == len(rules), f"a rule does nothing in {rules}"
     return model

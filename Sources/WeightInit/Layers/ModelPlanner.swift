@@ -25,10 +25,10 @@ private struct ModelPlanner {
     }
 
     mutating func plan() throws(InitError) -> Plan {
-        var model = try block(request.entries, path: [], prefix: "", depth: 0)
+        var model = try block(request.entries, path: [], depth: 0)
         let slots = try index(model)
         try tie(&model, slots)
-        try apply(request.passes, to: model, prefix: "", path: ["rules"])
+        try apply(request.passes, to: model, path: ["rules"])
         return try finish(model)
     }
 }
@@ -36,13 +36,10 @@ private struct ModelPlanner {
 // MARK: - Building
 
 extension ModelPlanner {
-    /// - Parameters:
-    ///   - path: To the object that holds the list.
-    ///   - prefix: Of the names of what is in it.
+    /// - Parameter path: To the object that holds the list.
     private mutating func block(
         _ entries: [ModelEntry],
         path: [String],
-        prefix: String,
         depth: Int
     ) throws(InitError) -> Module {
         guard depth < limits.maximumNesting else {
@@ -62,7 +59,7 @@ extension ModelPlanner {
                 )
             }
             do {
-                try add(entry, name: name, to: &module, path: entryPath, prefix: prefix, depth: depth)
+                try add(entry, name: name, to: &module, path: entryPath, depth: depth)
             } catch {
                 throw error.path.starts(with: entryPath) ? error : InitError(error.kind, entryPath + error.path, error.detail, allowed: error.allowed)
             }
@@ -75,50 +72,47 @@ extension ModelPlanner {
         name: String,
         to parent: inout Module,
         path: [String],
-        prefix: String,
         depth: Int
     ) throws(InitError) {
         if case .parameter(let request) = entry.content {
-            parent.slots.append(try parameter(request, name: name))
+            parent.slots.append(
+                try builder.parameter(name, request.shape, request.method, request.arguments, dtype: request.dtype)
+            )
             return
         }
-        let inner = Module.prefix(prefix, name)
         guard let repetitions = entry.repetitions else {
-            parent.children.append((name, try module(entry, path: path, prefix: inner, depth: depth)))
+            parent.children.append((name, try module(entry, path: path, depth: depth)))
             return
         }
         guard repetitions >= 0 else { throw .invalid("repeat", "\(repetitions) is negative") }
-        var list = Module(types: ["ModuleList"])
-        for index in 0..<repetitions {
-            let prefix = Module.prefix(inner, String(index))
-            let module = try module(entry, path: path, prefix: prefix, depth: depth)
-            if index == 0 {
-                let (modules, overflow) = module.count.multipliedReportingOverflow(by: repetitions - 1)
+        var copies: [Module] = []
+        for _ in 0..<repetitions {
+            copies.append(try module(entry, path: path, depth: depth))
+            if copies.count == 1 {
+                // Refused at once, and not after as many modules as are allowed have been built.
+                let (modules, overflow) = copies[0].count.multipliedReportingOverflow(by: repetitions - 1)
                 try builder.checkRoom(modules: overflow ? .max : modules)
             }
-            list.children.append((String(index), module))
         }
-        parent.children.append((name, list))
+        if name.contains("{}") {
+            for (index, module) in copies.enumerated() {
+                parent.children.append((name.replacing("{}", with: String(index), maxReplacements: 1), module))
+            }
+        } else {
+            let list = copies.enumerated().map { (name: String($0.offset), module: $0.element) }
+            parent.children.append((name, Module(types: ["ModuleList"], children: list)))
+        }
     }
 
-    private mutating func module(
-        _ entry: ModelEntry,
-        path: [String],
-        prefix: String,
-        depth: Int
-    ) throws(InitError) -> Module {
+    private mutating func module(_ entry: ModelEntry, path: [String], depth: Int) throws(InitError) -> Module {
         let module: Module
         switch entry.content {
         case .layer(let request): module = try builder.build(request)
-        case .block(let entries): module = try block(entries, path: path, prefix: prefix, depth: depth + 1)
+        case .block(let entries): module = try block(entries, path: path, depth: depth + 1)
         case .parameter: return Module(types: [])
         }
-        try apply(entry.passes, to: module, prefix: prefix, path: path + ["rules"])
+        try apply(entry.passes, to: module, path: path + ["rules"])
         return module
-    }
-
-    private mutating func parameter(_ request: TensorRequest, name: String) throws(InitError) -> Module.Slot {
-        try builder.parameter(name, request.shape, request.method, request.arguments, dtype: request.dtype)
     }
 
     /// All slots by their names in the model.
@@ -196,19 +190,14 @@ extension ModelPlanner {
 // MARK: - Rules
 
 extension ModelPlanner {
-    /// Applies passes of rules to a module and all in it, in `modules()` order.
-    private mutating func apply(
-        _ passes: [[Rule]],
-        to module: Module,
-        prefix: String,
-        path: [String]
-    ) throws(InitError) {
+    /// Applies passes of rules to a module and all in it, in `modules()` order; names are as seen from that module.
+    private mutating func apply(_ passes: [[Rule]], to module: Module, path: [String]) throws(InitError) {
         let isNested = passes.count > 1
         for (pass, rules) in passes.enumerated() {
             let paths = rules.indices.map { path + (isNested ? [String(pass), String($0)] : [String($0)]) }
             try check(rules, paths)
-            var used = Set<Int>()
-            try module.walk(prefix: prefix) { (module: Module, prefix: String) throws(InitError) in
+            var unmatched = Set(rules.indices)
+            try module.walk { (module: Module, prefix: String) throws(InitError) in
                 for slot in module.slots where slot.isParameter {
                     ruleMatches += rules.count
                     guard ruleMatches <= limits.maximumRuleMatches else {
@@ -219,17 +208,16 @@ extension ModelPlanner {
                                 + "(--max-rule-matches)"
                         )
                     }
-                    guard
-                        let index = rules.firstIndex(where: {
-                            $0.matches(slot.name, in: module, qualified: prefix + slot.name)
-                        })
-                    else { continue }
-                    used.insert(index)
-                    try apply(rules[index], to: slot, named: prefix + slot.name, path: paths[index])
+                    let name = prefix + slot.name
+                    let matching = rules.indices.filter { rules[$0].matches(slot.name, in: module, qualified: name) }
+                    unmatched.subtract(matching)
+                    if let first = matching.first {
+                        try apply(rules[first], to: slot, named: name, path: paths[first])
+                    }
                 }
             }
-            if let unused = rules.indices.first(where: { !used.contains($0) }) {
-                throw InitError(.invalid, paths[unused], "matches no parameter that a rule before it does not match")
+            if let index = unmatched.min() {
+                throw InitError(.invalid, paths[index], "matches no parameter")
             }
         }
     }
