@@ -224,6 +224,9 @@ uint16_t c_httpd_port(const c_httpd_daemon *daemon) { return daemon->port; }
 void c_httpd_quiesce(c_httpd_daemon *daemon) {
     if (daemon->quiesced_socket < 0) {
         daemon->quiesced_socket = MHD_quiesce_daemon(daemon->mhd);
+        /* Refuses those who would otherwise wait in the kernel's queue until the end. The number stays taken until then, for
+           the library's threads still know it. */
+        (void)shutdown(daemon->quiesced_socket, SHUT_RDWR);
     }
 }
 

@@ -2,7 +2,7 @@ import Foundation
 
 /// A socket that says exactly what it is told to.
 final class RawClient {
-    let descriptor: Int32
+    private(set) var descriptor: Int32
     private var received: [UInt8] = []
 
     init(port: UInt16, receiveBuffer: Int32? = nil) throws {
@@ -46,7 +46,9 @@ final class RawClient {
     }
 
     deinit {
-        close(descriptor)
+        if descriptor >= 0 {
+            close(descriptor)
+        }
     }
 
     func send(_ text: String) {
@@ -76,7 +78,8 @@ final class RawClient {
     func reset() {
         var linger = linger(l_onoff: 1, l_linger: 0)
         setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &linger, socklen_t(MemoryLayout<Foundation.linger>.size))
-        shutdown(descriptor, Int32(SHUT_RDWR))
+        close(descriptor)
+        descriptor = -1
     }
 
     /// False at the end of the stream, or when nothing came for 10 s.
