@@ -1,6 +1,6 @@
 /* The daemon's life, its connections and requests. See CHTTPDaemon.h for what each function promises. */
 
-#define _GNU_SOURCE /* POLLRDHUP */
+#define _GNU_SOURCE /* accept4, POLLRDHUP */
 
 #include "CHTTPDaemon.h"
 
@@ -11,10 +11,13 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -23,8 +26,17 @@ struct c_httpd_daemon {
     c_httpd_callbacks callbacks;
     void *context;
     uint16_t port;
-    /* The listening socket between quiesce and stop: the library then no longer closes it. */
-    int quiesced_socket;
+
+    /* Connections are accepted here and handed to the library. Were it to listen itself, the only way to make it stop would
+       be MHD_quiesce_daemon, which races with the library's threads for the listener's place in their epoll sets, and
+       aborts the process if it loses: under load once in some hundred times. */
+    int listener;
+    int wake; /* eventfd: room for a connection, or time to end */
+    pthread_t acceptor;
+    unsigned int connection_limit;
+    atomic_uint connections;
+    atomic_bool is_quiesced;
+    bool is_accepting;
 };
 
 static struct MHD_Connection *mhd_connection(c_httpd_connection *connection) {
@@ -62,12 +74,25 @@ static bool peer_address(const struct sockaddr *address, char *text, socklen_t t
     return false;
 }
 
+static void wake_acceptor(struct c_httpd_daemon *daemon) {
+    const uint64_t one = 1;
+    ssize_t written = write(daemon->wake, &one, sizeof one);
+    (void)written; /* It can only fail because the acceptor has been woken already. */
+}
+
+static void connection_is_over(struct c_httpd_daemon *daemon) {
+    if (atomic_fetch_sub(&daemon->connections, 1) == daemon->connection_limit) {
+        wake_acceptor(daemon);
+    }
+}
+
 static void connection_changed(
     void *cls, struct MHD_Connection *connection, void **socket_context, enum MHD_ConnectionNotificationCode change) {
     struct c_httpd_daemon *daemon = cls;
     if (change == MHD_CONNECTION_NOTIFY_CLOSED) {
         daemon->callbacks.connection_closed(daemon->context, *socket_context);
         *socket_context = NULL;
+        connection_is_over(daemon);
         return;
     }
     int descriptor = c_httpd_descriptor((c_httpd_connection *)connection);
@@ -120,6 +145,50 @@ static size_t keep_escapes(void *cls, struct MHD_Connection *connection, char *t
     (void)cls;
     (void)connection;
     return strlen(text);
+}
+
+/* MARK: Accepting */
+
+static bool has_room(struct c_httpd_daemon *daemon) {
+    return atomic_load(&daemon->connections) < daemon->connection_limit;
+}
+
+/* False when there are no descriptors or no memory for another connection. */
+static bool accept_connection(struct c_httpd_daemon *daemon) {
+    struct sockaddr_storage peer;
+    socklen_t peer_size = sizeof peer;
+    int descriptor = accept4(daemon->listener, (struct sockaddr *)&peer, &peer_size, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (descriptor < 0) {
+        return errno != EMFILE && errno != ENFILE && errno != ENOBUFS && errno != ENOMEM;
+    }
+    atomic_fetch_add(&daemon->connections, 1);
+    if (MHD_add_connection(daemon->mhd, descriptor, (struct sockaddr *)&peer, peer_size) != MHD_YES) {
+        connection_is_over(daemon); /* over the limit of its address; the library has closed it */
+    }
+    return true;
+}
+
+static void *accept_connections(void *argument) {
+    static const int shortage_milliseconds = 50;
+    struct c_httpd_daemon *daemon = argument;
+    bool has_resources = true;
+    while (!atomic_load(&daemon->is_quiesced)) {
+        struct pollfd polled[] = {
+            {.fd = daemon->wake, .events = POLLIN},
+            {.fd = has_resources && has_room(daemon) ? daemon->listener : -1, .events = POLLIN},
+        };
+        (void)poll(polled, 2, has_resources ? -1 : shortage_milliseconds);
+        has_resources = true;
+        if (polled[0].revents != 0) {
+            uint64_t count;
+            ssize_t consumed = read(daemon->wake, &count, sizeof count);
+            (void)consumed; /* The reason is looked up above. */
+        }
+        if (polled[1].revents != 0) {
+            has_resources = accept_connection(daemon);
+        }
+    }
+    return NULL;
 }
 
 /* MARK: Life */
@@ -183,37 +252,47 @@ c_httpd_daemon *c_httpd_start(
     }
     daemon->callbacks = *callbacks;
     daemon->context = context;
-    daemon->quiesced_socket = -1;
-    int listener = listening_socket(options, &daemon->port, failure);
-    if (listener < 0) {
+    daemon->connection_limit = options->connection_limit;
+    daemon->wake = -1;
+    daemon->listener = listening_socket(options, &daemon->port, failure);
+    if (daemon->listener < 0) {
         free(daemon);
         return NULL;
     }
 
+    /* The acceptor keeps the limit. The library would share it out among its threads and turn connections away while there
+       is room, so it gets one that no thread can reach, not even while it still counts what is over. */
+    const intptr_t unreachable_limit = (intptr_t)options->thread_count * ((intptr_t)options->connection_limit + 64);
     struct MHD_OptionItem items[] = {
         /* The logger comes first, so that it hears of the others. */
         {MHD_OPTION_EXTERNAL_LOGGER, (intptr_t)&log_message, daemon},
-        {MHD_OPTION_LISTEN_SOCKET, listener, NULL},
         {MHD_OPTION_NOTIFY_CONNECTION, (intptr_t)&connection_changed, daemon},
         {MHD_OPTION_URI_LOG_CALLBACK, (intptr_t)&request_started, daemon},
         {MHD_OPTION_UNESCAPE_CALLBACK, (intptr_t)&keep_escapes, NULL},
         {MHD_OPTION_NOTIFY_COMPLETED, (intptr_t)&request_ended, daemon},
         {MHD_OPTION_CONNECTION_MEMORY_LIMIT, (intptr_t)options->connection_memory, NULL},
-        {MHD_OPTION_CONNECTION_LIMIT, (intptr_t)options->connection_limit, NULL},
+        {MHD_OPTION_CONNECTION_LIMIT, unreachable_limit, NULL},
         {MHD_OPTION_PER_IP_CONNECTION_LIMIT, (intptr_t)options->connections_per_address, NULL},
         {MHD_OPTION_CONNECTION_TIMEOUT, (intptr_t)options->idle_seconds, NULL},
         {MHD_OPTION_THREAD_POOL_SIZE, (intptr_t)options->thread_count, NULL},
         {MHD_OPTION_END, 0, NULL},
     };
     errno = 0;
-    daemon->mhd = MHD_start_daemon(
-        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ITC | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL,
-        &request_continued, daemon, MHD_OPTION_ARRAY, items, MHD_OPTION_END);
-    if (daemon->mhd == NULL) {
-        /* The library may or may not have closed the listener, depending on where it failed: a second close by number could
-           hit another's descriptor, a missing one leaks a single socket of a process that is about to end. */
-        *failure = (c_httpd_failure){.step = C_HTTPD_FAILED_START, .code = errno};
-        free(daemon);
+    daemon->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (daemon->wake >= 0) {
+        daemon->mhd = MHD_start_daemon(
+            MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ITC | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG
+                | MHD_USE_NO_LISTEN_SOCKET,
+            0, NULL, NULL, &request_continued, daemon, MHD_OPTION_ARRAY, items, MHD_OPTION_END);
+    }
+    int code = errno;
+    if (daemon->mhd != NULL) {
+        code = pthread_create(&daemon->acceptor, NULL, &accept_connections, daemon);
+        daemon->is_accepting = code == 0;
+    }
+    if (!daemon->is_accepting) {
+        *failure = (c_httpd_failure){.step = C_HTTPD_FAILED_START, .code = code};
+        c_httpd_stop(daemon);
         return NULL;
     }
     return daemon;
@@ -222,18 +301,25 @@ c_httpd_daemon *c_httpd_start(
 uint16_t c_httpd_port(const c_httpd_daemon *daemon) { return daemon->port; }
 
 void c_httpd_quiesce(c_httpd_daemon *daemon) {
-    if (daemon->quiesced_socket < 0) {
-        daemon->quiesced_socket = MHD_quiesce_daemon(daemon->mhd);
-        /* Refuses those who would otherwise wait in the kernel's queue until the end. The number stays taken until then, for
-           the library's threads still know it. */
-        (void)shutdown(daemon->quiesced_socket, SHUT_RDWR);
+    atomic_store(&daemon->is_quiesced, true);
+    if (daemon->is_accepting) {
+        wake_acceptor(daemon);
+        pthread_join(daemon->acceptor, NULL);
+        daemon->is_accepting = false;
+    }
+    if (daemon->listener >= 0) {
+        close(daemon->listener);
+        daemon->listener = -1;
     }
 }
 
 void c_httpd_stop(c_httpd_daemon *daemon) {
-    MHD_stop_daemon(daemon->mhd);
-    if (daemon->quiesced_socket >= 0) {
-        close(daemon->quiesced_socket);
+    c_httpd_quiesce(daemon);
+    if (daemon->mhd != NULL) {
+        MHD_stop_daemon(daemon->mhd);
+    }
+    if (daemon->wake >= 0) {
+        close(daemon->wake);
     }
     free(daemon);
 }

@@ -16,7 +16,7 @@
 #pragma clang assume_nonnull begin
 #endif
 
-/** A running daemon with its listening socket. */
+/** A running daemon. */
 typedef struct c_httpd_daemon c_httpd_daemon;
 /** A connection; valid in callbacks that name it, and while it is suspended. */
 typedef struct c_httpd_connection c_httpd_connection;
@@ -68,7 +68,7 @@ enum {
     C_HTTPD_FAILED_SOCKET = 2,
     C_HTTPD_FAILED_BIND = 3,
     C_HTTPD_FAILED_LISTEN = 4,
-    C_HTTPD_FAILED_START = 5, /* MHD_start_daemon */
+    C_HTTPD_FAILED_START = 5, /* MHD_start_daemon, or the thread that accepts */
 };
 
 typedef struct c_httpd_failure {
@@ -77,17 +77,17 @@ typedef struct c_httpd_failure {
     int code;
 } c_httpd_failure;
 
-/** MHD_start_daemon on a socket of its own. */
+/** Listens, and hands what it accepts to MHD_start_daemon's threads. */
 c_httpd_daemon *_Nullable c_httpd_start(
     const c_httpd_options *options, const c_httpd_callbacks *callbacks, void *context, c_httpd_failure *failure);
 
 /** The port bound. */
 uint16_t c_httpd_port(const c_httpd_daemon *daemon);
 
-/** MHD_quiesce_daemon: accepts nothing more; what is open goes on. */
+/** Stops listening: who connects from now on is refused. What is open goes on. */
 void c_httpd_quiesce(c_httpd_daemon *daemon);
 
-/** MHD_stop_daemon; no connection may be suspended. Frees the daemon; no callback runs after it has returned. */
+/** Quiesces, then MHD_stop_daemon; no connection may be suspended. Frees the daemon; no callback runs after it has returned. */
 void c_httpd_stop(c_httpd_daemon *daemon);
 
 /** Called for each header field in the order sent, repeated ones one by one. False ends the walk. */
