@@ -71,5 +71,10 @@ let package = Package(
             dependencies: ["HTTPDaemon", "InitService", "HTTPExchange", argumentParser, logging, httpTypes],
             swiftSettings: swiftSettings
         ),
+
+        tests("ByteSourceTests", ["ByteSource"]),
+        tests("HTTPExchangeTests", ["HTTPExchange", httpTypes]),
+        tests("CHTTPDaemonTests", ["CHTTPDaemon"]),
+        tests("HTTPDaemonTests", ["HTTPDaemon", "HTTPExchange", "ByteSource", httpTypes]),
     ]
 )

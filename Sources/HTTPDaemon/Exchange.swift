@@ -83,7 +83,9 @@ final class Exchange {
     /// An answer to the head alone drops the body and closes the connection: right for a request that cannot be trusted to
     /// end where it says, and for nothing else.
     private func takeHead(
-        on handle: OpaquePointer, method: UnsafePointer<CChar>, version: UnsafePointer<CChar>
+        on handle: OpaquePointer,
+        method: UnsafePointer<CChar>,
+        version: UnsafePointer<CChar>
     ) -> Bool {
         let isHTTP10 = strcmp(version, "HTTP/1.0") == 0
         var reader = HeadReader(isHTTP10: isHTTP10)
@@ -182,14 +184,19 @@ final class Exchange {
         case .saturated:
             let seconds = service.configuration.deferred.retryAfterSeconds
             return answer(
-                service.handler.refuse(.saturated(retryAfterSeconds: seconds), head: head), on: handle)
+                service.handler.refuse(.saturated(retryAfterSeconds: seconds), head: head),
+                on: handle
+            )
         case .finished(let response, let hold):
             return answer(response, on: handle, hold: hold)
         }
     }
 
     private func answer(
-        _ response: OutgoingResponse, on handle: OpaquePointer, closes: Bool = false, hold: MemoryHold? = nil
+        _ response: OutgoingResponse,
+        on handle: OpaquePointer,
+        closes: Bool = false,
+        hold: MemoryHold? = nil
     ) -> Bool {
         connection?.receivedWhole()
         state = .answered(hold)

@@ -75,7 +75,8 @@ public final class HTTPDaemon: Sendable {
         }
     }
 
-    /// Waits until no exchange is in flight, at most for `limit`.
+    /// Waits until no exchange is in flight, at most for `limit`. What a client has sent and no thread has read yet is not
+    /// in flight: quiesce a moment after readiness has turned false.
     ///
     /// - Returns: Whether none is.
     public func drain(for limit: Duration) -> Bool {

@@ -117,7 +117,9 @@ private final class BodyReader {
                 return 0
             }
             let count = min(buffer.count, bytes.count - position)
-            bytes.withUnsafeBytes { buffer.copyMemory(from: UnsafeRawBufferPointer(rebasing: $0[position..<position + count])) }
+            bytes.withUnsafeBytes {
+                buffer.copyMemory(from: UnsafeRawBufferPointer(rebasing: $0[position..<position + count]))
+            }
             return Int64(count)
         case .source(let source, let range):
             guard position < range.count else {

@@ -81,7 +81,10 @@ extension Service {
 
     private func open(_ descriptor: Int32, peer: String?) -> Unmanaged<Connection> {
         let connection = Connection(
-            descriptor: descriptor, peer: peer, due: .now + configuration.receiveTimeout + Self.grace)
+            descriptor: descriptor,
+            peer: peer,
+            due: .now + configuration.receiveTimeout + Self.grace
+        )
         connections.add(connection)
         // Released by connection_closed.
         return Unmanaged.passRetained(connection)

@@ -9,7 +9,8 @@ import Testing
         func read(at position: Int, into destination: inout MutableRawSpan) -> Int {
             let count = min(3, byteCount - position, destination.byteCount)
             for index in 0..<count {
-                destination.storeBytes(of: UInt8(ascii: "0") + UInt8(position + index), toByteOffset: index, as: UInt8.self)
+                let digit = UInt8(ascii: "0") + UInt8(position + index)
+                destination.storeBytes(of: digit, toByteOffset: index, as: UInt8.self)
             }
             return count
         }

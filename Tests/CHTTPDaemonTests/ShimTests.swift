@@ -16,8 +16,14 @@ import Testing
         var callbacks = Self.callbacks
         let daemon = host.withCString { host in
             var options = c_httpd_options(
-                host: host, port: port, thread_count: 2, connection_limit: 10, connections_per_address: 0, idle_seconds: 1,
-                connection_memory: 32 << 10)
+                host: host,
+                port: port,
+                thread_count: 2,
+                connection_limit: 10,
+                connections_per_address: 0,
+                idle_seconds: 1,
+                connection_memory: 32 << 10
+            )
             var context = 0
             return withUnsafeMutablePointer(to: &context) { c_httpd_start(&options, &callbacks, $0, &failure) }
         }

@@ -22,7 +22,8 @@ import Testing
                         }
                         gate.pass()
                         return .text("done")
-                    })
+                    }
+                )
             }
         ])
     }
@@ -73,7 +74,8 @@ import Testing
                         gate.pass()
                         order.withLock { $0.append(request.head.path ?? "") }
                         return .text("done")
-                    })
+                    }
+                )
             }
         ])
         try withDaemon(stub) { daemon in
@@ -136,7 +138,8 @@ import Testing
                     DeferredWork(memory: 60) { _ in
                         gate.pass()
                         return .ok(.source(Pattern(byteCount: body), range: 0..<body))
-                    })
+                    }
+                )
             },
             "/huge": { _ in .deferred(DeferredWork(memory: 101) { _ in .text("never") }) },
         ])
@@ -224,7 +227,8 @@ import Testing
                         DeferredWork(memory: 10) { _ in
                             usleep(UInt32.random(in: 0..<2000))
                             return .ok(.source(Pattern(byteCount: 50_000), range: 0..<50_000))
-                        })
+                        }
+                    )
                 }
             ])
             try withDaemon(

@@ -14,13 +14,32 @@ import Testing
 
     /// Heads that two readers could understand differently, or that no reader should.
     static let misreadable: [Head] = [
-        Head(name: "two lengths", bytes: "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\nContent-Length: 5\r\n\r\nhello"),
-        Head(name: "the same length twice", bytes: "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\nhello"),
-        Head(name: "coding and length", bytes: "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n"),
-        Head(name: "length and coding", bytes: "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
+        Head(
+            name: "two lengths",
+            bytes: "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\nContent-Length: 5\r\n\r\nhello"
+        ),
+        Head(
+            name: "the same length twice",
+            bytes: "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\nhello"
+        ),
+        Head(
+            name: "coding and length",
+            bytes: "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n"
+        ),
+        Head(
+            name: "length and coding",
+            bytes: "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+        ),
         Head(name: "gzip coding", bytes: "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n"),
-        Head(name: "gzip, chunked", bytes: "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n"),
-        Head(name: "chunked twice", bytes: "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
+        Head(
+            name: "gzip, chunked",
+            bytes: "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n"
+        ),
+        Head(
+            name: "chunked twice",
+            bytes:
+                "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+        ),
         Head(name: "chunked in HTTP/1.0", bytes: "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
         Head(name: "no host", bytes: "GET / HTTP/1.1\r\n\r\n"),
         Head(name: "two hosts", bytes: "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n"),
@@ -46,7 +65,11 @@ import Testing
         Head(name: "a letter beyond ASCII in the target", bytes: "GET /ä HTTP/1.1\r\nHost: a\r\n\r\n"),
         Head(name: "a method that is no token", bytes: "G[T / HTTP/1.1\r\nHost: a\r\n\r\n"),
         Head(name: "HTTP/2.0", bytes: "GET / HTTP/2.0\r\nHost: a\r\n\r\n", status: 505),
-        Head(name: "another expectation", bytes: "POST / HTTP/1.1\r\nHost: a\r\nExpect: tea\r\nContent-Length: 1\r\n\r\n", status: 417),
+        Head(
+            name: "another expectation",
+            bytes: "POST / HTTP/1.1\r\nHost: a\r\nExpect: tea\r\nContent-Length: 1\r\n\r\n",
+            status: 417
+        ),
         Head(
             name: "257 fields",
             bytes: "GET / HTTP/1.1\r\nHost: a\r\n" + (0..<257).map { "X\($0): b\r\n" }.joined() + "\r\n"
@@ -86,7 +109,8 @@ import Testing
 
     @Test(arguments: [("GET /", 414), ("GET / HTTP/1.1\r\nHost: a\r\nX: ", 431)])
     func `a head beyond the connection's memory gets the library's own page`(
-        _ beginning: String, _ status: Int
+        _ beginning: String,
+        _ status: Int
     ) throws {
         let stub = Stub()
         try withDaemon(stub) { daemon in
@@ -106,15 +130,18 @@ import Testing
         Head(name: "empty host", bytes: "GET / HTTP/1.1\r\nHost: \r\n\r\n"),
         Head(
             name: "repeated fields",
-            bytes: "GET / HTTP/1.1\r\nHost: [::1]:8080\r\nCookie: a=b; c=d\r\nX: 1\r\nX: 2\r\n\r\n"),
+            bytes: "GET / HTTP/1.1\r\nHost: [::1]:8080\r\nCookie: a=b; c=d\r\nX: 1\r\nX: 2\r\n\r\n"
+        ),
         Head(name: "HTTP/1.0 without host", bytes: "GET / HTTP/1.0\r\n\r\n"),
         Head(
             name: "60 KB in a field",
-            bytes: "GET / HTTP/1.1\r\nX: \(String(repeating: "a", count: 60_000))\r\nHost: a\r\n\r\n"),
+            bytes: "GET / HTTP/1.1\r\nX: \(String(repeating: "a", count: 60_000))\r\nHost: a\r\n\r\n"
+        ),
         Head(name: "beyond ASCII in a value", bytes: "GET / HTTP/1.1\r\nHost: a\r\nX: \u{e4}\r\n\r\n"),
         Head(
             name: "200 fields",
-            bytes: "GET / HTTP/1.1\r\nHost: a\r\n\((0..<200).map { "X-\($0): \($0)\r\n" }.joined())\r\n"),
+            bytes: "GET / HTTP/1.1\r\nHost: a\r\n\((0..<200).map { "X-\($0): \($0)\r\n" }.joined())\r\n"
+        ),
     ]
 
     @Test(arguments: plainHeads)
@@ -168,7 +195,8 @@ import Testing
             client.send(
                 bodies.enumerated().map { index, body in
                     "POST /\(index) HTTP/1.1\r\nHost: a\r\nContent-Length: \(body.count)\r\n\r\n\(body)"
-                }.joined())
+                }.joined()
+            )
             for index in bodies.indices {
                 #expect(try client.readResponse().text == "/\(index)")
             }

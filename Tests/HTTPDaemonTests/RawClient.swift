@@ -61,7 +61,11 @@ final class RawClient {
         while sent < bytes.count {
             let count = bytes.withUnsafeBytes {
                 Foundation.send(
-                    descriptor, $0.baseAddress.map { $0 + sent }, bytes.count - sent, Int32(MSG_NOSIGNAL))
+                    descriptor,
+                    $0.baseAddress.map { $0 + sent },
+                    bytes.count - sent,
+                    Int32(MSG_NOSIGNAL)
+                )
             }
             guard count > 0 else {
                 return

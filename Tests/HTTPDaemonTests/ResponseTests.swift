@@ -93,12 +93,18 @@ import Testing
         Unsent(name: "HEAD of a stated length", body: { _ in .unsent(byteCount: 1 << 50) }, length: "\(1 << 50)"),
         Unsent(name: "HEAD of a stated length of 0", body: { _ in .unsent(byteCount: 0) }, length: "0"),
         Unsent(
-            name: "304 of a stated length", method: "GET", status: .notModified,
-            body: { _ in .unsent(byteCount: 12345) }, length: "12345"
+            name: "304 of a stated length",
+            method: "GET",
+            status: .notModified,
+            body: { _ in .unsent(byteCount: 12345) },
+            length: "12345"
         ),
         Unsent(
-            name: "304 of a source", method: "GET", status: .notModified,
-            body: { .source(Pattern(byteCount: 99, traces: $0), range: 0..<99) }, length: "99"
+            name: "304 of a source",
+            method: "GET",
+            status: .notModified,
+            body: { .source(Pattern(byteCount: 99, traces: $0), range: 0..<99) },
+            length: "99"
         ),
     ])
     func `a body of known length that is not sent is not read, and the connection goes on`(_ unsent: Unsent) throws {
@@ -122,11 +128,17 @@ import Testing
         Unsent(name: "HEAD of a stream", body: { .stream(Pattern(byteCount: 1000, traces: $0)) }),
         Unsent(name: "HEAD of no stated length", body: { _ in .unsent(byteCount: nil) }),
         Unsent(
-            name: "304 of no stated length", method: "GET", status: .notModified,
-            body: { _ in .unsent(byteCount: nil) }),
+            name: "304 of no stated length",
+            method: "GET",
+            status: .notModified,
+            body: { _ in .unsent(byteCount: nil) }
+        ),
         Unsent(
-            name: "304 of a stream", method: "GET", status: .notModified,
-            body: { .stream(Pattern(byteCount: 9, traces: $0)) }),
+            name: "304 of a stream",
+            method: "GET",
+            status: .notModified,
+            body: { .stream(Pattern(byteCount: 9, traces: $0)) }
+        ),
         Unsent(name: "304 of nothing", method: "GET", status: .notModified, body: { _ in .empty }),
     ])
     func `a body of unknown length that is not sent leaves no bytes behind`(_ unsent: Unsent) throws {

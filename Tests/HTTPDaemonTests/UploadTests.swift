@@ -95,7 +95,8 @@ import Testing
         try withDaemon(Stub(), Self.limits) { daemon in
             let client = try RawClient(port: daemon.port)
             client.send(
-                "POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-Continue\r\nContent-Length: \(Self.limit + 1)\r\n\r\n")
+                "POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-Continue\r\nContent-Length: \(Self.limit + 1)\r\n\r\n"
+            )
             #expect(try client.readResponse().status == 413)
             #expect(client.isAtEnd())
         }
@@ -137,7 +138,9 @@ import Testing
         #expect(stub.requests.isEmpty)
     }
 
-    @Test(arguments: ["G", "GET / HTTP/1.1\r\nHost: a\r\nX: ", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 99\r\n\r\n"])
+    @Test(arguments: [
+        "G", "GET / HTTP/1.1\r\nHost: a\r\nX: ", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 99\r\n\r\n",
+    ])
     func `a request that trickles in is cut off`(_ beginning: String) throws {
         let stub = Stub()
         try withDaemon(stub, { $0.receiveTimeout = .milliseconds(100) }) { daemon in
