@@ -82,5 +82,9 @@ let package = Package(
         tests("TorchRandomTests", ["TorchRandom", crypto]),
         tests("WeightInitTests", ["WeightInit", "TorchRandom", "ByteSource", "GoldenVectors", crypto]),
         tests("CTorchKernelsTests", ["CTorchKernels", crypto]),
+        tests("ByteSourceTests", ["ByteSource"]),
+        tests("HTTPExchangeTests", ["HTTPExchange", httpTypes]),
+        tests("CHTTPDaemonTests", ["CHTTPDaemon"]),
+        tests("HTTPDaemonTests", ["HTTPDaemon", "HTTPExchange", "ByteSource", httpTypes]),
     ]
 )
