@@ -84,7 +84,14 @@ public struct JSONWriter: Sendable {
     }
 
     fileprivate mutating func number(_ value: Double) {
-        raw(value.description.utf8)
+        separate()
+        let start = bytes.count
+        bytes.append(contentsOf: repeatElement(0, count: NumberText.room))
+        var room = bytes.mutableSpan
+        var rawRoom = room.mutableBytes
+        let end = Float64Text.write(value.bitPattern, powers: .shared, into: &rawRoom, at: start)
+        bytes.removeLast(bytes.count - end)
+        followsValue = true
     }
 
     private mutating func begin(_ bracket: UInt8) {
