@@ -71,5 +71,10 @@ let package = Package(
             dependencies: ["HTTPDaemon", "InitService", "HTTPExchange", argumentParser, logging, httpTypes],
             swiftSettings: swiftSettings
         ),
+        tests(
+            "TensorFormatsTests",
+            ["TensorFormats", "WeightInit", "TorchRandom", "ByteSource", crypto],
+            resources: [.copy("Vectors")]
+        ),
     ]
 )
