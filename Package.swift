@@ -71,5 +71,15 @@ let package = Package(
             dependencies: ["HTTPDaemon", "InitService", "HTTPExchange", argumentParser, logging, httpTypes],
             swiftSettings: swiftSettings
         ),
+
+        // Vectors made by PyTorch, and their reader.
+        .target(
+            name: "GoldenVectors",
+            path: "Tests/GoldenVectors",
+            exclude: ["visible"],
+            swiftSettings: swiftSettings
+        ),
+        tests("TorchRandomTests", ["TorchRandom", crypto]),
+        tests("WeightInitTests", ["WeightInit", "TorchRandom", "ByteSource", "GoldenVectors", crypto]),
     ]
 )

@@ -7,6 +7,11 @@ enum Gaussian {
         (1 + erf(x / 2.0.squareRoot())) / 2
     }
 
+    /// P(z > x), without loss of digits for large x.
+    static func upperTail(_ x: Double) -> Double {
+        erfc(x / 2.0.squareRoot()) / 2
+    }
+
     /// E[g(z)] by Gauss–Legendre panels between the points where `g` is not smooth.
     ///
     /// Good to about 1e-15 for `g` that grows no faster than a polynomial: beyond ±12 the density is below 1e-31.

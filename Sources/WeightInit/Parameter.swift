@@ -53,17 +53,3 @@ public struct Parameter: Sendable {
         self.summary = summary
     }
 }
-
-/// The arguments a client gave, by the parameters' canonical names, checked for kind by whoever decoded them.
-public struct Arguments: Sendable, Equatable {
-    public private(set) var given: [String: ParameterValue]
-
-    public init(_ given: [String: ParameterValue] = [:]) {
-        self.given = given
-    }
-
-    public subscript(name: String) -> ParameterValue? {
-        get { given[name] }
-        set { given[name] = newValue }
-    }
-}

@@ -1,0 +1,70 @@
+/// The arguments a client gave, by the parameters' canonical names, each of its parameter's kind.
+public struct Arguments: Sendable, Equatable {
+    public private(set) var given: [String: ParameterValue]
+
+    public init(_ given: [String: ParameterValue] = [:]) {
+        self.given = given
+    }
+
+    public subscript(name: String) -> ParameterValue? {
+        get { given[name] }
+        set { given[name] = newValue }
+    }
+}
+
+/// Arguments together with the table that names, types and defaults them.
+struct BoundArguments {
+    private let parameters: [Parameter]
+    private let arguments: Arguments
+
+    /// - Throws: `invalid` for an argument that the table does not have, or a missing one that has no default.
+    init(_ arguments: Arguments, for parameters: [Parameter], of owner: String) throws(InitError) {
+        self.parameters = parameters
+        self.arguments = arguments
+        let names = parameters.map(\.name)
+        for name in arguments.given.keys.sorted() where !names.contains(name) {
+            throw .unknown("parameter of \(owner)", name, in: [name], known: names)
+        }
+        for parameter in parameters where parameter.defaultValue == nil && arguments[parameter.name] == nil {
+            throw .invalid(parameter.name, "is missing: \(owner) has no default for it")
+        }
+    }
+
+    /// Whether the client gave it.
+    func isGiven(_ name: String) -> Bool {
+        arguments[name] != nil
+    }
+
+    /// What was given or, if nothing was, the default.
+    func value(_ name: String) -> ParameterValue {
+        arguments[name] ?? parameters.first { $0.name == name }?.defaultValue ?? .null
+    }
+
+    func number(_ name: String) throws(InitError) -> Double {
+        switch value(name) {
+        case .number(let number): return number
+        case .integer(let integer): return Double(integer)
+        default: throw .invalid(name, "is not a number")
+        }
+    }
+
+    func integer(_ name: String) throws(InitError) -> Int {
+        guard case .integer(let integer) = value(name) else { throw .invalid(name, "is not an integer") }
+        return integer
+    }
+
+    func boolean(_ name: String) throws(InitError) -> Bool {
+        guard case .boolean(let boolean) = value(name) else { throw .invalid(name, "is not a boolean") }
+        return boolean
+    }
+
+    func text(_ name: String) throws(InitError) -> String {
+        guard case .text(let text) = value(name) else { throw .invalid(name, "is not a text") }
+        return text
+    }
+
+    func gain(_ name: String) throws(InitError) -> Double {
+        guard case .gain(let gain) = value(name) else { return try number(name) }
+        return try gain.value()
+    }
+}

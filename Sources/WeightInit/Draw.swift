@@ -1,0 +1,152 @@
+internal import ByteSource
+internal import TorchRandom
+
+/// One call on a generator: what is drawn, and from where on.
+struct Draw: Sendable {
+    let recipe: Recipe
+    let count: Int
+    let dtype: DType
+    let seed: UInt32
+    /// `nil` behind a draw whose number of words depends on its values.
+    var start: StreamPosition?
+    /// `nil` where it depends on the values, and has not been counted.
+    var words: UInt64?
+}
+
+extension Draw {
+    /// The elements from their first on.
+    ///
+    /// - Throws: `tooLarge` where memory for what must be whole is not to be had.
+    func makeElements(at start: StreamPosition) throws(InitError) -> any ElementSource {
+        guard let format = dtype.floatFormat else {
+            return FixedElements(itemSize: dtype.itemSize, bits: 0)
+        }
+        switch recipe {
+        case .constant(let value):
+            return FixedElements(itemSize: format.itemSize, bits: format.bits(value))
+        case .eye(let rows, let columns):
+            return FixedElements(itemSize: format.itemSize, bits: 0, one: format.bits(1)) { range in
+                Draw.diagonal(rows: rows, columns: columns, in: range)
+            }
+        case .dirac(let pattern):
+            return FixedElements(itemSize: format.itemSize, bits: 0, one: format.bits(1), ones: pattern.ones)
+        case .uniform(let from, let to):
+            return UniformElements(format: format, from: from, to: to, seed: seed, start: start.word)
+        case .normal(let mean, let std):
+            return normals(format, mean: mean, std: std, at: start)
+        case .truncatedNormal(let truncated):
+            return truncatedElements(truncated, format, at: start).elements
+        case .sparse(let pattern, let std):
+            // The permutations follow the normals.
+            let afterNormals =
+                NormalLayout(count: count, format: format).map { start.advanced(by: $0.words) }
+                ?? start.afterSmallNormals(count)
+            let mask = SparseMask(pattern, seed: seed, start: afterNormals.word)
+            return ZeroedElements(
+                normals(format, mean: 0, std: std, at: start),
+                itemSize: format.itemSize,
+                zeros: mask.zeros
+            )
+        case .orthogonal(let rows, let columns, let gain):
+            let bytes = try OrthogonalMatrix.make(
+                rows: rows,
+                columns: columns,
+                gain: gain,
+                format: format,
+                normals: normals(format, mean: 0, std: 1, at: start)
+            )
+            return StoredElements(bytes: bytes, itemSize: format.itemSize)
+        }
+    }
+
+    /// Where the stream stands afterwards, found by making every element where that is what it takes.
+    func end(from start: StreamPosition) throws(InitError) -> StreamPosition {
+        if let end = try recipe.end(count: count, dtype: dtype, from: start) { return end }
+        guard case .truncatedNormal(let truncated) = recipe, let format = dtype.floatFormat else { return start }
+        let made = truncatedElements(truncated, format, at: start)
+        let source = TensorSource(elementCount: count, itemSize: format.itemSize, elements: made.elements)
+        var buffer = [UInt8](repeating: 0, count: 1 << 16)
+        var position = 0
+        while position < source.byteCount {
+            var storage = buffer.mutableSpan
+            var bytes = storage.mutableBytes
+            position += source.read(at: position, into: &bytes)
+        }
+        return made.end()
+    }
+
+    private func normals(
+        _ format: FloatFormat,
+        mean: Double,
+        std: Double,
+        at start: StreamPosition
+    ) -> any ElementSource {
+        if let layout = NormalLayout(count: count, format: format) {
+            return NormalElements(layout: layout, mean: mean, std: std, seed: seed, start: start.word)
+        }
+        let values = WordStream(seed: seed).smallNormals(count, at: start)
+        return StoredElements(values: values.map { mean.addingProduct($0, std) }, format: format)
+    }
+
+    /// A truncated normal's elements, and where it ends once all of them have been made.
+    private func truncatedElements(
+        _ truncated: TruncatedNormal,
+        _ format: FloatFormat,
+        at start: StreamPosition
+    ) -> (elements: any ElementSource, end: () -> StreamPosition) {
+        switch truncated.path {
+        case .proposal(let logPeak):
+            let elements = ProposalElements(
+                count: count,
+                format: format,
+                truncated: truncated,
+                logPeak: logPeak,
+                seed: seed,
+                start: start.word
+            )
+            let words = 2 * UInt64(count) * format.wordsPerElement
+            return (elements, { start.advanced(by: UInt64(elements.roundsNeeded + 1) &* words) })
+        case .rejection:
+            if let layout = NormalLayout(count: count, format: format) {
+                let elements = RejectionElements(layout: layout, truncated: truncated, seed: seed, start: start.word)
+                return (elements, { start.advanced(by: UInt64(elements.roundsNeeded + 1) &* layout.words) })
+            }
+            let small = SmallTruncatedNormals(truncated, count: count, format: format, seed: seed, start: start)
+            return (StoredElements(values: small.values, format: format), { small.end })
+        }
+    }
+
+    private static func diagonal(rows: Int, columns: Int, in range: Range<Int>) -> [Int] {
+        guard columns > 0, !range.isEmpty else { return [] }
+        let lines = range.lowerBound / columns...(range.upperBound - 1) / columns
+        return lines.compactMap { line in
+            let element = line * columns + line
+            return line < columns && range.contains(element) ? element : nil
+        }
+    }
+}
+
+/// `trunc_normal_` by redrawing for fewer than 16 elements, which are drawn in pairs that span the rounds.
+struct SmallTruncatedNormals {
+    private(set) var values: [Double]
+    private(set) var end: StreamPosition
+
+    init(_ truncated: TruncatedNormal, count: Int, format: FloatFormat, seed: UInt32, start: StreamPosition) {
+        let stream = WordStream(seed: seed)
+        let (low, high) = (format.rounded(truncated.lower), format.rounded(truncated.upper))
+        values = []
+        end = start
+        var rejected = Array(0..<count)
+        while !rejected.isEmpty {
+            let drawn = stream.smallNormals(count, at: end).map { z in
+                format.rounded(truncated.mean.addingProduct(z, truncated.std))
+            }
+            end = end.afterSmallNormals(count)
+            if values.isEmpty { values = drawn }
+            rejected = rejected.filter { index in
+                values[index] = drawn[index]
+                return drawn[index] < low || drawn[index] > high
+            }
+        }
+    }
+}

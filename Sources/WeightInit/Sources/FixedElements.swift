@@ -1,0 +1,36 @@
+internal import TorchRandom
+
+/// One value everywhere, and another at a few places.
+final class FixedElements: ElementSource {
+    private let pattern: [UInt8]
+    private let itemSize: Int
+    private let one: [UInt8]
+    private let ones: (Range<Int>) -> [Int]
+
+    /// - Parameters:
+    ///   - bits: Of the value everywhere else.
+    ///   - one: Bits of the value at the places that `ones` gives for a range of elements.
+    init(itemSize: Int, bits: UInt64, one: UInt64 = 0, ones: @escaping (Range<Int>) -> [Int] = { _ in [] }) {
+        self.itemSize = itemSize
+        pattern = FixedElements.bytes(bits, itemSize)
+        self.one = FixedElements.bytes(one, itemSize)
+        self.ones = ones
+    }
+
+    private static func bytes(_ bits: UInt64, _ count: Int) -> [UInt8] {
+        (0..<count).map { UInt8(truncatingIfNeeded: bits >> (8 * UInt64($0))) }
+    }
+
+    func fill(_ range: Range<Int>, into destination: inout MutableRawSpan) -> (elements: Int, work: Int) {
+        for index in 0..<range.count * itemSize {
+            destination.storeBytes(of: pattern[index % itemSize], toByteOffset: index, as: UInt8.self)
+        }
+        for element in ones(range) {
+            for index in 0..<itemSize {
+                let offset = (element - range.lowerBound) * itemSize + index
+                destination.storeBytes(of: one[index], toByteOffset: offset, as: UInt8.self)
+            }
+        }
+        return (range.count, range.count)
+    }
+}

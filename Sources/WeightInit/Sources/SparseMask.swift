@@ -1,0 +1,25 @@
+internal import TorchRandom
+
+/// One bit for each element of a matrix: whether `sparse_` set it to zero.
+struct SparseMask: Sendable {
+    private let bits: [UInt64]
+
+    /// Draws one permutation of the rows for each column, from a position on, and marks the rows at its front.
+    init(_ pattern: SparsePattern, seed: UInt32, start: UInt64) {
+        var bits = [UInt64](repeating: 0, count: (pattern.rows * pattern.columns + 63) / 64)
+        let stream = WordStream(seed: seed)
+        for column in 0..<pattern.columns {
+            stream.seek(to: start + UInt64(column) * pattern.wordsPerColumn)
+            for row in stream.randomPermutation(of: pattern.rows, prefix: pattern.zerosPerColumn) {
+                let element = row * pattern.columns + column
+                bits[element / 64] |= 1 << UInt64(element % 64)
+            }
+        }
+        self.bits = bits
+    }
+
+    /// The zeroed elements of a range, in order.
+    func zeros(in range: Range<Int>) -> some Sequence<Int> {
+        range.lazy.filter { bits[$0 / 64] & 1 << UInt64($0 % 64) != 0 }
+    }
+}

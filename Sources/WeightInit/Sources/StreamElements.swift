@@ -1,0 +1,141 @@
+internal import TorchRandom
+
+/// `uniform_`: each element from its own words.
+final class UniformElements: ElementSource {
+    private let format: FloatFormat
+    private let from: Double
+    private let to: Double
+    private let start: UInt64
+    private let stream: WordStream
+
+    init(format: FloatFormat, from: Double, to: Double, seed: UInt32, start: UInt64) {
+        self.format = format
+        self.from = from
+        self.to = to
+        self.start = start
+        stream = WordStream(seed: seed)
+    }
+
+    func fill(_ range: Range<Int>, into destination: inout MutableRawSpan) -> (elements: Int, work: Int) {
+        stream.seek(to: start + UInt64(range.lowerBound) * format.wordsPerElement)
+        stream.fillUniform(format, from: from, to: to, elements: range.count, into: &destination)
+        return (range.count, range.count * Int(format.wordsPerElement))
+    }
+}
+
+/// `normal_` of 16 elements and more: in blocks of 16.
+final class NormalElements: ElementSource {
+    let layout: NormalLayout
+    private let mean: Double
+    private let std: Double
+    private let start: UInt64
+    private let stream: WordStream
+    /// A block that was asked for in part.
+    private var partial: (firstElement: Int, bytes: [UInt8])?
+
+    init(layout: NormalLayout, mean: Double, std: Double, seed: UInt32, start: UInt64) {
+        self.layout = layout
+        self.mean = mean
+        self.std = std
+        self.start = start
+        stream = WordStream(seed: seed)
+    }
+
+    func fill(_ range: Range<Int>, into destination: inout MutableRawSpan) -> (elements: Int, work: Int) {
+        let size = NormalLayout.blockSize
+        let itemSize = layout.format.itemSize
+        var element = range.lowerBound
+        var work = 0
+        while element < range.upperBound {
+            let block = layout.block(of: element)
+            let runEnd = min(range.upperBound, layout.endOfRun(from: element))
+            let wholeBlocks = element == block.firstElement ? (runEnd - element) / size : 0
+            let from = (element - range.lowerBound) * itemSize
+            if wholeBlocks > 0 {
+                var rest = destination._mutatingExtracting(from..<from + wholeBlocks * size * itemSize)
+                makeBlocks(wholeBlocks, at: block.word, into: &rest)
+                element += wholeBlocks * size
+                work += wholeBlocks * size
+            } else {
+                let bytes = bytes(of: block)
+                let last = min(runEnd, block.firstElement + size)
+                let skipped = (element - block.firstElement) * itemSize
+                for index in 0..<(last - element) * itemSize {
+                    destination.storeBytes(of: bytes[skipped + index], toByteOffset: from + index, as: UInt8.self)
+                }
+                element = last
+                work += size
+            }
+        }
+        return (range.count, work * Int(layout.format.wordsPerElement))
+    }
+
+    /// Makes whole blocks from a word on, counted from the start of the draw.
+    func makeBlocks(_ count: Int, at word: UInt64, into destination: inout MutableRawSpan) {
+        stream.seek(to: start &+ word)
+        stream.fillNormalBlocks(layout.format, mean: mean, std: std, blocks: count, into: &destination)
+    }
+
+    private func bytes(of block: (firstElement: Int, word: UInt64)) -> [UInt8] {
+        if let partial, partial.firstElement == block.firstElement { return partial.bytes }
+        var bytes = [UInt8](repeating: 0, count: NormalLayout.blockSize * layout.format.itemSize)
+        var storage = bytes.mutableSpan
+        var span = storage.mutableBytes
+        makeBlocks(1, at: block.word, into: &span)
+        partial = (block.firstElement, bytes)
+        return bytes
+    }
+}
+
+/// Elements that are in memory already.
+final class StoredElements: ElementSource {
+    private let bytes: [UInt8]
+    private let itemSize: Int
+
+    init(bytes: [UInt8], itemSize: Int) {
+        self.bytes = bytes
+        self.itemSize = itemSize
+    }
+
+    convenience init(values: [Double], format: FloatFormat) {
+        let itemSize = format.itemSize
+        var bytes = [UInt8](repeating: 0, count: values.count * itemSize)
+        var storage = bytes.mutableSpan
+        var span = storage.mutableBytes
+        for (index, value) in values.enumerated() {
+            span.store(format.bits(value), as: format, at: index)
+        }
+        self.init(bytes: bytes, itemSize: itemSize)
+    }
+
+    func fill(_ range: Range<Int>, into destination: inout MutableRawSpan) -> (elements: Int, work: Int) {
+        let from = range.lowerBound * itemSize
+        for index in 0..<range.count * itemSize {
+            destination.storeBytes(of: bytes[from + index], toByteOffset: index, as: UInt8.self)
+        }
+        return (range.count, range.count)
+    }
+}
+
+/// Another source's elements with some of them set to zero.
+final class ZeroedElements: ElementSource {
+    private let elements: any ElementSource
+    private let itemSize: Int
+    private let zeros: (Range<Int>) -> any Sequence<Int>
+
+    /// - Parameter zeros: The elements of a range that are zero.
+    init(_ elements: any ElementSource, itemSize: Int, zeros: @escaping (Range<Int>) -> any Sequence<Int>) {
+        self.elements = elements
+        self.itemSize = itemSize
+        self.zeros = zeros
+    }
+
+    func fill(_ range: Range<Int>, into destination: inout MutableRawSpan) -> (elements: Int, work: Int) {
+        let filled = elements.fill(range, into: &destination)
+        let first = range.lowerBound
+        for element in zeros(first..<first + filled.elements) {
+            destination.store(0, byteCount: itemSize, at: (element - first) * itemSize)
+        }
+        return filled
+    }
+}

@@ -1,0 +1,68 @@
+internal import ByteSource
+internal import TorchRandom
+
+/// Makes the elements of one tensor from any of them on.
+protocol ElementSource: AnyObject {
+    /// Writes elements from the front of `range` on to the front of `destination`, at any alignment.
+    ///
+    /// - Parameters:
+    ///   - range: Not empty, within the tensor; `destination` has room for all of it.
+    /// - Returns: How many elements were written, at least 1, and the work this took, in generator words.
+    func fill(_ range: Range<Int>, into destination: inout MutableRawSpan) -> (elements: Int, work: Int)
+}
+
+/// The bytes of one tensor, little-endian and row-major, over a source of elements.
+final class TensorSource: ByteSource {
+    let byteCount: Int
+    private let itemSize: Int
+    private let elements: any ElementSource
+    /// An element that was asked for in part, kept because the other part is often asked for next.
+    private var partial: (element: Int, bytes: [UInt8])?
+
+    /// Work after which a read returns, in generator words.
+    private static let workPerRead = 1 << 22
+    /// Elements asked for at a time, so that the work is looked at now and then.
+    private static let elementsPerStep = 1 << 14
+
+    init(elementCount: Int, itemSize: Int, elements: any ElementSource) {
+        byteCount = elementCount * itemSize
+        self.itemSize = itemSize
+        self.elements = elements
+    }
+
+    func read(at position: Int, into destination: inout MutableRawSpan) -> Int {
+        let end = position + min(destination.byteCount, byteCount - position)
+        var offset = position
+        var work = 0
+        while offset < end, work < TensorSource.workPerRead {
+            let element = offset / itemSize
+            let within = offset - element * itemSize
+            let whole = min((end - offset) / itemSize, TensorSource.elementsPerStep)
+            if within == 0, whole > 0 {
+                let from = offset - position
+                var rest = destination._mutatingExtracting(from..<from + whole * itemSize)
+                let filled = elements.fill(element..<element + whole, into: &rest)
+                offset += filled.elements * itemSize
+                work += filled.work
+            } else {
+                let bytes = bytes(of: element)
+                for index in within..<min(itemSize, within + end - offset) {
+                    destination.storeBytes(of: bytes[index], toByteOffset: offset - position, as: UInt8.self)
+                    offset += 1
+                }
+                work += 1
+            }
+        }
+        return offset - position
+    }
+
+    private func bytes(of element: Int) -> [UInt8] {
+        if let partial, partial.element == element { return partial.bytes }
+        var bytes = [UInt8](repeating: 0, count: itemSize)
+        var storage = bytes.mutableSpan
+        var span = storage.mutableBytes
+        _ = elements.fill(element..<element + 1, into: &span)
+        partial = (element, bytes)
+        return bytes
+    }
+}

@@ -1,0 +1,18 @@
+import ByteSource
+
+/// All bytes of a source, read in pieces of a given size.
+func readAll(_ source: any ByteSource, pieces: Int = 1 << 16) -> [UInt8] {
+    var bytes: [UInt8] = []
+    var buffer = [UInt8](repeating: 0, count: pieces)
+    while bytes.count < source.byteCount {
+        var storage = buffer.mutableSpan
+        var span = storage.mutableBytes
+        let count = source.read(at: bytes.count, into: &span)
+        bytes += buffer.prefix(count)
+    }
+    return bytes
+}
+
+func hex(_ bytes: some Sequence<UInt8>) -> String {
+    bytes.map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }.joined()
+}
