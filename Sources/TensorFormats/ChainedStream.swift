@@ -1,0 +1,75 @@
+public import ByteSource
+
+/// Bytes that are there already, as a stream.
+public final class BytesStream: ByteStream {
+    private let bytes: [UInt8]
+    private var position = 0
+
+    public init(_ bytes: [UInt8]) {
+        self.bytes = bytes
+    }
+
+    public func read(into destination: inout MutableRawSpan) -> Int {
+        let count = destination.copy(bytes[position...])
+        position += count
+        return count
+    }
+}
+
+/// Streams one after the other, each made when the one before it has ended.
+public final class ChainedStream: ByteStream {
+    private let count: Int
+    private let make: (Int) -> any ByteStream
+    private var next = 0
+    private var current: (any ByteStream)?
+
+    /// - Parameters:
+    ///   - count: How many streams there are.
+    ///   - make: Makes one of them, given its index; called once for each, in order.
+    public init(count: Int, make: @escaping (Int) -> any ByteStream) {
+        self.count = count
+        self.make = make
+    }
+
+    public func read(into destination: inout MutableRawSpan) -> Int {
+        var written = 0
+        var begun = 0
+        while written == 0 || destination.byteCount - written >= Self.leastRoom {
+            guard let stream = current else {
+                guard next < count, begun < Self.streamsPerRead || written == 0 else { break }
+                current = make(next)
+                next += 1
+                begun += 1
+                continue
+            }
+            var room = destination._mutatingExtracting(written...)
+            let count = stream.read(into: &room)
+            written += count
+            if count == 0 { current = nil }
+        }
+        return written
+    }
+
+    /// Room worth reading on for, so that small tensors do not make small reads; at least what a stream may count on.
+    private static let leastRoom = 1024
+    /// Streams that one call may begin: making one can cost a seek in the generator.
+    private static let streamsPerRead = 32
+}
+
+extension ByteStream {
+    /// Reads to the end, for a reply that is short enough to be sent with its length.
+    ///
+    /// - Returns: `nil` where there are more than `limit` bytes; the stream is then partly read, and of no further use.
+    public func collected(limit: Int) -> [UInt8]? {
+        var bytes: [UInt8] = []
+        var buffer = [UInt8](repeating: 0, count: 4096)
+        while true {
+            var room = buffer.mutableSpan
+            var rawRoom = room.mutableBytes
+            let count = read(into: &rawRoom)
+            guard count > 0 else { return bytes }
+            guard bytes.count + count <= limit else { return nil }
+            bytes.append(contentsOf: buffer[..<count])
+        }
+    }
+}

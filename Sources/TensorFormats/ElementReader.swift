@@ -1,0 +1,68 @@
+import ByteSource
+
+/// The elements of a source, one after the other.
+struct ElementReader<Bits: FixedWidthInteger & UnsignedInteger & BitwiseCopyable> {
+    private let source: any ByteSource
+    private var position = 0
+    private var buffer: [Bits]
+    /// Elements in the buffer, of which those before `nextIndex` have been taken.
+    private(set) var count = 0
+    private var nextIndex = 0
+    /// Bytes of an element that came in part, behind the last whole one.
+    private var partialByteCount = 0
+    private var lastReadWasShort = false
+
+    init(_ source: any ByteSource) {
+        self.source = source
+        let capacity = 64 << 10
+        let itemSize = Bits.bitWidth / 8
+        buffer = Array(repeating: 0, count: max(1, min(capacity, source.byteCount) / itemSize))
+    }
+
+    /// Elements that can be taken without reading.
+    var available: Int { count &- nextIndex }
+
+    /// Takes an element; there must be one available.
+    @inline(__always)
+    mutating func next() -> Bits {
+        let bits = buffer[nextIndex]
+        nextIndex &+= 1
+        return Bits(littleEndian: bits)
+    }
+
+    /// Sees to it that there is an element, unless the source has ended.
+    ///
+    /// - Parameter mayWait: Whether to read on even after the source has given less than it was asked for, which it does
+    ///   when it has worked for long.
+    mutating func isReady(mayWait: Bool) -> Bool {
+        while available == 0 {
+            guard mayWait || !lastReadWasShort else {
+                lastReadWasShort = false
+                return false
+            }
+            guard fill() else { return false }
+        }
+        return true
+    }
+
+    /// Reads once.
+    ///
+    /// - Returns: Whether anything came.
+    private mutating func fill() -> Bool {
+        if partialByteCount > 0 { buffer[0] = buffer[count] }
+        let itemSize = Bits.bitWidth / 8
+        let wanted = min(buffer.count * itemSize - partialByteCount, source.byteCount - position)
+        guard wanted > 0 else { return false }
+        let (source, start, offset) = (source, position, partialByteCount)
+        var elements = buffer.mutableSpan
+        var bytes = elements.mutableBytes
+        var room = bytes._mutatingExtracting(offset..<offset + wanted)
+        let read = source.read(at: start, into: &room)
+        position += read
+        lastReadWasShort = read < wanted
+        count = (offset + read) / itemSize
+        partialByteCount = (offset + read) % itemSize
+        nextIndex = 0
+        return read > 0
+    }
+}

@@ -1,0 +1,168 @@
+public import ByteSource
+public import WeightInit
+
+/// A tensor's numbers as JSON: lists nested as the shape is, between bytes of the caller's.
+///
+/// A scalar is a bare number. Lists of nothing stand where NumPy's `tolist` has them: `[[],[]]` for a shape of `[2, 0]`,
+/// `[]` for `[0, 3]`. Numbers are written in the fewest digits that read back as the same element, see ``NumberText``.
+/// Memory does not depend on the size, and a call does no more than its room asks for.
+public final class JSONTensorStream: ByteStream {
+    private let stream: ChainedStream
+
+    /// - Parameters:
+    ///   - prefix: What stands before the numbers, such as `{"data":`.
+    ///   - source: The elements, little-endian and row-major.
+    ///   - suffix: What stands behind them, such as `}`.
+    public init(prefix: [UInt8], source: any ByteSource, shape: Shape, dtype: DType, suffix: [UInt8]) {
+        stream = ChainedStream(count: 3) { index in
+            switch index {
+            case 0: BytesStream(prefix)
+            case 1: dtype.numbers(from: source, shape: shape)
+            default: BytesStream(suffix)
+            }
+        }
+    }
+
+    public func read(into destination: inout MutableRawSpan) -> Int {
+        stream.read(into: &destination)
+    }
+
+    /// The lists and numbers that a tensor of a shape has in JSON: what bounds the length of the text where there are lists
+    /// of nothing, too. Each takes at most 26 bytes.
+    ///
+    /// - Returns: `nil` where they cannot be counted in 63 bits.
+    public static func valueCount(of shape: Shape) -> Int? {
+        var count = 1
+        var level = 1
+        for dimension in shape.dimensions {
+            var overflow: Bool
+            (level, overflow) = level.multipliedReportingOverflow(by: dimension)
+            guard !overflow else { return nil }
+            (count, overflow) = count.addingReportingOverflow(level)
+            guard !overflow else { return nil }
+            // Nothing is written inside lists of nothing, whatever the further dimensions are.
+            if dimension == 0 { break }
+        }
+        return count
+    }
+}
+
+extension DType {
+    fileprivate func numbers(from source: any ByteSource, shape: Shape) -> any ByteStream {
+        switch self {
+        case .float32: NestedNumbers<Float32Text>(source: source, shape: shape)
+        case .float64: NestedNumbers<Float64Text>(source: source, shape: shape)
+        case .float16: NestedNumbers<Float16Text>(source: source, shape: shape)
+        case .bfloat16: NestedNumbers<BFloat16Text>(source: source, shape: shape)
+        case .int64: NestedNumbers<Int64Text>(source: source, shape: shape)
+        }
+    }
+}
+
+private final class NestedNumbers<Text: ElementText>: ByteStream {
+    private var printer: NestedNumberPrinter<Text>
+
+    init(source: any ByteSource, shape: Shape) {
+        printer = NestedNumberPrinter(source: source, shape: shape)
+    }
+
+    func read(into destination: inout MutableRawSpan) -> Int {
+        printer.write(into: &destination)
+    }
+}
+
+/// The state of `NestedNumbers`; a value, so that the loop over numbers is free of checks for exclusive access.
+private struct NestedNumberPrinter<Text: ElementText> {
+    private var elements: ElementReader<Text.Bits>
+
+    /// Elements of an innermost list; 1 for a scalar, which is no list.
+    private let rowLength: Int
+    private let depth: Int
+    /// The dimensions outside the innermost lists, and where in them the current list is.
+    private let outer: [Int]
+    private var indices: [Int]
+
+    private var leftInRow: Int
+    private var isAtEnd = false
+    /// What stands between two innermost lists: so many `]`, `,` and so many `[`.
+    private var closing = 0
+    private var hasComma = false
+    private var opening: Int
+
+    init(source: any ByteSource, shape: Shape) {
+        // Behind a dimension of 0 nothing is ever written.
+        let written = shape.dimensions.firstIndex(of: 0).map { shape.dimensions[...$0] } ?? shape.dimensions[...]
+        elements = ElementReader(source)
+        depth = written.count
+        opening = depth
+        rowLength = written.last ?? 1
+        leftInRow = rowLength
+        outer = Array(written.dropLast())
+        indices = outer.map { _ in 0 }
+    }
+
+    mutating func write(into destination: inout MutableRawSpan) -> Int {
+        let limit = destination.byteCount
+        var end = 0
+        let powers = PowersOfTen.shared
+        while true {
+            punctuate(&destination, &end)
+            guard end < limit, !isAtEnd else { break }
+            if leftInRow > 0 {
+                guard elements.isReady(mayWait: end == 0) else { break }
+                let count = min(leftInRow, elements.available)
+                var left = count
+                while left > 0, end &+ NumberText.room <= limit {
+                    end = Text.write(elements.next(), powers: powers, into: &destination, at: end)
+                    destination.storeBytes(of: UInt8(ascii: ","), toByteOffset: end, as: UInt8.self)
+                    end &+= 1
+                    left &-= 1
+                }
+                leftInRow &-= count &- left
+                guard left == 0 else { break }
+                guard leftInRow == 0 else { continue }
+                // The comma behind the last is overwritten.
+                end &-= 1
+            }
+            endRow()
+        }
+        return end
+    }
+
+    /// Writes as much of what stands between lists as there is room for.
+    private mutating func punctuate(_ destination: inout MutableRawSpan, _ end: inout Int) {
+        let limit = destination.byteCount
+        while closing > 0, end < limit {
+            destination.storeBytes(of: UInt8(ascii: "]"), toByteOffset: end, as: UInt8.self)
+            end &+= 1
+            closing &-= 1
+        }
+        if hasComma, end < limit {
+            destination.storeBytes(of: UInt8(ascii: ","), toByteOffset: end, as: UInt8.self)
+            end &+= 1
+            hasComma = false
+        }
+        while opening > 0, end < limit {
+            destination.storeBytes(of: UInt8(ascii: "["), toByteOffset: end, as: UInt8.self)
+            end &+= 1
+            opening &-= 1
+        }
+    }
+
+    /// Moves to the next innermost list.
+    private mutating func endRow() {
+        closing = min(depth, 1)
+        for axis in outer.indices.reversed() {
+            indices[axis] += 1
+            if indices[axis] < outer[axis] {
+                hasComma = true
+                opening = closing
+                leftInRow = rowLength
+                return
+            }
+            indices[axis] = 0
+            closing += 1
+        }
+        isAtEnd = true
+    }
+}

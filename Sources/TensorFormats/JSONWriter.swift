@@ -1,0 +1,182 @@
+public import WeightInit
+
+/// A value that has a form in JSON.
+public protocol JSONWritable {
+    /// Appends exactly one value.
+    func write(to writer: inout JSONWriter)
+}
+
+/// Writes JSON (RFC 8259) to a growing buffer, without spaces, members in the order they are given.
+///
+/// Commas and colons are its own affair; that what is begun is ended, and that members have names, is the caller's.
+///
+/// Strings are UTF-8; only what must be escaped is: `"`, `\`, and the characters below U+0020, by their two-character
+/// escapes where they have one. A number is written as ``NumberText`` says, so that it reads back as the same bits; those
+/// that JSON does not have are the strings `"inf"`, `"-inf"` and `"nan"`.
+public struct JSONWriter: Sendable {
+    public private(set) var bytes: [UInt8] = []
+    /// Whether what comes next in the innermost list or object stands behind something.
+    private var followsValue = false
+
+    public init() {}
+
+    public mutating func beginObject() { begin(UInt8(ascii: "{")) }
+    public mutating func endObject() { end(UInt8(ascii: "}")) }
+    public mutating func beginArray() { begin(UInt8(ascii: "[")) }
+    public mutating func endArray() { end(UInt8(ascii: "]")) }
+
+    public mutating func object(_ members: (inout JSONWriter) -> Void) {
+        beginObject()
+        members(&self)
+        endObject()
+    }
+
+    public mutating func array(_ elements: (inout JSONWriter) -> Void) {
+        beginArray()
+        elements(&self)
+        endArray()
+    }
+
+    /// The name of the member whose value comes next.
+    public mutating func key(_ name: String) {
+        separate()
+        appendQuoted(name)
+        bytes.append(UInt8(ascii: ":"))
+        followsValue = false
+    }
+
+    public mutating func member(_ name: String, _ value: some JSONWritable) {
+        key(name)
+        value.write(to: &self)
+    }
+
+    /// A member whose value is an object.
+    public mutating func member(_ name: String, object members: (inout JSONWriter) -> Void) {
+        key(name)
+        object(members)
+    }
+
+    /// A member whose value is a list.
+    public mutating func member(_ name: String, array elements: (inout JSONWriter) -> Void) {
+        key(name)
+        array(elements)
+    }
+
+    public mutating func value(_ value: some JSONWritable) {
+        value.write(to: &self)
+    }
+
+    public mutating func null() {
+        raw("null".utf8)
+    }
+
+    /// A value that is JSON text already.
+    public mutating func raw(_ json: some Sequence<UInt8>) {
+        separate()
+        bytes.append(contentsOf: json)
+        followsValue = true
+    }
+
+    fileprivate mutating func string(_ text: String) {
+        separate()
+        appendQuoted(text)
+        followsValue = true
+    }
+
+    fileprivate mutating func number(_ value: Double) {
+        separate()
+        let start = bytes.count
+        bytes.append(contentsOf: repeatElement(0, count: NumberText.room))
+        var room = bytes.mutableSpan
+        var rawRoom = room.mutableBytes
+        let end = Float64Text.write(value.bitPattern, powers: .shared, into: &rawRoom, at: start)
+        bytes.removeLast(bytes.count - end)
+        followsValue = true
+    }
+
+    private mutating func begin(_ bracket: UInt8) {
+        separate()
+        bytes.append(bracket)
+        followsValue = false
+    }
+
+    private mutating func end(_ bracket: UInt8) {
+        bytes.append(bracket)
+        followsValue = true
+    }
+
+    private mutating func separate() {
+        if followsValue { bytes.append(UInt8(ascii: ",")) }
+    }
+
+    private mutating func appendQuoted(_ text: String) {
+        bytes.append(UInt8(ascii: "\""))
+        for byte in text.utf8 {
+            switch byte {
+            case UInt8(ascii: "\""), UInt8(ascii: "\\"): bytes.append(contentsOf: [UInt8(ascii: "\\"), byte])
+            case 0x20...: bytes.append(byte)
+            case 0x08: bytes.append(contentsOf: #"\b"#.utf8)
+            case 0x09: bytes.append(contentsOf: #"\t"#.utf8)
+            case 0x0a: bytes.append(contentsOf: #"\n"#.utf8)
+            case 0x0c: bytes.append(contentsOf: #"\f"#.utf8)
+            case 0x0d: bytes.append(contentsOf: #"\r"#.utf8)
+            default:
+                let digits = String(byte, radix: 16)
+                bytes.append(contentsOf: (byte < 0x10 ? #"\u000"# : #"\u00"#).utf8)
+                bytes.append(contentsOf: digits.utf8)
+            }
+        }
+        bytes.append(UInt8(ascii: "\""))
+    }
+}
+
+extension String: JSONWritable {
+    public func write(to writer: inout JSONWriter) { writer.string(self) }
+}
+
+extension Bool: JSONWritable {
+    public func write(to writer: inout JSONWriter) { writer.raw((self ? "true" : "false").utf8) }
+}
+
+extension Int: JSONWritable {
+    public func write(to writer: inout JSONWriter) { writer.raw(String(self).utf8) }
+}
+
+extension Int64: JSONWritable {
+    public func write(to writer: inout JSONWriter) { writer.raw(String(self).utf8) }
+}
+
+extension UInt32: JSONWritable {
+    public func write(to writer: inout JSONWriter) { writer.raw(String(self).utf8) }
+}
+
+extension UInt64: JSONWritable {
+    public func write(to writer: inout JSONWriter) { writer.raw(String(self).utf8) }
+}
+
+extension Double: JSONWritable {
+    public func write(to writer: inout JSONWriter) { writer.number(self) }
+}
+
+extension Optional: JSONWritable where Wrapped: JSONWritable {
+    /// `null` for `nil`.
+    public func write(to writer: inout JSONWriter) {
+        if let self { self.write(to: &writer) } else { writer.null() }
+    }
+}
+
+extension Array: JSONWritable where Element: JSONWritable {
+    public func write(to writer: inout JSONWriter) {
+        writer.array { writer in
+            for element in self { element.write(to: &writer) }
+        }
+    }
+}
+
+extension Shape: JSONWritable {
+    public func write(to writer: inout JSONWriter) { dimensions.write(to: &writer) }
+}
+
+extension DType: JSONWritable {
+    public func write(to writer: inout JSONWriter) { rawValue.write(to: &writer) }
+}

@@ -1,0 +1,111 @@
+public import ByteSource
+public import WeightInit
+
+/// Where everything lies in a safetensors file; worked out once, before any number is made.
+///
+/// A file is the length of the header (8 bytes, little-endian), the header (a JSON object, padded with spaces to a
+/// multiple of 8 bytes), and the tensors' elements without gaps. The header has one member for each tensor,
+/// `"name":{"dtype":"F32","shape":[2,3],"data_offsets":[0,24]}`, whose offsets count bytes from the end of the header;
+/// `__metadata__`, where there is any, stands first, an object of strings with sorted keys.
+///
+/// The elements lie by descending size of item, tensors of the same size in the order they were declared in, and the
+/// header names them in that order. So every element is aligned to its own size, and the bytes depend on nothing but the
+/// declaration. The reference library, too, sorts by type, but by name within a type.
+///
+/// Source: `safetensors/src/tensor.rs`.
+public struct SafetensorsLayout: Sendable {
+    /// Length field, JSON and padding.
+    public let header: [UInt8]
+    /// Indices of the declared tensors in the order in which their elements lie.
+    public let order: [Int]
+    /// Bytes of the whole file.
+    public let byteCount: Int
+
+    /// Bytes of the elements of each tensor, in the order declared.
+    private let byteCounts: [Int]
+
+    /// The longest header, in bytes, that the reference library reads.
+    public static let maximumHeaderByteCount = 100_000_000
+
+    private static let metadataName = "__metadata__"
+
+    /// Lays tensors out.
+    ///
+    /// - Throws: `duplicateName`, `reservedName` for `__metadata__`, `tooLarge` where the header is over 100 MB or the
+    ///   file over 2^63 − 1 bytes.
+    public init(_ tensors: [TensorDescription], metadata: [String: String] = [:]) throws(FormatError) {
+        // Names are their bytes here: Swift takes canonically equivalent strings for equal, readers of the file do not.
+        var names: Set<[UInt8]> = []
+        for tensor in tensors {
+            guard !tensor.name.utf8.elementsEqual(Self.metadataName.utf8) else { throw .reservedName(tensor.name) }
+            guard names.insert(Array(tensor.name.utf8)).inserted else { throw .duplicateName(tensor.name) }
+        }
+        order = tensors.indices.sorted {
+            let (left, right) = (tensors[$0].dtype.itemSize, tensors[$1].dtype.itemSize)
+            return left == right ? $0 < $1 : left > right
+        }
+        var writer = JSONWriter()
+        writer.beginObject()
+        if !metadata.isEmpty {
+            writer.key(Self.metadataName)
+            writer.beginObject()
+            for (key, value) in metadata.sorted(by: { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) }) {
+                writer.member(key, value)
+            }
+            writer.endObject()
+        }
+        var end = 0
+        for index in order {
+            let tensor = tensors[index]
+            let start = end
+            let overflow: Bool
+            (end, overflow) = start.addingReportingOverflow(tensor.byteCount)
+            guard !overflow else { throw .tooLarge("the tensors are over 2^63 − 1 bytes together") }
+            writer.key(tensor.name)
+            writer.beginObject()
+            writer.member("dtype", tensor.dtype.safetensorsName)
+            writer.member("shape", tensor.shape)
+            writer.member("data_offsets", [start, end])
+            writer.endObject()
+            // Checked here as well, so that an endless list of tensors does not grow the buffer further.
+            guard writer.bytes.count <= Self.maximumHeaderByteCount else { throw Self.headerTooLarge }
+        }
+        writer.endObject()
+        var json = writer.bytes
+        json.append(contentsOf: repeatElement(UInt8(ascii: " "), count: (8 - json.count % 8) % 8))
+        guard json.count <= Self.maximumHeaderByteCount else { throw Self.headerTooLarge }
+        header = (0..<8).map { UInt8(truncatingIfNeeded: json.count >> ($0 * 8)) } + json
+        let (total, overflow) = end.addingReportingOverflow(header.count)
+        guard !overflow else { throw .tooLarge("the tensors and the header are over 2^63 − 1 bytes together") }
+        byteCount = total
+        byteCounts = tensors.map(\.byteCount)
+    }
+
+    private static let headerTooLarge = FormatError.tooLarge(
+        "the safetensors header is over \(maximumHeaderByteCount) bytes"
+    )
+
+    /// The whole file.
+    ///
+    /// - Parameter elements: Makes the source of the elements of a tensor, given by its index as declared, when the first
+    ///   of them is asked for; asked again when reading turns back to the tensor after another.
+    public func file(elements: @escaping (Int) -> any ByteSource) throws(FormatError) -> ConcatenatedSource {
+        let tensors = order.map { index in
+            ConcatenatedSource.Part(byteCount: byteCounts[index]) { elements(index) }
+        }
+        return try ConcatenatedSource([.bytes(header)] + tensors)
+    }
+}
+
+extension DType {
+    /// The type's name in a safetensors header.
+    public var safetensorsName: String {
+        switch self {
+        case .float32: "F32"
+        case .float64: "F64"
+        case .float16: "F16"
+        case .bfloat16: "BF16"
+        case .int64: "I64"
+        }
+    }
+}
