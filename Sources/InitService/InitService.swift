@@ -5,6 +5,9 @@ import WeightInit
 
 /// Turns requests into replies. Knows nothing of sockets: whoever has some hands it whole requests.
 public final class InitService: RequestHandler {
+    /// The release of PyTorch, and the processor, whose bits these are.
+    static let profile = "torch-2.13"
+
     let limits: ServiceLimits
     private let draining = Atomic(false)
 
@@ -75,7 +78,7 @@ extension Problem {
     /// Nothing is at this path; the nearest one is named.
     fileprivate init(noRouteAt path: String?, known: [String]) {
         let error = InitError.unknown("path", path ?? "with an encoded /", in: [], known: known)
-        self.init(.notFound, error.detail, faults: [Fault(place: .path, detail: error.detail, allowed: error.allowed)])
+        self.init(.notFound, error.detail, faults: [Fault(place: nil, detail: error.detail, allowed: error.allowed)])
     }
 
     init(_ refusal: Refusal) {

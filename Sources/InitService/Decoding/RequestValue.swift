@@ -138,7 +138,7 @@ extension RequestValue {
     func dimensions() throws(InitError) -> [Int] {
         var dimensions: [Int] = []
         for (index, element) in try elements(of: "an array of integers").enumerated() {
-            do {
+            do throws(InitError) {
                 guard element != .text("") else {
                     throw InitError(.invalid, [], "is empty")
                 }

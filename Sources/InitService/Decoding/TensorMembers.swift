@@ -61,12 +61,12 @@ struct TensorMembers: Sendable {
     }
 
     /// The parameters in force, defaults included.
-    var argumentsInForce: [(name: String, value: JSONValue)] {
+    var argumentsInForce: [JSONValue.Member] {
         parameters.compactMap { parameter in
             let given = request.arguments[parameter.name]
             if given == nil, isReplaced(parameter.name) { return nil }
             guard let value = given ?? parameter.defaultValue, value != .null else { return nil }
-            return (parameter.name, value.json(of: parameter.kind))
+            return JSONValue.Member(name: parameter.name, value: value.json(of: parameter.kind))
         }
     }
 

@@ -1,3 +1,5 @@
+import WeightInit
+
 /// A request target, RFC 9112 section 3.2: the path, decoded, and the query's parameters in their order.
 struct RequestTarget: Sendable, Equatable {
     struct Parameter: Sendable, Equatable {

@@ -71,6 +71,9 @@ struct JSONParser {
         guard valueCount <= limits.values else {
             throw InitError(.tooLarge, path, "the JSON has more than \(limits.values) values")
         }
+        guard let current else {
+            throw fault("expected a value, found \(found)")
+        }
         switch current {
         case UInt8(ascii: "{"):
             return .object(try object())

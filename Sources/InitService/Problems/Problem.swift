@@ -11,10 +11,10 @@ struct Problem: Error, Sendable {
             /// A JSON Pointer (RFC 6901) into the request's JSON.
             case pointer(String)
             case header(String)
-            case path
         }
 
-        var place: Place
+        /// `nil` for the request's path.
+        var place: Place?
         var detail: String
         var allowed: [String] = []
     }
@@ -86,7 +86,7 @@ extension Problem.Fault {
         case .parameter(let name): members.append("parameter", .string(name))
         case .pointer(let pointer): members.append("pointer", .string(pointer))
         case .header(let name): members.append("header", .string(name))
-        case .path: break
+        case nil: break
         }
         members.append("detail", .string(detail))
         members.append("allowed", allowed.isEmpty ? nil : .strings(allowed))
