@@ -81,5 +81,9 @@ let package = Package(
         ),
         tests("TorchRandomTests", ["TorchRandom", crypto]),
         tests("WeightInitTests", ["WeightInit", "TorchRandom", "ByteSource", "GoldenVectors", crypto]),
+        tests(
+            "InitServiceTests",
+            ["InitService", "HTTPExchange", "WeightInit", "TensorFormats", "ByteSource", "GoldenVectors", httpTypes, crypto]
+        ),
     ]
 )

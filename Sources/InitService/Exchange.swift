@@ -51,7 +51,10 @@ struct MemberReader {
     func place(of request: IncomingRequest, _ target: RequestTarget) throws(Problem) -> Place {
         guard request.head.method == .post else {
             guard request.body.isEmpty else {
-                throw Problem(.invalid, "a \(request.head.method) request has its members in the query; use POST for a body")
+                throw Problem(
+                    .invalid,
+                    "a \(request.head.method) request has its members in the query; use POST for a body"
+                )
             }
             guard let json = target.query.first(where: { $0.name == "request" }) else { return .query(target.query) }
             guard target.query.count == 1 else {
@@ -82,7 +85,11 @@ struct MemberReader {
     private func object(_ bytes: [UInt8]) throws(InitError) -> RequestMembers {
         let value = try JSONParser.parse(bytes)
         guard case .object(let members) = value else {
-            throw InitError(.invalid, [], "the request must be a JSON object, found \(RequestValue.json(value).description)")
+            throw InitError(
+                .invalid,
+                [],
+                "the request must be a JSON object, found \(RequestValue.json(value).description)"
+            )
         }
         return RequestMembers(members)
     }

@@ -37,7 +37,8 @@ enum MemberTable {
             name: "param",
             kind: .parameter(.number),
             isOptional: true,
-            summary: "what shapes the activation, such as the slope of leaky_relu; ignored where nothing does, as in PyTorch"
+            summary:
+                "what shapes the activation, such as the slope of leaky_relu; ignored where nothing does, as in PyTorch"
         ),
     ]
 

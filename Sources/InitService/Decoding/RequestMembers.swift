@@ -39,7 +39,10 @@ struct RequestMembers: Sendable {
                 throw .unknown("member", name, in: [name], known: names)
             }
             if let earlier = spellings.updateValue(name, forKey: member.name) {
-                throw .invalid(name, earlier == name ? "is given twice" : "is given twice: it is another name of \(earlier)")
+                throw .invalid(
+                    name,
+                    earlier == name ? "is given twice" : "is given twice: it is another name of \(earlier)"
+                )
             }
             do {
                 decoded.values[member.name] = try member.decode(value)

@@ -178,7 +178,8 @@ extension RequestValue {
         switch self {
         case .json(.object(let members)):
             argument = try RequestValue.gain(of: RequestMembers(members))
-        case .text(let text) where text.utf8.first.map { $0 >= UInt8(ascii: "a") && $0 <= UInt8(ascii: "z") } ?? false
+        case .text(let text)
+        where text.utf8.first.map { $0 >= UInt8(ascii: "a") && $0 <= UInt8(ascii: "z") } ?? false
             && text != "inf" && text != "nan":
             let parts = text.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
             let param = try parts.count < 2 ? nil : RequestValue.text(String(parts[1])).number()

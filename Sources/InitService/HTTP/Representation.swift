@@ -51,4 +51,3 @@ struct Representation: Sendable {
         self.caching = caching
     }
 }
-

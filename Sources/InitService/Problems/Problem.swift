@@ -44,14 +44,34 @@ struct Problem: Error, Sendable {
             case .refused: .refused
             case .tooLarge: .overLimit
             }
-        let place: Fault.Place? =
-            switch form {
-            case .query: error.path.first.map(Fault.Place.parameter)
-            case .json: .pointer(error.path.map(Problem.pointerComponent).joined())
-            }
+        let place = Fault.Place(error.path, form: form)
         let faults = place.map { [Fault(place: $0, detail: error.detail, allowed: error.allowed)] } ?? []
         let subject = error.path.isEmpty ? "" : error.path.joined(separator: ".") + ": "
         self.init(kind, subject + error.detail, faults: faults)
+    }
+
+    /// The document's members in order.
+    var document: JSONValue {
+        var members: [JSONValue.Member] = []
+        members.append("type", .string("/docs/problems#" + kind.slug))
+        members.append("title", .string(kind.title))
+        members.append("status", .integer(kind.status.code))
+        members.append("detail", .string(detail))
+        members.append("errors", faults.isEmpty ? nil : .array(faults.map(\.document)))
+        return .object(members)
+    }
+}
+
+extension Problem.Fault.Place {
+    /// A place in a request, `nil` where the query as a whole is meant.
+    init?(_ path: [String], form: Problem.Form) {
+        switch form {
+        case .query:
+            guard let name = path.first else { return nil }
+            self = .parameter(name)
+        case .json:
+            self = .pointer(path.map(Self.pointerComponent).joined())
+        }
     }
 
     /// `~` and `/` have a meaning in a pointer.
@@ -65,17 +85,6 @@ struct Problem: Error, Sendable {
             }
         }
         return component
-    }
-
-    /// The document's members in order.
-    var document: JSONValue {
-        var members: [JSONValue.Member] = []
-        members.append("type", .string("/docs/problems#" + kind.slug))
-        members.append("title", .string(kind.title))
-        members.append("status", .integer(kind.status.code))
-        members.append("detail", .string(detail))
-        members.append("errors", faults.isEmpty ? nil : .array(faults.map(\.document)))
-        return .object(members)
     }
 }
 

@@ -9,7 +9,7 @@ enum ExplainRoute {
         let plan = try Plan(members.request, seed: members.seed, limits: service.limits.tensors)
         var canonical = members.canonical
         if let format = members.format {
-            _ = try InitRoute.negotiate(format, for: members.request.dtype, exchange.accept)
+            _ = try InitRoute.negotiate(format, for: members.request.dtype, exchange)
             canonical = canonical.appending(MemberTable.format, .text(format.rawValue))
         }
         try exchange.requireJSONAcceptable()

@@ -11,7 +11,7 @@ enum InitRoute {
         let members = try TensorMembers(exchange.members)
         let plan = try Plan(members.request, seed: members.seed, limits: service.limits.tensors)
         let tensor = try PlannedReply(members, plan, service.limits)
-        let format = try negotiate(members.format, for: members.request.dtype, exchange.accept)
+        let format = try negotiate(members.format, for: members.request.dtype, exchange)
         var reply = try tensor.representation(in: format)
         let named = members.canonical.appending(MemberTable.format, .text(format.rawValue))
         reply.location = named.url(exchange.path)
@@ -27,7 +27,11 @@ enum InitRoute {
     /// The format asked for, or the one the client likes best.
     ///
     /// - Throws: 406 where there is none that it takes and that has a type for the elements.
-    static func negotiate(_ named: TensorFormat?, for dtype: DType, _ accept: Accept) throws(Problem) -> TensorFormat {
+    static func negotiate(
+        _ named: TensorFormat?,
+        for dtype: DType,
+        _ exchange: Exchange
+    ) throws(Problem) -> TensorFormat {
         if let named {
             guard let objection = named.objection(to: dtype) else { return named }
             let able = TensorFormat.offered.filter { $0.objection(to: dtype) == nil }
@@ -36,13 +40,14 @@ enum InitRoute {
                 objection.description,
                 faults: [
                     Problem.Fault(
-                        place: .parameter("format"),
+                        place: Problem.Fault.Place(["format"], form: exchange.form),
                         detail: objection.description,
                         allowed: able.map(\.rawValue)
                     )
                 ]
             )
         }
+        let accept = exchange.accept
         // A summary can only be asked for by name: its media type is that of the numbers.
         let offers = TensorFormat.offered.filter { $0 != .summary }
         let able = offers.filter { $0.objection(to: dtype) == nil }
