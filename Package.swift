@@ -85,5 +85,9 @@ let package = Package(
             "InitServiceTests",
             ["InitService", "HTTPExchange", "WeightInit", "TensorFormats", "ByteSource", "GoldenVectors", httpTypes, crypto]
         ),
+        tests("ByteSourceTests", ["ByteSource"]),
+        tests("HTTPExchangeTests", ["HTTPExchange", httpTypes]),
+        tests("CHTTPDaemonTests", ["CHTTPDaemon"]),
+        tests("HTTPDaemonTests", ["HTTPDaemon", "HTTPExchange", "ByteSource", httpTypes]),
     ]
 )

@@ -1,1 +1,114 @@
-// To come.
+import CHTTPDaemon
+import Glibc
+public import HTTPExchange
+import Synchronization
+
+/// An HTTP/1.1 server: libmicrohttpd's threads in front of a `RequestHandler`.
+///
+/// Ending it so that nobody notices: let readiness turn false, `quiesce()`, `drain(for:)`, `stop()`.
+public final class HTTPDaemon: Sendable {
+    /// The port bound.
+    public let port: UInt16
+    private let service: Service
+    /// `nil` once stopped. Used under the lock only, so that no call meets a freed daemon.
+    private let handle: Mutex<OpaquePointer?>
+
+    /// Binds, listens and serves.
+    ///
+    /// - Throws: `DaemonError`, which describes itself in one sentence.
+    public init(configuration: DaemonConfiguration, handler: any RequestHandler) throws(DaemonError) {
+        try configuration.validate()
+        let service = Service(configuration: configuration, handler: handler)
+        // Released by stop(), when no callback can come any more.
+        let context = Unmanaged.passRetained(service)
+        var failure = c_httpd_failure()
+        let started = configuration.host.withCString { host in
+            var options = c_httpd_options(
+                host: host,
+                port: configuration.port,
+                thread_count: UInt32(configuration.threadCount),
+                connection_limit: UInt32(configuration.connectionLimit),
+                connections_per_address: UInt32(configuration.connectionsPerAddress ?? 0),
+                idle_seconds: UInt32(configuration.idleTimeout.components.seconds),
+                connection_memory: configuration.connectionMemory
+            )
+            var callbacks = Service.callbacks
+            return c_httpd_start(&options, &callbacks, context.toOpaque(), &failure)
+        }
+        guard let started else {
+            context.release()
+            throw DaemonError(failure, configuration: configuration)
+        }
+        do throws(DaemonError) {
+            try service.pool.start()
+            try service.connections.startCutting(every: min(.seconds(1), configuration.receiveTimeout))
+        } catch {
+            Self.end(started, service)
+            throw error
+        }
+        self.service = service
+        port = c_httpd_port(started)
+        handle = Mutex(started)
+    }
+
+    deinit {
+        stop()
+    }
+
+    /// Requests whose first line has arrived and whose response has not gone out whole.
+    public var activeExchanges: Int {
+        service.activeExchanges
+    }
+
+    /// Open connections, idle ones included.
+    public var openConnections: Int {
+        service.connections.count
+    }
+
+    /// Accepts no more connections. Those open are served on; each closes with its next response.
+    public func quiesce() {
+        service.isQuiescing = true
+        handle.withLock { handle in
+            if let handle {
+                c_httpd_quiesce(handle)
+            }
+        }
+    }
+
+    /// Waits until no exchange is in flight, at most for `limit`. What a client has sent and no thread has read yet is not
+    /// in flight: quiesce a moment after readiness has turned false.
+    ///
+    /// - Returns: Whether none is.
+    public func drain(for limit: Duration) -> Bool {
+        let deadline = Timestamp.now + limit
+        while activeExchanges > 0 {
+            guard .now < deadline else {
+                return false
+            }
+            usleep(2_000)
+        }
+        return true
+    }
+
+    /// Cuts all connections and ends all threads; waits for deferred work that is running, which is told to end.
+    /// Does nothing the second time. Not to be called by a handler.
+    public func stop() {
+        let handle = handle.withLock { handle in
+            defer { handle = nil }
+            return handle.map { UInt(bitPattern: $0) }
+        }
+        guard let handle = handle.flatMap(OpaquePointer.init(bitPattern:)) else {
+            return
+        }
+        Self.end(handle, service)
+    }
+
+    private static func end(_ handle: OpaquePointer, _ service: Service) {
+        // No suspended connection may be left when the library stops.
+        service.pool.stop()
+        service.connections.stopCutting()
+        c_httpd_stop(handle)
+        service.pool.join()
+        Unmanaged.passUnretained(service).release()
+    }
+}

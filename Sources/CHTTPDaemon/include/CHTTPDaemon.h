@@ -1,0 +1,162 @@
+/*
+ * The part of libmicrohttpd the service uses, as plain C functions over opaque handles.
+ *
+ * <microhttpd.h> does not survive the import into Swift: its enumerations become frozen ones, its variadic functions and
+ * MHD_SIZE_UNKNOWN vanish. Nothing of it leaves daemon.c; what is here are integers, pointers and callbacks.
+ */
+
+#ifndef C_HTTP_DAEMON_H
+#define C_HTTP_DAEMON_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#if __has_feature(assume_nonnull)
+#pragma clang assume_nonnull begin
+#endif
+
+/** A running daemon. */
+typedef struct c_httpd_daemon c_httpd_daemon;
+/** A connection; valid in callbacks that name it, and while it is suspended. */
+typedef struct c_httpd_connection c_httpd_connection;
+/** A response that has not been queued yet. */
+typedef struct c_httpd_response c_httpd_response;
+
+/** How the daemon calls back, on its own threads, several at once. `context` is the one given to c_httpd_start. */
+typedef struct c_httpd_callbacks {
+    /** A connection was accepted from `peer` (a numeric address). Returns what stands for it in the other callbacks. */
+    void *_Nullable (*_Nonnull connection_opened)(void *context, int descriptor, const char *_Nullable peer);
+
+    /** The last callback for a connection; its descriptor is closed after this has returned. */
+    void (*_Nonnull connection_closed)(void *context, void *_Nullable connection_context);
+
+    /** A request line has arrived, `target` exactly as sent. Returns what stands for the request. */
+    void *_Nullable (*_Nonnull request_started)(
+        void *context, void *_Nullable connection_context, const char *_Nullable target);
+
+    /** The head has arrived (first call), then pieces of the body, then the end (no bytes). False cuts the connection. */
+    bool (*_Nonnull request_continued)(
+        void *context, void *_Nullable request_context, c_httpd_connection *connection, const char *method,
+        const char *version, const uint8_t *_Nullable bytes, size_t byte_count);
+
+    /** The request is over, whichever way it ended. Called once for each request_started. */
+    void (*_Nonnull request_ended)(void *context, void *_Nullable request_context);
+
+    /** The library has something to say. */
+    void (*_Nonnull log)(void *context, const char *message);
+} c_httpd_callbacks;
+
+typedef struct c_httpd_options {
+    /** A numeric IPv4 or IPv6 address. */
+    const char *host;
+    /** 0 picks a free port. */
+    uint16_t port;
+    unsigned int thread_count;
+    unsigned int connection_limit;
+    /** 0 is no limit. */
+    unsigned int connections_per_address;
+    /** Seconds without traffic after which a connection is closed; 0 is never. */
+    unsigned int idle_seconds;
+    /** Bytes for the head of a request, its buffers included. */
+    size_t connection_memory;
+} c_httpd_options;
+
+/** What c_httpd_start failed at. */
+enum {
+    C_HTTPD_FAILED_ADDRESS = 1, /* host is not a numeric address */
+    C_HTTPD_FAILED_SOCKET = 2,
+    C_HTTPD_FAILED_BIND = 3,
+    C_HTTPD_FAILED_LISTEN = 4,
+    C_HTTPD_FAILED_START = 5, /* MHD_start_daemon, or the thread that accepts */
+};
+
+typedef struct c_httpd_failure {
+    int step;
+    /** errno, or 0. */
+    int code;
+} c_httpd_failure;
+
+/** Listens, and hands what it accepts to MHD_start_daemon's threads. */
+c_httpd_daemon *_Nullable c_httpd_start(
+    const c_httpd_options *options, const c_httpd_callbacks *callbacks, void *context, c_httpd_failure *failure);
+
+/** The port bound. */
+uint16_t c_httpd_port(const c_httpd_daemon *daemon);
+
+/** Stops listening: who connects from now on is refused. What is open goes on. */
+void c_httpd_quiesce(c_httpd_daemon *daemon);
+
+/** Quiesces, then MHD_stop_daemon; no connection may be suspended. Frees the daemon; no callback runs after it has returned. */
+void c_httpd_stop(c_httpd_daemon *daemon);
+
+/** Called for each header field in the order sent, repeated ones one by one. False ends the walk. */
+typedef bool (*c_httpd_field_visitor)(
+    void *context, const char *name, size_t name_size, const char *_Nullable value, size_t value_size);
+
+/** MHD_get_connection_values_n. */
+void c_httpd_visit_fields(c_httpd_connection *connection, c_httpd_field_visitor visitor, void *context);
+
+/**
+ * Whether the head of the request consists of the parts that were reported and nothing else: one space between the parts of
+ * the request line, every line ended by CR LF, no NUL, no folded field.
+ *
+ * The library cuts names and values at a NUL, joins folded lines and takes a bare LF as the end of a line, all unnoticed,
+ * so a proxy in front can see another request than it does. It parses in place, though: where the parts lie end to
+ * end, nothing was skipped. Releases after 0.9.75 refuse such heads themselves and arrange them otherwise: true there.
+ */
+bool c_httpd_head_is_exact(
+    c_httpd_connection *connection, const char *method, const char *version, size_t target_size);
+
+/** MHD_suspend_connection; only within request_continued. */
+void c_httpd_suspend(c_httpd_connection *connection);
+
+/** MHD_resume_connection; from any thread, once for each suspension. request_continued follows. */
+void c_httpd_resume(c_httpd_connection *connection);
+
+/** The socket of the connection. */
+int c_httpd_descriptor(c_httpd_connection *connection);
+
+/**
+ * Waits up to `milliseconds` until a peer has closed its half of a connection, or reset it, and says of each whether it has.
+ * poll with POLLRDHUP, which headers show to _GNU_SOURCE alone, and Swift therefore not at all.
+ */
+void c_httpd_wait_for_hang_up(const int *descriptors, bool *gone, size_t count, int milliseconds);
+
+/** A response over a copy of `bytes`. */
+c_httpd_response *_Nullable c_httpd_response_of_bytes(const void *_Nullable bytes, size_t byte_count);
+
+/**
+ * Writes the body from `position` on into `buffer`. Returns the number of bytes written, at least 1; 0 at the end; less than 0
+ * cuts the connection.
+ */
+typedef int64_t (*c_httpd_reader)(void *body, uint64_t position, uint8_t *buffer, size_t capacity);
+
+/** A response whose body is read piece by piece into a buffer of `block_size` bytes. `release` runs once, at its end. */
+c_httpd_response *_Nullable c_httpd_response_of_reader(
+    uint64_t byte_count, size_t block_size, c_httpd_reader reader, void *body, void (*_Nonnull release)(void *body));
+
+/** The same, of unknown length: sent chunked. */
+c_httpd_response *_Nullable c_httpd_response_of_stream(
+    size_t block_size, c_httpd_reader reader, void *body, void (*_Nonnull release)(void *body));
+
+/** A response to HEAD, or a 304, that states the length of a body it does not send. */
+c_httpd_response *_Nullable c_httpd_response_unsent(uint64_t byte_count);
+
+/** The same where the length is unknown: states none and closes the connection, for the library would end a body. */
+c_httpd_response *_Nullable c_httpd_response_unsent_of_unknown_size(void);
+
+/** MHD_add_response_header. False where the library does not take the field. */
+bool c_httpd_response_add_field(c_httpd_response *response, const char *name, const char *value);
+
+/** MHD_queue_response. False where the library does not take it. */
+bool c_httpd_queue(c_httpd_connection *connection, unsigned int status, c_httpd_response *response);
+
+/** MHD_destroy_response: gives up the caller's hold. What is queued lives until it has been sent. */
+void c_httpd_response_release(c_httpd_response *response);
+
+#if __has_feature(assume_nonnull)
+#pragma clang assume_nonnull end
+#endif
+
+#endif

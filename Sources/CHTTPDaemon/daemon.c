@@ -1,0 +1,404 @@
+/* The daemon's life, its connections and requests. See CHTTPDaemon.h for what each function promises. */
+
+#define _GNU_SOURCE /* accept4, POLLRDHUP */
+
+#include "CHTTPDaemon.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <microhttpd.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+struct c_httpd_daemon {
+    struct MHD_Daemon *mhd;
+    c_httpd_callbacks callbacks;
+    void *context;
+    uint16_t port;
+
+    /* Connections are accepted here and handed to the library. Were it to listen itself, the only way to make it stop would
+       be MHD_quiesce_daemon, which races with the library's threads for the listener's place in their epoll sets, and
+       aborts the process if it loses: under load once in some hundred times. */
+    int listener;
+    int wake; /* eventfd: room for a connection, or time to end */
+    pthread_t acceptor;
+    unsigned int connection_limit;
+    atomic_uint connections;
+    atomic_bool is_quiesced;
+    bool is_accepting;
+};
+
+static struct MHD_Connection *mhd_connection(c_httpd_connection *connection) {
+    return (struct MHD_Connection *)connection;
+}
+
+/* MARK: Callbacks */
+
+static void log_message(void *cls, const char *format, va_list arguments) {
+    struct c_httpd_daemon *daemon = cls;
+    char message[512];
+    if (vsnprintf(message, sizeof message, format, arguments) < 0) {
+        return;
+    }
+    message[strcspn(message, "\n")] = '\0';
+    daemon->callbacks.log(daemon->context, message);
+}
+
+/* Numeric address of the peer; an IPv4 address that came through an IPv6 socket is written as IPv4. */
+static bool peer_address(const struct sockaddr *address, char *text, socklen_t text_size, bool *is_loopback) {
+    if (address->sa_family == AF_INET) {
+        const struct in_addr *ip = &((const struct sockaddr_in *)address)->sin_addr;
+        *is_loopback = (ntohl(ip->s_addr) >> 24) == IN_LOOPBACKNET;
+        return inet_ntop(AF_INET, ip, text, text_size) != NULL;
+    }
+    if (address->sa_family == AF_INET6) {
+        const struct in6_addr *ip = &((const struct sockaddr_in6 *)address)->sin6_addr;
+        if (IN6_IS_ADDR_V4MAPPED(ip)) {
+            *is_loopback = ip->s6_addr[12] == IN_LOOPBACKNET;
+            return inet_ntop(AF_INET, &ip->s6_addr[12], text, text_size) != NULL;
+        }
+        *is_loopback = IN6_IS_ADDR_LOOPBACK(ip);
+        return inet_ntop(AF_INET6, ip, text, text_size) != NULL;
+    }
+    return false;
+}
+
+static void wake_acceptor(struct c_httpd_daemon *daemon) {
+    const uint64_t one = 1;
+    ssize_t written = write(daemon->wake, &one, sizeof one);
+    (void)written; /* It can only fail because the acceptor has been woken already. */
+}
+
+static void connection_is_over(struct c_httpd_daemon *daemon) {
+    if (atomic_fetch_sub(&daemon->connections, 1) == daemon->connection_limit) {
+        wake_acceptor(daemon);
+    }
+}
+
+static void connection_changed(
+    void *cls, struct MHD_Connection *connection, void **socket_context, enum MHD_ConnectionNotificationCode change) {
+    struct c_httpd_daemon *daemon = cls;
+    if (change == MHD_CONNECTION_NOTIFY_CLOSED) {
+        daemon->callbacks.connection_closed(daemon->context, *socket_context);
+        *socket_context = NULL;
+        connection_is_over(daemon);
+        return;
+    }
+    int descriptor = c_httpd_descriptor((c_httpd_connection *)connection);
+    char peer[INET6_ADDRSTRLEN];
+    bool is_loopback = false;
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    bool has_peer = info != NULL && info->client_addr != NULL
+                    && peer_address(info->client_addr, peer, sizeof peer, &is_loopback);
+    if (is_loopback) {
+        /* BBR paces, which over loopback costs more than half of the throughput. A kernel without reno keeps what it has. */
+        (void)setsockopt(descriptor, IPPROTO_TCP, TCP_CONGESTION, "reno", 4);
+    }
+    *socket_context = daemon->callbacks.connection_opened(daemon->context, descriptor, has_peer ? peer : NULL);
+}
+
+static void *request_started(void *cls, const char *target, struct MHD_Connection *connection) {
+    struct c_httpd_daemon *daemon = cls;
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    return daemon->callbacks.request_started(daemon->context, info == NULL ? NULL : info->socket_context, target);
+}
+
+static enum MHD_Result request_continued(
+    void *cls, struct MHD_Connection *connection, const char *url, const char *method, const char *version,
+    const char *upload, size_t *upload_size, void **request_context) {
+    struct c_httpd_daemon *daemon = cls;
+    (void)url; /* the raw target went to request_started */
+    size_t size = *upload_size;
+    *upload_size = 0; /* bytes left unconsumed hang the connection */
+    return daemon->callbacks.request_continued(
+               daemon->context, *request_context, (c_httpd_connection *)connection, method, version,
+               (const uint8_t *)upload, size)
+               ? MHD_YES
+               : MHD_NO;
+}
+
+static void request_ended(
+    void *cls, struct MHD_Connection *connection, void **request_context, enum MHD_RequestTerminationCode reason) {
+    struct c_httpd_daemon *daemon = cls;
+    (void)connection;
+    (void)reason;
+    void *request = *request_context;
+    *request_context = NULL; /* an aborted request can be reported twice */
+    if (request != NULL) {
+        daemon->callbacks.request_ended(daemon->context, request);
+    }
+}
+
+/* Leaves targets as they were sent: the library would turn %00 into the end of the path. */
+static size_t keep_escapes(void *cls, struct MHD_Connection *connection, char *text) {
+    (void)cls;
+    (void)connection;
+    return strlen(text);
+}
+
+/* MARK: Accepting */
+
+static bool has_room(struct c_httpd_daemon *daemon) {
+    return atomic_load(&daemon->connections) < daemon->connection_limit;
+}
+
+/* False when there are no descriptors or no memory for another connection. */
+static bool accept_connection(struct c_httpd_daemon *daemon) {
+    struct sockaddr_storage peer;
+    socklen_t peer_size = sizeof peer;
+    int descriptor = accept4(daemon->listener, (struct sockaddr *)&peer, &peer_size, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (descriptor < 0) {
+        return errno != EMFILE && errno != ENFILE && errno != ENOBUFS && errno != ENOMEM;
+    }
+    atomic_fetch_add(&daemon->connections, 1);
+    if (MHD_add_connection(daemon->mhd, descriptor, (struct sockaddr *)&peer, peer_size) != MHD_YES) {
+        connection_is_over(daemon); /* over the limit of its address; the library has closed it */
+    }
+    return true;
+}
+
+static void *accept_connections(void *argument) {
+    static const int shortage_milliseconds = 50;
+    struct c_httpd_daemon *daemon = argument;
+    bool has_resources = true;
+    while (!atomic_load(&daemon->is_quiesced)) {
+        struct pollfd polled[] = {
+            {.fd = daemon->wake, .events = POLLIN},
+            {.fd = has_resources && has_room(daemon) ? daemon->listener : -1, .events = POLLIN},
+        };
+        (void)poll(polled, 2, has_resources ? -1 : shortage_milliseconds);
+        has_resources = true;
+        if (polled[0].revents != 0) {
+            uint64_t count;
+            ssize_t consumed = read(daemon->wake, &count, sizeof count);
+            (void)consumed; /* The reason is looked up above. */
+        }
+        if (polled[1].revents != 0) {
+            has_resources = accept_connection(daemon);
+        }
+    }
+    return NULL;
+}
+
+/* MARK: Life */
+
+static int listening_socket(const c_httpd_options *options, uint16_t *port, c_httpd_failure *failure) {
+    char service[8];
+    (void)snprintf(service, sizeof service, "%u", options->port);
+    const struct addrinfo hints = {
+        .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV | AI_PASSIVE};
+    struct addrinfo *address = NULL;
+    if (getaddrinfo(options->host, service, &hints, &address) != 0) {
+        *failure = (c_httpd_failure){.step = C_HTTPD_FAILED_ADDRESS, .code = 0};
+        return -1;
+    }
+
+    int step = C_HTTPD_FAILED_SOCKET;
+    const int on = 1, off = 0;
+    int descriptor = socket(address->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (descriptor < 0) {
+        goto failed;
+    }
+    /* SO_REUSEADDR: a restart must not wait for old connections. Never SO_REUSEPORT: two servers would share the port. */
+    (void)setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    if (address->ai_family == AF_INET6) {
+        (void)setsockopt(descriptor, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
+    }
+    step = C_HTTPD_FAILED_BIND;
+    if (bind(descriptor, address->ai_addr, address->ai_addrlen) != 0) {
+        goto failed;
+    }
+    step = C_HTTPD_FAILED_LISTEN;
+    if (listen(descriptor, SOMAXCONN) != 0) {
+        goto failed;
+    }
+    struct sockaddr_storage bound;
+    socklen_t bound_size = sizeof bound;
+    if (getsockname(descriptor, (struct sockaddr *)&bound, &bound_size) != 0) {
+        goto failed;
+    }
+    *port = ntohs(
+        bound.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&bound)->sin6_port
+                                    : ((struct sockaddr_in *)&bound)->sin_port);
+    freeaddrinfo(address);
+    return descriptor;
+
+failed:
+    *failure = (c_httpd_failure){.step = step, .code = errno};
+    if (descriptor >= 0) {
+        close(descriptor);
+    }
+    freeaddrinfo(address);
+    return -1;
+}
+
+c_httpd_daemon *c_httpd_start(
+    const c_httpd_options *options, const c_httpd_callbacks *callbacks, void *context, c_httpd_failure *failure) {
+    struct c_httpd_daemon *daemon = calloc(1, sizeof *daemon);
+    if (daemon == NULL) {
+        *failure = (c_httpd_failure){.step = C_HTTPD_FAILED_START, .code = ENOMEM};
+        return NULL;
+    }
+    daemon->callbacks = *callbacks;
+    daemon->context = context;
+    daemon->connection_limit = options->connection_limit;
+    daemon->wake = -1;
+    daemon->listener = listening_socket(options, &daemon->port, failure);
+    if (daemon->listener < 0) {
+        free(daemon);
+        return NULL;
+    }
+
+    /* The acceptor keeps the limit. The library would share it out among its threads and turn connections away while there
+       is room, so it gets one that no thread can reach, not even while it still counts what is over. */
+    const intptr_t unreachable_limit = (intptr_t)options->thread_count * ((intptr_t)options->connection_limit + 64);
+    struct MHD_OptionItem items[] = {
+        /* The logger comes first, so that it hears of the others. */
+        {MHD_OPTION_EXTERNAL_LOGGER, (intptr_t)&log_message, daemon},
+        {MHD_OPTION_NOTIFY_CONNECTION, (intptr_t)&connection_changed, daemon},
+        {MHD_OPTION_URI_LOG_CALLBACK, (intptr_t)&request_started, daemon},
+        {MHD_OPTION_UNESCAPE_CALLBACK, (intptr_t)&keep_escapes, NULL},
+        {MHD_OPTION_NOTIFY_COMPLETED, (intptr_t)&request_ended, daemon},
+        {MHD_OPTION_CONNECTION_MEMORY_LIMIT, (intptr_t)options->connection_memory, NULL},
+        {MHD_OPTION_CONNECTION_LIMIT, unreachable_limit, NULL},
+        {MHD_OPTION_PER_IP_CONNECTION_LIMIT, (intptr_t)options->connections_per_address, NULL},
+        {MHD_OPTION_CONNECTION_TIMEOUT, (intptr_t)options->idle_seconds, NULL},
+        {MHD_OPTION_THREAD_POOL_SIZE, (intptr_t)options->thread_count, NULL},
+        {MHD_OPTION_END, 0, NULL},
+    };
+    errno = 0;
+    daemon->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (daemon->wake >= 0) {
+        daemon->mhd = MHD_start_daemon(
+            MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ITC | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG
+                | MHD_USE_NO_LISTEN_SOCKET,
+            0, NULL, NULL, &request_continued, daemon, MHD_OPTION_ARRAY, items, MHD_OPTION_END);
+    }
+    int code = errno;
+    if (daemon->mhd != NULL) {
+        code = pthread_create(&daemon->acceptor, NULL, &accept_connections, daemon);
+        daemon->is_accepting = code == 0;
+    }
+    if (!daemon->is_accepting) {
+        *failure = (c_httpd_failure){.step = C_HTTPD_FAILED_START, .code = code};
+        c_httpd_stop(daemon);
+        return NULL;
+    }
+    return daemon;
+}
+
+uint16_t c_httpd_port(const c_httpd_daemon *daemon) { return daemon->port; }
+
+void c_httpd_quiesce(c_httpd_daemon *daemon) {
+    atomic_store(&daemon->is_quiesced, true);
+    if (daemon->is_accepting) {
+        wake_acceptor(daemon);
+        pthread_join(daemon->acceptor, NULL);
+        daemon->is_accepting = false;
+    }
+    if (daemon->listener >= 0) {
+        close(daemon->listener);
+        daemon->listener = -1;
+    }
+}
+
+void c_httpd_stop(c_httpd_daemon *daemon) {
+    c_httpd_quiesce(daemon);
+    if (daemon->mhd != NULL) {
+        MHD_stop_daemon(daemon->mhd);
+    }
+    if (daemon->wake >= 0) {
+        close(daemon->wake);
+    }
+    free(daemon);
+}
+
+/* MARK: Requests */
+
+struct field_walk {
+    c_httpd_field_visitor visitor;
+    void *context;
+};
+
+static enum MHD_Result visit_field(
+    void *cls, enum MHD_ValueKind kind, const char *name, size_t name_size, const char *value, size_t value_size) {
+    const struct field_walk *walk = cls;
+    (void)kind;
+    return walk->visitor(walk->context, name, name_size, value, value_size) ? MHD_YES : MHD_NO;
+}
+
+void c_httpd_visit_fields(c_httpd_connection *connection, c_httpd_field_visitor visitor, void *context) {
+    struct field_walk walk = {.visitor = visitor, .context = context};
+    (void)MHD_get_connection_values_n(mhd_connection(connection), MHD_HEADER_KIND, &visit_field, &walk);
+}
+
+struct exactness {
+    const char *line; /* where the next line must start */
+    bool is_exact;
+};
+
+static enum MHD_Result check_field(
+    void *cls, enum MHD_ValueKind kind, const char *name, size_t name_size, const char *value, size_t value_size) {
+    struct exactness *head = cls;
+    (void)kind;
+    /* White space between the colon and the value is the only thing that may lie between two parts. */
+    head->is_exact = name == head->line && value != NULL && value > name + name_size;
+    for (const char *gap = name + name_size + 1; head->is_exact && gap < value; gap++) {
+        head->is_exact = *gap == ' ' || *gap == '\t';
+    }
+    head->line = head->is_exact ? value + value_size + 2 : head->line;
+    return head->is_exact ? MHD_YES : MHD_NO;
+}
+
+bool c_httpd_head_is_exact(
+    c_httpd_connection *connection, const char *method, const char *version, size_t target_size) {
+    static const char layout_known_in[] = "0.9.75";
+    const union MHD_ConnectionInfo *size =
+        MHD_get_connection_info(mhd_connection(connection), MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
+    if (strcmp(MHD_get_version(), layout_known_in) != 0 || size == NULL) {
+        return true;
+    }
+    if (version != method + strlen(method) + 1 + target_size + 1) {
+        return false;
+    }
+    struct exactness head = {.line = version + strlen(version) + 2, .is_exact = true};
+    (void)MHD_get_connection_values_n(mhd_connection(connection), MHD_HEADER_KIND, &check_field, &head);
+    return head.is_exact && head.line + 2 == method + size->header_size;
+}
+
+void c_httpd_suspend(c_httpd_connection *connection) { MHD_suspend_connection(mhd_connection(connection)); }
+
+void c_httpd_resume(c_httpd_connection *connection) { MHD_resume_connection(mhd_connection(connection)); }
+
+int c_httpd_descriptor(c_httpd_connection *connection) {
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(mhd_connection(connection), MHD_CONNECTION_INFO_CONNECTION_FD);
+    return info == NULL ? -1 : info->connect_fd;
+}
+
+void c_httpd_wait_for_hang_up(const int *descriptors, bool *gone, size_t count, int milliseconds) {
+    struct pollfd *polled = calloc(count, sizeof *polled);
+    for (size_t i = 0; i < count; i++) {
+        gone[i] = false;
+        if (polled != NULL) {
+            polled[i] = (struct pollfd){.fd = descriptors[i], .events = POLLRDHUP};
+        }
+    }
+    /* Without memory this only sleeps, and the next call finds out. */
+    int hits = poll(polled, polled == NULL ? 0 : count, milliseconds);
+    for (size_t i = 0; hits > 0 && i < count; i++) {
+        gone[i] = (polled[i].revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0;
+    }
+    free(polled);
+}

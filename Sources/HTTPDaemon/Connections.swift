@@ -1,0 +1,76 @@
+import Glibc
+import Synchronization
+
+/// An open connection, as far as time is concerned.
+final class Connection: Sendable {
+    let descriptor: Int32
+    let peer: String?
+    /// When the request that is arriving must be whole, in nanoseconds; `.max` while none is.
+    private let dueNanoseconds: Atomic<UInt64>
+
+    init(descriptor: Int32, peer: String?, due: Timestamp) {
+        self.descriptor = descriptor
+        self.peer = peer
+        dueNanoseconds = Atomic(due.nanoseconds)
+    }
+
+    var due: Timestamp {
+        get { Timestamp(nanoseconds: dueNanoseconds.load(ordering: .relaxed)) }
+        set { dueNanoseconds.store(newValue.nanoseconds, ordering: .relaxed) }
+    }
+
+    func receivedWhole() {
+        due = Timestamp(nanoseconds: .max)
+    }
+}
+
+/// The open connections, and the thread that cuts those whose request takes too long to arrive.
+///
+/// The library knows inactivity alone: a client that sends a byte a second would hold its connection for ever.
+final class Connections: Sendable {
+    private struct State {
+        var open: [Int32: Connection] = [:]
+        var isStopped = false
+    }
+
+    private let state = Monitor(State())
+    private let thread = Mutex<Thread?>(nil)
+
+    var count: Int {
+        state.withLock { $0.open.count }
+    }
+
+    func add(_ connection: Connection) {
+        state.withLock { $0.open[connection.descriptor] = connection }
+    }
+
+    func remove(_ connection: Connection) {
+        state.withLock { _ = $0.open.removeValue(forKey: connection.descriptor) }
+    }
+
+    /// Starts looking for late ones every `interval`.
+    func startCutting(every interval: Duration) throws(DaemonError) {
+        let thread = try Thread {
+            while self.state.wait(until: .now + interval, for: { $0.isStopped ? true : nil }) == nil {
+                self.cutLate()
+            }
+        }
+        self.thread.withLock { $0 = thread }
+    }
+
+    func stopCutting() {
+        state.withLock { $0.isStopped = true }
+        thread.withLock { $0.take() }?.join()
+    }
+
+    private func cutLate() {
+        let now = Timestamp.now
+        state.withLock { state in
+            for connection in state.open.values where connection.due < now {
+                // Under the lock: what is still listed has not been closed, so the descriptor is this connection's. The
+                // daemon sees the end of the stream and closes it.
+                shutdown(connection.descriptor, Int32(SHUT_RDWR))
+            }
+        }
+    }
+}

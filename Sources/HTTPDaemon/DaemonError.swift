@@ -1,0 +1,43 @@
+import CHTTPDaemon
+import Glibc
+
+/// Why a daemon could not be started.
+public enum DaemonError: Error, Equatable {
+    case invalidConfiguration(String)
+    /// Not a numeric IPv4 or IPv6 address.
+    case invalidAddress(String)
+    /// No interface of this machine has the address.
+    case addressNotAvailable(String)
+    case portTaken(host: String, port: UInt16)
+    case notPermitted(host: String, port: UInt16)
+    /// The system refused for another reason.
+    case system(String)
+}
+
+extension DaemonError: CustomStringConvertible {
+    public var description: String {
+        switch self {
+        case .invalidConfiguration(let reason): "Invalid configuration: \(reason)."
+        case .invalidAddress(let host): "\"\(host)\" is not an IPv4 or IPv6 address in numbers."
+        case .addressNotAvailable(let host): "No interface of this machine has the address \(host)."
+        case .portTaken(let host, let port): "Port \(port) on \(host) is taken by another program."
+        case .notPermitted(let host, let port): "This user may not listen on port \(port) of \(host)."
+        case .system(let reason): "Cannot listen: \(reason)."
+        }
+    }
+}
+
+extension DaemonError {
+    init(_ failure: c_httpd_failure, configuration: DaemonConfiguration) {
+        let (host, port) = (configuration.host, configuration.port)
+        self =
+            switch (Int(failure.step), failure.code) {
+            case (C_HTTPD_FAILED_ADDRESS, _): .invalidAddress(host)
+            case (_, EADDRINUSE): .portTaken(host: host, port: port)
+            case (_, EACCES), (_, EPERM): .notPermitted(host: host, port: port)
+            case (_, EADDRNOTAVAIL): .addressNotAvailable(host)
+            case (_, 0): .system("the library gave no reason")
+            case (_, let code): .system(String(cString: strerror(code)))
+            }
+    }
+}

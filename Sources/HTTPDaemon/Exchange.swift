@@ -1,0 +1,212 @@
+import CHTTPDaemon
+import Glibc
+import HTTPExchange
+import HTTPTypes
+
+/// One request and its response.
+///
+/// Used by the thread that serves its connection alone; what other threads do with a deferred job goes through the pool.
+///
+///     started ──► receiving ──► answered
+///        │            ├──────► suspended ──► answered
+///        │            ▼                         ▲
+///        ├──────► discarding ───────────────────┤
+///        └─ refused at once, connection closed ─┘
+final class Exchange {
+    private enum State {
+        /// The request line is there, the fields are not.
+        case started
+        case receiving(body: [UInt8])
+        /// Refused, but the library takes an answer only when the body is over.
+        case discarding(Refusal, dropped: Int)
+        case suspended(DeferredJob)
+        /// The memory of deferred work counts until the response has been sent.
+        case answered(MemoryHold?)
+    }
+
+    private let service: Service
+    private let connection: Connection?
+    private let target: String
+    private let targetSize: Int
+    private var head: HTTPRequest
+    private var state = State.started
+
+    /// - Parameter target: Exactly as sent; `nil` where the request line has none.
+    init(service: Service, connection: Connection?, target: UnsafePointer<CChar>?) {
+        self.service = service
+        self.connection = connection
+        self.target = target.map { String(cString: $0) } ?? ""
+        targetSize = target.map { strlen($0) } ?? 0
+        head = HTTPRequest(method: .get, scheme: "http", authority: nil, path: self.target)
+        connection?.due = .now + service.configuration.receiveTimeout + Service.grace
+        service.exchangeStarted()
+    }
+
+    /// The library has something of the request, or its end, or has come back from a suspension.
+    ///
+    /// - Returns: False cuts the connection.
+    func proceed(
+        on handle: OpaquePointer,
+        method: UnsafePointer<CChar>,
+        version: UnsafePointer<CChar>,
+        bytes: UnsafeBufferPointer<UInt8>
+    ) -> Bool {
+        switch state {
+        case .started:
+            return takeHead(on: handle, method: method, version: version)
+        case .receiving(let body):
+            // The array must not be held twice when it grows.
+            state = .started
+            return bytes.isEmpty ? takeRequest(body, on: handle) : takeBody(body, bytes)
+        case .discarding(let refusal, let dropped):
+            guard !bytes.isEmpty else {
+                return answer(service.handler.refuse(refusal, head: head), on: handle)
+            }
+            state = .discarding(refusal, dropped: dropped + bytes.count)
+            return dropped + bytes.count <= service.configuration.drainLimit
+        case .suspended(let job):
+            return takeOutcome(of: job, on: handle)
+        case .answered:
+            return true
+        }
+    }
+
+    /// The library is done with the request, whichever way it ended.
+    func end() {
+        let configuration = service.configuration
+        connection?.due = .now + configuration.idleTimeout + configuration.receiveTimeout
+        service.exchangeEnded()
+    }
+
+    // MARK: Receiving
+
+    /// An answer to the head alone drops the body and closes the connection: right for a request that cannot be trusted to
+    /// end where it says, and for nothing else.
+    private func takeHead(
+        on handle: OpaquePointer,
+        method: UnsafePointer<CChar>,
+        version: UnsafePointer<CChar>
+    ) -> Bool {
+        let isHTTP10 = strcmp(version, "HTTP/1.0") == 0
+        var reader = HeadReader(isHTTP10: isHTTP10)
+        withUnsafeMutablePointer(to: &reader) { reader in
+            // The pointer lives as long as this call.
+            c_httpd_visit_fields(
+                handle,
+                { context, name, nameSize, value, valueSize in
+                    context.assumingMemoryBound(to: HeadReader.self).pointee.take(
+                        name: Exchange.buffer(name, nameSize),
+                        value: Exchange.buffer(value, valueSize)
+                    )
+                },
+                reader
+            )
+        }
+        reader.finish()
+
+        let token = HTTPRequest.Method(String(cString: method))
+        head = HTTPRequest(
+            method: token ?? .get,
+            scheme: "http",
+            authority: reader.host,
+            path: target,
+            headerFields: reader.fields
+        )
+        var refusal = reader.refusal
+        if token == nil {
+            refusal = .malformed("the method is not a token")
+        } else if target.isEmpty || !target.utf8.allSatisfy({ (0x21...0x7E).contains($0) }) {
+            refusal = .malformed("the request target has characters that must be percent-encoded")
+        } else if !c_httpd_head_is_exact(handle, method, version, targetSize) {
+            refusal = .malformed("the head has a NUL, a folded line, or a line that does not end in CR LF")
+        }
+        if let refusal {
+            return answer(service.handler.refuse(refusal, head: head), on: handle, closes: true)
+        }
+
+        let configuration = service.configuration
+        if let length = reader.contentLength, length > configuration.bodyLimit {
+            let refusal = Refusal.bodyTooLarge(limit: configuration.bodyLimit)
+            // A client that does not wait for leave is sending already, and would see a reset rather than the answer if the
+            // connection were closed before it is through.
+            if reader.expectsContinue || length > configuration.drainLimit {
+                return answer(service.handler.refuse(refusal, head: head), on: handle, closes: true)
+            }
+            state = .discarding(refusal, dropped: 0)
+        } else {
+            state = .receiving(body: [])
+        }
+        return true
+    }
+
+    private func takeBody(_ body: consuming [UInt8], _ bytes: UnsafeBufferPointer<UInt8>) -> Bool {
+        if body.count + bytes.count > service.configuration.bodyLimit {
+            state = .discarding(.bodyTooLarge(limit: service.configuration.bodyLimit), dropped: 0)
+        } else if let connection, connection.due < .now + Service.grace {
+            state = .discarding(.timedOut, dropped: 0)
+        } else {
+            body.append(contentsOf: bytes)
+            state = .receiving(body: body)
+        }
+        return true
+    }
+
+    private func takeRequest(_ body: [UInt8], on handle: OpaquePointer) -> Bool {
+        connection?.receivedWhole()
+        switch service.handler.respond(to: IncomingRequest(head: head, body: body, peer: connection?.peer)) {
+        case .ready(let response):
+            return answer(response, on: handle)
+        case .deferred(let work):
+            let job = DeferredJob(work, connection: handle)
+            state = .suspended(job)
+            // Suspended first: the job may be settled, and the connection resumed, before submit returns.
+            c_httpd_suspend(handle)
+            service.pool.submit(job)
+            return true
+        }
+    }
+
+    private static func buffer(_ bytes: UnsafePointer<CChar>?, _ count: Int) -> UnsafeBufferPointer<UInt8> {
+        UnsafeBufferPointer(
+            start: bytes.map { UnsafeRawPointer($0).assumingMemoryBound(to: UInt8.self) },
+            count: bytes == nil ? 0 : count
+        )
+    }
+
+    // MARK: Answering
+
+    private func takeOutcome(of job: DeferredJob, on handle: OpaquePointer) -> Bool {
+        switch service.pool.takeOutcome(of: job) {
+        case nil:
+            return true
+        case .clientGone:
+            return false
+        case .saturated:
+            let seconds = service.configuration.deferred.retryAfterSeconds
+            return answer(
+                service.handler.refuse(.saturated(retryAfterSeconds: seconds), head: head),
+                on: handle
+            )
+        case .finished(let response, let hold):
+            return answer(response, on: handle, hold: hold)
+        }
+    }
+
+    private func answer(
+        _ response: OutgoingResponse,
+        on handle: OpaquePointer,
+        closes: Bool = false,
+        hold: MemoryHold? = nil
+    ) -> Bool {
+        connection?.receivedWhole()
+        state = .answered(hold)
+        let closes = closes || service.isQuiescing
+        let isHead = head.method == .head
+        let blockSize = service.configuration.blockSize
+        if response.queue(on: handle, isHead: isHead, closes: closes, blockSize: blockSize) {
+            return true
+        }
+        service.configuration.log("a response could not be sent as it was: \(head.method) \(target)")
+        return OutgoingResponse.internalError.queue(on: handle, isHead: isHead, closes: closes, blockSize: blockSize)
+    }
+}

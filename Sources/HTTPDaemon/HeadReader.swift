@@ -1,0 +1,124 @@
+import HTTPExchange
+import HTTPTypes
+
+/// Reads the head of a request field by field and refuses what two readers could understand differently.
+///
+/// The library takes the first of several `Content-Length` fields, ignores one beside `Transfer-Encoding`, and passes unknown
+/// codings through: each a way to smuggle a request past a proxy (RFC 9112, sections 5 and 6).
+struct HeadReader {
+    private static let fieldLimit = 256
+    /// Fields that carry one value; a second one is an error or an attack.
+    private static let singular: Set<String> = [
+        "authorization", "content-length", "content-type", "expect", "host", "if-range", "range", "transfer-encoding",
+    ]
+
+    private static let hostName = HTTPField.Name("host")
+
+    private(set) var fields = HTTPFields()
+    private(set) var refusal: Refusal?
+    private(set) var host: String?
+    private(set) var contentLength: Int?
+    private(set) var isChunked = false
+    private(set) var expectsContinue = false
+    private var singularSeen: Set<String> = []
+    private let isHTTP10: Bool
+
+    init(isHTTP10: Bool) {
+        self.isHTTP10 = isHTTP10
+    }
+
+    /// Takes the next field. False after the first refusal.
+    mutating func take(name: UnsafeBufferPointer<UInt8>, value: UnsafeBufferPointer<UInt8>) -> Bool {
+        guard fields.count < Self.fieldLimit else {
+            return refuse("more than \(Self.fieldLimit) header fields")
+        }
+        guard let fieldName = HTTPField.Name(String(decoding: name, as: UTF8.self)) else {
+            return refuse("a header field's name is not a token")
+        }
+        guard value.allSatisfy({ $0 >= 0x20 && $0 != 0x7F || $0 == 0x09 }) else {
+            return refuse("the value of \(fieldName.canonicalName) has control characters")
+        }
+        if Self.singular.contains(fieldName.canonicalName) {
+            guard singularSeen.insert(fieldName.canonicalName).inserted else {
+                return refuse("more than one \(fieldName.canonicalName) field")
+            }
+            guard interpret(fieldName, value) else {
+                return false
+            }
+        }
+        // swift-http-types keeps the host apart, as the request's authority.
+        if fieldName != Self.hostName {
+            fields.append(HTTPField(name: fieldName, value: value))
+        }
+        return true
+    }
+
+    /// What holds for the head as a whole.
+    mutating func finish() {
+        guard refusal == nil else {
+            return
+        }
+        if isChunked && contentLength != nil {
+            _ = refuse("both transfer-encoding and content-length")
+        } else if isChunked && isHTTP10 {
+            _ = refuse("transfer-encoding in HTTP/1.0")
+        } else if host == nil && !isHTTP10 {
+            _ = refuse("no host field")
+        }
+    }
+
+    private mutating func interpret(_ name: HTTPField.Name, _ value: UnsafeBufferPointer<UInt8>) -> Bool {
+        switch name {
+        case Self.hostName:
+            guard value.allSatisfy(Self.isHostCharacter) else {
+                return refuse("the host field is not a host")
+            }
+            host = String(decoding: value, as: UTF8.self)
+        case .contentLength:
+            guard let length = Self.decimal(value) else {
+                return refuse("content-length is not a number of bytes")
+            }
+            contentLength = length
+        case .transferEncoding:
+            // Not trimmed: with white space behind it the library does not recognise the coding.
+            guard String(decoding: value, as: UTF8.self).lowercased() == "chunked" else {
+                return refuse("transfer-encoding other than chunked")
+            }
+            isChunked = true
+        case .expect where !isHTTP10:
+            let expectation = String(decoding: value, as: UTF8.self)
+            guard expectation.lowercased() == "100-continue" else {
+                refusal = .expectationFailed(expectation)
+                return false
+            }
+            expectsContinue = true
+        default:
+            break
+        }
+        return true
+    }
+
+    private mutating func refuse(_ reason: String) -> Bool {
+        refusal = .malformed(reason)
+        return false
+    }
+
+    /// `nil` for anything but digits, and for more than `Int.max`.
+    private static func decimal(_ text: UnsafeBufferPointer<UInt8>) -> Int? {
+        guard !text.isEmpty, text.allSatisfy({ (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }) else {
+            return nil
+        }
+        return Int(String(decoding: text, as: UTF8.self))
+    }
+
+    /// RFC 3986, `host` and `port`, without the comma, which joins repeated fields.
+    private static func isHostCharacter(_ byte: UInt8) -> Bool {
+        switch byte {
+        case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "a")...UInt8(ascii: "z"),
+            UInt8(ascii: "A")...UInt8(ascii: "Z"):
+            true
+        default:
+            "-._~%!$&'()*+;=:[]".utf8.contains(byte)
+        }
+    }
+}

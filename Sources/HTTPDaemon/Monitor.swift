@@ -1,0 +1,122 @@
+import Glibc
+
+/// A value behind a mutex, and waiting until it has become what one waits for.
+///
+/// `Mutex` of the standard library has no condition variable.
+final class Monitor<Value>: @unchecked Sendable {
+    // Sendable because `value` is touched only between lock and unlock.
+    private var value: Value
+    // POSIX requires that these never move.
+    private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
+    private let condition = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
+
+    init(_ value: Value) {
+        self.value = value
+        pthread_mutex_init(mutex, nil)
+        var attributes = pthread_condattr_t()
+        pthread_condattr_init(&attributes)
+        pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC)
+        pthread_cond_init(condition, &attributes)
+        pthread_condattr_destroy(&attributes)
+    }
+
+    deinit {
+        pthread_cond_destroy(condition)
+        pthread_mutex_destroy(mutex)
+        condition.deallocate()
+        mutex.deallocate()
+    }
+
+    /// Runs `body` alone on the value, and wakes those who wait.
+    func withLock<Result>(_ body: (inout Value) -> Result) -> Result {
+        pthread_mutex_lock(mutex)
+        defer {
+            pthread_cond_broadcast(condition)
+            pthread_mutex_unlock(mutex)
+        }
+        return body(&value)
+    }
+
+    /// Asks `body` again after every change until it gives a result, or until `deadline` has passed: then `nil`.
+    func wait<Result>(until deadline: Timestamp? = nil, for body: (inout Value) -> Result?) -> Result? {
+        pthread_mutex_lock(mutex)
+        defer { pthread_mutex_unlock(mutex) }
+        while true {
+            if let result = body(&value) {
+                return result
+            }
+            if let deadline {
+                guard deadline > .now else {
+                    return nil
+                }
+                var time = deadline.timespec
+                pthread_cond_timedwait(condition, mutex, &time)
+            } else {
+                pthread_cond_wait(condition, mutex)
+            }
+        }
+    }
+}
+
+/// Nanoseconds of the monotonic clock: small enough for an atomic, and what POSIX waits take.
+struct Timestamp: Comparable {
+    var nanoseconds: UInt64
+
+    static var now: Timestamp {
+        var time = Glibc.timespec()
+        clock_gettime(CLOCK_MONOTONIC, &time)
+        return Timestamp(nanoseconds: UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec))
+    }
+
+    var timespec: Glibc.timespec {
+        Glibc.timespec(tv_sec: Int(nanoseconds / 1_000_000_000), tv_nsec: Int(nanoseconds % 1_000_000_000))
+    }
+
+    static func < (one: Timestamp, other: Timestamp) -> Bool {
+        one.nanoseconds < other.nanoseconds
+    }
+
+    /// - Parameter duration: At least 0; more than the clock can hold is for ever.
+    static func + (time: Timestamp, duration: Duration) -> Timestamp {
+        let (seconds, attoseconds) = duration.components
+        let whole = UInt64(clamping: seconds).multipliedReportingOverflow(by: 1_000_000_000)
+        let sum = time.nanoseconds.addingReportingOverflow(whole.partialValue)
+        let (total, overflow) = sum.partialValue.addingReportingOverflow(UInt64(clamping: attoseconds / 1_000_000_000))
+        return Timestamp(nanoseconds: whole.overflow || sum.overflow || overflow ? .max : total)
+    }
+}
+
+/// A thread of our own.
+struct Thread: Sendable {
+    private let handle: pthread_t
+
+    /// - Throws: `DaemonError.system`, where the system gives no more threads.
+    init(_ body: @escaping @Sendable () -> Void) throws(DaemonError) {
+        final class Start {
+            let body: @Sendable () -> Void
+            init(_ body: @escaping @Sendable () -> Void) { self.body = body }
+        }
+        var handle = pthread_t()
+        // Released by the thread's first line.
+        let start = Unmanaged.passRetained(Start(body))
+        let code = pthread_create(
+            &handle,
+            nil,
+            { argument in
+                guard let argument else { return nil }
+                Unmanaged<Start>.fromOpaque(argument).takeRetainedValue().body()
+                return nil
+            },
+            start.toOpaque()
+        )
+        guard code == 0 else {
+            start.release()
+            throw .system("no thread: \(String(cString: strerror(code)))")
+        }
+        self.handle = handle
+    }
+
+    func join() {
+        pthread_join(handle, nil)
+    }
+}

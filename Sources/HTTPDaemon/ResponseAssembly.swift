@@ -1,0 +1,138 @@
+import ByteSource
+import CHTTPDaemon
+import HTTPExchange
+import HTTPTypes
+
+extension OutgoingResponse {
+    /// Hands the response to the library, which keeps what it needs until it has been sent.
+    ///
+    /// - Parameters:
+    ///   - isHead: Whether the request was `HEAD`: then no body is read, let alone sent.
+    ///   - closes: Whether the connection ends with this response.
+    /// - Returns: False where the library does not take it: a field with no value, a body where there can be none.
+    func queue(on connection: OpaquePointer, isHead: Bool, closes: Bool, blockSize: Int) -> Bool {
+        let status = head.status.code
+        guard (200...999).contains(status),
+            let response = Self.handle(body, status: status, isHead: isHead, blockSize: blockSize)
+        else {
+            return false
+        }
+        defer { c_httpd_response_release(response) }
+        for field in head.headerFields {
+            // The library writes both from the body.
+            guard field.name != .contentLength, field.name != .transferEncoding,
+                c_httpd_response_add_field(response, field.name.rawName, field.value)
+            else {
+                return false
+            }
+        }
+        if closes, !c_httpd_response_add_field(response, "Connection", "close") {
+            return false
+        }
+        return c_httpd_queue(connection, UInt32(status), response)
+    }
+
+    /// The last resort, where a response cannot be sent as it is.
+    static var internalError: OutgoingResponse {
+        let problem = #"{"type":"about:blank","title":"Internal Server Error","status":500}"#
+        return OutgoingResponse(
+            head: HTTPResponse(status: .internalServerError, headerFields: [.contentType: "application/problem+json"]),
+            body: .bytes(Array(problem.utf8))
+        )
+    }
+
+    private static func handle(_ body: ResponseBody, status: Int, isHead: Bool, blockSize: Int) -> OpaquePointer? {
+        if isHead || status == 304 {
+            return switch body {
+            case .bytes(let bytes): unsent(byteCount: bytes.count)
+            case .source(_, let range): unsent(byteCount: range.count)
+            case .unsent(let byteCount): unsent(byteCount: byteCount)
+            case .stream: unsent(byteCount: nil)
+            // An empty body says Content-Length: 0, which of a 304 would be a lie.
+            case .empty: unsent(byteCount: isHead ? 0 : nil)
+            }
+        }
+        switch body {
+        case .empty:
+            return c_httpd_response_of_bytes(nil, 0)
+        case .bytes(let bytes) where bytes.count <= 64 << 10:
+            return bytes.withUnsafeBytes { c_httpd_response_of_bytes($0.baseAddress, $0.count) }
+        case .bytes(let bytes):
+            return reading(.bytes(bytes), byteCount: bytes.count, blockSize: blockSize)
+        case .source(let source, let range):
+            return range.isEmpty
+                ? c_httpd_response_of_bytes(nil, 0)
+                : reading(.source(source, range), byteCount: range.count, blockSize: blockSize)
+        case .stream(let stream):
+            // The library puts chunks into the connection's memory, not into a block of their own.
+            return reading(.stream(stream), byteCount: nil, blockSize: 1)
+        case .unsent:
+            return nil
+        }
+    }
+
+    private static func unsent(byteCount: Int?) -> OpaquePointer? {
+        byteCount.map { c_httpd_response_unsent(UInt64(clamping: $0)) } ?? c_httpd_response_unsent_of_unknown_size()
+    }
+
+    private static func reading(_ body: BodyReader.Body, byteCount: Int?, blockSize: Int) -> OpaquePointer? {
+        // Released by the callback the library runs when nothing needs the response any more.
+        let reader = Unmanaged.passRetained(BodyReader(body)).toOpaque()
+        let read: c_httpd_reader = { reader, position, buffer, capacity in
+            Unmanaged<BodyReader>.fromOpaque(reader).takeUnretainedValue()
+                .read(at: position, into: UnsafeMutableRawBufferPointer(start: buffer, count: capacity))
+        }
+        let release: @convention(c) (UnsafeMutableRawPointer) -> Void = {
+            Unmanaged<BodyReader>.fromOpaque($0).release()
+        }
+        return byteCount.map {
+            c_httpd_response_of_reader(UInt64($0), min(blockSize, $0), read, reader, release)
+        } ?? c_httpd_response_of_stream(blockSize, read, reader, release)
+    }
+}
+
+/// The body of one response while it is sent. Used by the thread that serves the connection alone.
+private final class BodyReader {
+    enum Body {
+        case bytes([UInt8])
+        case source(any ByteSource, Range<Int>)
+        case stream(any ByteStream)
+    }
+
+    private let body: Body
+
+    init(_ body: Body) {
+        self.body = body
+    }
+
+    /// The number of bytes written; 0 at the end; -1 where the body breaks its promises, which cuts the connection.
+    func read(at position: UInt64, into buffer: UnsafeMutableRawBufferPointer) -> Int64 {
+        // A body is shorter than Int.max, and the library asks for no more than it was told there is.
+        guard let position = Int(exactly: position), !buffer.isEmpty else {
+            return -1
+        }
+        switch body {
+        case .bytes(let bytes):
+            guard position < bytes.count else {
+                return 0
+            }
+            let count = min(buffer.count, bytes.count - position)
+            bytes.withUnsafeBytes {
+                buffer.copyMemory(from: UnsafeRawBufferPointer(rebasing: $0[position..<position + count]))
+            }
+            return Int64(count)
+        case .source(let source, let range):
+            guard position < range.count else {
+                return 0
+            }
+            let room = UnsafeMutableRawBufferPointer(rebasing: buffer.prefix(range.count - position))
+            var destination = room.mutableBytes
+            let count = source.read(at: range.lowerBound + position, into: &destination)
+            return (1...room.count).contains(count) ? Int64(count) : -1
+        case .stream(let stream):
+            var destination = buffer.mutableBytes
+            let count = stream.read(into: &destination)
+            return (0...buffer.count).contains(count) ? Int64(count) : -1
+        }
+    }
+}

@@ -1,0 +1,75 @@
+import CHTTPDaemon
+import Testing
+
+@Suite struct Shim {
+    static let callbacks = c_httpd_callbacks(
+        connection_opened: { _, _, _ in nil },
+        connection_closed: { _, _ in },
+        request_started: { _, _, _ in nil },
+        request_continued: { _, _, _, _, _, _, _ in false },
+        request_ended: { _, _ in },
+        log: { _, _ in }
+    )
+
+    static func start(host: String, port: UInt16 = 0) -> (daemon: OpaquePointer?, failure: c_httpd_failure) {
+        var failure = c_httpd_failure()
+        var callbacks = Self.callbacks
+        let daemon = host.withCString { host in
+            var options = c_httpd_options(
+                host: host,
+                port: port,
+                thread_count: 2,
+                connection_limit: 10,
+                connections_per_address: 0,
+                idle_seconds: 1,
+                connection_memory: 32 << 10
+            )
+            var context = 0
+            return withUnsafeMutablePointer(to: &context) { c_httpd_start(&options, &callbacks, $0, &failure) }
+        }
+        return (daemon, failure)
+    }
+
+    @Test func `a daemon binds a free port, quiesces twice and stops`() throws {
+        let daemon = try #require(Self.start(host: "127.0.0.1").daemon)
+        #expect(c_httpd_port(daemon) != 0)
+        c_httpd_quiesce(daemon)
+        c_httpd_quiesce(daemon)
+        c_httpd_stop(daemon)
+    }
+
+    @Test func `each step that fails is named`() throws {
+        #expect(Self.start(host: "nowhere").failure.step == Int32(C_HTTPD_FAILED_ADDRESS))
+        let first = try #require(Self.start(host: "127.0.0.1").daemon)
+        defer { c_httpd_stop(first) }
+        let second = Self.start(host: "127.0.0.1", port: c_httpd_port(first))
+        #expect(second.daemon == nil)
+        #expect(second.failure.step == Int32(C_HTTPD_FAILED_BIND))
+        #expect(second.failure.code != 0)
+    }
+
+    @Test(arguments: ["", "a\nb", "a\rb"])
+    func `a field value that would break the head is not taken`(_ value: String) throws {
+        let response = try #require(c_httpd_response_of_bytes(nil, 0))
+        defer { c_httpd_response_release(response) }
+        #expect(!c_httpd_response_add_field(response, "X", value))
+        #expect(c_httpd_response_add_field(response, "X", "a"))
+    }
+
+    @Test func `a response that is not sent lets its body go once`() throws {
+        final class Counter { var released = 0 }
+        let counter = Counter()
+        let context = Unmanaged.passUnretained(counter).toOpaque()
+        let release: @convention(c) (UnsafeMutableRawPointer) -> Void = {
+            Unmanaged<Counter>.fromOpaque($0).takeUnretainedValue().released += 1
+        }
+        let read: c_httpd_reader = { _, _, _, _ in -1 }
+        let known = try #require(c_httpd_response_of_reader(10, 10, read, context, release))
+        c_httpd_response_release(known)
+        let unknown = try #require(c_httpd_response_of_stream(1, read, context, release))
+        c_httpd_response_release(unknown)
+        // No block size: the library refuses, and the body still goes.
+        #expect(c_httpd_response_of_reader(10, 0, read, context, release) == nil)
+        #expect(counter.released == 3)
+    }
+}

@@ -1,0 +1,262 @@
+import Foundation
+import HTTPDaemon
+import HTTPExchange
+import HTTPTypes
+import Synchronization
+import Testing
+
+@Suite struct Deferred {
+    static let request = "GET /slow HTTP/1.1\r\nHost: a\r\n\r\n"
+
+    /// `/slow` waits at the gate, unless cancelled, and then answers "done".
+    static func stub(_ gate: Gate, memory: Int = 0, cancelled: Gate? = nil) -> Stub {
+        Stub([
+            "/slow": { _ in
+                .deferred(
+                    DeferredWork(memory: memory) { isCancelled in
+                        if let cancelled {
+                            while !isCancelled() { usleep(1000) }
+                            cancelled.release()
+                            cancelled.pass()
+                            return .text("nobody reads this")
+                        }
+                        gate.pass()
+                        return .text("done")
+                    }
+                )
+            }
+        ])
+    }
+
+    @Test func `deferred work answers, and its connection goes on`() throws {
+        let gate = Gate()
+        gate.release()
+        try withDaemon(Self.stub(gate)) { daemon in
+            let client = try RawClient(port: daemon.port)
+            for _ in 0..<100 {
+                client.send(Self.request + "GET /y HTTP/1.1\r\nHost: a\r\n\r\n")
+                #expect(try client.readResponse().text == "done")
+                #expect(try client.readResponse().text == "/y")
+            }
+        }
+        #expect(gate.arrived == 100)
+    }
+
+    @Test func `ready answers overtake deferred work`() throws {
+        let gate = Gate()
+        try withDaemon(Self.stub(gate)) { daemon in
+            let slow = try (0..<20).map { _ in try RawClient(port: daemon.port) }
+            for client in slow {
+                client.send(Self.request)
+            }
+            #expect(eventually { gate.arrived == 1 && daemon.activeExchanges == 20 })
+            for _ in 0..<200 {
+                let quick = try RawClient(port: daemon.port)
+                quick.send("GET /y HTTP/1.1\r\nHost: a\r\n\r\n")
+                #expect(try quick.readResponse().text == "/y")
+            }
+            // One thread: the first job still runs, the others still wait.
+            #expect(gate.arrived == 1)
+            gate.release()
+            for client in slow {
+                #expect(try client.readResponse().text == "done")
+            }
+        }
+    }
+
+    @Test func `work runs in the order it came`() throws {
+        let gate = Gate()
+        let order = Mutex<[String]>([])
+        let stub = Stub([
+            "/slow": { request in
+                .deferred(
+                    DeferredWork(memory: 0) { _ in
+                        gate.pass()
+                        order.withLock { $0.append(request.head.path ?? "") }
+                        return .text("done")
+                    }
+                )
+            }
+        ])
+        try withDaemon(stub) { daemon in
+            var clients: [RawClient] = []
+            for number in 0..<10 {
+                let client = try RawClient(port: daemon.port)
+                client.send("GET /slow?\(number) HTTP/1.1\r\nHost: a\r\n\r\n")
+                #expect(eventually { stub.requests.count == number + 1 })
+                clients.append(client)
+            }
+            gate.release()
+            for client in clients {
+                #expect(try client.readResponse().status == 200)
+            }
+        }
+        #expect(order.withLock { $0 } == (0..<10).map { "/slow?\($0)" })
+    }
+
+    @Test func `work beyond the queue is refused at once`() throws {
+        let gate = Gate()
+        try withDaemon(Self.stub(gate), { $0.deferred.queueLimit = 2 }) { daemon in
+            let clients = try (0..<3).map { number in
+                let client = try RawClient(port: daemon.port)
+                client.send(Self.request)
+                #expect(eventually { daemon.activeExchanges == number + 1 && gate.arrived == 1 })
+                return client
+            }
+            let refused = try RawClient(port: daemon.port)
+            refused.send(Self.request + "GET /y HTTP/1.1\r\nHost: a\r\n\r\n")
+            #expect(try refused.readResponse().status == 503)
+            #expect(try refused.readResponse().text == "/y")
+            gate.release()
+            for client in clients {
+                #expect(try client.readResponse().text == "done")
+            }
+        }
+    }
+
+    @Test func `work that waits too long is refused`() throws {
+        let gate = Gate()
+        try withDaemon(Self.stub(gate), { $0.deferred.waitLimit = .milliseconds(100) }) { daemon in
+            let first = try RawClient(port: daemon.port)
+            first.send(Self.request)
+            #expect(eventually { gate.arrived == 1 })
+            let second = try RawClient(port: daemon.port)
+            second.send(Self.request)
+            #expect(try second.readResponse().status == 503)
+            gate.release()
+            #expect(try first.readResponse().text == "done")
+        }
+        #expect(gate.arrived == 1)
+    }
+
+    @Test func `memory bounds what runs at once, until the response is sent`() throws {
+        let gate = Gate()
+        let body = 32 << 20
+        let stub = Stub([
+            "/slow": { _ in
+                .deferred(
+                    DeferredWork(memory: 60) { _ in
+                        gate.pass()
+                        return .ok(.source(Pattern(byteCount: body), range: 0..<body))
+                    }
+                )
+            },
+            "/huge": { _ in .deferred(DeferredWork(memory: 101) { _ in .text("never") }) },
+        ])
+        try withDaemon(
+            stub,
+            {
+                $0.deferred.threadCount = 4
+                $0.deferred.memoryLimit = 100
+            }
+        ) { daemon in
+            gate.release()
+            let first = try RawClient(port: daemon.port, receiveBuffer: 16 << 10)
+            first.send(Self.request)
+            #expect(try first.readHead().status == 200)
+            let second = try RawClient(port: daemon.port)
+            second.send(Self.request)
+            // The first response is not through: its 60 bytes count, and 60 more do not fit.
+            usleep(200_000)
+            #expect(gate.arrived == 1)
+            #expect(first.read(body).count == body)
+            #expect(try second.readHead().status == 200)
+            #expect(gate.arrived == 2)
+
+            let huge = try RawClient(port: daemon.port)
+            huge.send("GET /huge HTTP/1.1\r\nHost: a\r\n\r\n")
+            #expect(try huge.readResponse().status == 503)
+        }
+    }
+
+    @Test(arguments: [true, false])
+    func `a client that goes away cancels its running work`(_ resets: Bool) throws {
+        let cancelled = Gate()
+        try withDaemon(Self.stub(Gate(), cancelled: cancelled)) { daemon in
+            let client = try RawClient(port: daemon.port)
+            client.send(Self.request)
+            #expect(eventually { daemon.activeExchanges == 1 })
+            if resets { client.reset() } else { client.finishSending() }
+            #expect(eventually { cancelled.arrived == 1 })
+            #expect(eventually { daemon.activeExchanges == 0 && daemon.openConnections == 0 })
+        }
+    }
+
+    @Test func `a client that goes away takes its waiting work along`() throws {
+        let gate = Gate()
+        try withDaemon(Self.stub(gate)) { daemon in
+            let first = try RawClient(port: daemon.port)
+            first.send(Self.request)
+            #expect(eventually { gate.arrived == 1 })
+            let others = try (0..<10).map { _ in try RawClient(port: daemon.port) }
+            for client in others {
+                client.send(Self.request)
+            }
+            #expect(eventually { daemon.activeExchanges == 11 })
+            for client in others {
+                client.finishSending()
+            }
+            #expect(eventually { daemon.activeExchanges == 1 })
+            gate.release()
+            #expect(try first.readResponse().text == "done")
+        }
+        #expect(gate.arrived == 1)
+    }
+
+    @Test func `stopping ends running and waiting work`() throws {
+        let cancelled = Gate()
+        try withDaemon(Self.stub(Gate(), cancelled: cancelled), { $0.deferred.threadCount = 2 }) { daemon in
+            let clients = try (0..<6).map { _ in try RawClient(port: daemon.port) }
+            for client in clients {
+                client.send(Self.request)
+            }
+            #expect(eventually { daemon.activeExchanges == 6 })
+            daemon.stop()
+            #expect(daemon.activeExchanges == 0)
+            #expect(cancelled.arrived == 2)
+        }
+    }
+
+    /// Completion, cancellation, expiry and stopping against each other: what must not happen is an abort, a hang, or an
+    /// exchange that is never over.
+    @Test func `clients, work and the end may meet in any order`() throws {
+        for round in 0..<10 {
+            let stub = Stub([
+                "/slow": { _ in
+                    .deferred(
+                        DeferredWork(memory: 10) { _ in
+                            usleep(UInt32.random(in: 0..<2000))
+                            return .ok(.source(Pattern(byteCount: 50_000), range: 0..<50_000))
+                        }
+                    )
+                }
+            ])
+            try withDaemon(
+                stub,
+                {
+                    $0.deferred.threadCount = 2
+                    $0.deferred.queueLimit = 8
+                    $0.deferred.memoryLimit = 25
+                    $0.deferred.waitLimit = .milliseconds(5)
+                }
+            ) { daemon in
+                for _ in 0..<40 {
+                    let clients = try (0..<6).map { _ in try RawClient(port: daemon.port) }
+                    for client in clients { client.send(Self.request) }
+                    for (index, client) in clients.enumerated() {
+                        switch index % 3 {
+                        case 0: client.reset()
+                        case 1: usleep(UInt32.random(in: 0..<3000))
+                        default: #expect([200, 503].contains(try client.readResponse().status))
+                        }
+                    }
+                }
+                if round.isMultiple(of: 2) {
+                    #expect(eventually { daemon.activeExchanges == 0 })
+                }
+                daemon.stop()
+                #expect(daemon.activeExchanges == 0)
+            }
+        }
+    }
+}

@@ -1,0 +1,169 @@
+import Foundation
+
+/// A socket that says exactly what it is told to.
+final class RawClient {
+    private(set) var descriptor: Int32
+    private var received: [UInt8] = []
+
+    init(port: UInt16, receiveBuffer: Int32? = nil) throws {
+        descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        if var size = receiveBuffer {
+            setsockopt(descriptor, SOL_SOCKET, SO_RCVBUF, &size, socklen_t(MemoryLayout<Int32>.size))
+        }
+        // Nothing here waits for ever: a test that hangs says nothing.
+        var limit = timeval(tv_sec: 10, tv_usec: 0)
+        setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
+        setsockopt(descriptor, SOL_SOCKET, SO_SNDTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_port = port.bigEndian
+        address.sin_addr.s_addr = inet_addr("127.0.0.1")
+        let code = withUnsafePointer(to: &address) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+            }
+        }
+        guard code == 0 else {
+            throw Failure("connect: \(String(cString: strerror(errno)))")
+        }
+    }
+
+    struct Failure: Error, CustomStringConvertible {
+        let description: String
+        init(_ description: String) { self.description = description }
+    }
+
+    struct Response {
+        var status: Int
+        var fields: [(name: String, value: String)]
+        var body: [UInt8]
+
+        subscript(name: String) -> String? {
+            fields.first { $0.name.lowercased() == name.lowercased() }?.value
+        }
+
+        var text: String { String(decoding: body, as: UTF8.self) }
+    }
+
+    deinit {
+        if descriptor >= 0 {
+            close(descriptor)
+        }
+    }
+
+    func send(_ text: String) {
+        send(Array(text.utf8))
+    }
+
+    /// Sends all it can; what the server no longer takes is lost, as it is for any client.
+    func send(_ bytes: [UInt8]) {
+        var sent = 0
+        while sent < bytes.count {
+            let count = bytes.withUnsafeBytes {
+                Foundation.send(
+                    descriptor,
+                    $0.baseAddress.map { $0 + sent },
+                    bytes.count - sent,
+                    Int32(MSG_NOSIGNAL)
+                )
+            }
+            guard count > 0 else {
+                return
+            }
+            sent += count
+        }
+    }
+
+    func finishSending() {
+        shutdown(descriptor, Int32(SHUT_WR))
+    }
+
+    /// Closes so that the other end sees a reset.
+    func reset() {
+        var linger = linger(l_onoff: 1, l_linger: 0)
+        setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &linger, socklen_t(MemoryLayout<Foundation.linger>.size))
+        close(descriptor)
+        descriptor = -1
+    }
+
+    /// False at the end of the stream, or when nothing came for 10 s.
+    private func fill() -> Bool {
+        var buffer = [UInt8](repeating: 0, count: 64 << 10)
+        let count = recv(descriptor, &buffer, buffer.count, 0)
+        guard count > 0 else {
+            return false
+        }
+        received += buffer[..<count]
+        return true
+    }
+
+    /// The next `count` bytes, fewer at the end of the stream.
+    func read(_ count: Int) -> [UInt8] {
+        while received.count < count, fill() {}
+        defer { received.removeFirst(min(count, received.count)) }
+        return Array(received.prefix(count))
+    }
+
+    func readToEnd() -> [UInt8] {
+        while fill() {}
+        defer { received = [] }
+        return received
+    }
+
+    /// Whether the server has closed the connection and sent nothing more.
+    func isAtEnd() -> Bool {
+        var byte: UInt8 = 0
+        return received.isEmpty && recv(descriptor, &byte, 1, 0) == 0
+    }
+
+    private func readLine() throws -> String {
+        while true {
+            if let end = received.firstIndex(of: 10) {
+                defer { received.removeFirst(end + 1) }
+                guard end > 0, received[end - 1] == 13 else {
+                    throw Failure("a line without CR LF")
+                }
+                return String(decoding: received[..<(end - 1)], as: UTF8.self)
+            }
+            guard fill() else {
+                throw Failure("the stream ended in a line: \(String(decoding: received, as: UTF8.self))")
+            }
+        }
+    }
+
+    func readHead() throws -> Response {
+        let line = try readLine().split(separator: " ", maxSplits: 2)
+        guard line.count == 3, line[0] == "HTTP/1.1", let status = Int(line[1]) else {
+            throw Failure("not a status line: \(line)")
+        }
+        var response = Response(status: status, fields: [], body: [])
+        while case let field = try readLine(), !field.isEmpty {
+            let parts = field.split(separator: ":", maxSplits: 1)
+            response.fields.append((String(parts[0]), parts[1].trimmingCharacters(in: .whitespaces)))
+        }
+        return response
+    }
+
+    /// - Parameter toHead: Whether the response is to HEAD, and has no body whatever it says.
+    func readResponse(toHead: Bool = false) throws -> Response {
+        var response = try readHead()
+        if toHead || response.status == 304 || response.status == 204 || response.status < 200 {
+            return response
+        }
+        if let length = response["Content-Length"].flatMap(Int.init) {
+            response.body = read(length)
+            guard response.body.count == length else {
+                throw Failure("\(response.body.count) bytes of \(length)")
+            }
+        } else if response["Transfer-Encoding"] == "chunked" {
+            while let size = Int(try readLine(), radix: 16), size > 0 {
+                response.body += read(size)
+                _ = try readLine()
+            }
+            _ = try readLine()
+        } else {
+            response.body = readToEnd()
+        }
+        return response
+    }
+}

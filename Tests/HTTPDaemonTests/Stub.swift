@@ -1,0 +1,157 @@
+import ByteSource
+import Foundation
+import HTTPDaemon
+import HTTPExchange
+import HTTPTypes
+import Synchronization
+
+/// A handler that answers by path and remembers what it was asked.
+final class Stub: RequestHandler {
+    typealias Respond = @Sendable (IncomingRequest) -> Reply
+
+    private let routes: [String: Respond]
+    private let log = Mutex<[IncomingRequest]>([])
+
+    init(_ routes: [String: Respond] = [:]) {
+        self.routes = routes
+    }
+
+    var requests: [IncomingRequest] { log.withLock { $0 } }
+
+    func respond(to request: IncomingRequest) -> Reply {
+        log.withLock { $0.append(request) }
+        let path = (request.head.path ?? "").prefix { $0 != "?" }
+        return routes[String(path)]?(request) ?? .ready(.text(request.head.path ?? "-"))
+    }
+
+    func refuse(_ refusal: Refusal, head: HTTPRequest) -> OutgoingResponse {
+        let (status, words): (HTTPResponse.Status, String) =
+            switch refusal {
+            case .malformed(let reason): (.badRequest, reason)
+            case .bodyTooLarge(let limit): (.contentTooLarge, "limit \(limit)")
+            case .expectationFailed(let what): (.expectationFailed, what)
+            case .timedOut: (.requestTimeout, "late")
+            case .saturated: (.serviceUnavailable, "saturated")
+            }
+        return .text(words, status: status)
+    }
+}
+
+extension OutgoingResponse {
+    static func text(_ text: String, status: HTTPResponse.Status = .ok) -> OutgoingResponse {
+        OutgoingResponse(
+            head: HTTPResponse(status: status, headerFields: [.contentType: "text/plain"]),
+            body: .bytes(Array(text.utf8))
+        )
+    }
+
+    static func ok(_ body: ResponseBody) -> OutgoingResponse {
+        OutgoingResponse(head: HTTPResponse(status: .ok), body: body)
+    }
+}
+
+/// What happened to a body, told after it has gone.
+final class Traces: Sendable {
+    private struct State {
+        var made = 0
+        var gone = 0
+        var reads = 0
+        var largestRead = 0
+        var furthest = 0
+    }
+
+    private let state = Mutex(State())
+
+    var made: Int { state.withLock { $0.made } }
+    var gone: Int { state.withLock { $0.gone } }
+    var reads: Int { state.withLock { $0.reads } }
+    var largestRead: Int { state.withLock { $0.largestRead } }
+    var furthest: Int { state.withLock { $0.furthest } }
+
+    func wasMade() { state.withLock { $0.made += 1 } }
+    func isGone() { state.withLock { $0.gone += 1 } }
+    func wasRead(_ count: Int, upTo end: Int) {
+        state.withLock {
+            $0.reads += 1
+            $0.largestRead = max($0.largestRead, count)
+            $0.furthest = max($0.furthest, end)
+        }
+    }
+}
+
+/// Byte `i` is `i % 251`, so that a byte in the wrong place shows.
+final class Pattern: ByteSource, ByteStream {
+    let byteCount: Int
+    private let piece: Int
+    private let traces: Traces?
+    private var position = 0
+
+    /// - Parameter piece: A read gives at most so many bytes.
+    init(byteCount: Int, piece: Int = .max, traces: Traces? = nil) {
+        self.byteCount = byteCount
+        self.piece = piece
+        self.traces = traces
+        traces?.wasMade()
+    }
+
+    deinit {
+        traces?.isGone()
+    }
+
+    func read(at position: Int, into destination: inout MutableRawSpan) -> Int {
+        let count = min(byteCount - position, destination.byteCount, piece)
+        for index in 0..<count {
+            destination.storeBytes(of: UInt8((position + index) % 251), toByteOffset: index, as: UInt8.self)
+        }
+        traces?.wasRead(destination.byteCount, upTo: position + count)
+        return count
+    }
+
+    func read(into destination: inout MutableRawSpan) -> Int {
+        let count = read(at: position, into: &destination)
+        position += count
+        return count
+    }
+
+    static func bytes(_ range: Range<Int>) -> [UInt8] {
+        range.map { UInt8($0 % 251) }
+    }
+}
+
+/// A gate that work waits at until the test opens it.
+final class Gate: Sendable {
+    private let open = Atomic(false)
+    private let arrivals = Atomic(0)
+
+    var arrived: Int { arrivals.load(ordering: .relaxed) }
+
+    func pass() {
+        arrivals.add(1, ordering: .relaxed)
+        while !open.load(ordering: .relaxed) { usleep(1000) }
+    }
+
+    func release() { open.store(true, ordering: .relaxed) }
+}
+
+/// Waits for what is bound to become true soon; false after 10 s.
+func eventually(_ condition: () -> Bool) -> Bool {
+    for _ in 0..<5000 {
+        if condition() { return true }
+        usleep(2000)
+    }
+    return condition()
+}
+
+/// Runs a daemon on a free port of 127.0.0.1 and stops it afterwards.
+func withDaemon<Result>(
+    _ handler: any RequestHandler,
+    _ change: (inout DaemonConfiguration) -> Void = { _ in },
+    _ body: (HTTPDaemon) throws -> Result
+) throws -> Result {
+    var configuration = DaemonConfiguration()
+    configuration.port = 0
+    change(&configuration)
+    let daemon = try HTTPDaemon(configuration: configuration, handler: handler)
+    defer { daemon.stop() }
+    return try body(daemon)
+}
