@@ -89,5 +89,10 @@ let package = Package(
         tests("HTTPExchangeTests", ["HTTPExchange", httpTypes]),
         tests("CHTTPDaemonTests", ["CHTTPDaemon"]),
         tests("HTTPDaemonTests", ["HTTPDaemon", "HTTPExchange", "ByteSource", httpTypes]),
+        tests(
+            "TensorFormatsTests",
+            ["TensorFormats", "WeightInit", "TorchRandom", "ByteSource", crypto],
+            resources: [.copy("Vectors")]
+        ),
     ]
 )

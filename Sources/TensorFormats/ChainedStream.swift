@@ -34,18 +34,26 @@ public final class ChainedStream: ByteStream {
     public func read(into destination: inout MutableRawSpan) -> Int {
         var written = 0
         var begun = 0
+        var hasGiven = false
         while written == 0 || destination.byteCount - written >= Self.leastRoom {
             guard let stream = current else {
                 guard next < count, begun < Self.streamsPerRead || written == 0 else { break }
                 current = make(next)
                 next += 1
                 begun += 1
+                hasGiven = false
                 continue
             }
             var room = destination._mutatingExtracting(written...)
             let count = stream.read(into: &room)
             written += count
-            if count == 0 { current = nil }
+            if count == 0 {
+                current = nil
+            } else if hasGiven {
+                // Asked again, for it could have been at its end, it had more: its reads are short because they are long.
+                break
+            }
+            hasGiven = true
         }
         return written
     }

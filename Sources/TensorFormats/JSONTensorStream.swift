@@ -50,17 +50,17 @@ public final class JSONTensorStream: ByteStream {
 extension DType {
     fileprivate func numbers(from source: any ByteSource, shape: Shape) -> any ByteStream {
         switch self {
-        case .float32: NestedNumbers<Float32Text>(source: source, shape: shape)
-        case .float64: NestedNumbers<Float64Text>(source: source, shape: shape)
-        case .float16: NestedNumbers<Float16Text>(source: source, shape: shape)
-        case .bfloat16: NestedNumbers<BFloat16Text>(source: source, shape: shape)
-        case .int64: NestedNumbers<Int64Text>(source: source, shape: shape)
+        case .float32: NestedNumbers<Float32Element>(source: source, shape: shape)
+        case .float64: NestedNumbers<Float64Element>(source: source, shape: shape)
+        case .float16: NestedNumbers<Float16Element>(source: source, shape: shape)
+        case .bfloat16: NestedNumbers<BFloat16Element>(source: source, shape: shape)
+        case .int64: NestedNumbers<Int64Element>(source: source, shape: shape)
         }
     }
 }
 
-private final class NestedNumbers<Text: ElementText>: ByteStream {
-    private var printer: NestedNumberPrinter<Text>
+private final class NestedNumbers<Element: TensorElement>: ByteStream {
+    private var printer: NestedNumberPrinter<Element>
 
     init(source: any ByteSource, shape: Shape) {
         printer = NestedNumberPrinter(source: source, shape: shape)
@@ -72,8 +72,8 @@ private final class NestedNumbers<Text: ElementText>: ByteStream {
 }
 
 /// The state of `NestedNumbers`; a value, so that the loop over numbers is free of checks for exclusive access.
-private struct NestedNumberPrinter<Text: ElementText> {
-    private var elements: ElementReader<Text.Bits>
+private struct NestedNumberPrinter<Element: TensorElement> {
+    private var elements: ElementReader<Element.Bits>
 
     /// Elements of an innermost list; 1 for a scalar, which is no list.
     private let rowLength: Int
@@ -113,7 +113,7 @@ private struct NestedNumberPrinter<Text: ElementText> {
                 let count = min(leftInRow, elements.available)
                 var left = count
                 while left > 0, end &+ NumberText.room <= limit {
-                    end = Text.write(elements.next(), powers: powers, into: &destination, at: end)
+                    end = Element.write(elements.next(), powers: powers, into: &destination, at: end)
                     destination.storeBytes(of: UInt8(ascii: ","), toByteOffset: end, as: UInt8.self)
                     end &+= 1
                     left &-= 1

@@ -25,16 +25,34 @@ public struct JSONWriter: Sendable {
     public mutating func beginArray() { begin(UInt8(ascii: "[")) }
     public mutating func endArray() { end(UInt8(ascii: "]")) }
 
-    public mutating func object(_ members: (inout JSONWriter) -> Void) {
+    public mutating func object<E>(_ members: (inout JSONWriter) throws(E) -> Void) throws(E) {
         beginObject()
-        members(&self)
+        try members(&self)
         endObject()
     }
 
-    public mutating func array(_ elements: (inout JSONWriter) -> Void) {
+    public mutating func array<E>(_ elements: (inout JSONWriter) throws(E) -> Void) throws(E) {
         beginArray()
-        elements(&self)
+        try elements(&self)
         endArray()
+    }
+
+    /// A member whose value is an object.
+    public mutating func object<E>(
+        _ name: String,
+        _ members: (inout JSONWriter) throws(E) -> Void
+    ) throws(E) {
+        key(name)
+        try object(members)
+    }
+
+    /// A member whose value is a list.
+    public mutating func array<E>(
+        _ name: String,
+        _ elements: (inout JSONWriter) throws(E) -> Void
+    ) throws(E) {
+        key(name)
+        try array(elements)
     }
 
     /// The name of the member whose value comes next.
@@ -48,18 +66,6 @@ public struct JSONWriter: Sendable {
     public mutating func member(_ name: String, _ value: some JSONWritable) {
         key(name)
         value.write(to: &self)
-    }
-
-    /// A member whose value is an object.
-    public mutating func member(_ name: String, object members: (inout JSONWriter) -> Void) {
-        key(name)
-        object(members)
-    }
-
-    /// A member whose value is a list.
-    public mutating func member(_ name: String, array elements: (inout JSONWriter) -> Void) {
-        key(name)
-        array(elements)
     }
 
     public mutating func value(_ value: some JSONWritable) {
@@ -89,7 +95,7 @@ public struct JSONWriter: Sendable {
         bytes.append(contentsOf: repeatElement(0, count: NumberText.room))
         var room = bytes.mutableSpan
         var rawRoom = room.mutableBytes
-        let end = Float64Text.write(value.bitPattern, powers: .shared, into: &rawRoom, at: start)
+        let end = Float64Element.write(value.bitPattern, powers: .shared, into: &rawRoom, at: start)
         bytes.removeLast(bytes.count - end)
         followsValue = true
     }

@@ -31,7 +31,8 @@ enum NumberText {
         let characters = tail | 0x3030_3030_3030_3030
         let layout = FixedLayout(scale: scale)
         out.storeBytes(of: FixedLayout.leadingZeros, toByteOffset: start, as: UInt64.self)
-        out.storeBytes(of: UInt8(truncatingIfNeeded: first) &+ 0x30, toByteOffset: start &+ layout.first, as: UInt8.self)
+        let firstCharacter = UInt8(truncatingIfNeeded: first) &+ 0x30
+        out.storeBytes(of: firstCharacter, toByteOffset: start &+ layout.first, as: UInt8.self)
         out.storeBytes(of: characters, toByteOffset: start &+ layout.first &+ 1, as: UInt64.self)
         out.storeBytes(of: UInt8(ascii: "."), toByteOffset: start &+ layout.point, as: UInt8.self)
         out.storeBytes(
@@ -95,9 +96,13 @@ enum NumberText {
 
     /// Zero, infinity and NaN, whose sign has been written where it shows.
     @inline(never)
-    static func writeSpecial(isZero: Bool, isInfinite: Bool, isNegative: Bool, into out: inout MutableRawSpan, at start: Int)
-        -> Int
-    {
+    static func writeSpecial(
+        isZero: Bool,
+        isInfinite: Bool,
+        isNegative: Bool,
+        into out: inout MutableRawSpan,
+        at start: Int
+    ) -> Int {
         let text: StaticString =
             if isZero {
                 isNegative ? "-0.0" : "0.0"

@@ -1,14 +1,291 @@
 public import ByteSource
+import Crypto
 public import WeightInit
 
 /// What can be said about a tensor's numbers without giving them.
+///
+/// Mean, standard deviation, least, greatest and histogram are those of the finite numbers. They are worked out in float64
+/// in a fixed order, so that they are the same on every processor.
 public struct TensorSummary: Sendable, Equatable {
+    public let shape: Shape
+    public let dtype: DType
+    public let zeroCount: Int
+    /// Infinities and NaN.
+    public let nonFiniteCount: Int
+    /// `nil` where there is no finite number.
+    public let mean: Double?
+    /// The unbiased one, over n − 1, as PyTorch's `std()`; `nil` for fewer than two finite numbers.
+    public let std: Double?
+    public let min: Double?
+    public let max: Double?
+    /// Of the elements as the `raw` format has them.
+    public let sha256: [UInt8]
+    /// `nil` where there is no finite number.
+    public let histogram: Histogram?
+
+    /// How many numbers lie where.
+    public struct Histogram: Sendable, Equatable {
+        public static let binCount = 32
+
+        /// One more than there are bins. A bin has its lower edge, the last its upper one as well.
+        public let edges: [Double]
+        public let counts: [Int]
+        /// Finite numbers outside the edges; 0 where these were found from the numbers.
+        public let below: Int
+        public let above: Int
+    }
+
+    /// Reads a source from its start, twice where no range is given, in memory that does not depend on its length.
+    ///
+    /// - Parameters:
+    ///   - source: The elements, little-endian and row-major.
+    ///   - range: What the histogram covers; from the least to the greatest number where there is none, or it is not
+    ///     finite. A range of a single number is widened by ½ on either side, as NumPy does.
+    ///   - isCancelled: Asked every 64 KiB.
+    /// - Returns: `nil` where it was cancelled, or the source ended before its `byteCount`.
     public static func compute(
         _ source: any ByteSource,
+        shape: Shape,
         dtype: DType,
         range: ClosedRange<Double>? = nil,
         isCancelled: () -> Bool = { false }
-    ) -> TensorSummary? { nil }
-    /// Appends the members to an object that has been begun.
-    public func writeMembers(to writer: inout JSONWriter) {}
+    ) -> TensorSummary? {
+        switch dtype {
+        case .float32: compute(Float32Element.self, source, shape, dtype, range, isCancelled)
+        case .float64: compute(Float64Element.self, source, shape, dtype, range, isCancelled)
+        case .float16: compute(Float16Element.self, source, shape, dtype, range, isCancelled)
+        case .bfloat16: compute(BFloat16Element.self, source, shape, dtype, range, isCancelled)
+        case .int64: compute(Int64Element.self, source, shape, dtype, range, isCancelled)
+        }
+    }
+
+    private static func compute<Element: TensorElement>(
+        _ element: Element.Type,
+        _ source: any ByteSource,
+        _ shape: Shape,
+        _ dtype: DType,
+        _ range: ClosedRange<Double>?,
+        _ isCancelled: () -> Bool
+    ) -> TensorSummary? {
+        var hash = SHA256()
+        var moments = Moments()
+        var zeroCount = 0
+        var nonFiniteCount = 0
+        var bins = range.flatMap(Bins.init)
+        let hadRange = bins != nil
+        let isComplete = forEachChunk(of: source, as: element, isCancelled) { bits, finite, count in
+            // Unsafe because the digest takes parts of a buffer of such elements in no other form.
+            bits.withUnsafeBytes { bytes in
+                let part = bytes.prefix(count * Element.Bits.bitWidth / 8)
+                hash.update(bufferPointer: UnsafeRawBufferPointer(rebasing: part))
+            }
+            nonFiniteCount += count - finite.count
+            for value in finite where value == 0 { zeroCount += 1 }
+            moments.add(finite)
+            bins?.add(finite)
+        }
+        guard isComplete else { return nil }
+        if !hadRange, moments.count > 0 {
+            bins = Bins(moments.min...moments.max)
+            guard forEachChunk(of: source, as: element, isCancelled, { _, finite, _ in bins?.add(finite) }) else {
+                return nil
+            }
+        }
+        let hasFinite = moments.count > 0
+        return TensorSummary(
+            shape: shape,
+            dtype: dtype,
+            zeroCount: zeroCount,
+            nonFiniteCount: nonFiniteCount,
+            mean: hasFinite ? moments.mean : nil,
+            std: moments.std,
+            min: hasFinite ? moments.min : nil,
+            max: hasFinite ? moments.max : nil,
+            sha256: Array(hash.finalize()),
+            histogram: hasFinite ? bins?.histogram : nil
+        )
+    }
+
+    /// Hands on the elements in chunks of a fixed size, whatever the source's reads are, the last one apart.
+    ///
+    /// - Parameter body: Gets the bits, the finite numbers among them, and how many of the bits count.
+    private static func forEachChunk<Element: TensorElement>(
+        of source: any ByteSource,
+        as element: Element.Type,
+        _ isCancelled: () -> Bool,
+        _ body: (_ bits: [Element.Bits], _ finite: ArraySlice<Double>, _ count: Int) -> Void
+    ) -> Bool {
+        let itemSize = Element.Bits.bitWidth / 8
+        var bits = [Element.Bits](repeating: 0, count: (64 << 10) / itemSize)
+        var values = [Double](repeating: 0, count: bits.count)
+        var position = 0
+        while position < source.byteCount {
+            let wanted = Swift.min(bits.count * itemSize, source.byteCount - position)
+            var filled = 0
+            while filled < wanted {
+                guard !isCancelled() else { return false }
+                var elements = bits.mutableSpan
+                var bytes = elements.mutableBytes
+                var room = bytes._mutatingExtracting(filled..<wanted)
+                let read = source.read(at: position + filled, into: &room)
+                guard read > 0 else { return false }
+                filled += read
+            }
+            position += wanted
+            let count = wanted / itemSize
+            var finiteCount = 0
+            for index in 0..<count {
+                let value = Element.value(Element.Bits(littleEndian: bits[index]))
+                values[finiteCount] = value
+                finiteCount &+= value.isFinite ? 1 : 0
+            }
+            body(bits, values[..<finiteCount], count)
+        }
+        return true
+    }
+
+    /// Appends the members to an object that has been begun: `shape`, `dtype`, `elements`, `zeros`, `nonfinite`, `mean`,
+    /// `std`, `min`, `max`, `sha256` in hexadecimal, and `histogram` with `edges`, `counts`, `below` and `above`.
+    public func writeMembers(to writer: inout JSONWriter) {
+        writer.member("shape", shape)
+        writer.member("dtype", dtype)
+        writer.member("elements", shape.elementCount)
+        writer.member("zeros", zeroCount)
+        writer.member("nonfinite", nonFiniteCount)
+        writer.member("mean", mean)
+        writer.member("std", std)
+        writer.member("min", min)
+        writer.member("max", max)
+        writer.member("sha256", sha256.hexadecimal)
+        writer.member("histogram", histogram)
+    }
+}
+
+extension TensorSummary.Histogram: JSONWritable {
+    public func write(to writer: inout JSONWriter) {
+        writer.object { writer in
+            writer.member("edges", edges)
+            writer.member("counts", counts)
+            writer.member("below", below)
+            writer.member("above", above)
+        }
+    }
+}
+
+extension [UInt8] {
+    fileprivate var hexadecimal: String {
+        map { ($0 < 0x10 ? "0" : "") + String($0, radix: 16) }.joined()
+    }
+}
+
+/// Mean and sum of squared deviations, chunk by chunk.
+///
+/// Source: Chan, Golub and LeVeque, "Updating formulae and a pairwise algorithm for computing sample variances", 1979.
+private struct Moments {
+    private(set) var count = 0
+    private(set) var mean = 0.0
+    private var squares = 0.0
+    private(set) var min = Double.infinity
+    private(set) var max = -Double.infinity
+
+    var std: Double? {
+        count > 1 ? (squares / Double(count - 1)).squareRoot() : nil
+    }
+
+    mutating func add(_ values: ArraySlice<Double>) {
+        guard let first = values.first else { return }
+        var low = min
+        var high = max
+        for value in values {
+            low = value < low ? value : low
+            high = value > high ? value : high
+        }
+        // Adding zero makes −0 a plain 0, so that which of the two came first does not matter.
+        min = low + 0
+        max = high + 0
+
+        let chunkCount = Double(values.count)
+        // Around the first, so that equal numbers have exactly their mean, and no deviation.
+        let chunkMean = first + Self.sum(values) { $0 - first } / chunkCount
+        let chunkSquares = Self.sum(values) { value in
+            let deviations = value - chunkMean
+            return deviations * deviations
+        }
+        let total = Double(count) + chunkCount
+        let difference = chunkMean - mean
+        squares += chunkSquares + difference * difference * (Double(count) * chunkCount / total)
+        mean += difference * (chunkCount / total)
+        count += values.count
+    }
+
+    /// Eight sums side by side, added up at the end.
+    @inline(__always)
+    private static func sum(
+        _ values: ArraySlice<Double>,
+        of transform: (SIMD8<Double>) -> SIMD8<Double>
+    ) -> Double {
+        var sums = SIMD8<Double>()
+        var index = values.startIndex
+        while index + 8 <= values.endIndex {
+            sums += transform(SIMD8(values[index..<index + 8]))
+            index += 8
+        }
+        var result = 0.0
+        for lane in sums.indices { result += sums[lane] }
+        while index < values.endIndex {
+            result += transform(SIMD8(repeating: values[index]))[0]
+            index += 1
+        }
+        return result
+    }
+}
+
+/// Bins of equal width, with the edges of `numpy.linspace` and the counts of `numpy.histogram`.
+private struct Bins {
+    private let edges: [Double]
+    private var counts = [Int](repeating: 0, count: TensorSummary.Histogram.binCount)
+    private var below = 0
+    private var above = 0
+
+    init?(_ range: ClosedRange<Double>) {
+        guard range.lowerBound.isFinite, range.upperBound.isFinite else { return nil }
+        let isSingle = range.lowerBound == range.upperBound
+        let low = isSingle ? range.lowerBound - 0.5 : range.lowerBound
+        let high = isSingle ? range.upperBound + 0.5 : range.upperBound
+        let binCount = TensorSummary.Histogram.binCount
+        let width = (high - low) / Double(binCount)
+        edges = (0...binCount).map { index in
+            guard index < binCount else { return high }
+            // Between the most distant of float64's numbers the difference overflows.
+            let fraction = Double(index) / Double(binCount)
+            return width.isFinite ? low + Double(index) * width : low * (1 - fraction) + high * fraction
+        }
+    }
+
+    mutating func add(_ values: ArraySlice<Double>) {
+        let binCount = TensorSummary.Histogram.binCount
+        let (low, high) = (edges[0], edges[binCount])
+        let width = edges[1] - low
+        let scale = width > 0 && (1 / width).isFinite ? 1 / width : 0
+        for value in values {
+            guard value >= low else {
+                below += 1
+                continue
+            }
+            guard value <= high else {
+                above += 1
+                continue
+            }
+            let offset = (value - low) * scale
+            // A guess, put right by the edges, which decide; also false for what overflowed.
+            var bin = offset < Double(binCount - 1) ? Int(offset) : binCount - 1
+            while bin > 0, value < edges[bin] { bin -= 1 }
+            while bin < binCount - 1, value >= edges[bin + 1] { bin += 1 }
+            counts[bin] += 1
+        }
+    }
+
+    var histogram: TensorSummary.Histogram {
+        TensorSummary.Histogram(edges: edges, counts: counts, below: below, above: above)
+    }
 }

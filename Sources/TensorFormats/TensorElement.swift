@@ -1,8 +1,9 @@
-import WeightInit
-
-/// An element type as JSON writes it.
-protocol ElementText {
+/// An element type: what its bits stand for, and how JSON writes them.
+protocol TensorElement {
     associatedtype Bits: FixedWidthInteger & UnsignedInteger & BitwiseCopyable & Sendable
+
+    /// The number, exactly (integers over 2^53 rounded).
+    static func value(_ bits: Bits) -> Double
 
     /// Writes one element.
     ///
@@ -14,12 +15,12 @@ protocol ElementText {
 }
 
 /// A float of at most 32 bits, with an exponent no wider than float32's.
-protocol NarrowFloatText: ElementText {
+protocol NarrowFloatElement: TensorElement {
     static var fractionBits: UInt32 { get }
     static var exponentBits: UInt32 { get }
 }
 
-extension NarrowFloatText {
+extension NarrowFloatElement {
     @inline(__always)
     static func write(_ bits: Bits, powers: PowersOfTen, into out: inout MutableRawSpan, at start: Int) -> Int {
         let bits = UInt32(truncatingIfNeeded: bits)
@@ -49,25 +50,30 @@ extension NarrowFloatText {
     }
 }
 
-enum Float32Text: NarrowFloatText {
+enum Float32Element: NarrowFloatElement {
     typealias Bits = UInt32
     @inline(__always) static var fractionBits: UInt32 { 23 }
     @inline(__always) static var exponentBits: UInt32 { 8 }
+    @inline(__always) static func value(_ bits: UInt32) -> Double { Double(Float(bitPattern: bits)) }
 }
 
-enum Float16Text: NarrowFloatText {
+enum Float16Element: NarrowFloatElement {
     typealias Bits = UInt16
     @inline(__always) static var fractionBits: UInt32 { 10 }
     @inline(__always) static var exponentBits: UInt32 { 5 }
+    @inline(__always) static func value(_ bits: UInt16) -> Double { Double(Float16(bitPattern: bits)) }
 }
 
-enum BFloat16Text: NarrowFloatText {
+enum BFloat16Element: NarrowFloatElement {
     typealias Bits = UInt16
     @inline(__always) static var fractionBits: UInt32 { 7 }
     @inline(__always) static var exponentBits: UInt32 { 8 }
+    @inline(__always) static func value(_ bits: UInt16) -> Double { Double(Float(bitPattern: UInt32(bits) << 16)) }
 }
 
-enum Float64Text: ElementText {
+enum Float64Element: TensorElement {
+    @inline(__always) static func value(_ bits: UInt64) -> Double { Double(bitPattern: bits) }
+
     @inline(__always)
     static func write(_ bits: UInt64, powers: PowersOfTen, into out: inout MutableRawSpan, at start: Int) -> Int {
         let fraction = bits & (1 << 52 &- 1)
@@ -94,7 +100,9 @@ enum Float64Text: ElementText {
     }
 }
 
-enum Int64Text: ElementText {
+enum Int64Element: TensorElement {
+    @inline(__always) static func value(_ bits: UInt64) -> Double { Double(Int64(bitPattern: bits)) }
+
     static func write(_ bits: UInt64, powers: PowersOfTen, into out: inout MutableRawSpan, at start: Int) -> Int {
         var end = start
         for character in String(Int64(bitPattern: bits)).utf8 {

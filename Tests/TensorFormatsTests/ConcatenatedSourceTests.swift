@@ -1,0 +1,109 @@
+import ByteSource
+import TensorFormats
+import Testing
+
+struct ConcatenatedSourceTests {
+    /// Parts of awkward lengths, and what they are together.
+    private func parts(
+        lengths: [Int],
+        readSizes: [Int] = [],
+        onMake: @escaping (Int) -> Void = { _ in }
+    ) -> (parts: [ConcatenatedSource.Part], whole: [UInt8]) {
+        var whole: [UInt8] = []
+        var parts: [ConcatenatedSource.Part] = []
+        for (index, length) in lengths.enumerated() {
+            let bytes = (0..<length).map { UInt8(truncatingIfNeeded: ($0 + whole.count) &* 167 >> 3) }
+            whole += bytes
+            parts.append(
+                .init(byteCount: length) {
+                    onMake(index)
+                    return StubSource(bytes, readSizes: readSizes)
+                }
+            )
+        }
+        return (parts, whole)
+    }
+
+    @Test(arguments: [[], [1], [7, 64, 1, 5000]])
+    func `any range is that range of the whole`(readSizes: [Int]) throws {
+        let (parts, whole) = parts(lengths: [0, 1, 0, 0, 100, 1, 1, 4096, 0, 17, 8192, 0], readSizes: readSizes)
+        let source = try ConcatenatedSource(parts)
+        #expect(source.byteCount == whole.count)
+        #expect(source.readAll(room: 1000) == whole)
+        var generator = SystemRandomNumberGenerator()
+        for _ in 0..<500 {
+            let position = Int.random(in: 0..<whole.count, using: &generator)
+            let count = Int.random(in: 1...6000, using: &generator)
+            let read = source.read(at: position, upTo: count)
+            #expect(!read.isEmpty)
+            #expect(read == Array(whole[position..<position + read.count]))
+        }
+        for position in 0..<whole.count {
+            #expect(source.read(at: position, upTo: 1) == [whole[position]])
+        }
+    }
+
+    @Test func `a read goes on into the next parts while there is room`() throws {
+        let (parts, whole) = parts(lengths: [10, 20, 30])
+        let source = try ConcatenatedSource(parts)
+        #expect(source.read(at: 5, upTo: 1000) == Array(whole[5...]))
+    }
+
+    @Test func `a read begins a bounded number of parts`() throws {
+        var made = 0
+        let (parts, whole) = parts(lengths: Array(repeating: 1, count: 1000)) { _ in made += 1 }
+        let source = try ConcatenatedSource(parts)
+        let read = source.read(at: 0, upTo: 1000)
+        #expect(made == read.count)
+        #expect(made < 100)
+        #expect(source.readAll() == whole)
+    }
+
+    @Test func `nothing is made before it is read, and only one part is alive`() throws {
+        final class Counted: ByteSource {
+            nonisolated(unsafe) static var alive = 0
+            nonisolated(unsafe) static var mostAlive = 0
+            init() {
+                Self.alive += 1
+                Self.mostAlive = max(Self.mostAlive, Self.alive)
+            }
+            deinit { Self.alive -= 1 }
+            var byteCount: Int { 100 }
+            func read(at position: Int, into destination: inout MutableRawSpan) -> Int {
+                min(destination.byteCount, byteCount - position)
+            }
+        }
+        var source: ConcatenatedSource? = try ConcatenatedSource(
+            (0..<20).map { _ in .init(byteCount: 100) { Counted() } }
+        )
+        #expect(Counted.alive == 0)
+        #expect(source?.readAll(room: 333).count == 2000)
+        #expect(Counted.mostAlive == 1)
+        source = nil
+        #expect(Counted.alive == 0)
+    }
+
+    @Test func `reading on makes no part twice`() throws {
+        var made: [Int] = []
+        let (parts, whole) = parts(lengths: [50, 60, 70], readSizes: [13]) { made.append($0) }
+        let source = try ConcatenatedSource(parts)
+        #expect(source.readAll(room: 7) == whole)
+        #expect(made == [0, 1, 2])
+        _ = source.read(at: 0, upTo: 1)
+        #expect(made == [0, 1, 2, 0])
+    }
+
+    @Test func `outside the body there is nothing`() throws {
+        let source = try ConcatenatedSource([.bytes([1, 2, 3])])
+        #expect(source.read(at: 3, upTo: 8).isEmpty)
+        #expect(source.read(at: Int.max, upTo: 8).isEmpty)
+        #expect(source.read(at: -1, upTo: 8).isEmpty)
+        #expect(try ConcatenatedSource([]).read(at: 0, upTo: 8).isEmpty)
+        #expect(try ConcatenatedSource([.bytes([])]).byteCount == 0)
+    }
+
+    @Test func `parts past 63 bits are refused`() {
+        let part = ConcatenatedSource.Part(byteCount: Int.max / 2 + 1) { ZeroSource(byteCount: Int.max / 2 + 1) }
+        #expect(throws: FormatError.self) { try ConcatenatedSource([part, part]) }
+    }
+}
