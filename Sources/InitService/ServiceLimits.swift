@@ -8,6 +8,8 @@ public struct ServiceLimits: Sendable {
     public var maximumJSONElements = 1 << 24
     /// Elements that a summary may go through.
     public var maximumSummaryElements = 1 << 32
+    /// Bytes of memory that the work before a reply's first byte may take.
+    public var maximumWorkBytes = 2 << 30
     /// What the tensors themselves may not exceed.
     public var tensors = Limits()
 

@@ -141,6 +141,41 @@ struct FormatTests {
         }
     }
 
+    @Test("a summary says what came out and what theory expects")
+    func summary() throws {
+        let query = "method=he_uniform&shape=64,64&seed=5"
+        let answer = service.ask(.get, "/init?format=summary&" + query)
+        #expect(answer["Content-Type"] == "application/json")
+        #expect(answer.statedLength == answer.body.count)
+        let summary = try answer.json()
+        let raw = service.ask(.get, "/init?format=raw&" + query).body
+        #expect(summary["sha256"] as? String == hex(SHA256.hash(data: raw)))
+        #expect(summary["shape"] as? [Int] == [64, 64])
+        #expect(summary["method"] as? String == "kaiming_uniform")
+        #expect((summary["parameters"] as? [String: Any])?["mode"] as? String == "fan_in")
+        let bound = try #require((summary["expected"] as? [String: Any])?["bound"] as? Double)
+        let histogram = try #require(summary["histogram"] as? [String: Any])
+        #expect((histogram["edges"] as? [Double])?.first == -bound)
+        #expect((histogram["edges"] as? [Double])?.last == bound)
+        #expect((histogram["counts"] as? [Int])?.reduce(0, +) == 4096)
+        let constant = try service.ask(.get, "/init?format=summary&method=constant&shape=3&value=nan").json()
+        #expect(constant["nonfinite"] as? Int == 3)
+        #expect(constant["mean"] is NSNull)
+        #expect(service.ask(.get, "/init?format=summary&method=normal&shape=3&std=0").status == 200)
+        #expect(service.ask(.get, "/init?format=summary&method=normal&shape=3&mean=inf").status == 200)
+    }
+
+    @Test("work in more memory than is allowed is refused by the limit's name")
+    func workLimit() throws {
+        var limits = ServiceLimits()
+        limits.maximumWorkBytes = 1000
+        let service = InitService(limits: limits)
+        let answer = service.ask(.get, "/init?method=orthogonal&shape=16,16")
+        #expect(answer.status == 413)
+        #expect(try answer.fault().detail.contains("--max-work-bytes"))
+        #expect(service.ask(.get, "/init?method=orthogonal&shape=4,4").status == 200)
+    }
+
     @Test("what needs preparing is deferred, and the rest is not")
     func deferral() {
         let sparse = service.ask(.get, "/init?method=sparse&shape=4,3&seed=1&sparsity=0.5&format=raw")

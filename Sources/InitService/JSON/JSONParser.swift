@@ -269,10 +269,11 @@ struct JSONParser {
         let before = bytes[..<(place ?? position)]
         let line = before.count { $0 == 0x0a } + 1
         let lineStart = before.lastIndex(of: 0x0a).map { $0 + 1 } ?? 0
+        let column = before.endIndex - lineStart + 1
         return InitError(
             .invalid,
             path,
-            "not JSON (RFC 8259): \(detail), at byte \(before.endIndex) (line \(line), column \(before.endIndex - lineStart + 1))"
+            "not JSON (RFC 8259): \(detail), at byte \(before.endIndex) (line \(line), column \(column))"
         )
     }
 }

@@ -38,7 +38,7 @@ struct PlannedReply: Sendable {
             mediaType: format.mediaType,
             caching: .forever
         )
-        representation.preparation = plan.preparation(of: 0)?.memory
+        representation.preparation = try preparation()
         switch format {
         case .raw:
             representation.fields.append("X-Tensor-Shape", description.shape.description)
@@ -50,6 +50,19 @@ struct PlannedReply: Sendable {
             break
         }
         return representation
+    }
+
+    /// Bytes that the work before the first byte takes, where there is any.
+    private func preparation() throws(InitError) -> Int? {
+        guard let memory = plan.preparation(of: 0)?.memory else { return nil }
+        guard memory <= limits.maximumWorkBytes else {
+            throw .tooLarge(
+                "shape",
+                "\(members.request.method) would work in \(memory) bytes of memory, over the limit of "
+                    + "\(limits.maximumWorkBytes) (--max-work-bytes)"
+            )
+        }
+        return memory
     }
 
     private func content(in format: TensorFormat) throws -> Representation.Content {
@@ -130,19 +143,22 @@ struct PlannedReply: Sendable {
             )
         }
         let plan = self.plan
-        let head = members.head
+        let members = self.members
         return .generated(isShort: false) { isCancelled throws(InitError) in
             let tensor = plan.tensors[0]
-            guard
-                let summary = TensorSummary.compute(
-                    try plan.makeSource(0),
-                    dtype: tensor.dtype,
-                    isCancelled: isCancelled
-                )
-            else { return .empty }
+            let summary = TensorSummary.compute(
+                try plan.makeSource(0),
+                shape: tensor.shape,
+                dtype: tensor.dtype,
+                range: tensor.likelyRange,
+                isCancelled: isCancelled
+            )
+            // Without one it has been cancelled, and nobody reads this.
+            guard let summary else { return .empty }
             var writer = JSONWriter()
             writer.object { writer in
-                for member in head { writer.member(member.name, member.value) }
+                for member in members.origin { writer.member(member.name, member.value) }
+                writer.member("parameters", JSONValue.object(members.argumentsInForce))
                 writer.member("expected", tensor.expectation)
                 summary.writeMembers(to: &writer)
             }
@@ -160,6 +176,13 @@ extension PlannedTensor {
         members.append("bound", bound.map(JSONValue.double))
         return .object(members)
     }
+
+    /// What a histogram covers, where theory knows: all of a uniform, four deviations of a normal.
+    fileprivate var likelyRange: ClosedRange<Double>? {
+        let reach = bound ?? std.map { 4 * $0 }
+        guard let reach, let mean, reach > 0, mean - reach < mean + reach else { return nil }
+        return mean - reach...mean + reach
+    }
 }
 
 extension TensorMembers {
@@ -173,6 +196,12 @@ extension TensorMembers {
         var members: [JSONValue.Member] = []
         members.append("shape", .integers(request.shape.dimensions))
         members.append("dtype", .string(request.dtype.rawValue))
+        return members + origin
+    }
+
+    /// Where the numbers come from.
+    fileprivate var origin: [JSONValue.Member] {
+        var members: [JSONValue.Member] = []
         members.append("seed", .number(seed.description))
         members.append("effective_seed", .integer(seed.effective))
         members.append("method", .string(request.method))
