@@ -82,6 +82,10 @@ let package = Package(
         tests("TorchRandomTests", ["TorchRandom", crypto]),
         tests("WeightInitTests", ["WeightInit", "TorchRandom", "ByteSource", "GoldenVectors", crypto]),
         tests("CTorchKernelsTests", ["CTorchKernels", crypto]),
+        tests(
+            "InitServiceTests",
+            ["InitService", "HTTPExchange", "WeightInit", "TensorFormats", "ByteSource", "GoldenVectors", httpTypes, crypto]
+        ),
         tests("ByteSourceTests", ["ByteSource"]),
         tests("HTTPExchangeTests", ["HTTPExchange", httpTypes]),
         tests("CHTTPDaemonTests", ["CHTTPDaemon"]),

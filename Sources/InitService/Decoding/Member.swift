@@ -1,0 +1,66 @@
+import WeightInit
+
+/// What a request may hold: one row of a table that the decoder, the catalogue and the errors share.
+struct Member: Sendable {
+    enum Kind: Sendable, Equatable {
+        case parameter(Parameter.Kind)
+        case shape
+        case seed
+        /// Any text; the route says what it may be.
+        case word
+    }
+
+    var name: String
+    var aliases: [String] = []
+    var kind: Kind
+    /// As a client would write it; `nil` where there is none.
+    var defaultValue: ParameterValue?
+    var isRequired = false
+    /// Whether `null` is taken.
+    var isOptional = false
+    var summary: String
+}
+
+extension Member {
+    /// - Parameter isRequired: Whether it must be given; where it has no default, unless told otherwise.
+    init(_ parameter: Parameter) {
+        name = parameter.name
+        aliases = parameter.aliases
+        kind = .parameter(parameter.kind)
+        defaultValue = parameter.defaultValue
+        isRequired = parameter.defaultValue == nil && !parameter.isOptional
+        isOptional = parameter.isOptional
+        summary = parameter.summary
+    }
+
+    static func choice(
+        _ name: String,
+        _ words: [String],
+        default defaultValue: String? = nil,
+        _ summary: String
+    ) -> Member {
+        Member(
+            name: name,
+            kind: .parameter(.choice(words)),
+            defaultValue: defaultValue.map(ParameterValue.text),
+            summary: summary
+        )
+    }
+
+    /// The value in the member's type; shapes are `integers`, seeds and words `text`. The error's path starts at the value.
+    func decode(_ value: RequestValue) throws(InitError) -> ParameterValue {
+        if isOptional, value == .json(.null) || value == .text("null") { return .null }
+        return switch kind {
+        case .shape: .integers(try value.dimensions())
+        case .seed: .text(try value.seed().description)
+        case .word: .text(try value.word())
+        case .parameter(.boolean): .boolean(try value.boolean())
+        case .parameter(.integer): .integer(try value.integer())
+        case .parameter(.number): .number(try value.number())
+        case .parameter(.choice(let words, let ignoresCase)):
+            .text(try value.choice(words, ignoresCase: ignoresCase))
+        case .parameter(.gain): .gain(try value.gain())
+        case .parameter(.integers(let count)): .integers(try value.integers(count: count))
+        }
+    }
+}

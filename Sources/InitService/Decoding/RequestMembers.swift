@@ -1,0 +1,85 @@
+import WeightInit
+
+/// The members of a request, or of an object in it, in the order given and not yet of any type.
+struct RequestMembers: Sendable {
+    var given: [(name: String, value: RequestValue)]
+
+    init(_ query: [RequestTarget.Parameter]) {
+        given = query.map { ($0.name, .text($0.value)) }
+    }
+
+    init(_ members: [JSONValue.Member]) {
+        given = members.map { ($0.name, .json($0.value)) }
+    }
+
+    /// The value of a member that has no alias, before the others are decoded: what tells by which table.
+    func value(of name: String) -> RequestValue? {
+        given.first { $0.name == name }?.value
+    }
+
+    /// Gives every member its type.
+    ///
+    /// - Parameters:
+    ///   - table: What may be given.
+    ///   - explain: Why a name that is not in the table is none, where more is known than that.
+    /// - Throws: `invalid` for a name that is not in the table, one given twice, be it by an alias, one that is missing, and
+    ///   for values of another type.
+    func decode(
+        by table: [Member],
+        explainingUnknown explain: (String) -> String? = { _ in nil }
+    ) throws(InitError) -> DecodedMembers {
+        var decoded = DecodedMembers()
+        var spellings: [String: String] = [:]
+        for (name, value) in given {
+            guard let member = table.first(where: { $0.name == name || $0.aliases.contains(name) }) else {
+                let names = table.map(\.name)
+                if let detail = explain(name) {
+                    throw .invalid(name, detail, allowed: names)
+                }
+                throw .unknown("member", name, in: [name], known: names)
+            }
+            if let earlier = spellings.updateValue(name, forKey: member.name) {
+                throw .invalid(
+                    name,
+                    earlier == name ? "is given twice" : "is given twice: it is another name of \(earlier)"
+                )
+            }
+            do {
+                decoded.values[member.name] = try member.decode(value)
+            } catch {
+                throw error.under(name)
+            }
+        }
+        if let missing = table.first(where: { $0.isRequired && decoded.values[$0.name] == nil }) {
+            throw .invalid(missing.name, "is missing")
+        }
+        return decoded
+    }
+}
+
+/// Members that have their types, by their canonical names; only those that were given.
+struct DecodedMembers: Sendable {
+    var values: [String: ParameterValue] = [:]
+
+    subscript(name: String) -> ParameterValue? { values[name] }
+
+    func text(_ name: String) -> String? {
+        if case .text(let text)? = values[name] { text } else { nil }
+    }
+
+    func number(_ name: String) -> Double? {
+        if case .number(let number)? = values[name] { number } else { nil }
+    }
+
+    func integer(_ name: String) -> Int? {
+        if case .integer(let integer)? = values[name] { integer } else { nil }
+    }
+
+    func boolean(_ name: String) -> Bool? {
+        if case .boolean(let boolean)? = values[name] { boolean } else { nil }
+    }
+
+    func integers(_ name: String) -> [Int]? {
+        if case .integers(let integers)? = values[name] { integers } else { nil }
+    }
+}

@@ -1,0 +1,77 @@
+import TensorFormats
+import WeightInit
+
+/// A request for one tensor, decoded.
+struct TensorMembers: Sendable {
+    var request: TensorRequest
+    var seed: Seed
+    /// Set where the request names one.
+    var format: TensorFormat?
+    var canonical: CanonicalRequest
+    private let parameters: [Member]
+
+    /// - Throws: `invalid` for what the decoder refuses, `tooLarge` for shapes past what can be counted.
+    init(_ members: RequestMembers) throws(InitError) {
+        let method = try TensorMembers.method(of: members)
+        parameters = method.parameters.map(Member.init)
+        let table = MemberTable.tensor + parameters
+        let decoded = try members.decode(by: table + [MemberTable.format]) { name in
+            TensorMembers.owners(of: name, besides: method)
+        }
+        var arguments = Arguments()
+        for parameter in parameters {
+            arguments[parameter.name] = decoded[parameter.name]
+        }
+        request = TensorRequest(
+            method: method.name,
+            shape: try Shape(decoded.integers("shape") ?? []),
+            dtype: decoded.text("dtype").flatMap(DType.init) ?? .float32,
+            arguments: arguments
+        )
+        seed = try Seed(decimal: decoded.text("seed") ?? "0")
+        format = decoded.text("format").flatMap(TensorFormat.init)
+        var named = decoded
+        named.values["method"] = .text(method.name)
+        canonical = CanonicalRequest(named, by: table)
+    }
+
+    private static func method(of members: RequestMembers) throws(InitError) -> InitMethod {
+        guard let value = members.value(of: "method") else {
+            throw InitError(.invalid, ["method"], "is missing", allowed: InitMethod.all.map(\.name))
+        }
+        let name: String
+        do {
+            name = try value.word()
+        } catch {
+            throw error.under("method")
+        }
+        guard let method = InitMethod.named(name) else {
+            throw .unknown("method", name, in: ["method"], known: InitMethod.all.map(\.name))
+        }
+        return method
+    }
+
+    /// Why a name is no parameter of this method where it is one of others.
+    private static func owners(of name: String, besides method: InitMethod) -> String? {
+        let owners = InitMethod.all.filter { candidate in
+            candidate.parameters.contains { $0.name == name || $0.aliases.contains(name) }
+        }
+        guard !owners.isEmpty else { return nil }
+        return "is not a parameter of \(method.name), but of \(owners.map(\.name).joined(separator: ", "))"
+    }
+
+    /// The parameters in force, defaults included.
+    var argumentsInForce: [JSONValue.Member] {
+        parameters.compactMap { parameter in
+            let given = request.arguments[parameter.name]
+            if given == nil, isReplaced(parameter.name) { return nil }
+            guard let value = given ?? parameter.defaultValue, value != .null else { return nil }
+            return JSONValue.Member(name: parameter.name, value: value.json(of: parameter.kind))
+        }
+    }
+
+    /// A gain that is given takes the place of these in `kaiming_*`.
+    private func isReplaced(_ name: String) -> Bool {
+        request.arguments["gain"] != nil && (name == "a" || name == "nonlinearity")
+    }
+}

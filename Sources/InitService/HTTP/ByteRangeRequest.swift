@@ -1,0 +1,43 @@
+/// What a `Range` field asks of a body, RFC 9110 section 14.2.
+enum ByteRangeRequest: Equatable {
+    /// All of it: no range, several, another unit, or one that cannot be read.
+    case whole
+    case part(Range<Int>)
+    case unsatisfiable
+
+    init(_ fieldValue: String?, byteCount: Int) {
+        guard let fieldValue, let equals = fieldValue.firstIndex(of: "="),
+            fieldValue[..<equals].trimmed.lowercased() == "bytes"
+        else {
+            self = .whole
+            return
+        }
+        let specification = fieldValue[fieldValue.index(after: equals)...].trimmed
+        let ends = specification.split(separator: "-", maxSplits: 1, omittingEmptySubsequences: false)
+        guard ends.count == 2, ends.allSatisfy({ $0.utf8.allSatisfy(\.isDigit) }) else {
+            self = .whole
+            return
+        }
+        switch (ends[0].isEmpty, ends[1].isEmpty) {
+        case (true, true):
+            self = .whole
+        case (true, false):
+            // The last bytes, or all where there are fewer.
+            let count = min(ByteRangeRequest.clamped(ends[1]), byteCount)
+            self = count == 0 ? .unsatisfiable : .part((byteCount - count)..<byteCount)
+        case (false, let isOpen):
+            let first = ByteRangeRequest.clamped(ends[0])
+            let last = isOpen ? Int.max : ByteRangeRequest.clamped(ends[1])
+            if last < first {
+                self = .whole
+            } else {
+                self = first < byteCount ? .part(first..<(min(last, byteCount - 1) + 1)) : .unsatisfiable
+            }
+        }
+    }
+
+    /// The number, or the largest one where it does not fit: no body is that long.
+    private static func clamped(_ digits: Substring) -> Int {
+        Int(digits) ?? Int.max
+    }
+}

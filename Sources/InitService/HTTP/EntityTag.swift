@@ -1,0 +1,50 @@
+import Crypto
+
+/// An entity tag, RFC 9110 section 8.8.3.
+struct EntityTag: Sendable, Equatable {
+    var opaque: String
+    var isWeak = false
+
+    /// The strong tag of whatever is told apart by these texts.
+    init(of parts: String...) {
+        var hash = SHA256()
+        for part in parts {
+            // A part's length before it keeps ("ab", "c") and ("a", "bc") apart.
+            hash.update(data: Array("\(part.utf8.count):".utf8))
+            hash.update(data: Array(part.utf8))
+        }
+        opaque = EntityTag.text(hash.finalize())
+    }
+
+    /// The strong tag of these bytes.
+    init(of bytes: [UInt8]) {
+        opaque = EntityTag.text(SHA256.hash(data: bytes))
+    }
+
+    /// `"…"` or `W/"…"`; `nil` for anything else.
+    init?(_ text: Substring) {
+        var rest = text
+        isWeak = rest.hasPrefix("W/")
+        if isWeak { rest = rest.dropFirst(2) }
+        guard rest.utf8.count >= 2, rest.first == "\"", rest.last == "\"" else { return nil }
+        opaque = String(rest.dropFirst().dropLast())
+        guard !opaque.contains("\"") else { return nil }
+    }
+
+    /// 128 bits of the digest.
+    private static func text(_ digest: SHA256.Digest) -> String {
+        digest.prefix(16).map { ($0 < 0x10 ? "0" : "") + String($0, radix: 16) }.joined()
+    }
+
+    var fieldValue: String { (isWeak ? "W/" : "") + "\"\(opaque)\"" }
+
+    func matchesWeakly(_ other: EntityTag) -> Bool { opaque == other.opaque }
+
+    func matchesStrongly(_ other: EntityTag) -> Bool { !isWeak && !other.isWeak && opaque == other.opaque }
+
+    /// Whether a list of tags, or `*`, as in `If-None-Match`, names this one.
+    func isListed(in fieldValue: String, by matches: (EntityTag) -> Bool) -> Bool {
+        fieldValue.trimmed == "*"
+            || FieldList.elements(of: fieldValue).contains { EntityTag($0).map(matches) ?? false }
+    }
+}

@@ -1,0 +1,40 @@
+/// Comma-separated field values, RFC 9110 section 5.6.1.
+enum FieldList {
+    /// The elements without surrounding whitespace; empty ones are dropped; commas within quotation marks separate
+    /// nothing.
+    static func elements(of value: String, separator: Character = ",") -> [Substring] {
+        var elements: [Substring] = []
+        var start = value.startIndex
+        var isQuoted = false
+        var isEscaped = false
+        for index in value.indices {
+            let character = value[index]
+            if isEscaped {
+                isEscaped = false
+            } else if isQuoted, character == "\\" {
+                isEscaped = true
+            } else if character == "\"" {
+                isQuoted.toggle()
+            } else if character == separator, !isQuoted {
+                elements.append(value[start..<index])
+                start = value.index(after: index)
+            }
+        }
+        elements.append(value[start...])
+        return elements.map(\.trimmed).filter { !$0.isEmpty }
+    }
+}
+
+extension Substring {
+    /// Without optional whitespace (spaces and tabs) at both ends.
+    var trimmed: Substring {
+        var text = self
+        while let first = text.utf8.first, first == 0x20 || first == 0x09 { text = text.dropFirst() }
+        while let last = text.utf8.last, last == 0x20 || last == 0x09 { text = text.dropLast() }
+        return text
+    }
+}
+
+extension String {
+    var trimmed: Substring { self[...].trimmed }
+}

@@ -1,0 +1,120 @@
+import ByteSource
+import HTTPExchange
+import HTTPTypes
+import WeightInit
+
+extension Representation {
+    /// The reply to an exchange, by RFC 9110 sections 13 (conditions) and 14 (ranges).
+    ///
+    /// Conditions are those of `GET` and `HEAD`: no other method here selects a representation.
+    ///
+    /// - Throws: 412 and 416; what making a body throws.
+    func reply(to exchange: Exchange) throws -> Reply {
+        var head = HTTPResponse(status: .ok)
+        let tag = currentTag
+        head.headerFields[.eTag] = tag?.fieldValue
+        head.headerFields[.cacheControl] = caching.rawValue
+        if isNegotiated { head.headerFields[.vary] = "Accept" }
+        if exchange.method == .post { head.headerFields[.contentLocation] = location }
+        if exchange.isRead, let tag, try isUnmodified(tag, exchange.fields) {
+            head.status = .notModified
+            return .ready(OutgoingResponse(head: head, body: .unsent(byteCount: knownByteCount)))
+        }
+        head.headerFields[.contentType] = mediaType
+        head.headerFields[.acceptRanges] = servesRanges ? "bytes" : "none"
+        for field in fields { head.headerFields.append(field) }
+        if exchange.method == .head {
+            return .ready(OutgoingResponse(head: head, body: .unsent(byteCount: try headByteCount())))
+        }
+
+        switch content {
+        case .bytes(let bytes):
+            return .ready(OutgoingResponse(head: head, body: .bytes(bytes)))
+        case .generated(_, let make):
+            return try made(head, for: exchange, make)
+        case .source(let byteCount, let make):
+            let range: Range<Int>
+            switch requestedRange(of: byteCount, tag, exchange) {
+            case .whole:
+                range = 0..<byteCount
+            case .part(let part):
+                range = part
+                head.status = .partialContent
+                head.headerFields[.contentRange] = "bytes \(part.lowerBound)-\(part.upperBound - 1)/\(byteCount)"
+            case .unsatisfiable:
+                throw Problem(
+                    .rangeNotSatisfiable,
+                    "the body has \(byteCount) bytes",
+                    fields: [.contentRange: "bytes */\(byteCount)"]
+                )
+            }
+            return try made(head, for: exchange) { _ throws(InitError) in
+                range.isEmpty ? .empty : .source(try make(), range: range)
+            }
+        }
+    }
+
+    private var currentTag: EntityTag? {
+        if let entityTag { return entityTag }
+        guard case .bytes(let bytes) = content, caching != .never else { return nil }
+        return EntityTag(of: bytes)
+    }
+
+    private var servesRanges: Bool {
+        if case .source = content { true } else { false }
+    }
+
+    private var knownByteCount: Int? {
+        switch content {
+        case .bytes(let bytes): bytes.count
+        case .source(let byteCount, _): byteCount
+        case .generated: nil
+        }
+    }
+
+    /// The length that `GET` would state, where finding it out costs next to nothing.
+    private func headByteCount() throws(InitError) -> Int? {
+        guard case .generated(isShort: true, let make) = content, preparation == nil else { return knownByteCount }
+        return switch try make({ false }) {
+        case .bytes(let bytes): bytes.count
+        case .empty: 0
+        case .source(_, let range): range.count
+        case .unsent(let byteCount): byteCount
+        case .stream: nil
+        }
+    }
+
+    /// - Throws: 412.
+    private func isUnmodified(_ tag: EntityTag, _ fields: HTTPFields) throws(Problem) -> Bool {
+        if let tags = fields[.ifMatch], !tag.isListed(in: tags, by: tag.matchesStrongly) {
+            throw Problem(.preconditionFailed, "If-Match does not name the current entity tag, \(tag.fieldValue)")
+        }
+        return fields[.ifNoneMatch].map { tag.isListed(in: $0, by: tag.matchesWeakly) } ?? false
+    }
+
+    private func requestedRange(of byteCount: Int, _ tag: EntityTag?, _ exchange: Exchange) -> ByteRangeRequest {
+        guard exchange.method == .get else { return .whole }
+        if let condition = exchange.fields[.ifRange] {
+            // A date never matches: nothing here has one.
+            guard let tag, let given = EntityTag(condition.trimmed), tag.matchesStrongly(given) else { return .whole }
+        }
+        return ByteRangeRequest(exchange.fields[.range], byteCount: byteCount)
+    }
+
+    /// The response now or, where the body needs preparing, later.
+    private func made(_ head: HTTPResponse, for exchange: Exchange, _ make: @escaping Make) throws(InitError) -> Reply {
+        guard let preparation else {
+            return .ready(OutgoingResponse(head: head, body: try make({ false })))
+        }
+        let form = exchange.form
+        return .deferred(
+            DeferredWork(memory: preparation) { isCancelled in
+                do throws(InitError) {
+                    return OutgoingResponse(head: head, body: try make(isCancelled))
+                } catch {
+                    return Problem(error, form: form).response
+                }
+            }
+        )
+    }
+}

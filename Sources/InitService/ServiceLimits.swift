@@ -1,0 +1,17 @@
+public import WeightInit
+
+/// How much one request may hold and ask for. Each is an option of the command and is named when it is exceeded.
+public struct ServiceLimits: Sendable {
+    /// Bytes of a request's body.
+    public var maximumBodyBytes = 1 << 20
+    /// Elements of a JSON reply; rows that are empty count as one.
+    public var maximumJSONElements = 1 << 24
+    /// Elements that a summary may go through.
+    public var maximumSummaryElements = 1 << 32
+    /// Bytes of memory that the work before a reply's first byte may take.
+    public var maximumWorkBytes = 2 << 30
+    /// What the tensors themselves may not exceed.
+    public var tensors = Limits()
+
+    public init() {}
+}

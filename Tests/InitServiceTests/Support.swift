@@ -1,0 +1,142 @@
+import ByteSource
+import Foundation
+import HTTPExchange
+import HTTPTypes
+import InitService
+import Testing
+
+/// A reply as a client would have it.
+struct Answer {
+    var status: Int
+    var fields: HTTPFields
+    var body: [UInt8] = []
+    /// The length a transport would state; `nil` where it would send chunks.
+    var statedLength: Int?
+    var wasDeferred = false
+
+    subscript(name: String) -> String? {
+        HTTPField.Name(name).flatMap { fields[$0] }
+    }
+
+    var text: String { String(decoding: body, as: UTF8.self) }
+
+    func json() throws -> [String: Any] {
+        try #require(try JSONSerialization.jsonObject(with: Data(body)) as? [String: Any])
+    }
+
+    /// The only entry of a problem document's `errors`.
+    func fault() throws -> Fault {
+        #expect(self["Content-Type"] == "application/problem+json")
+        #expect(self["Cache-Control"] == "no-store")
+        let document = try json()
+        #expect(document["status"] as? Int == status)
+        #expect((document["type"] as? String)?.hasPrefix("/docs/problems#") == true)
+        #expect(document["title"] is String)
+        let errors = document["errors"] as? [[String: Any]] ?? []
+        return Fault(
+            parameter: errors.first?["parameter"] as? String,
+            pointer: errors.first?["pointer"] as? String,
+            detail: try #require(document["detail"] as? String),
+            allowed: errors.first?["allowed"] as? [String] ?? []
+        )
+    }
+
+    struct Fault {
+        var parameter: String?
+        var pointer: String?
+        var detail: String
+        var allowed: [String]
+    }
+}
+
+extension InitService {
+    func ask(
+        _ method: HTTPRequest.Method = .get,
+        _ target: String,
+        _ fields: [String: String] = [:],
+        body: [UInt8] = []
+    ) -> Answer {
+        var head = HTTPRequest(method: method, scheme: "http", authority: "localhost", path: target)
+        for (name, value) in fields {
+            if let name = HTTPField.Name(name) { head.headerFields[name] = value }
+        }
+        switch respond(to: IncomingRequest(head: head, body: body)) {
+        case .ready(let response):
+            return Answer(response)
+        case .deferred(let work):
+            var answer = Answer(work.run { false })
+            answer.wasDeferred = true
+            #expect(work.memory > 0)
+            return answer
+        }
+    }
+
+    func post(_ target: String, _ json: String, _ fields: [String: String] = [:]) -> Answer {
+        ask(.post, target, ["Content-Type": "application/json"].merging(fields) { $1 }, body: Array(json.utf8))
+    }
+}
+
+extension Answer {
+    init(_ response: OutgoingResponse) {
+        status = response.head.status.code
+        fields = response.head.headerFields
+        switch response.body {
+        case .empty:
+            statedLength = 0
+        case .bytes(let bytes):
+            body = bytes
+            statedLength = bytes.count
+        case .source(let source, let range):
+            #expect(!range.isEmpty)
+            body = source.bytes(in: range)
+            statedLength = range.count
+        case .stream(let stream):
+            body = stream.allBytes()
+        case .unsent(let byteCount):
+            statedLength = byteCount
+        }
+    }
+}
+
+extension ByteSource {
+    /// Reads in pieces of an odd size, so that no piece ends where an element does.
+    fileprivate func bytes(in range: Range<Int>) -> [UInt8] {
+        var bytes: [UInt8] = []
+        var buffer = [UInt8](repeating: 0, count: 1009)
+        while bytes.count < range.count {
+            var span = buffer.mutableSpan
+            var room = span.mutableBytes
+            let count = read(at: range.lowerBound + bytes.count, into: &room)
+            guard count > 0 else { break }
+            bytes += buffer[..<min(count, range.count - bytes.count)]
+        }
+        return bytes
+    }
+}
+
+extension ByteStream {
+    fileprivate func allBytes() -> [UInt8] {
+        var bytes: [UInt8] = []
+        var buffer = [UInt8](repeating: 0, count: 1009)
+        while true {
+            var span = buffer.mutableSpan
+            var room = span.mutableBytes
+            let count = read(into: &room)
+            guard count > 0 else { return bytes }
+            bytes += buffer[..<count]
+        }
+    }
+}
+
+func hex(_ bytes: some Sequence<UInt8>) -> String {
+    bytes.map { ($0 < 0x10 ? "0" : "") + String($0, radix: 16) }.joined()
+}
+
+/// Percent-encodes all that is not a letter or a digit.
+func encoded(_ text: String) -> String {
+    text.utf8.map { byte in
+        let scalar = Unicode.Scalar(byte)
+        return scalar.properties.isAlphabetic && scalar.isASCII || byte >= 0x30 && byte <= 0x39
+            ? String(scalar) : (byte < 0x10 ? "%0" : "%") + String(byte, radix: 16)
+    }.joined()
+}
