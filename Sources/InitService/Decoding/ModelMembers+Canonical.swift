@@ -1,0 +1,94 @@
+import WeightInit
+
+extension ModelMembers {
+    /// The request written in the one way that all its spellings share.
+    var canonical: JSONValue {
+        var members: [JSONValue.Member] = []
+        members.append("seed", .number(seed.description))
+        members.append("dtype", dtype == .float32 ? nil : .string(dtype.rawValue))
+        members.append("seeding", request.seeding == .stream ? nil : .string(request.seeding.rawValue))
+        members.append("defaults", request.usesDefaults ? nil : .boolean(false))
+        members.append(request.form.rawValue, entries)
+        members.append("rules", rules(request.passes))
+        members.append(
+            "tie",
+            request.ties.isEmpty
+                ? nil : .object(request.ties.map { JSONValue.Member(name: $0.name, value: .string($0.target)) })
+        )
+        return .object(members)
+    }
+
+    private var entries: JSONValue {
+        if request.form == .layer, case .layer(let layer)? = request.entries.first?.content {
+            return .object(members(of: layer))
+        }
+        return list(request.entries)
+    }
+
+    private func list(_ entries: [ModelEntry]) -> JSONValue {
+        .array(entries.enumerated().map { index, entry in .object(members(of: entry, at: index)) })
+    }
+
+    private func members(of entry: ModelEntry, at index: Int) -> [JSONValue.Member] {
+        var members: [JSONValue.Member] = []
+        members.append("name", entry.name == String(index) ? nil : entry.name.map(JSONValue.string))
+        members.append("repeat", entry.repetitions.map(JSONValue.integer))
+        switch entry.content {
+        case .layer(let layer):
+            members += self.members(of: layer)
+        case .block(let entries):
+            members.append("layers", list(entries))
+        case .parameter(let tensor):
+            members.append("type", request.form == .tensors ? nil : "Parameter")
+            members.append("shape", .integers(tensor.shape.dimensions))
+            members.append("dtype", tensor.dtype == dtype ? nil : .string(tensor.dtype.rawValue))
+            members += call(tensor.method, tensor.arguments)
+        }
+        members.append("rules", rules(entry.passes))
+        return members
+    }
+
+    private func members(of layer: LayerRequest) -> [JSONValue.Member] {
+        var members: [JSONValue.Member] = []
+        members.append("type", .string(layer.type))
+        members.append("dtype", layer.dtype == dtype ? nil : .string(layer.dtype.rawValue))
+        return members + given(layer.arguments, of: LayerType.named(layer.type)?.parameters ?? [])
+    }
+
+    /// A method and its arguments.
+    private func call(_ method: String, _ arguments: Arguments) -> [JSONValue.Member] {
+        var members: [JSONValue.Member] = []
+        members.append("method", .string(method))
+        return members + given(arguments, of: InitMethod.named(method)?.parameters ?? [])
+    }
+
+    /// The arguments that differ from their defaults, in the table's order.
+    private func given(_ arguments: Arguments, of parameters: [Parameter]) -> [JSONValue.Member] {
+        parameters.compactMap { parameter in
+            guard let value = arguments[parameter.name] else { return nil }
+            if case .layer(let layer) = value {
+                return JSONValue.Member(name: parameter.name, value: .object(members(of: layer)))
+            }
+            // As text, because that tells −0 from 0.
+            guard parameter.defaultValue?.queryText != value.queryText else { return nil }
+            return JSONValue.Member(name: parameter.name, value: value.json(of: .parameter(parameter.kind)))
+        }
+    }
+
+    private func rules(_ passes: [[Rule]]) -> JSONValue? {
+        guard passes.count != 1 else { return .array(passes[0].map(rule)) }
+        return passes.isEmpty ? nil : .array(passes.map { .array($0.map(rule)) })
+    }
+
+    private func rule(_ rule: Rule) -> JSONValue {
+        var members: [JSONValue.Member] = []
+        members.append("type", rule.type.map(JSONValue.string))
+        members.append("parameter", rule.parameter.map { .string($0.pattern) })
+        members.append("name", rule.name.map { .string($0.pattern) })
+        switch rule.action {
+        case .skip: members.append("method", "skip")
+        case .initialize(let method, let arguments): members += call(method, arguments)
+        }
+        return .object(members)
+    }
+}

@@ -1,0 +1,278 @@
+import TensorFormats
+import WeightInit
+
+/// A request for a layer, a model or a list of tensors, decoded.
+struct ModelMembers: Sendable {
+    var request: ModelRequest
+    var seed: Seed
+    /// What entries have that name none of their own.
+    var dtype: DType
+    /// Set where the request names one.
+    var format: TensorFormat?
+
+    /// Whether a request asks for more than one tensor.
+    static func describes(_ members: RequestMembers) -> Bool {
+        ModelRequest.Form.allCases.contains { members.value(of: $0.rawValue) != nil }
+    }
+
+    /// - Throws: `invalid` for what the decoder refuses, `tooLarge` for shapes past what can be counted.
+    init(_ members: RequestMembers) throws(InitError) {
+        let forms = ModelRequest.Form.allCases.filter { members.value(of: $0.rawValue) != nil }
+        guard let form = forms.first, forms.count == 1 else {
+            throw .invalid(forms[1].rawValue, "stands beside \(forms[0].rawValue); a request has one of them")
+        }
+        let decoded = try members.decode(by: MemberTable.model(form) + [MemberTable.format])
+        seed = try Seed(decimal: decoded.text("seed") ?? "0")
+        format = decoded.text("format").flatMap(TensorFormat.init)
+        dtype = decoded.text("dtype").flatMap(DType.init) ?? .float32
+        let decoder = ModelDecoder(dtype: dtype)
+        request = ModelRequest(
+            form: form,
+            entries: try decoder.entries(members, form),
+            passes: try members.json("rules").map(decoder.passes, under: "rules") ?? [],
+            ties: try members.json("tie").map(decoder.ties, under: "tie") ?? [],
+            usesDefaults: decoded.boolean("defaults") ?? true,
+            seeding: decoded.text("seeding").flatMap(ModelRequest.Seeding.init) ?? .stream
+        )
+    }
+}
+
+extension RequestMembers {
+    /// The JSON of a member; `nil` where it is not given.
+    func json(_ name: String) -> JSONValue? {
+        if case .json(let value)? = value(of: name) { value } else { nil }
+    }
+}
+
+extension JSONValue {
+    /// What a decoder makes of the value, its errors put under the member's name.
+    fileprivate func map<Result>(
+        _ decode: (JSONValue) throws(InitError) -> Result,
+        under name: String
+    ) throws(InitError) -> Result {
+        do {
+            return try decode(self)
+        } catch {
+            throw error.under(name)
+        }
+    }
+
+    /// The elements of an array, each decoded, their errors under their indices.
+    fileprivate func elements<Element>(
+        of what: String,
+        _ decode: (JSONValue) throws(InitError) -> Element
+    ) throws(InitError) -> [Element] {
+        guard case .array(let values) = self else {
+            throw InitError(.invalid, [], "must be an array of \(what), found \(RequestValue.json(self).description)")
+        }
+        var elements: [Element] = []
+        for (index, value) in values.enumerated() {
+            elements.append(try value.map(decode, under: String(index)))
+        }
+        return elements
+    }
+
+    fileprivate func members(of what: String) throws(InitError) -> RequestMembers {
+        guard case .object(let members) = self else {
+            throw InitError(.invalid, [], "must be \(what), found \(RequestValue.json(self).description)")
+        }
+        return RequestMembers(members)
+    }
+}
+
+/// Reads what a model is built of. Errors have their path from the value that is read.
+private struct ModelDecoder {
+    /// What an entry has that names none.
+    var dtype: DType
+
+    func entries(_ members: RequestMembers, _ form: ModelRequest.Form) throws(InitError) -> [ModelEntry] {
+        guard let value = members.json(form.rawValue) else {
+            throw .invalid(form.rawValue, "must be JSON")
+        }
+        return try value.map(under: form.rawValue) { value throws(InitError) in
+            switch form {
+            case .layer: [ModelEntry(name: "", content: .layer(try layer(value)))]
+            case .layers: try value.elements(of: "layers", entry)
+            case .tensors: try value.elements(of: "tensors") { value throws(InitError) in try tensor(value) }
+            }
+        }
+    }
+
+    // MARK: Entries
+
+    private func entry(_ value: JSONValue) throws(InitError) -> ModelEntry {
+        let members = try value.members(of: "a layer or a block of layers")
+        if members.value(of: "layers") != nil { return try block(members) }
+        guard try ModelDecoder.type(of: members) != "Parameter" else { return try tensor(value) }
+        let decoded = try members.decode(by: MemberTable.entry + (try ModelDecoder.table(of: members)))
+        return ModelEntry(
+            name: try name(decoded),
+            content: .layer(try layer(members, decoded)),
+            repetitions: decoded.integer("repeat"),
+            passes: try members.json("rules").map { try $0.map(passes, under: "rules") } ?? []
+        )
+    }
+
+    private func block(_ members: RequestMembers) throws(InitError) -> ModelEntry {
+        let decoded = try members.decode(by: MemberTable.entry + [MemberTable.layers, MemberTable.dtype]) { name in
+            name == "type" ? "stands beside layers: an entry is a layer or a block of layers" : nil
+        }
+        let inner = ModelDecoder(dtype: dtype(decoded))
+        let entries = try members.json("layers").map { json throws(InitError) in
+            try json.map(under: "layers") { try $0.elements(of: "layers", inner.entry) }
+        }
+        return ModelEntry(
+            name: try name(decoded),
+            content: .block(entries ?? []),
+            repetitions: decoded.integer("repeat"),
+            passes: try members.json("rules").map { try $0.map(passes, under: "rules") } ?? []
+        )
+    }
+
+    /// A tensor without a module: an element of `tensors`, or an entry of the type `Parameter`.
+    private func tensor(_ value: JSONValue) throws(InitError) -> ModelEntry {
+        let members = try value.members(of: "a tensor")
+        let isEntry = members.value(of: "type") != nil
+        let method =
+            members.value(of: "method") == nil && isEntry
+            ? InitMethod.named("zeros") : try TensorMembers.method(of: members)
+        guard let method else { throw .invalid("method", "is missing") }
+        let parameters = method.parameters.map { Member($0) }
+        let decoded = try members.decode(
+            by: MemberTable.bareTensor + (isEntry ? [MemberTable.type] : []) + parameters
+        ) { name in TensorMembers.owners(of: name, besides: method) }
+        return ModelEntry(
+            name: try name(decoded),
+            content: .parameter(
+                TensorRequest(
+                    method: method.name,
+                    shape: try Shape(decoded.integers("shape") ?? []),
+                    dtype: dtype(decoded),
+                    arguments: decoded.arguments(of: parameters)
+                )
+            )
+        )
+    }
+
+    private func name(_ decoded: DecodedMembers) throws(InitError) -> String? {
+        guard let name = decoded.text("name") else { return nil }
+        guard !name.isEmpty else { throw .invalid("name", "is empty") }
+        return name
+    }
+
+    private func dtype(_ decoded: DecodedMembers) -> DType {
+        decoded.text("dtype").flatMap(DType.init) ?? dtype
+    }
+
+    // MARK: Layers
+
+    private func layer(_ value: JSONValue) throws(InitError) -> LayerRequest {
+        let members = try value.members(of: "a layer")
+        return try layer(members, try members.decode(by: try ModelDecoder.table(of: members)))
+    }
+
+    private func layer(_ members: RequestMembers, _ decoded: DecodedMembers) throws(InitError) -> LayerRequest {
+        let type = try ModelDecoder.layerType(of: members)
+        let dtype = dtype(decoded)
+        var arguments = Arguments()
+        for parameter in type.parameters {
+            guard parameter.kind == .layer, let json = members.json(parameter.name), json != .null else {
+                arguments[parameter.name] = decoded[parameter.name]
+                continue
+            }
+            let inner = ModelDecoder(dtype: dtype)
+            arguments[parameter.name] = .layer(try json.map(inner.layer, under: parameter.name))
+        }
+        return LayerRequest(type: type.name, dtype: dtype, arguments: arguments)
+    }
+
+    private static func type(of members: RequestMembers) throws(InitError) -> String {
+        guard let value = members.value(of: "type") else {
+            throw InitError(.invalid, ["type"], "is missing", allowed: LayerType.all.map(\.name))
+        }
+        do {
+            return try value.word()
+        } catch {
+            throw error.under("type")
+        }
+    }
+
+    private static func layerType(of members: RequestMembers) throws(InitError) -> LayerType {
+        let name = try type(of: members)
+        guard let type = LayerType.named(name) else {
+            throw .unknown("layer type", name, in: ["type"], known: LayerType.all.map(\.name) + ["Parameter"])
+        }
+        return type
+    }
+
+    /// What a layer may hold, as an argument of another one too.
+    private static func table(of members: RequestMembers) throws(InitError) -> [Member] {
+        let type = try layerType(of: members)
+        let others =
+            type.acceptsAnyArgument
+            ? members.given.map(\.name).filter { !MemberTable.reserved.contains($0) }.map { Member(Parameter(ignored: $0)) }
+            : []
+        return [MemberTable.type, MemberTable.dtype] + type.parameters.map { Member($0) } + others
+    }
+
+    // MARK: Rules and ties
+
+    /// A list of rules is one pass; a list of such lists is several.
+    func passes(_ value: JSONValue) throws(InitError) -> [[Rule]] {
+        guard case .array(let elements) = value, case .array? = elements.first else {
+            let rules = try value.elements(of: "rules", rule)
+            return rules.isEmpty ? [] : [rules]
+        }
+        return try value.elements(of: "lists of rules") { pass throws(InitError) in
+            try pass.elements(of: "rules", rule)
+        }
+    }
+
+    private func rule(_ value: JSONValue) throws(InitError) -> Rule {
+        let members = try value.members(of: "a rule")
+        let isSkip = members.value(of: "method") == .json(.string("skip"))
+        let method = isSkip ? nil : try TensorMembers.method(of: members)
+        let parameters = method?.parameters.map { Member($0) } ?? []
+        let decoded = try members.decode(by: MemberTable.rule + parameters) { name in
+            method.flatMap { TensorMembers.owners(of: name, besides: $0) }
+        }
+        return Rule(
+            type: decoded.text("type"),
+            parameter: decoded.text("parameter").map { Glob($0) },
+            name: decoded.text("name").map { Glob($0) },
+            action: method.map { .initialize(method: $0.name, arguments: decoded.arguments(of: parameters)) } ?? .skip
+        )
+    }
+
+    func ties(_ value: JSONValue) throws(InitError) -> [Tie] {
+        let members = try value.members(of: "an object of names")
+        var ties: [Tie] = []
+        for (name, target) in members.given {
+            do {
+                ties.append(Tie(name: name, target: try target.word()))
+            } catch {
+                throw error.under(name)
+            }
+        }
+        // Members of an object have no order.
+        return ties.sorted { $0.name < $1.name }
+    }
+}
+
+extension JSONValue {
+    fileprivate func map<Result>(
+        under name: String,
+        _ decode: (JSONValue) throws(InitError) -> Result
+    ) throws(InitError) -> Result {
+        try map(decode, under: name)
+    }
+}
+
+extension DecodedMembers {
+    /// Those of a table's members that were given.
+    func arguments(of table: [Member]) -> Arguments {
+        var arguments = Arguments()
+        for member in table { arguments[member.name] = values[member.name] }
+        return arguments
+    }
+}
