@@ -128,7 +128,7 @@ INLINE u32v temper(u32v y) {
 }
 
 /// What becomes of a tempered word.
-typedef enum { DISCARD, WORD, UNIFORM_F32, UNIFORM_F16, UNIFORM_BF16 } sink;
+typedef enum { DISCARD, WORD, UNIFORM_F32, UNIFORM_F32_TO_MEMORY, UNIFORM_F16, UNIFORM_BF16 } sink;
 
 typedef struct {
     float from, width;
@@ -177,8 +177,10 @@ INLINE void emit(sink kind, u32v state, void *out, size_t at, const uniform_rang
     }
     f32v u = __builtin_convertvector((i32v)(word & 0xffffff), f32v) * 0x1p-24f;
     f32v v = fma_f32(u, (f32v)range->width, (f32v)range->from);
-    if (kind == UNIFORM_F32) {
-        store_f32((float *)out + at, v == range->replaced ? (f32v)range->replacement : v);
+    if (kind == UNIFORM_F32 || kind == UNIFORM_F32_TO_MEMORY) {
+        v = v == range->replaced ? (f32v)range->replacement : v;
+        if (kind == UNIFORM_F32) store_f32((float *)out + at, v);
+        else __builtin_nontemporal_store(v, (f32v *)((float *)out + at));
     } else {
         u16v half = kind == UNIFORM_F16 ? to_f16(v) : to_bf16(v);
         store_u16((uint16_t *)out + at, replace_bits(half, range->replaced_bits, range->replacement_bits));
@@ -227,12 +229,20 @@ INLINE void regenerate(sink kind, uint32_t *words, void *out, size_t at, const u
     renew(kind, words, k, next, load_u32(words + k - 227), out, at, range);
 }
 
+/// Elements from which on uniforms are written past the caches, which is twice as fast: they would not stay there anyway.
+enum { TO_MEMORY = 1 << 23 };
+
 /// Draws `n` words and writes an element for each.
 INLINE void draw(sink kind, ctk_stream *stream, void *out, size_t n, const uniform_range *range) {
     size_t left = CTK_STATE_WORDS - stream->used;
     size_t at = n < left ? n : left;
     emit_span(kind, stream->words + stream->used, out, 0, at, range);
     stream->used += (uint32_t)at;
+    if (kind == UNIFORM_F32 && n >= TO_MEMORY && (uintptr_t)((float *)out + at) % sizeof(f32v) == 0) {
+        for (; n - at >= CTK_STATE_WORDS; at += CTK_STATE_WORDS)
+            regenerate(UNIFORM_F32_TO_MEMORY, stream->words, out, at, range);
+        __atomic_thread_fence(__ATOMIC_SEQ_CST);  // Such stores are not ordered by those after them.
+    }
     for (; n - at >= CTK_STATE_WORDS; at += CTK_STATE_WORDS) regenerate(kind, stream->words, out, at, range);
     if (at < n) {
         regenerate(DISCARD, stream->words, out, 0, range);

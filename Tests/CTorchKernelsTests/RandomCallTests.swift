@@ -29,6 +29,25 @@ import Testing
         }
     }
 
+    /// Large results go past the caches where their memory is aligned.
+    @Test(.enabled(if: optimised, "32 MiB need an optimised build"), arguments: Variant.all, [0, 1])
+    func largeUniformsAreManySmallOnes(variant: Variant, offset: Int) {
+        let call = Call.uniform32(UniformRange(from: -1, to: 1))
+        let whole = Stream(seed: 4)
+        let parts = Stream(copying: whole)
+        let count = 1 << 23 + 1000
+        let atOnce = call.run(variant, whole.pointer, count: count, offset: offset)
+        var first = 0
+        var same = true
+        while first < count {
+            let size = min(100_003, count - first)
+            same = same && call.run(variant, parts.pointer, count: size).elementsEqual(atOnce[first..<first + size])
+            first += size
+        }
+        #expect(same)
+        #expect(whole.stands(where: parts))
+    }
+
     @Test(arguments: Variant.all)
     func callsForNothingLeaveTheStream(variant: Variant) {
         for after in [0, 1, 623, 624, 625] as [UInt64] {
