@@ -1,13 +1,13 @@
-// The kernels, once for every instruction set: avx512.c, avx2.c and portable.c set the target, define the macros below and
-// include this file. Everything is static, so that no code of one instruction set can be linked in place of another's.
+// The kernels, once for every instruction set: avx512.c, avx2.c and portable.c set the target, define the macros below
+// and include this file. Everything is static: no code of one instruction set can be linked in place of another's.
 //
 //   CTK_TABLE   name of the table to define          CTK_NAME   its name as a string
 //   CTK_LANES   32-bit lanes of a vector: 4, 8, 16   CTK_WIDTH  vectors that a normal is computed on at once
-//   CTK_FMA     1 if the target fuses a multiply-add in hardware (if not, CTK_WIDTH is 1)
+//   CTK_FMA     1 if the target fuses a multiply-add in hardware (if not, CTK_LANES is 4 and CTK_WIDTH 1)
 //   CTK_HALF    1 if the target converts to IEEE half in hardware
 //
-// Every rounding step below is part of the result. Contraction is off in the including file; fma_f32() and __builtin_elementwise_fma() are the only fused
-// operations, and stand exactly where PyTorch's AVX2 code has one.
+// Every rounding step below is part of the result. Contraction is off in the including file; fma_f32() and
+// __builtin_elementwise_fma() are the only fused operations, and stand exactly where PyTorch's AVX2 code has one.
 
 // MARK: Vectors
 
@@ -128,7 +128,7 @@ INLINE u32v temper(u32v y) {
 }
 
 /// What becomes of a tempered word.
-typedef enum { DISCARD, WORD, UNIFORM_F32, UNIFORM_F16, UNIFORM_BF16 } sink;
+typedef enum { DISCARD, WORD, UNIFORM_F32, UNIFORM_F32_TO_MEMORY, UNIFORM_F16, UNIFORM_BF16 } sink;
 
 typedef struct {
     float from, width;
@@ -177,8 +177,10 @@ INLINE void emit(sink kind, u32v state, void *out, size_t at, const uniform_rang
     }
     f32v u = __builtin_convertvector((i32v)(word & 0xffffff), f32v) * 0x1p-24f;
     f32v v = fma_f32(u, (f32v)range->width, (f32v)range->from);
-    if (kind == UNIFORM_F32) {
-        store_f32((float *)out + at, v == range->replaced ? (f32v)range->replacement : v);
+    if (kind == UNIFORM_F32 || kind == UNIFORM_F32_TO_MEMORY) {
+        v = v == range->replaced ? (f32v)range->replacement : v;
+        if (kind == UNIFORM_F32) store_f32((float *)out + at, v);
+        else __builtin_nontemporal_store(v, (f32v *)((float *)out + at));
     } else {
         u16v half = kind == UNIFORM_F16 ? to_f16(v) : to_bf16(v);
         store_u16((uint16_t *)out + at, replace_bits(half, range->replaced_bits, range->replacement_bits));
@@ -216,7 +218,8 @@ INLINE void renew(
 INLINE void regenerate(sink kind, uint32_t *words, void *out, size_t at, const uniform_range *range) {
     size_t k = 0;
 #pragma clang loop unroll_count(4)
-    for (; k < 224; k += LANES) renew(kind, words, k, load_u32(words + k + 1), load_u32(words + k + 397), out, at, range);
+    for (; k < 224; k += LANES)
+        renew(kind, words, k, load_u32(words + k + 1), load_u32(words + k + 397), out, at, range);
     u32v around = SHIFT_BY_397(load_u32(words + CTK_STATE_WORDS - LANES), load_u32(words));
     renew(kind, words, k, load_u32(words + k + 1), around, out, at, range);
 #pragma clang loop unroll_count(4)
@@ -226,12 +229,20 @@ INLINE void regenerate(sink kind, uint32_t *words, void *out, size_t at, const u
     renew(kind, words, k, next, load_u32(words + k - 227), out, at, range);
 }
 
+/// Elements from which on uniforms are written past the caches, which is twice as fast: they would not stay there anyway.
+enum { TO_MEMORY = 1 << 23 };
+
 /// Draws `n` words and writes an element for each.
 INLINE void draw(sink kind, ctk_stream *stream, void *out, size_t n, const uniform_range *range) {
     size_t left = CTK_STATE_WORDS - stream->used;
     size_t at = n < left ? n : left;
     emit_span(kind, stream->words + stream->used, out, 0, at, range);
     stream->used += (uint32_t)at;
+    if (kind == UNIFORM_F32 && n >= TO_MEMORY && (uintptr_t)((float *)out + at) % sizeof(f32v) == 0) {
+        for (; n - at >= CTK_STATE_WORDS; at += CTK_STATE_WORDS)
+            regenerate(UNIFORM_F32_TO_MEMORY, stream->words, out, at, range);
+        __atomic_thread_fence(__ATOMIC_SEQ_CST);  // Such stores are not ordered by those after them.
+    }
     for (; n - at >= CTK_STATE_WORDS; at += CTK_STATE_WORDS) regenerate(kind, stream->words, out, at, range);
     if (at < n) {
         regenerate(DISCARD, stream->words, out, 0, range);
@@ -319,7 +330,8 @@ static void uniform_f64(
 /// sqrt(−2 log u) for u = 1 − k·2^-24.
 INLINE void radius(const u32w *k, f32w *out) {
     // u · 2^24 is an integer and converts exactly. Its exponent and mantissa, the mantissa in [√½, √2).
-    u32w bits = (u32w)__builtin_convertvector((i32w)(0x1000000 - *k), f32w) + (0x3f800000 - 0x3f3504f3 - ((127 + 24) << 23));
+    u32w bits = (u32w)__builtin_convertvector((i32w)(0x1000000 - *k), f32w);
+    bits += 0x3f800000 - 0x3f3504f3 - ((127 + 24) << 23);
     f32w e = __builtin_convertvector((i32w)bits >> 23, f32w);
     f32w m = (f32w)((bits & 0x7fffff) + 0x3f3504f3) - 1.0f;
     // Cephes logf.
@@ -441,7 +453,8 @@ INLINE void normals(stored type, ctk_stream *stream, void *out, size_t blocks, f
             _Alignas(64) uint32_t made[GROUP];
             for (size_t i = n; i < GROUP; i += LANES) store_u32(scratch + i, (u32v)0);
             normal_group(type, scratch, made, 0, m, s);
-            for (size_t i = 0; i < n * size; i += 2 * LANES) *(u16v_memory *)((char *)out + i) = *(u16v_memory *)((char *)made + i);
+            for (size_t i = 0; i < n * size; i += 2 * LANES)
+                store_u16((char *)out + i, *(const u16v_memory *)((const char *)made + i));
         }
 #endif
         out = (char *)out + n * size;
@@ -651,7 +664,8 @@ static void apply(const uint64_t *g, uint32_t *block) {
         regenerate(DISCARD, sequence + CTK_STATE_WORDS, NULL, 0, NULL);
         // The terms by their place within a vector, so that all those of one place are read at vector boundaries.
         for (size_t place = 0; place < LANES; place++) {
-            for (size_t i = 0; i < 2 * CTK_STATE_WORDS; i += LANES) store_u32(aligned + i, load_u32(sequence + place + i));
+            for (size_t i = 0; i < 2 * CTK_STATE_WORDS; i += LANES)
+                store_u32(aligned + i, load_u32(sequence + place + i));
             size_t count = 0;
             for (size_t i = 0; i < CTK_STATE_WORDS && first + place + i < CTK_DEGREE; i += LANES) {
                 terms[count] = (uint16_t)i;

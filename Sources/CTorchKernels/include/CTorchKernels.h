@@ -25,7 +25,7 @@ enum {
 
 /// A position in an MT19937 stream: the current block of untempered words, and how many of them have been drawn.
 ///
-/// A plain value: copy it to fork the stream. Memory aligned to 64 bytes is fastest; any alignment of `uint32_t` works.
+/// A plain value: copy it to fork the stream. Any alignment of `uint32_t` works; 64 bytes is fastest.
 typedef struct ctk_stream {
     uint32_t words[CTK_STATE_WORDS];
     /// 0...624; at 624 the next draw regenerates the block. A greater value is undefined behaviour.
@@ -45,15 +45,15 @@ typedef struct ctk_kernels {
     void (*_Nonnull skip)(ctk_stream *_Nonnull, uint64_t n);
     /// Passes over `n` words in a time that grows with the logarithm of `n`, by a power of the transition over GF(2).
     ///
-    /// Leaves the stream exactly as `skip` does. About 0.1 ms with AVX-512, so `skip` is faster over a few million words;
-    /// `ctk_jump` chooses.
+    /// Leaves the stream exactly as `skip` does. It costs as much as skipping a few million words; `ctk_jump` chooses.
     void (*_Nonnull jump)(ctk_stream *_Nonnull, uint64_t n);
 
     /// Uniforms `fma(u, width, from)`; a value equal to `replaced` becomes `replacement`. One word each, u of 24 bits.
     ///
-    /// PyTorch's half-open range [from, to) is had with `width` = to − from rounded, `replaced` = to, `replacement` = from.
+    /// PyTorch's half-open range [from, to): `width` is to − from, rounded; `replaced` is to; `replacement` is from.
     void (*_Nonnull uniform_f32)(
-        ctk_stream *_Nonnull, float *_Nonnull out, size_t n, float from, float width, float replaced, float replacement);
+        ctk_stream *_Nonnull, float *_Nonnull out, size_t n, float from, float width, float replaced,
+        float replacement);
     /// As `uniform_f32` in double, two words each, u of 53 bits.
     void (*_Nonnull uniform_f64)(
         ctk_stream *_Nonnull, double *_Nonnull out, size_t n, double from, double width, double replaced,
@@ -77,9 +77,9 @@ typedef struct ctk_kernels {
     /// As `normal_f32` in double, 32 words to a block, with the C library's `log`, `sin` and `cos`.
     void (*_Nonnull normal_f64)(ctk_stream *_Nonnull, double *_Nonnull out, size_t blocks, double mean, double std);
 
-    /// sqrt(−2 log u) for u = 1 − k·2^-24, k < 2^24: the radius in `normal_f32`, apart so that every input can be tested.
+    /// sqrt(−2 log u) for u = 1 − k·2^-24, k < 2^24: the radius in `normal_f32`, apart, to test every input.
     void (*_Nonnull radius_f32)(const uint32_t *_Nonnull k, float *_Nonnull out, size_t n);
-    /// Sine and cosine of 2π·k·2^-24, k < 2^24: the angle in `normal_f32`, apart so that every input can be tested.
+    /// Sine and cosine of 2π·k·2^-24, k < 2^24: the angle in `normal_f32`, apart, to test every input.
     void (*_Nonnull sincos_f32)(
         const uint32_t *_Nonnull k, float *_Nonnull sine, float *_Nonnull cosine, size_t n);
 } ctk_kernels;
