@@ -83,7 +83,7 @@ let package = Package(
         tests("WeightInitTests", ["WeightInit", "TorchRandom", "ByteSource", "GoldenVectors", crypto]),
         tests(
             "InitServiceTests",
-            ["InitService", "HTTPExchange", "WeightInit", "TensorFormats", "ByteSource", "GoldenVectors", httpTypes, crypto]
+            ["InitService", "HTTPExchange", "WeightInit", "ByteSource", "GoldenVectors", httpTypes, crypto]
         ),
         tests("ByteSourceTests", ["ByteSource"]),
         tests("HTTPExchangeTests", ["HTTPExchange", httpTypes]),
@@ -94,5 +94,6 @@ let package = Package(
             ["TensorFormats", "WeightInit", "TorchRandom", "ByteSource", crypto],
             resources: [.copy("Vectors")]
         ),
+        tests("CommandTests", ["weight-init"]),
     ]
 )
