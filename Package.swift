@@ -57,7 +57,7 @@ let package = Package(
         cTarget("CTorchKernels"),
         cTarget("CLinearAlgebra", ["COpenBLAS"]),
         swiftTarget("TorchRandom", ["CTorchKernels"]),
-        swiftTarget("WeightInit", ["TorchRandom", "CLinearAlgebra", "ByteSource"]),
+        swiftTarget("WeightInit", ["TorchRandom", "CLinearAlgebra", "ByteSource", crypto]),
         swiftTarget("TensorFormats", ["WeightInit", "ByteSource", crypto]),
 
         // Where they meet.
@@ -76,11 +76,12 @@ let package = Package(
         .target(
             name: "GoldenVectors",
             path: "Tests/GoldenVectors",
-            exclude: ["visible"],
+            exclude: ["visible", "make_vectors.py", "README.md"],
             swiftSettings: swiftSettings
         ),
         tests("TorchRandomTests", ["TorchRandom", crypto]),
         tests("WeightInitTests", ["WeightInit", "TorchRandom", "ByteSource", "GoldenVectors", crypto]),
+        tests("CTorchKernelsTests", ["CTorchKernels", crypto]),
         tests(
             "InitServiceTests",
             ["InitService", "HTTPExchange", "WeightInit", "ByteSource", "GoldenVectors", httpTypes, crypto]

@@ -24,11 +24,13 @@ final class Exchange {
         case answered(MemoryHold?)
     }
 
+    private static let headToCome = HTTPRequest(method: .get, scheme: nil, authority: nil, path: nil)
+
     private let service: Service
     private let connection: Connection?
     private let target: String
     private let targetSize: Int
-    private var head: HTTPRequest
+    private var head = Exchange.headToCome
     private var state = State.started
 
     /// - Parameter target: Exactly as sent; `nil` where the request line has none.
@@ -37,7 +39,6 @@ final class Exchange {
         self.connection = connection
         self.target = target.map { String(cString: $0) } ?? ""
         targetSize = target.map { strlen($0) } ?? 0
-        head = HTTPRequest(method: .get, scheme: "http", authority: nil, path: self.target)
         connection?.due = .now + service.configuration.receiveTimeout + Service.grace
         service.exchangeStarted()
     }
@@ -73,8 +74,7 @@ final class Exchange {
 
     /// The library is done with the request, whichever way it ended.
     func end() {
-        let configuration = service.configuration
-        connection?.due = .now + configuration.idleTimeout + configuration.receiveTimeout
+        connection?.due = .now + service.configuration.idleTimeout + service.configuration.receiveTimeout
         service.exchangeEnded()
     }
 
@@ -124,12 +124,12 @@ final class Exchange {
             return answer(service.handler.refuse(refusal, head: head), on: handle, closes: true)
         }
 
-        let configuration = service.configuration
-        if let length = reader.contentLength, length > configuration.bodyLimit {
-            let refusal = Refusal.bodyTooLarge(limit: configuration.bodyLimit)
+        let limit = service.configuration.bodyLimit
+        if let length = reader.contentLength, length > limit {
+            let refusal = Refusal.bodyTooLarge(limit: limit)
             // A client that does not wait for leave is sending already, and would see a reset rather than the answer if the
             // connection were closed before it is through.
-            if reader.expectsContinue || length > configuration.drainLimit {
+            if reader.expectsContinue || length > service.configuration.drainLimit {
                 return answer(service.handler.refuse(refusal, head: head), on: handle, closes: true)
             }
             state = .discarding(refusal, dropped: 0)

@@ -8,7 +8,7 @@ import HTTPTypes
 struct HeadReader {
     private static let fieldLimit = 256
     /// Fields that carry one value; a second one is an error or an attack.
-    private static let singular: Set<String> = [
+    private static let singular = [
         "authorization", "content-length", "content-type", "expect", "host", "if-range", "range", "transfer-encoding",
     ]
 
@@ -20,7 +20,8 @@ struct HeadReader {
     private(set) var contentLength: Int?
     private(set) var isChunked = false
     private(set) var expectsContinue = false
-    private var singularSeen: Set<String> = []
+    /// One bit for each of `singular`.
+    private var singularSeen: UInt8 = 0
     private let isHTTP10: Bool
 
     init(isHTTP10: Bool) {
@@ -38,10 +39,11 @@ struct HeadReader {
         guard value.allSatisfy({ $0 >= 0x20 && $0 != 0x7F || $0 == 0x09 }) else {
             return refuse("the value of \(fieldName.canonicalName) has control characters")
         }
-        if Self.singular.contains(fieldName.canonicalName) {
-            guard singularSeen.insert(fieldName.canonicalName).inserted else {
+        if let index = Self.singular.firstIndex(of: fieldName.canonicalName) {
+            guard singularSeen & 1 << index == 0 else {
                 return refuse("more than one \(fieldName.canonicalName) field")
             }
+            singularSeen |= 1 << index
             guard interpret(fieldName, value) else {
                 return false
             }

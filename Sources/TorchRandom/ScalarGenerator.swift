@@ -51,6 +51,10 @@ extension ScalarGenerator {
     public mutating func u53() -> Double {
         let high = UInt64(next())
         let low = UInt64(next())
-        return Double((high << 32 | low) & (1 << 53 - 1)) * 0x1p-53
+        return ScalarGenerator.u53(high: high, low: low)
+    }
+
+    static func u53(high: UInt64, low: UInt64) -> Double {
+        Double((high << 32 | low) & (1 << 53 - 1)) * 0x1p-53
     }
 }

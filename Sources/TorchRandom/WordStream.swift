@@ -1,46 +1,62 @@
+internal import CTorchKernels
+
 /// The generator of one request, at a position that can be moved: a position counts the 32-bit words drawn since
 /// seeding.
 ///
-/// Keeps no more than one block of generator state. Used by one thread at a time.
+/// Keeps one block of generator state, and moves by any distance in well under a millisecond. Used by one thread at a
+/// time.
 public final class WordStream {
     private let seed: UInt32
-    private var generator: ScalarGenerator
+    private let kernels: UnsafePointer<ctk_kernels>
+    // Owned: the state is too large for a property, and the kernels want it aligned.
+    private let state: UnsafeMutablePointer<ctk_stream>
     /// Words drawn since seeding.
     public private(set) var position: UInt64 = 0
 
-    public init(seed: UInt32) {
+    public init(seed: UInt32, kernels: Kernels = .selected) {
         self.seed = seed
-        generator = ScalarGenerator(seed: seed)
+        self.kernels = kernels.functions
+        state = UnsafeMutableRawPointer.allocate(byteCount: MemoryLayout<ctk_stream>.stride, alignment: 64)
+            .bindMemory(to: ctk_stream.self, capacity: 1)
+        ctk_seed(state, seed)
+    }
+
+    deinit {
+        state.deallocate()
     }
 
     /// Moves to any position, forwards or back.
     public func seek(to target: UInt64) {
-        if target < position {
-            generator = ScalarGenerator(seed: seed)
-            position = 0
+        let used = UInt64(state.pointee.used)
+        if target < position, target + used >= position {
+            state.pointee.used = UInt32(used - (position - target))
+        } else if target < position {
+            ctk_seed(state, seed)
+            ctk_jump(kernels, state, target)
+        } else if target > position {
+            ctk_jump(kernels, state, target - position)
         }
-        while position < target {
-            _ = next()
-        }
+        position = target
     }
 
     /// The next 32-bit word.
     public func next() -> UInt32 {
+        var word: UInt32 = 0
+        kernels.pointee.words(state, &word, 1)
         position += 1
-        return generator.next()
+        return word
     }
 
     /// A float64 in [0, 1), of two words.
     public func u53() -> Double {
-        position += 2
-        return generator.u53()
+        let high = UInt64(next())
+        let low = UInt64(next())
+        return ScalarGenerator.u53(high: high, low: low)
     }
 
     /// Fills `elements` elements at the front of `destination` as `uniform_(from, to)` does.
     ///
-    /// - Parameters:
-    ///   - from: Where the range starts, already in the format's arithmetic type for all but float64.
-    ///   - destination: At least `elements` × item size bytes, at any alignment.
+    /// - Parameter destination: At least `elements` × item size bytes, at any alignment.
     public func fillUniform(
         _ format: FloatFormat,
         from: Double,
@@ -48,17 +64,31 @@ public final class WordStream {
         elements: Int,
         into destination: inout MutableRawSpan
     ) {
-        for index in 0..<elements {
-            let bits: UInt64
-            if format == .float64 {
-                bits = ScalarTransforms.uniform(u53(), from: from, to: to)
-            } else {
-                position += 1
-                bits = ScalarTransforms.uniform(generator.u24(), from: Float(from), to: Float(to), format: format)
+        let (low, high) = (Float(from), Float(to))
+        let (replaced, replacement) = (
+            UInt16(truncatingIfNeeded: format.bits(Double(high))), UInt16(truncatingIfNeeded: format.bits(Double(low)))
+        )
+        fill(&destination, itemSize: format.itemSize, unit: 1, count: elements) { pointer, count in
+            switch format {
+            case .float32:
+                let pointer = pointer.assumingMemoryBound(to: Float.self)
+                kernels.pointee.uniform_f32(state, pointer, count, low, high - low, high, low)
+            case .float64:
+                let pointer = pointer.assumingMemoryBound(to: Double.self)
+                kernels.pointee.uniform_f64(state, pointer, count, from, to - from, to, from)
+            case .float16:
+                let pointer = pointer.assumingMemoryBound(to: UInt16.self)
+                kernels.pointee.uniform_f16(state, pointer, count, low, high - low, replaced, replacement)
+            case .bfloat16:
+                let pointer = pointer.assumingMemoryBound(to: UInt16.self)
+                kernels.pointee.uniform_bf16(state, pointer, count, low, high - low, replaced, replacement)
             }
-            destination.store(bits, as: format, at: index)
         }
+        position += UInt64(elements) * format.wordsPerElement
     }
+
+    /// Elements in a block of normals.
+    public static let blockSize = Int(CTK_NORMAL_BLOCK)
 
     /// Fills `blocks` blocks of 16 elements at the front of `destination` as `normal_(mean, std)` does for 16 elements
     /// and more.
@@ -71,19 +101,53 @@ public final class WordStream {
         blocks: Int,
         into destination: inout MutableRawSpan
     ) {
-        for block in 0..<blocks {
-            if format == .float64 {
-                var values = (0..<16).map { _ in u53() }
-                ScalarTransforms.normalBlock(&values, mean: mean, std: std)
-                for (index, value) in values.enumerated() {
-                    destination.store(value.bitPattern, as: format, at: 16 * block + index)
-                }
-            } else {
-                var values = (0..<16).map { _ in generator.u24() }
-                position += 16
-                ScalarTransforms.normalBlock(&values, mean: Float(mean), std: Float(std))
-                for (index, value) in values.enumerated() {
-                    destination.store(format.bits(Double(value)), as: format, at: 16 * block + index)
+        let (floatMean, floatStd) = (Float(mean), Float(std))
+        fill(&destination, itemSize: format.itemSize, unit: WordStream.blockSize, count: blocks) { pointer, count in
+            switch format {
+            case .float32:
+                let pointer = pointer.assumingMemoryBound(to: Float.self)
+                kernels.pointee.normal_f32(state, pointer, count, floatMean, floatStd)
+            case .float64:
+                let pointer = pointer.assumingMemoryBound(to: Double.self)
+                kernels.pointee.normal_f64(state, pointer, count, mean, std)
+            case .float16:
+                let pointer = pointer.assumingMemoryBound(to: UInt16.self)
+                kernels.pointee.normal_f16(state, pointer, count, floatMean, floatStd)
+            case .bfloat16:
+                let pointer = pointer.assumingMemoryBound(to: UInt16.self)
+                kernels.pointee.normal_bf16(state, pointer, count, floatMean, floatStd)
+            }
+        }
+        position += UInt64(blocks * WordStream.blockSize) * format.wordsPerElement
+    }
+
+    /// Bytes that are made aside at a time where the destination is not aligned.
+    private static let scratchSize = 16384
+
+    /// Has `count` units of `unit` elements written to the front of a span, whose length the span itself guards.
+    private func fill(
+        _ destination: inout MutableRawSpan,
+        itemSize: Int,
+        unit: Int,
+        count: Int,
+        _ write: (UnsafeMutableRawPointer, Int) -> Void
+    ) {
+        guard count > 0 else { return }
+        let unitSize = unit * itemSize
+        var front = destination._mutatingExtracting(0..<count * unitSize)
+        // The kernels take pointers.
+        front.withUnsafeMutableBytes { bytes in
+            guard let start = bytes.baseAddress else { return }
+            if Int(bitPattern: start) % itemSize == 0 {
+                write(start, count)
+                return
+            }
+            withUnsafeTemporaryAllocation(byteCount: WordStream.scratchSize, alignment: 64) { scratch in
+                guard let aside = scratch.baseAddress else { return }
+                for first in stride(from: 0, to: count, by: WordStream.scratchSize / unitSize) {
+                    let units = min(count - first, WordStream.scratchSize / unitSize)
+                    write(aside, units)
+                    (start + first * unitSize).copyMemory(from: aside, byteCount: units * unitSize)
                 }
             }
         }

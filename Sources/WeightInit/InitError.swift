@@ -55,4 +55,11 @@ public struct InitError: Error, Sendable, Equatable {
         error.path = components + path
         return error
     }
+
+    /// The same error where a layer passes its arguments on under other names.
+    func renamed(_ names: [String: String]) -> InitError {
+        var error = self
+        if let first = path.first, let name = names[first] { error.path[0] = name }
+        return error
+    }
 }

@@ -6,6 +6,16 @@ public struct Limits: Sendable, Equatable {
     public var maximumMatrixElements = 1 << 26
     /// Rounds of redrawing that a truncated normal may be expected to need.
     public var maximumRounds = 1024
+    /// Modules of a model, those without parameters and those inside others included.
+    public var maximumLayers = 10_000
+    /// Tensors of a model.
+    public var maximumTensors = 100_000
+    /// Bytes of all tensors' names together.
+    public var maximumNameBytes = 1 << 22
+    /// Times that a rule is held against a parameter: rules × parameters, summed over the passes.
+    public var maximumRuleMatches = 10_000_000
+    /// Blocks, and layers given as arguments, inside each other.
+    public var maximumNesting = 16
 
     public init() {}
 }

@@ -9,6 +9,7 @@ public indirect enum ParameterValue: Sendable, Equatable {
     case gain(GainArgument)
     /// One integer where PyTorch also takes a tuple (`kernel_size=3`), or the tuple.
     case integers([Int])
+    case layer(LayerRequest)
 }
 
 /// What a method, a layer or an activation takes besides shape, dtype and seed: one row of a table that the decoder, the
@@ -25,6 +26,10 @@ public struct Parameter: Sendable {
         case gain
         /// A list of integers; where `count` is given, of that many, or one integer that stands for all of them.
         case integers(count: Int?)
+        /// Another layer, as `TransformerEncoder` takes the one it copies.
+        case layer
+        /// Anything: it changes no parameter.
+        case any
     }
 
     public let name: String

@@ -8,13 +8,16 @@ public struct Plan: Sendable {
     public let byteCount: Int
     private var draws: [Draw]
 
+    /// Names that are other names of a tensor, and which, in the order of the request.
+    public let ties: [Tie]
+
     /// One tensor on a generator of its own.
     ///
     /// - Throws: `InitError` for what the method does not take, PyTorch refuses or a limit forbids.
     public init(_ request: TensorRequest, seed: Seed, limits: Limits = Limits()) throws(InitError) {
         var builder = PlanBuilder(seed: seed, limits: limits)
         try builder.add(request)
-        self = builder.plan()
+        self = builder.finish()
     }
 
     /// Several tensors, one after the other on one generator.
@@ -29,11 +32,12 @@ public struct Plan: Sendable {
                 throw error.under(String(index))
             }
         }
-        self = builder.plan()
+        self = builder.finish()
     }
 
-    init(seed: Seed, tensors: [PlannedTensor], byteCount: Int, draws: [Draw]) {
+    init(seed: Seed, tensors: [PlannedTensor], ties: [Tie], byteCount: Int, draws: [Draw]) {
         self.seed = seed
+        self.ties = ties
         self.tensors = tensors
         self.byteCount = byteCount
         self.draws = draws
@@ -45,25 +49,37 @@ public struct PlannedTensor: Sendable {
     public let name: String
     public let shape: Shape
     public let dtype: DType
-    /// Canonical name of the method, and its formula.
+    /// How it is initialised, by whatever came last.
+    public let initialization: Initialization
+
+    public var byteCount: Int { shape.elementCount * dtype.itemSize }
+}
+
+/// How a tensor is initialised, and what that comes to in numbers.
+public struct Initialization: Sendable {
+    /// Canonical name of the method.
     public let method: String
     public let formula: String
-    public let fan: Fan?
-    public let mode: Fan.Mode?
-    public let gain: Double?
+    public internal(set) var fan: Fan?
+    public internal(set) var mode: Fan.Mode?
+    public internal(set) var gain: Double?
     /// Mean and standard deviation that the method aims at, before truncation.
-    public let mean: Double?
-    public let std: Double?
+    public internal(set) var mean: Double?
+    public internal(set) var std: Double?
     /// Uniforms lie between −bound and bound.
-    public let bound: Double?
-    /// Where in its stream the tensor's words start; `nil` where that has not been counted.
+    public internal(set) var bound: Double?
+    public internal(set) var warnings: [String] = []
+    /// The pass and the place in it of the rule that did it; `nil` for the layer's default, or a tensor's own method.
+    public internal(set) var rule: RuleReference?
+    /// The 32 bits that its generator was seeded with.
+    public internal(set) var seed: UInt32
+    /// Where in its stream the words start; `nil` where that depends on values drawn before.
     public internal(set) var start: StreamPosition?
     /// Words that it draws; `nil` where that depends on the values.
     public internal(set) var words: UInt64?
-    public let warnings: [String]
-    let draw: Int
-
-    public var byteCount: Int { shape.elementCount * dtype.itemSize }
+    /// Elements that are set to zero afterwards.
+    var zeroed: Range<Int>?
+    var draw: Int
 }
 
 /// What has to be done before a tensor's first byte.
@@ -82,7 +98,7 @@ extension Plan {
 
     /// What has to be done before the first byte of a tensor; `nil` where that is next to nothing.
     public func preparation(of tensor: Int) -> Preparation? {
-        let draw = draws[tensors[tensor].draw]
+        let draw = draws[tensors[tensor].initialization.draw]
         switch draw.recipe {
         case .orthogonal(let rows, let columns, _):
             // Four copies at most: as drawn, as factored, LAPACK's own, and the result.
@@ -105,12 +121,15 @@ extension Plan {
     /// - Throws: `tooLarge` where memory for that is not to be had.
     public func makeSource(_ tensor: Int = 0) throws(InitError) -> any ByteSource {
         let planned = tensors[tensor]
-        let draw = draws[planned.draw]
-        let start = try start(of: planned.draw)
+        let index = planned.initialization.draw
+        var elements = try draws[index].makeElements(at: try start(of: index))
+        if let zeroed = planned.initialization.zeroed {
+            elements = ZeroedElements(elements, itemSize: planned.dtype.itemSize) { zeroed.clamped(to: $0) }
+        }
         return TensorSource(
             elementCount: planned.shape.elementCount,
             itemSize: planned.dtype.itemSize,
-            elements: try draw.makeElements(at: start)
+            elements: elements
         )
     }
 
@@ -129,92 +148,5 @@ extension Plan {
             position = try draw.end(from: draw.start ?? position)
         }
         return position
-    }
-}
-
-/// Puts draws one after the other on a stream.
-struct PlanBuilder {
-    private let seed: Seed
-    private let limits: Limits
-    private var draws: [Draw] = []
-    private var tensors: [PlannedTensor] = []
-    private var position: StreamPosition? = .start
-    private var byteCount = 0
-
-    init(seed: Seed, limits: Limits) {
-        self.seed = seed
-        self.limits = limits
-    }
-
-    /// - Throws: `InitError`, with the path from the tensor's own request.
-    mutating func add(_ request: TensorRequest) throws(InitError) {
-        guard let method = InitMethod.named(request.method) else {
-            throw .unknown("method", request.method, in: ["method"], known: InitMethod.all.map(\.name))
-        }
-        guard let format = request.dtype.floatFormat else {
-            throw .invalid("dtype", "\(request.dtype.rawValue) cannot be initialised")
-        }
-        try count(request)
-        let resolution = try method.resolve(
-            InitMethod.Context(
-                arguments: try BoundArguments(request.arguments, for: method.parameters, of: method.name),
-                shape: request.shape,
-                format: format,
-                limits: limits
-            )
-        )
-        let start = position
-        let words = try draw(resolution.recipe, count: request.shape.elementCount, dtype: request.dtype)
-        tensors.append(
-            PlannedTensor(
-                name: request.name,
-                shape: request.shape,
-                dtype: request.dtype,
-                method: method.name,
-                formula: method.formula,
-                fan: resolution.fan,
-                mode: resolution.mode,
-                gain: resolution.gain,
-                mean: resolution.mean,
-                std: resolution.std,
-                bound: resolution.bound,
-                start: start,
-                words: words,
-                warnings: resolution.warnings,
-                draw: draws.count - 1
-            )
-        )
-    }
-
-    private mutating func count(_ request: TensorRequest) throws(InitError) {
-        let (bytes, overflow) = request.shape.elementCount.multipliedReportingOverflow(by: request.dtype.itemSize)
-        let (sum, sumOverflow) = byteCount.addingReportingOverflow(bytes)
-        guard !overflow, !sumOverflow, sum <= limits.maximumTensorBytes else {
-            throw .tooLarge(
-                "shape",
-                "\(request.shape.elementCount) elements of \(request.dtype.rawValue) are over the limit of "
-                    + "\(limits.maximumTensorBytes) bytes (--max-tensor-bytes)"
-            )
-        }
-        byteCount = sum
-    }
-
-    /// - Returns: The words drawn, where that is known.
-    private mutating func draw(_ recipe: Recipe, count: Int, dtype: DType) throws(InitError) -> UInt64? {
-        // From the front of the stream where the position is not known: whether a count of words is known, and how
-        // large it can be, does not depend on it.
-        let start = position
-        let end = try recipe.end(count: count, dtype: dtype, from: start ?? .start)
-        var words: UInt64?
-        if let end, let start { words = end.word - start.word }
-        draws.append(
-            Draw(recipe: recipe, count: count, dtype: dtype, seed: seed.effective, start: start, words: words)
-        )
-        position = start == nil ? nil : end
-        return words
-    }
-
-    func plan() -> Plan {
-        Plan(seed: seed, tensors: tensors, byteCount: byteCount, draws: draws)
     }
 }

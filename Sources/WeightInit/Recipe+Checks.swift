@@ -37,11 +37,16 @@ extension Recipe {
     }
 
     /// What `constant_` refuses: a finite number that the format rounds to infinity.
-    static func checkConstant(_ value: Double, count: Int, format: FloatFormat) throws(InitError) {
+    static func checkConstant(
+        _ value: Double,
+        count: Int,
+        format: FloatFormat,
+        parameter: String = "value"
+    ) throws(InitError) {
         // PyTorch does not check a single element of the 16-bit types.
         let isChecked = count != 1 || format == .float32
         guard !isChecked || !value.isFinite || abs(value) <= format.largestFinite else {
-            throw .refused("value", "\(value) is over the largest \(format.rawValue)")
+            throw .refused(parameter, "\(value) is over the largest \(format.rawValue)")
         }
     }
 }

@@ -134,8 +134,8 @@ import Testing
         ),
         Head(name: "HTTP/1.0 without host", bytes: "GET / HTTP/1.0\r\n\r\n"),
         Head(
-            name: "60 KB in a field",
-            bytes: "GET / HTTP/1.1\r\nX: \(String(repeating: "a", count: 60_000))\r\nHost: a\r\n\r\n"
+            name: "40 KB in a field",
+            bytes: "GET / HTTP/1.1\r\nX: \(String(repeating: "a", count: 40_000))\r\nHost: a\r\n\r\n"
         ),
         Head(name: "beyond ASCII in a value", bytes: "GET / HTTP/1.1\r\nHost: a\r\nX: \u{e4}\r\n\r\n"),
         Head(

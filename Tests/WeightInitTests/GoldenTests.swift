@@ -84,9 +84,30 @@ struct GoldenTests {
         #expect(hex(SHA256.hash(data: bytes)) == golden.sha256)
     }
 
+    @Test("models", arguments: GoldenModel.visible)
+    func model(_ golden: GoldenModel) throws {
+        let dtype = try #require(DType(rawValue: golden.dtype))
+        let entries = golden.layers.map { layer in
+            ModelEntry(
+                content: .layer(
+                    LayerRequest(type: layer.type, dtype: dtype, arguments: Arguments(layer.args.mapValues(argument)))
+                )
+            )
+        }
+        let plan = try Plan(ModelRequest(entries: entries), seed: Seed(decimal: golden.seed))
+        #expect(plan.tensors.map(\.name) == golden.tensors.map(\.name))
+        for (index, (tensor, expected)) in zip(plan.tensors, golden.tensors).enumerated() {
+            #expect(tensor.shape.dimensions == expected.shape)
+            #expect(tensor.dtype.rawValue == expected.dtype)
+            #expect(hex(SHA256.hash(data: readAll(try plan.makeSource(index)))) == expected.sha256, "\(expected.name)")
+        }
+        #expect(try nextWord(after: plan) == golden.nextRandom31)
+    }
+
     @Test("every visible case is one of these")
     func completeness() {
         #expect(GoldenCase.visible.count == 177)
+        #expect(GoldenModel.visible.count == 12)
     }
 }
 
@@ -123,6 +144,16 @@ private func argument(_ value: GoldenParameter, _ kind: Parameter.Kind) -> Param
     case (.number(let number), .gain): .gain(.number(number))
     case (.number(let number), _): .number(number)
     case (.text(let text), _): .text(text)
+    }
+}
+
+private func argument(_ value: GoldenArgument) -> ParameterValue {
+    switch value {
+    case .none: .null
+    case .boolean(let boolean): .boolean(boolean)
+    case .integer(let integer): .integer(integer)
+    case .number(let number): .number(number)
+    case .integers(let integers): .integers(integers)
     }
 }
 

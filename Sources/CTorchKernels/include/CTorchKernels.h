@@ -1,6 +1,101 @@
 #ifndef CTORCHKERNELS_H
 #define CTORCHKERNELS_H
 
+#include <stddef.h>
+#include <stdint.h>
+
 #include "ctk_libm.h"
+
+/// Vector kernels for the random tensors of PyTorch's CPU generator: MT19937 words, uniforms and normals, and a seek.
+///
+/// Every kernel set gives the same bits, those of PyTorch 2.13 on x86-64 with AVX2. The float64 normals are the one
+/// exception: their logarithm, sine and cosine are the C library's, and only glibc's with FMA are PyTorch's.
+///
+/// Conventions. Counts are in words (32 bits), elements or blocks (16 elements), never in bytes. Outputs belong to the
+/// caller, need the alignment of their element only, must not overlap the stream, and are written in exactly the
+/// counted elements. Nothing allocates, nothing fails, and distinct streams may be used from distinct threads. A stack
+/// of 128 KiB suffices.
+
+enum {
+    /// Words in one block of the generator's state.
+    CTK_STATE_WORDS = 624,
+    /// Elements in one block of normals.
+    CTK_NORMAL_BLOCK = 16,
+};
+
+/// A position in an MT19937 stream: the current block of untempered words, and how many of them have been drawn.
+///
+/// A plain value: copy it to fork the stream. Memory aligned to 64 bytes is fastest; any alignment of `uint32_t` works.
+typedef struct ctk_stream {
+    uint32_t words[CTK_STATE_WORDS];
+    /// 0...624; at 624 the next draw regenerates the block. A greater value is undefined behaviour.
+    uint32_t used;
+} ctk_stream;
+
+/// The kernels compiled for one instruction set.
+///
+/// All functions that take a stream advance it. `n` and `blocks` may be 0; positions need no relation to blocks.
+typedef struct ctk_kernels {
+    /// `avx512`, `avx2`, `neon` or `portable`.
+    const char *_Nonnull name;
+
+    /// Draws `n` tempered words.
+    void (*_Nonnull words)(ctk_stream *_Nonnull, uint32_t *_Nonnull out, size_t n);
+    /// Passes over `n` words one block at a time, without tempering them.
+    void (*_Nonnull skip)(ctk_stream *_Nonnull, uint64_t n);
+    /// Passes over `n` words in a time that grows with the logarithm of `n`, by a power of the transition over GF(2).
+    ///
+    /// Leaves the stream exactly as `skip` does. About 0.1 ms with AVX-512, so `skip` is faster over a few million words;
+    /// `ctk_jump` chooses.
+    void (*_Nonnull jump)(ctk_stream *_Nonnull, uint64_t n);
+
+    /// Uniforms `fma(u, width, from)`; a value equal to `replaced` becomes `replacement`. One word each, u of 24 bits.
+    ///
+    /// PyTorch's half-open range [from, to) is had with `width` = to − from rounded, `replaced` = to, `replacement` = from.
+    void (*_Nonnull uniform_f32)(
+        ctk_stream *_Nonnull, float *_Nonnull out, size_t n, float from, float width, float replaced, float replacement);
+    /// As `uniform_f32` in double, two words each, u of 53 bits.
+    void (*_Nonnull uniform_f64)(
+        ctk_stream *_Nonnull, double *_Nonnull out, size_t n, double from, double width, double replaced,
+        double replacement);
+    /// As `uniform_f32`, rounded to IEEE half; `replaced` is compared after rounding, as a number (−0 equals +0).
+    void (*_Nonnull uniform_f16)(
+        ctk_stream *_Nonnull, uint16_t *_Nonnull out, size_t n, float from, float width, uint16_t replaced,
+        uint16_t replacement);
+    /// As `uniform_f16`, rounded to bfloat16.
+    void (*_Nonnull uniform_bf16)(
+        ctk_stream *_Nonnull, uint16_t *_Nonnull out, size_t n, float from, float width, uint16_t replaced,
+        uint16_t replacement);
+
+    /// Normals in whole blocks of 16, 16 words each: elements j and j + 8 of a block are the cosine and sine half of a
+    /// Box-Muller pair from words j and j + 8.
+    void (*_Nonnull normal_f32)(ctk_stream *_Nonnull, float *_Nonnull out, size_t blocks, float mean, float std);
+    /// As `normal_f32`, rounded to IEEE half.
+    void (*_Nonnull normal_f16)(ctk_stream *_Nonnull, uint16_t *_Nonnull out, size_t blocks, float mean, float std);
+    /// As `normal_f32`, rounded to bfloat16.
+    void (*_Nonnull normal_bf16)(ctk_stream *_Nonnull, uint16_t *_Nonnull out, size_t blocks, float mean, float std);
+    /// As `normal_f32` in double, 32 words to a block, with the C library's `log`, `sin` and `cos`.
+    void (*_Nonnull normal_f64)(ctk_stream *_Nonnull, double *_Nonnull out, size_t blocks, double mean, double std);
+
+    /// sqrt(−2 log u) for u = 1 − k·2^-24, k < 2^24: the radius in `normal_f32`, apart so that every input can be tested.
+    void (*_Nonnull radius_f32)(const uint32_t *_Nonnull k, float *_Nonnull out, size_t n);
+    /// Sine and cosine of 2π·k·2^-24, k < 2^24: the angle in `normal_f32`, apart so that every input can be tested.
+    void (*_Nonnull sincos_f32)(
+        const uint32_t *_Nonnull k, float *_Nonnull sine, float *_Nonnull cosine, size_t n);
+} ctk_kernels;
+
+/// Sets the stream to the start for a seed (`init_genrand` of Matsumoto and Nishimura).
+void ctk_seed(ctk_stream *_Nonnull, uint32_t seed);
+
+/// Writes the kernel sets that this processor can run, best first, and returns how many there are.
+///
+/// Writes at most `capacity` of them. The last is always the portable one, or `neon` on arm64. They are constants.
+size_t ctk_variants(const ctk_kernels *_Nonnull *_Nonnull out, size_t capacity);
+
+/// The best kernel set that this processor can run.
+const ctk_kernels *_Nonnull ctk_best(void);
+
+/// Passes over `n` words, any number, by `skip` or `jump`, whichever is faster.
+void ctk_jump(const ctk_kernels *_Nonnull, ctk_stream *_Nonnull, uint64_t n);
 
 #endif

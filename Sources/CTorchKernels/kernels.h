@@ -1,0 +1,703 @@
+// The kernels, once for every instruction set: avx512.c, avx2.c and portable.c set the target, define the macros below and
+// include this file. Everything is static, so that no code of one instruction set can be linked in place of another's.
+//
+//   CTK_TABLE   name of the table to define          CTK_NAME   its name as a string
+//   CTK_LANES   32-bit lanes of a vector: 4, 8, 16   CTK_WIDTH  vectors that a normal is computed on at once
+//   CTK_FMA     1 if the target fuses a multiply-add in hardware (if not, CTK_WIDTH is 1)
+//   CTK_HALF    1 if the target converts to IEEE half in hardware
+//
+// Every rounding step below is part of the result. Contraction is off in the including file; fma_f32() and __builtin_elementwise_fma() are the only fused
+// operations, and stand exactly where PyTorch's AVX2 code has one.
+
+// MARK: Vectors
+
+#define INLINE static inline __attribute__((always_inline))
+
+enum {
+    LANES = CTK_LANES,
+    STATE_VECTORS = CTK_STATE_WORDS / LANES,
+};
+
+typedef uint32_t u32v __attribute__((ext_vector_type(CTK_LANES)));
+typedef int32_t i32v __attribute__((ext_vector_type(CTK_LANES)));
+typedef float f32v __attribute__((ext_vector_type(CTK_LANES)));
+typedef uint64_t u64v __attribute__((ext_vector_type(CTK_LANES / 2)));
+typedef double f64v __attribute__((ext_vector_type(CTK_LANES / 2)));
+typedef uint32_t u32h __attribute__((ext_vector_type(CTK_LANES / 2)));
+typedef uint16_t u16v __attribute__((ext_vector_type(CTK_LANES)));
+#if CTK_HALF
+typedef _Float16 f16v __attribute__((ext_vector_type(CTK_LANES)));
+#endif
+
+// What the transforms of the normals work on: several vectors side by side, because their chains of dependent
+// operations are long. The compiler takes them apart.
+typedef uint32_t u32w __attribute__((ext_vector_type(CTK_LANES * CTK_WIDTH)));
+typedef int32_t i32w __attribute__((ext_vector_type(CTK_LANES * CTK_WIDTH)));
+typedef float f32w __attribute__((ext_vector_type(CTK_LANES * CTK_WIDTH)));
+typedef union { u32w all; u32v each[CTK_WIDTH]; } u32w_parts;
+typedef union { f32w all; f32v each[CTK_WIDTH]; } f32w_parts;
+
+// The same in memory of any alignment and declared type.
+typedef u32v u32v_memory __attribute__((aligned(1), may_alias));
+typedef f32v f32v_memory __attribute__((aligned(1), may_alias));
+typedef u64v u64v_memory __attribute__((aligned(1), may_alias));
+typedef f64v f64v_memory __attribute__((aligned(1), may_alias));
+typedef u32h u32h_memory __attribute__((aligned(1), may_alias));
+typedef u16v u16v_memory __attribute__((aligned(1), may_alias));
+
+INLINE u32v load_u32(const void *p) { return *(const u32v_memory *)p; }
+INLINE u64v load_u64(const void *p) { return *(const u64v_memory *)p; }
+INLINE f64v load_f64(const void *p) { return *(const f64v_memory *)p; }
+INLINE void store_u32(void *p, u32v v) { *(u32v_memory *)p = v; }
+INLINE void store_f32(void *p, f32v v) { *(f32v_memory *)p = v; }
+INLINE void store_u64(void *p, u64v v) { *(u64v_memory *)p = v; }
+INLINE void store_f64(void *p, f64v v) { *(f64v_memory *)p = v; }
+INLINE void store_u16(void *p, u16v v) { *(u16v_memory *)p = v; }
+
+// MARK: Fused multiply-add
+
+#if CTK_FMA
+
+#define fma_f32(a, b, c) __builtin_elementwise_fma(a, b, c)
+
+#else
+
+typedef double f64x2 __attribute__((ext_vector_type(2)));
+typedef int64_t i64x2 __attribute__((ext_vector_type(2)));
+typedef float f32x2 __attribute__((ext_vector_type(2)));
+
+/// a·b + c in double, rounded to odd: what is rounded to float afterwards is rounded as if once.
+///
+/// The product is exact. The error of the sum is had exactly (Knuth's two-sum); where it is not zero and the sum's last
+/// bit is, the neighbour on the error's side is the odd one (Boldo and Melquiond, IEEE Trans. Computers 57, 2008).
+INLINE f64x2 fma_to_odd(f64x2 a, f64x2 b, f64x2 c) {
+    f64x2 product = a * b;
+    f64x2 sum = product + c;
+    f64x2 part = sum - product;
+    f64x2 error = (product - (sum - part)) + (c - part);
+    // Ordered comparisons: an infinite or undefined sum has an undefined error and stays as it is.
+    i64x2 inexact = (error > 0) | (error < 0);
+    i64x2 bits = (i64x2)sum;
+    i64x2 inward = ((i64x2)error ^ bits) >> 63;
+    i64x2 odd = bits + (inward | 1);
+    i64x2 change = inexact & ((bits & 1) - 1);
+    return (f64x2)((odd & change) | (bits & ~change));
+}
+
+INLINE f32v fma_f32(f32v a, f32v b, f32v c) {
+    f64x2 a_low = __builtin_convertvector(a.lo, f64x2), a_high = __builtin_convertvector(a.hi, f64x2);
+    f64x2 b_low = __builtin_convertvector(b.lo, f64x2), b_high = __builtin_convertvector(b.hi, f64x2);
+    f64x2 c_low = __builtin_convertvector(c.lo, f64x2), c_high = __builtin_convertvector(c.hi, f64x2);
+    f64x2 low = a_low * b_low + c_low, high = a_high * b_high + c_high;
+    // Rounding twice differs from rounding once only where the double lies midway between two floats. Subnormal floats
+    // have their midpoints elsewhere.
+    u32v lower_words = __builtin_shufflevector((u32v)low, (u32v)high, 0, 2, 4, 6);
+    u32v upper_words = __builtin_shufflevector((u32v)low, (u32v)high, 1, 3, 5, 7);
+    i32v midway = (lower_words & 0x1fffffff) == 0x10000000;
+    i32v subnormal = (i32v)(upper_words & 0x7fffffff) < 0x38200000;
+    if (__builtin_expect(__builtin_reduce_or(midway | subnormal) != 0, 0)) {
+        low = fma_to_odd(a_low, b_low, c_low);
+        high = fma_to_odd(a_high, b_high, c_high);
+    }
+    f32v result;
+    result.lo = __builtin_convertvector(low, f32x2);
+    result.hi = __builtin_convertvector(high, f32x2);
+    return result;
+}
+
+#endif
+
+// MARK: Generator
+
+#if CTK_LANES == 16
+#define SHIFT_BY_1(a, b) __builtin_shufflevector(a, b, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16)
+#define SHIFT_BY_397(a, b) __builtin_shufflevector(a, b, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28)
+#elif CTK_LANES == 8
+#define SHIFT_BY_1(a, b) __builtin_shufflevector(a, b, 1, 2, 3, 4, 5, 6, 7, 8)
+#define SHIFT_BY_397(a, b) __builtin_shufflevector(a, b, 5, 6, 7, 8, 9, 10, 11, 12)
+#else
+#define SHIFT_BY_1(a, b) __builtin_shufflevector(a, b, 1, 2, 3, 4)
+#define SHIFT_BY_397(a, b) __builtin_shufflevector(a, b, 1, 2, 3, 4)
+#endif
+
+INLINE u32v temper(u32v y) {
+    y ^= y >> 11;
+    y ^= (y << 7) & 0x9d2c5680;
+    y ^= (y << 15) & 0xefc60000;
+    return y ^ (y >> 18);
+}
+
+/// What becomes of a tempered word.
+typedef enum { DISCARD, WORD, UNIFORM_F32, UNIFORM_F16, UNIFORM_BF16 } sink;
+
+typedef struct {
+    float from, width;
+    float replaced, replacement;
+    uint16_t replaced_bits, replacement_bits;
+} uniform_range;
+
+/// float to bfloat16, to nearest even.
+INLINE u16v to_bf16(f32v v) {
+    u32v bits = (u32v)v;
+    u32v rounded = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
+    return __builtin_convertvector(v == v ? rounded : 0x7fc0, u16v);
+}
+
+/// float to IEEE half, to nearest even, subnormals kept.
+INLINE u16v to_f16(f32v v) {
+#if CTK_HALF
+    return (u16v)__builtin_convertvector(v, f16v);
+#else
+    u32v bits = (u32v)v;
+    u32v sign = (bits >> 16) & 0x8000;
+    u32v magnitude = bits & 0x7fffffff;
+    // Rebias the exponent by 15 - 127 and round at bit 13; 65520 and more carry into infinity by themselves.
+    u32v normal = (magnitude - 0x38000000 + 0xfff + ((magnitude >> 13) & 1)) >> 13;
+    // Below 2^-14 the sum with 0.5 has its last bit at 2^-24, where the subnormals have theirs.
+    u32v subnormal = (u32v)((f32v)magnitude + 0.5f) - 0x3f000000;
+    u32v half = magnitude < 0x38800000 ? subnormal : normal;
+    half = magnitude >= 0x47800000 ? (u32v)0x7c00 : half;
+    half = magnitude > 0x7f800000 ? (u32v)0x7e00 : half;
+    return __builtin_convertvector(sign | half, u16v);
+#endif
+}
+
+/// Values of 16 bits equal to `replaced` as numbers become `replacement`.
+INLINE u16v replace_bits(u16v v, uint16_t replaced, uint16_t replacement) {
+    uint16_t ignoring_zero_sign = (replaced & 0x7fff) == 0 ? 0x7fff : 0xffff;
+    return (v & ignoring_zero_sign) == (u16v)(replaced & ignoring_zero_sign) ? (u16v)replacement : v;
+}
+
+/// Writes one vector of elements made from the untempered `state`, from element `at` on.
+INLINE void emit(sink kind, u32v state, void *out, size_t at, const uniform_range *range) {
+    u32v word = temper(state);
+    if (kind == WORD) {
+        store_u32((uint32_t *)out + at, word);
+        return;
+    }
+    f32v u = __builtin_convertvector((i32v)(word & 0xffffff), f32v) * 0x1p-24f;
+    f32v v = fma_f32(u, (f32v)range->width, (f32v)range->from);
+    if (kind == UNIFORM_F32) {
+        store_f32((float *)out + at, v == range->replaced ? (f32v)range->replacement : v);
+    } else {
+        u16v half = kind == UNIFORM_F16 ? to_f16(v) : to_bf16(v);
+        store_u16((uint16_t *)out + at, replace_bits(half, range->replaced_bits, range->replacement_bits));
+    }
+}
+
+INLINE size_t element_size(sink kind) { return kind == UNIFORM_F16 || kind == UNIFORM_BF16 ? 2 : 4; }
+
+/// `emit` for any number of elements. The last vector overlaps the one before it, which is written twice alike.
+INLINE void emit_span(sink kind, const uint32_t *state, void *out, size_t at, size_t n, const uniform_range *range) {
+    if (n >= LANES) {
+        for (size_t i = 0; i + LANES <= n; i += LANES) emit(kind, load_u32(state + i), out, at + i, range);
+        if (n % LANES != 0) emit(kind, load_u32(state + n - LANES), out, at + n - LANES, range);
+    } else if (n > 0) {
+        uint32_t few[LANES] = {0}, made[LANES];
+        memcpy(few, state, n * sizeof(uint32_t));
+        emit(kind, load_u32(few), made, 0, range);
+        memcpy((char *)out + at * element_size(kind), made, n * element_size(kind));
+    }
+}
+
+/// Makes the vector of new words at k from the old ones at k, those at k + 1 and those at k + 397, and its elements.
+INLINE void renew(
+    sink kind, uint32_t *words, size_t k, u32v next, u32v far, void *out, size_t at, const uniform_range *range) {
+    u32v y = (load_u32(words + k) & 0x80000000) | (next & 0x7fffffff);
+    u32v matrix = (u32v)((i32v)(next << 31) >> 31) & 0x9908b0df;
+    u32v made = far ^ (y >> 1) ^ matrix;
+    store_u32(words + k, made);
+    if (kind != DISCARD) emit(kind, made, out, at + k, range);
+}
+
+/// Makes the next block in place, and its elements with it.
+///
+/// Indices are modulo 624: the vector at 224 is the one that needs words from both ends of the block.
+INLINE void regenerate(sink kind, uint32_t *words, void *out, size_t at, const uniform_range *range) {
+    size_t k = 0;
+#pragma clang loop unroll_count(4)
+    for (; k < 224; k += LANES) renew(kind, words, k, load_u32(words + k + 1), load_u32(words + k + 397), out, at, range);
+    u32v around = SHIFT_BY_397(load_u32(words + CTK_STATE_WORDS - LANES), load_u32(words));
+    renew(kind, words, k, load_u32(words + k + 1), around, out, at, range);
+#pragma clang loop unroll_count(4)
+    for (k += LANES; k < CTK_STATE_WORDS - LANES; k += LANES)
+        renew(kind, words, k, load_u32(words + k + 1), load_u32(words + k - 227), out, at, range);
+    u32v next = SHIFT_BY_1(load_u32(words + k), load_u32(words));
+    renew(kind, words, k, next, load_u32(words + k - 227), out, at, range);
+}
+
+/// Draws `n` words and writes an element for each.
+INLINE void draw(sink kind, ctk_stream *stream, void *out, size_t n, const uniform_range *range) {
+    size_t left = CTK_STATE_WORDS - stream->used;
+    size_t at = n < left ? n : left;
+    emit_span(kind, stream->words + stream->used, out, 0, at, range);
+    stream->used += (uint32_t)at;
+    for (; n - at >= CTK_STATE_WORDS; at += CTK_STATE_WORDS) regenerate(kind, stream->words, out, at, range);
+    if (at < n) {
+        regenerate(DISCARD, stream->words, out, 0, range);
+        emit_span(kind, stream->words, out, at, n - at, range);
+        stream->used = (uint32_t)(n - at);
+    }
+}
+
+static void words(ctk_stream *stream, uint32_t *out, size_t n) { draw(WORD, stream, out, n, NULL); }
+
+/// Splits a distance into the number of regenerations and the `used` after them, at least 1 if `n` is.
+INLINE uint64_t regenerations(uint32_t *used, uint64_t n) {
+    uint64_t blocks = n / CTK_STATE_WORDS;
+    uint32_t end = *used + (uint32_t)(n % CTK_STATE_WORDS);
+    if (end > CTK_STATE_WORDS) {
+        end -= CTK_STATE_WORDS;
+        blocks += 1;
+    } else if (end == 0 && blocks > 0) {
+        end = CTK_STATE_WORDS;
+        blocks -= 1;
+    }
+    *used = end;
+    return blocks;
+}
+
+static void skip(ctk_stream *stream, uint64_t n) {
+    for (uint64_t blocks = regenerations(&stream->used, n); blocks > 0; blocks--)
+        regenerate(DISCARD, stream->words, NULL, 0, NULL);
+}
+
+// MARK: Uniforms
+
+static void uniform_f32(
+    ctk_stream *stream, float *out, size_t n, float from, float width, float replaced, float replacement) {
+    uniform_range range = {.from = from, .width = width, .replaced = replaced, .replacement = replacement};
+    draw(UNIFORM_F32, stream, out, n, &range);
+}
+
+static void uniform_f16(
+    ctk_stream *stream, uint16_t *out, size_t n, float from, float width, uint16_t replaced, uint16_t replacement) {
+    uniform_range range = {.from = from, .width = width, .replaced_bits = replaced, .replacement_bits = replacement};
+    draw(UNIFORM_F16, stream, out, n, &range);
+}
+
+static void uniform_bf16(
+    ctk_stream *stream, uint16_t *out, size_t n, float from, float width, uint16_t replaced, uint16_t replacement) {
+    uniform_range range = {.from = from, .width = width, .replaced_bits = replaced, .replacement_bits = replacement};
+    draw(UNIFORM_BF16, stream, out, n, &range);
+}
+
+/// The low 53 bits of (first word · 2^32 + second word), times 2^-53, for LANES / 2 pairs of words. Exact.
+///
+/// The upper 21 bits become the end of a double near 2^31, the lower 32 that of one near 1/2; the offsets cancel.
+INLINE f64v unit_f64(const uint32_t *pairs) {
+    u64v both = load_u64(pairs);
+    f64v high = (f64v)((both & 0x1fffff) | 0x41e0000000000000);
+    f64v low = (f64v)((both >> 32) | 0x3fe0000000000000);
+    return (high - 0x1.00000001p31) + low;
+}
+
+enum { SCRATCH_WORDS = 4 * CTK_STATE_WORDS };
+
+static void uniform_f64(
+    ctk_stream *stream, double *out, size_t n, double from, double width, double replaced, double replacement) {
+    _Alignas(64) uint32_t scratch[SCRATCH_WORDS];
+    while (n > 0) {
+        size_t count = n < SCRATCH_WORDS / 2 ? n : SCRATCH_WORDS / 2;
+        words(stream, scratch, 2 * count);
+        if (count < LANES / 2) memset(scratch + 2 * count, 0, LANES * sizeof(uint32_t));
+        for (size_t i = 0; i < count; i += LANES / 2) {
+            // As in emit_span, the last vector goes back to end at the last element.
+            size_t at = i + LANES / 2 <= count ? i : count < LANES / 2 ? 0 : count - LANES / 2;
+            f64v v = __builtin_elementwise_fma(unit_f64(scratch + 2 * at), (f64v)width, (f64v)from);
+            v = v == replaced ? (f64v)replacement : v;
+            if (count >= LANES / 2) store_f64(out + at, v);
+            else memcpy(out, &v, count * sizeof(double));
+        }
+        out += count;
+        n -= count;
+    }
+}
+
+// MARK: Normals
+
+/// sqrt(−2 log u) for u = 1 − k·2^-24.
+INLINE void radius(const u32w *k, f32w *out) {
+    // u · 2^24 is an integer and converts exactly. Its exponent and mantissa, the mantissa in [√½, √2).
+    u32w bits = (u32w)__builtin_convertvector((i32w)(0x1000000 - *k), f32w) + (0x3f800000 - 0x3f3504f3 - ((127 + 24) << 23));
+    f32w e = __builtin_convertvector((i32w)bits >> 23, f32w);
+    f32w m = (f32w)((bits & 0x7fffff) + 0x3f3504f3) - 1.0f;
+    // Cephes logf.
+    f32w z = m * m;
+    f32w y = (f32w)(0x1.204376p-4f);
+    y = fma_f32(y, m, (f32w)(-0x1.d7a37p-4f));
+    y = fma_f32(y, m, (f32w)(0x1.de4a34p-4f));
+    y = fma_f32(y, m, (f32w)(-0x1.fcba9ep-4f));
+    y = fma_f32(y, m, (f32w)(0x1.23d37ep-3f));
+    y = fma_f32(y, m, (f32w)(-0x1.555cap-3f));
+    y = fma_f32(y, m, (f32w)(0x1.999d58p-3f));
+    y = fma_f32(y, m, (f32w)(-0x1.fffff8p-3f));
+    y = fma_f32(y, m, (f32w)(0x1.555554p-2f));
+    y = y * m;
+    y = fma_f32(y, z, e * -0x1.bd0106p-13f);
+    y = fma_f32(-z, (f32w)(0.5f), y);
+    m = m + y;
+    f32w log = fma_f32(e, (f32w)(0x1.63p-1f), m);
+    *out = __builtin_elementwise_sqrt(log * -2.0f);
+}
+
+/// Sine and cosine of 2π·k·2^-24.
+INLINE void sincos_of(const u32w *k, f32w *sine, f32w *cosine) {
+    // The factor 2^-24 is exact wherever it stands, so it goes into the constant.
+    f32w angle = __builtin_convertvector((i32w)*k, f32w) * (0x1.921fb6p2f * 0x1p-24f);
+    // Quadrant, nearest. From k it is the same as from the truncated product angle · 4/π of Cephes.
+    u32w quadrant = (*k + (1u << 21)) >> 22;
+    f32w y = __builtin_convertvector((i32w)quadrant, f32w);
+    // Cephes sinf and cosf; the parts of π/4 twice, because y counts quadrants and not octants.
+    f32w x = fma_f32(y, (f32w)(2 * -0x1.92p-1f), angle);
+    x = fma_f32(y, (f32w)(2 * -0x1.fb4p-13f), x);
+    x = fma_f32(y, (f32w)(2 * -0x1.4442d2p-25f), x);
+    f32w z = x * x;
+    f32w c = (f32w)(0x1.99eb9cp-16f);
+    c = fma_f32(c, z, (f32w)(-0x1.6c0c34p-10f));
+    c = fma_f32(c, z, (f32w)(0x1.55554ap-5f));
+    c = c * z;
+    c = fma_f32(c, z, z * -0.5f);
+    c = c + 1.0f;
+    f32w s = (f32w)(-0x1.9943f2p-13f);
+    s = fma_f32(s, z, (f32w)(0x1.11073cp-7f));
+    s = fma_f32(s, z, (f32w)(-0x1.555546p-3f));
+    s = s * z;
+    s = fma_f32(s, x, x);
+    i32w odd = (i32w)(quadrant << 31) < 0;
+    u32w sine_sign = (quadrant << 30) & 0x80000000;
+    u32w cosine_sign = ((quadrant + 1) << 30) & 0x80000000;
+    *sine = (f32w)((u32w)(odd ? c : s) ^ sine_sign);
+    *cosine = (f32w)((u32w)(odd ? s : c) ^ cosine_sign);
+}
+
+typedef enum { F32, F16, BF16 } stored;
+
+INLINE void store_as(stored type, void *out, size_t at, f32v v) {
+    if (type == F32) store_f32((float *)out + at, v);
+    else if (type == F16) store_u16((uint16_t *)out + at, to_f16(v));
+    else store_u16((uint16_t *)out + at, to_bf16(v));
+}
+
+enum { GROUP = 2 * LANES * CTK_WIDTH };
+
+/// GROUP words to GROUP normals, where GROUP is a whole number of blocks, or half a block.
+///
+/// A vector of 16 lanes takes the halves of two blocks.
+INLINE void normal_group(stored type, const uint32_t *words, void *out, size_t at, f32v mean, f32v std) {
+    u32w_parts first, second;
+    f32w_parts r, sine, cosine;
+    for (size_t i = 0; i < CTK_WIDTH; i++) {
+#if CTK_LANES == 16
+        u32v a = load_u32(words + 32 * i), b = load_u32(words + 32 * i + 16);
+        first.each[i] = __builtin_shufflevector(a, b, 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23);
+        second.each[i] = __builtin_shufflevector(a, b, 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31);
+#else
+        first.each[i] = load_u32(words + 16 * i);
+        second.each[i] = load_u32(words + 16 * i + 8);
+#endif
+    }
+    first.all &= 0xffffff;
+    second.all &= 0xffffff;
+    radius(&first.all, &r.all);
+    sincos_of(&second.all, &sine.all, &cosine.all);
+    cosine.all = r.all * cosine.all;
+    sine.all = r.all * sine.all;
+    for (size_t i = 0; i < CTK_WIDTH; i++) {
+        f32v a = fma_f32(cosine.each[i], std, mean), b = fma_f32(sine.each[i], std, mean);
+#if CTK_LANES == 16
+        store_as(
+            type, out, at + 32 * i,
+            __builtin_shufflevector(a, b, 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23));
+        store_as(
+            type, out, at + 32 * i + 16,
+            __builtin_shufflevector(a, b, 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31));
+#else
+        store_as(type, out, at + 16 * i, a);
+        store_as(type, out, at + 16 * i + 8, b);
+#endif
+    }
+}
+
+INLINE void normals(stored type, ctk_stream *stream, void *out, size_t blocks, float mean, float std) {
+    _Alignas(64) uint32_t scratch[SCRATCH_WORDS];
+    size_t size = type == F32 ? 4 : 2;
+    f32v m = (f32v)mean, s = (f32v)std;
+    while (blocks > 0) {
+        size_t count = blocks < SCRATCH_WORDS / 16 ? blocks : SCRATCH_WORDS / 16;
+        size_t n = 16 * count, at = 0;
+        words(stream, scratch, n);
+#if CTK_LANES == 4
+        for (; at < n; at += 16) {
+            normal_group(type, scratch + at, out, at, m, s);
+            normal_group(type, scratch + at + 4, out, at + 4, m, s);
+        }
+#else
+        for (; at + GROUP <= n; at += GROUP) normal_group(type, scratch + at, out, at, m, s);
+        if (at < n && n >= GROUP) {
+            normal_group(type, scratch + n - GROUP, out, n - GROUP, m, s);
+        } else if (at < n) {
+            // Copied by vectors, as it was written: the processor need not wait for the stores.
+            _Alignas(64) uint32_t made[GROUP];
+            for (size_t i = n; i < GROUP; i += LANES) store_u32(scratch + i, (u32v)0);
+            normal_group(type, scratch, made, 0, m, s);
+            for (size_t i = 0; i < n * size; i += 2 * LANES) *(u16v_memory *)((char *)out + i) = *(u16v_memory *)((char *)made + i);
+        }
+#endif
+        out = (char *)out + n * size;
+        blocks -= count;
+    }
+}
+
+static void normal_f32(ctk_stream *stream, float *out, size_t blocks, float mean, float std) {
+    normals(F32, stream, out, blocks, mean, std);
+}
+
+static void normal_f16(ctk_stream *stream, uint16_t *out, size_t blocks, float mean, float std) {
+    normals(F16, stream, out, blocks, mean, std);
+}
+
+static void normal_bf16(ctk_stream *stream, uint16_t *out, size_t blocks, float mean, float std) {
+    normals(BF16, stream, out, blocks, mean, std);
+}
+
+static void radius_f32(const uint32_t *k, float *out, size_t n) {
+    enum { WIDE = LANES * CTK_WIDTH };
+    for (size_t i = 0; i < n; i += WIDE) {
+        size_t count = n - i < WIDE ? n - i : WIDE;
+        u32w few = {0};
+        f32w r;
+        memcpy(&few, k + i, count * sizeof(uint32_t));
+        radius(&few, &r);
+        memcpy(out + i, &r, count * sizeof(float));
+    }
+}
+
+static void sincos_f32(const uint32_t *k, float *sine, float *cosine, size_t n) {
+    enum { WIDE = LANES * CTK_WIDTH };
+    for (size_t i = 0; i < n; i += WIDE) {
+        size_t count = n - i < WIDE ? n - i : WIDE;
+        u32w few = {0};
+        f32w s, c;
+        memcpy(&few, k + i, count * sizeof(uint32_t));
+        sincos_of(&few, &s, &c);
+        memcpy(sine + i, &s, count * sizeof(float));
+        memcpy(cosine + i, &c, count * sizeof(float));
+    }
+}
+
+INLINE void sine_cosine(double angle, double *sine, double *cosine) {
+#if defined(__GLIBC__)
+    sincos(angle, sine, cosine);  // The values of sin and cos.
+#else
+    *sine = sin(angle);
+    *cosine = cos(angle);
+#endif
+}
+/// Indices of `count` numbers in [0, 1), in ascending order but for the order within 1/64.
+INLINE void order_roughly(const double *u, size_t count, uint16_t *order) {
+    enum { BUCKETS = 64 };
+    uint16_t start[BUCKETS + 1] = {0};
+    for (size_t i = 0; i < count; i++) start[(size_t)(u[i] * BUCKETS) + 1]++;
+    for (size_t b = 1; b < BUCKETS; b++) start[b] = (uint16_t)(start[b] + start[b - 1]);
+    for (size_t i = 0; i < count; i++) order[start[(size_t)(u[i] * BUCKETS)]++] = (uint16_t)i;
+}
+
+/// The library's sine and cosine take one of a dozen paths by the size of the angle. Half of the time would go into
+/// mispredicted branches if the angles did not come sorted.
+static void normal_f64(ctk_stream *stream, double *out, size_t blocks, double mean, double std) {
+    enum { CHUNK = 64, PAIRS = 8 * CHUNK };
+    _Alignas(64) uint32_t scratch[4 * PAIRS];
+    _Alignas(64) double u1[PAIRS], u2[PAIRS], r[PAIRS], sines[PAIRS], cosines[PAIRS];
+    uint16_t order[PAIRS];
+    while (blocks > 0) {
+        size_t count = blocks < CHUNK ? blocks : CHUNK;
+        size_t pairs = 8 * count;
+        words(stream, scratch, 32 * count);
+        for (size_t i = 0; i < pairs; i += LANES / 2) {
+            const uint32_t *block = scratch + i / 8 * 32 + i % 8 * 2;
+            store_f64(u1 + i, 1.0 - unit_f64(block));
+            store_f64(u2 + i, unit_f64(block + 16));
+        }
+        for (size_t i = 0; i < pairs; i++) r[i] = log(u1[i]);
+        order_roughly(u2, pairs, order);
+        for (size_t i = 0; i < pairs; i++) {
+            size_t next = order[i];
+            sine_cosine(0x1.921fb54442d18p2 * u2[next], sines + next, cosines + next);
+        }
+        for (size_t i = 0; i < pairs; i += LANES / 2) {
+            f64v radii = __builtin_elementwise_sqrt(load_f64(r + i) * -2.0);
+            double *block = out + i / 8 * 16 + i % 8;
+            store_f64(block, __builtin_elementwise_fma(radii * load_f64(cosines + i), (f64v)std, (f64v)mean));
+            store_f64(block + 8, __builtin_elementwise_fma(radii * load_f64(sines + i), (f64v)std, (f64v)mean));
+        }
+        out += 16 * count;
+        blocks -= count;
+    }
+}
+
+// MARK: Jump
+//
+// One step of the generator is a linear map A of its 19937 bits, and p(A) = 0 for its characteristic polynomial p. So
+// A^n = g(A) with g = t^n mod p, and word m after n steps is the sum of the words m + i now over the terms t^i of g
+// (Haramoto, Matsumoto, Nishimura, Panneton, L'Ecuyer, INFORMS J. Computing 20, 2008).
+//
+// A polynomial is an array of 64-bit words, bit i of the whole the coefficient of t^i.
+
+enum {
+    VECTOR_BITS = 32 * LANES,
+    VECTOR_BYTES = VECTOR_BITS / 8,
+    POLYNOMIAL_VECTORS = (CTK_DEGREE + VECTOR_BITS - 1) / VECTOR_BITS,
+    POLYNOMIAL_WORDS = POLYNOMIAL_VECTORS * VECTOR_BITS / 64,
+    // A quotient and, on either side of it, a vector of zeros. An odd number of cache lines, to spread the copies.
+    QUOTIENT_BYTES = (POLYNOMIAL_WORDS * 8 + 2 * VECTOR_BYTES + 63) / 64 * 64 + 64 * ((POLYNOMIAL_WORDS / 8) % 2 == 0),
+};
+
+/// Where a term of the polynomial finds its bits in the shifted copies of the quotient, relative to the place at hand.
+typedef struct {
+    int32_t for_quotient[CTK_TERMS];
+    int32_t for_remainder[CTK_TERMS];
+} term_offsets;
+
+/// Offset in bytes, within eight copies of which copy s is shifted down by s bits, of the bits from `bit` on.
+INLINE int32_t bit_offset(int32_t bit) { return (bit & 7) * QUOTIENT_BYTES + VECTOR_BYTES + (bit >> 3); }
+
+INLINE void prepare_terms(term_offsets *offsets) {
+    for (int t = 0; t < CTK_TERMS; t++) {
+        offsets->for_quotient[t] = bit_offset(CTK_DEGREE - ctk_exponents[t]);
+        offsets->for_remainder[t] = bit_offset(-(int32_t)ctk_exponents[t]);
+    }
+}
+
+/// 32 bits moved apart to the even bits of 64.
+INLINE u64v spread(u64v v) {
+    v = (v | v << 16) & 0x0000ffff0000ffff;
+    v = (v | v << 8) & 0x00ff00ff00ff00ff;
+    v = (v | v << 4) & 0x0f0f0f0f0f0f0f0f;
+    v = (v | v << 2) & 0x3333333333333333;
+    return (v | v << 1) & 0x5555555555555555;
+}
+
+/// g ← g² · t^bit mod p.
+static void square(uint64_t *g, unsigned bit, const term_offsets *offsets) {
+    _Alignas(64) uint64_t product[2 * POLYNOMIAL_WORDS + LANES / 2];
+    _Alignas(64) uint8_t quotient[8 * QUOTIENT_BYTES];
+
+    // Squaring is linear: the coefficients move apart.
+    for (size_t i = 0; i < 2 * POLYNOMIAL_WORDS; i += LANES / 2) {
+        u32h half = *(const u32h_memory *)((const char *)g + 4 * i);
+        store_u64(product + i, spread(__builtin_convertvector(half, u64v)) << bit);
+    }
+    store_u64(product + 2 * POLYNOMIAL_WORDS, (u64v){0});
+
+    // The second-highest term of p lies 623 below the highest, so a vector of the quotient needs only those above it.
+    for (size_t s = 0; s < 8; s++) {
+        memset(quotient + s * QUOTIENT_BYTES, 0, VECTOR_BYTES);
+        memset(quotient + s * QUOTIENT_BYTES + VECTOR_BYTES + POLYNOMIAL_WORDS * 8, 0, VECTOR_BYTES);
+    }
+    for (int v = POLYNOMIAL_VECTORS - 1; v >= 0; v--) {
+        const uint64_t *high = product + CTK_DEGREE / 64 + v * (LANES / 2);
+        u64v q = (load_u64(high) >> CTK_DEGREE % 64) | (load_u64(high + 1) << (64 - CTK_DEGREE % 64));
+        const uint8_t *here = quotient + v * VECTOR_BYTES;
+        for (int t = 0; t < CTK_TERMS; t++) {
+            if (CTK_DEGREE - ctk_exponents[t] >= (POLYNOMIAL_VECTORS - v) * VECTOR_BITS) break;
+            q ^= load_u64(here + offsets->for_quotient[t]);
+        }
+        uint8_t *copy = quotient + VECTOR_BYTES + v * VECTOR_BYTES;
+        store_u64(copy, q);
+        u64v one_byte_on = load_u64(copy + 1);
+        for (size_t s = 1; s < 8; s++) store_u64(copy + s * QUOTIENT_BYTES, (q >> s) | (one_byte_on << (8 - s)));
+    }
+    // Copy s has its first s bits below the quotient proper.
+    for (size_t s = 1; s < 8; s++)
+        quotient[s * QUOTIENT_BYTES + VECTOR_BYTES - 1] = (uint8_t)(quotient[VECTOR_BYTES] << (8 - s));
+
+    for (int v = 0; v < POLYNOMIAL_VECTORS; v++) {
+        u64v r = load_u64(product + v * (LANES / 2));
+        const uint8_t *here = quotient + v * VECTOR_BYTES;
+        for (int t = CTK_TERMS - 1; t >= 0; t--) {
+            if (ctk_exponents[t] >= (v + 1) * VECTOR_BITS) break;
+            r ^= load_u64(here + offsets->for_remainder[t]);
+        }
+        store_u64(g + v * (LANES / 2), r);
+    }
+    g[CTK_DEGREE / 64] &= (1ull << CTK_DEGREE % 64) - 1;
+    for (size_t i = CTK_DEGREE / 64 + 1; i < POLYNOMIAL_WORDS; i++) g[i] = 0;
+}
+
+/// g ← t^n mod p.
+static void power(uint64_t *g, uint64_t n) {
+    term_offsets offsets;
+    prepare_terms(&offsets);
+    int squarings = 0;
+    while (n >> squarings >= 1 << 14) squarings++;
+    uint64_t start = n >> squarings;
+    memset(g, 0, POLYNOMIAL_WORDS * sizeof(uint64_t));
+    g[start / 64] = 1ull << start % 64;
+    while (squarings-- > 0) square(g, n >> squarings & 1, &offsets);
+}
+
+/// Replaces a block of words by g(A) of it. All its words must come from the recurrence.
+static void apply(const uint64_t *g, uint32_t *block) {
+    enum { ACCUMULATORS = 13 };
+    _Static_assert(STATE_VECTORS % ACCUMULATORS == 0, "the block is a whole number of passes");
+    _Alignas(64) uint32_t sequence[2 * CTK_STATE_WORDS + LANES] = {0};
+    _Alignas(64) uint32_t aligned[2 * CTK_STATE_WORDS];
+    _Alignas(64) uint32_t sum[CTK_STATE_WORDS] = {0};
+    uint16_t terms[CTK_STATE_WORDS / LANES];
+    memcpy(sequence + CTK_STATE_WORDS, block, sizeof sum);
+    for (size_t first = 0; first < CTK_DEGREE; first += CTK_STATE_WORDS) {
+        memcpy(sequence, sequence + CTK_STATE_WORDS, sizeof sum);
+        regenerate(DISCARD, sequence + CTK_STATE_WORDS, NULL, 0, NULL);
+        // The terms by their place within a vector, so that all those of one place are read at vector boundaries.
+        for (size_t place = 0; place < LANES; place++) {
+            for (size_t i = 0; i < 2 * CTK_STATE_WORDS; i += LANES) store_u32(aligned + i, load_u32(sequence + place + i));
+            size_t count = 0;
+            for (size_t i = 0; i < CTK_STATE_WORDS && first + place + i < CTK_DEGREE; i += LANES) {
+                terms[count] = (uint16_t)i;
+                count += g[(first + place + i) / 64] >> (first + place + i) % 64 & 1;
+            }
+            for (size_t pass = 0; pass < CTK_STATE_WORDS; pass += ACCUMULATORS * LANES) {
+                u32v partial[ACCUMULATORS];
+#pragma clang loop unroll(full)
+                for (size_t v = 0; v < ACCUMULATORS; v++) partial[v] = load_u32(sum + pass + v * LANES);
+                for (size_t t = 0; t < count; t++) {
+                    const uint32_t *shifted = aligned + terms[t] + pass;
+#pragma clang loop unroll(full)
+                    for (size_t v = 0; v < ACCUMULATORS; v++) partial[v] ^= load_u32(shifted + v * LANES);
+                }
+#pragma clang loop unroll(full)
+                for (size_t v = 0; v < ACCUMULATORS; v++) store_u32(sum + pass + v * LANES, partial[v]);
+            }
+        }
+    }
+    memcpy(block, sum, sizeof sum);
+}
+
+static void jump(ctk_stream *stream, uint64_t n) {
+    uint64_t blocks = regenerations(&stream->used, n);
+    if (blocks == 0) return;
+    // The first word of a seeded block does not come from the recurrence; those of the next block all do.
+    regenerate(DISCARD, stream->words, NULL, 0, NULL);
+    if (blocks == 1) return;
+    _Alignas(64) uint64_t g[POLYNOMIAL_WORDS];
+    power(g, (blocks - 1) * CTK_STATE_WORDS);
+    apply(g, stream->words);
+}
+
+const ctk_kernels CTK_TABLE = {
+    .name = CTK_NAME,
+    .words = words,
+    .skip = skip,
+    .jump = jump,
+    .uniform_f32 = uniform_f32,
+    .uniform_f64 = uniform_f64,
+    .uniform_f16 = uniform_f16,
+    .uniform_bf16 = uniform_bf16,
+    .normal_f32 = normal_f32,
+    .normal_f16 = normal_f16,
+    .normal_bf16 = normal_bf16,
+    .normal_f64 = normal_f64,
+    .radius_f32 = radius_f32,
+    .sincos_f32 = sincos_f32,
+};

@@ -1,0 +1,24 @@
+internal import CTorchKernels
+private import Glibc
+
+/// The kernels compiled for one instruction set; all of them give the same bits.
+public struct Kernels: @unchecked Sendable {
+    // Points to a constant.
+    let functions: UnsafePointer<ctk_kernels>
+
+    /// `avx512`, `avx2`, `neon` or `portable`.
+    public var name: String { String(cString: functions.pointee.name) }
+
+    /// Those that this processor can run, best first.
+    public static let all: [Kernels] = {
+        var found = [UnsafePointer<ctk_kernels>](repeating: ctk_best(), count: 8)
+        let count = ctk_variants(&found, found.count)
+        return found.prefix(count).map { Kernels(functions: $0) }
+    }()
+
+    /// The best of them or, where the environment variable `WEIGHT_INIT_KERNEL` names one of them, that one.
+    public static let selected: Kernels = {
+        let wanted = getenv("WEIGHT_INIT_KERNEL").map { String(cString: $0) }
+        return all.first { $0.name == wanted } ?? Kernels(functions: ctk_best())
+    }()
+}

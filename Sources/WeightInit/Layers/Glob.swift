@@ -1,0 +1,42 @@
+/// A pattern over names: `*` stands for any text, dots included, `?` for one character.
+public struct Glob: Sendable, Equatable {
+    public let pattern: String
+    private let bytes: [UInt8]
+
+    public init(_ pattern: String) {
+        self.pattern = pattern
+        bytes = Array(pattern.utf8)
+    }
+
+    /// Takes at most pattern length × name length steps: only the last `*` is ever gone back to.
+    public func matches(_ name: String) -> Bool {
+        let text = Array(name.utf8)
+        var (inPattern, inText) = (0, 0)
+        var retry: (pattern: Int, text: Int)?
+        while inText < text.count {
+            if inPattern < bytes.count, bytes[inPattern] == UInt8(ascii: "*") {
+                retry = (inPattern + 1, inText)
+                inPattern += 1
+            } else if inPattern < bytes.count, bytes[inPattern] == UInt8(ascii: "?") {
+                inPattern += 1
+                inText += Glob.characterLength(text, inText)
+            } else if inPattern < bytes.count, bytes[inPattern] == text[inText] {
+                inPattern += 1
+                inText += 1
+            } else if let last = retry {
+                retry = (last.pattern, last.text + 1)
+                (inPattern, inText) = (last.pattern, last.text + 1)
+            } else {
+                return false
+            }
+        }
+        return bytes[inPattern...].allSatisfy { $0 == UInt8(ascii: "*") }
+    }
+
+    /// Bytes of the UTF-8 character that starts here.
+    private static func characterLength(_ text: [UInt8], _ index: Int) -> Int {
+        var end = index + 1
+        while end < text.count, text[end] & 0xc0 == 0x80 { end += 1 }
+        return end - index
+    }
+}

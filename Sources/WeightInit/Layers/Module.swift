@@ -1,0 +1,56 @@
+/// A module of `torch.nn` as its constructor leaves it.
+struct Module: Sendable {
+    /// A parameter, or a buffer that is part of the state dict.
+    struct Slot: Sendable {
+        let name: String
+        let isParameter: Bool
+        /// Index of what is stored in it: two slots of one cell are one tensor.
+        var cell: Int
+    }
+
+    /// Its class and the classes that one derives from.
+    let types: [String]
+    var slots: [Slot]
+    /// In the order in which they were registered, which is that of `modules()` and of the state dict.
+    var children: [(name: String, module: Module)]
+
+    init(types: [String], slots: [Slot] = [], children: [(name: String, module: Module)] = []) {
+        self.types = types
+        self.slots = slots
+        self.children = children
+    }
+
+    /// Modules in all, this one included.
+    var count: Int {
+        children.reduce(1) { $0 + $1.module.count }
+    }
+
+    /// Visits this module, then its children, each with the prefix of its parameters' names.
+    func walk<Failure: Error>(
+        prefix: String = "",
+        _ visit: (Module, String) throws(Failure) -> Void
+    ) throws(Failure) {
+        try visit(self, prefix)
+        for child in children {
+            try child.module.walk(prefix: Module.prefix(prefix, child.name), visit)
+        }
+    }
+
+    /// The prefix of what is inside a child; a child without a name adds nothing.
+    static func prefix(_ prefix: String, _ name: String) -> String {
+        name.isEmpty ? prefix : prefix + name + "."
+    }
+
+    /// Replaces each slot, in the order of ``walk(prefix:_:)``.
+    mutating func mapSlots<Failure: Error>(
+        prefix: String = "",
+        _ transform: (Slot, String) throws(Failure) -> Slot
+    ) throws(Failure) {
+        for index in slots.indices {
+            slots[index] = try transform(slots[index], prefix + slots[index].name)
+        }
+        for index in children.indices {
+            try children[index].module.mapSlots(prefix: Module.prefix(prefix, children[index].name), transform)
+        }
+    }
+}

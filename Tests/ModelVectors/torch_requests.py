@@ -1,0 +1,151 @@
+"""What a body of POST /init means, said in PyTorch: layers are modules, rules are a loop over them.
+
+The programs beside it make the vectors of whole models with it.
+"""
+import fnmatch
+import pathlib
+import sys
+import typing
+
+import torch
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "GoldenVectors"))
+from make_vectors import (DTYPES, digest, little_endian, make_layer, next_random31, random_layer,  # noqa: E402, F401
+                          random_seed, require_profile)
+
+REQUEST_MEMBERS = {"seed", "dtype", "format", "defaults", "layers", "layer", "tensors", "rules", "tie"}
+ENTRY_MEMBERS = {"name", "type", "dtype", "repeat", "rules", "layers"}
+
+
+class Options(typing.NamedTuple):
+    """What an entry has from the one around it."""
+    dtype: torch.dtype
+    defaults: bool
+
+    def of(self, entry):
+        return self._replace(dtype=getattr(torch, entry["dtype"])) if "dtype" in entry else self
+
+
+def initialise(tensor, method, **parameters):
+    """A method by the service's name: `constant` takes `value`, a gain may be a nonlinearity's."""
+    if "value" in parameters:
+        parameters["val"] = parameters.pop("value")
+    if isinstance(parameters.get("gain"), dict):
+        parameters["gain"] = torch.nn.init.calculate_gain(**parameters["gain"])
+    return getattr(torch.nn.init, method + "_")(tensor, **parameters)
+
+
+def arguments(entry):
+    return {name: value for name, value in entry.items() if name not in ENTRY_MEMBERS}
+
+
+def make_parameter(entry, options):
+    """A bare parameter: zeros, or drawn in its turn."""
+    call = arguments(entry)
+    tensor = torch.zeros(call.pop("shape"), dtype=options.of(entry).dtype)
+    return torch.nn.Parameter(initialise(tensor, **call) if call else tensor)
+
+
+def make_torch_layer(entry, options):
+    call = arguments(entry)
+    for name in ("encoder_layer", "decoder_layer", "norm"):    # built before the layer that copies them
+        if name in call:
+            call[name] = build(call[name], options)
+    return make_layer(entry["type"], call, options.dtype)
+
+
+def without_draws(make):
+    """What `make` makes, with NaN in the tensors that are not constants."""
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        made = make()
+        torch.manual_seed(2)
+        other = make()
+    for tensor, again in zip(values(made), values(other)):
+        if not torch.equal(tensor, again):
+            tensor.data.fill_(float("nan"))
+    return made
+
+
+def values(made):
+    return made.state_dict().values() if isinstance(made, torch.nn.Module) else [made]
+
+
+def build(entry, options):
+    """An entry's module or parameter, a module with the entry's own rules applied to it at once."""
+    options = options.of(entry)
+    if "layers" in entry:
+        module = add(torch.nn.Module(), entry["layers"], options)
+    else:
+        make = make_parameter if entry["type"] == "Parameter" else make_torch_layer
+        module = make(entry, options) if options.defaults else without_draws(lambda: make(entry, options))
+    return apply_rules(module, entry["rules"]) if "rules" in entry else module
+
+
+def add(block, entries, options):
+    """Builds the entries in order and registers them in `block`."""
+    for index, entry in enumerate(entries):
+        name = entry.get("name", str(index))
+        if "repeat" not in entry:
+            setattr(block, name, build(entry, options))
+            continue
+        if "{}" in name:
+            holder = block
+        else:    # copies h.0, h.1, … of h are the children 0, 1, … of a block h
+            holder, name = torch.nn.Module(), "{}"
+            block.add_module(entry.get("name", str(index)), holder)
+        for copy in range(entry["repeat"]):
+            setattr(holder, name.replace("{}", str(copy)), build(entry, options))
+    return block
+
+
+def matches(rule, module, parameter, name):
+    return (isinstance(module, getattr(torch.nn, rule.get("type", "Module")))
+            and fnmatch.fnmatchcase(parameter, rule.get("parameter", "*"))
+            and fnmatch.fnmatchcase(name, rule.get("name", "*")))
+
+
+def apply_rules(model, rules):
+    """One pass or several: for every module's own parameters in order, the first rule that matches."""
+    for rules in rules if rules and isinstance(rules[0], list) else [rules]:
+        used = set()
+        for prefix, module in model.named_modules():
+            for parameter, tensor in module.named_parameters(recurse=False):
+                name = f"{prefix}.{parameter}" if prefix else parameter
+                found = [index for index, rule in enumerate(rules) if matches(rule, module, parameter, name)]
+                if found:
+                    used.add(found[0])
+                    call = {key: value for key, value in rules[found[0]].items()
+                            if key not in ("type", "parameter", "name")}
+                    if call["method"] != "skip":
+                        initialise(tensor, **call)
+        assert len(used) == len(rules), f"a rule does nothing in {rules}"
+    return model
+
+
+def tie(model, names):
+    for name, source in names.items():
+        path, _, parameter = name.rpartition(".")
+        setattr(model.get_submodule(path), parameter, model.get_parameter(source))
+
+
+def tensors(request):
+    """The request's tensors by name, in order."""
+    assert request.keys() <= REQUEST_MEMBERS, request.keys() - REQUEST_MEMBERS
+    torch.manual_seed(int(request.get("seed", 0)))
+    options = Options(getattr(torch, request.get("dtype", "float32")), request.get("defaults", True))
+    if "tensors" in request:
+        return {entry.get("name", str(index)): make_parameter(entry, options)
+                for index, entry in enumerate(request["tensors"])}
+    model = build(request["layer"] if "layer" in request else {"layers": request["layers"]}, options)
+    tie(model, request.get("tie", {}))
+    return apply_rules(model, request.get("rules", [])).state_dict()
+
+
+def described(tensors):
+    """Name, shape, dtype and digest of every tensor, and where the generator has come to."""
+    for name, tensor in tensors.items():
+        assert not tensor.isnan().any(), f"{name} is not initialised"
+    return {"tensors": [{"name": name, "shape": list(tensor.shape), "dtype": str(tensor.dtype).removeprefix("torch."),
+                         "sha256": digest(little_endian(tensor))} for name, tensor in tensors.items()],
+            "next_random31": next_random31()}
