@@ -13,11 +13,58 @@ struct Draw: Sendable {
     var words: UInt64?
 }
 
+/// What of a draw has to be whole before its first element.
+enum HeldDraw: Sendable {
+    case bytes([UInt8])
+    case mask(SparseMask)
+}
+
 extension Draw {
+    /// What has to be done before the first element; `nil` where that is next to nothing.
+    var preparation: Preparation? {
+        switch recipe {
+        case .orthogonal(let rows, let columns, _):
+            // Four copies at most: as drawn, as factored, LAPACK's own, and the result.
+            Preparation(memory: 4 * count * dtype.itemSize, work: count.multipliedClamped(by: min(rows, columns)))
+        case .sparse(let pattern, _):
+            Preparation(memory: count / 8 + pattern.rows * 8, work: count)
+        default:
+            nil
+        }
+    }
+
+    /// Does what has to be done before the first element.
+    ///
+    /// - Throws: `tooLarge` where memory for it is not to be had.
+    func hold(at start: StreamPosition) throws(InitError) -> HeldDraw? {
+        guard let format = dtype.floatFormat else { return nil }
+        switch recipe {
+        case .sparse(let pattern, _):
+            // The permutations follow the normals.
+            let afterNormals =
+                NormalLayout(count: count, format: format).map { start.advanced(by: $0.words) }
+                ?? start.afterSmallNormals(count)
+            return .mask(SparseMask(pattern, seed: seed, start: afterNormals.word))
+        case .orthogonal(let rows, let columns, let gain):
+            return .bytes(
+                try OrthogonalMatrix.make(
+                    rows: rows,
+                    columns: columns,
+                    gain: gain,
+                    format: format,
+                    normals: normals(format, mean: 0, std: 1, at: start)
+                )
+            )
+        default:
+            return nil
+        }
+    }
+
     /// The elements from their first on.
     ///
-    /// - Throws: `tooLarge` where memory for what must be whole is not to be had.
-    func makeElements(at start: StreamPosition) throws(InitError) -> any ElementSource {
+    /// - Parameter held: What ``hold(at:)`` gave.
+    func makeElements(at start: StreamPosition, _ held: HeldDraw?) -> any ElementSource {
+        if case .bytes(let bytes)? = held { return StoredElements(bytes: bytes, itemSize: dtype.itemSize) }
         guard let format = dtype.floatFormat else {
             return FixedElements(itemSize: dtype.itemSize, bits: 0)
         }
@@ -36,26 +83,12 @@ extension Draw {
             return normals(format, mean: mean, std: std, at: start)
         case .truncatedNormal(let truncated):
             return truncatedElements(truncated, format, at: start).elements
-        case .sparse(let pattern, let std):
-            // The permutations follow the normals.
-            let afterNormals =
-                NormalLayout(count: count, format: format).map { start.advanced(by: $0.words) }
-                ?? start.afterSmallNormals(count)
-            let mask = SparseMask(pattern, seed: seed, start: afterNormals.word)
-            return ZeroedElements(
-                normals(format, mean: 0, std: std, at: start),
-                itemSize: format.itemSize,
-                zeros: mask.zeros
-            )
-        case .orthogonal(let rows, let columns, let gain):
-            let bytes = try OrthogonalMatrix.make(
-                rows: rows,
-                columns: columns,
-                gain: gain,
-                format: format,
-                normals: normals(format, mean: 0, std: 1, at: start)
-            )
-            return StoredElements(bytes: bytes, itemSize: format.itemSize)
+        case .sparse(_, let std):
+            let normals = normals(format, mean: 0, std: std, at: start)
+            guard case .mask(let mask)? = held else { return normals }
+            return ZeroedElements(normals, itemSize: format.itemSize, zeros: mask.zeros)
+        case .orthogonal(_, _, let gain):
+            return normals(format, mean: 0, std: gain, at: start)
         }
     }
 
@@ -148,5 +181,13 @@ struct SmallTruncatedNormals {
                 return drawn[index] < low || drawn[index] > high
             }
         }
+    }
+}
+
+extension Int {
+    /// The product, or the largest integer where it does not fit.
+    fileprivate func multipliedClamped(by factor: Int) -> Int {
+        let (product, overflow) = multipliedReportingOverflow(by: factor)
+        return overflow ? .max : product
     }
 }

@@ -49,6 +49,8 @@ public struct PlannedTensor: Sendable {
     public let name: String
     public let shape: Shape
     public let dtype: DType
+    /// Whether it is a parameter, and not one of a layer's buffers.
+    public let isParameter: Bool
     /// How it is initialised, by whatever came last.
     public let initialization: Initialization
 
@@ -82,12 +84,22 @@ public struct Initialization: Sendable {
     var draw: Int
 }
 
-/// What has to be done before a tensor's first byte.
+/// What has to be done before the first byte.
 public struct Preparation: Sendable, Equatable {
-    /// Bytes that are held while the tensor is read.
+    /// Bytes that this takes at most, and that are held while the tensors are read.
     public var memory: Int
     /// Generator words, or as many operations, that go into it.
     public var work: Int
+
+    fileprivate static let none = Preparation(memory: 0, work: 0)
+
+    fileprivate static func + (left: Preparation, right: Preparation) -> Preparation {
+        func sum(_ a: Int, _ b: Int) -> Int {
+            let (sum, overflow) = a.addingReportingOverflow(b)
+            return overflow ? .max : sum
+        }
+        return Preparation(memory: sum(left.memory, right.memory), work: sum(left.work, right.work))
+    }
 }
 
 extension Plan {
@@ -96,33 +108,69 @@ extension Plan {
         draws.reduce(0) { sum, draw in sum.flatMap { sum in draw.words.map { sum + $0 } } }
     }
 
-    /// What has to be done before the first byte of a tensor; `nil` where that is next to nothing.
-    public func preparation(of tensor: Int) -> Preparation? {
-        let draw = draws[tensors[tensor].initialization.draw]
-        switch draw.recipe {
-        case .orthogonal(let rows, let columns, _):
-            // Four copies at most: as drawn, as factored, LAPACK's own, and the result.
-            let operations = draw.count.multipliedReportingOverflow(by: min(rows, columns))
-            return Preparation(
-                memory: 4 * tensors[tensor].byteCount,
-                work: operations.overflow ? .max : operations.partialValue
-            )
-        case .sparse(let pattern, _):
-            return Preparation(memory: draw.count / 8 + pattern.rows * 8, work: draw.count)
-        default:
-            return nil
+    /// What has to be done before the first byte of any tensor; `nil` where that is next to nothing.
+    public var preparation: Preparation? {
+        var total: Preparation?
+        for draw in drawsToCount where draw.words == nil {
+            // Counting means making all elements once.
+            total = (total ?? .none) + Preparation(memory: 1 << 16, work: draw.count)
         }
+        for draw in Set(tensors.map(\.initialization.draw)) {
+            if let preparation = draws[draw].preparation { total = (total ?? .none) + preparation }
+        }
+        return total
+    }
+
+    /// The draws before the last tensor whose start is not known; each of them tells where the next one starts.
+    private var drawsToCount: ArraySlice<Draw> {
+        let unknown = tensors.map(\.initialization.draw).filter { draws[$0].start == nil && draws[$0].words != 0 }
+        return draws[..<(unknown.max() ?? 0)]
+    }
+
+    /// Does the ``preparation``: counts the words that depend on values, and makes what must be whole.
+    ///
+    /// - Throws: `tooLarge` where memory for that is not to be had.
+    public func prepared() throws(InitError) -> PreparedPlan {
+        var starts = draws.map(\.start)
+        var position = StreamPosition.start
+        for (index, draw) in drawsToCount.enumerated() {
+            position = try draw.end(from: draw.start ?? position)
+            starts[index + 1] = position
+        }
+        var held: [Int: HeldDraw] = [:]
+        for draw in Set(tensors.map(\.initialization.draw)) {
+            held[draw] = try draws[draw].hold(at: starts[draw] ?? .start)
+        }
+        return PreparedPlan(plan: self, draws: draws, starts: starts, held: held)
+    }
+
+    /// Where the stream stands after everything has been drawn.
+    package func end() throws(InitError) -> StreamPosition {
+        var position = StreamPosition.start
+        for draw in draws { position = try draw.end(from: draw.start ?? position) }
+        return position
+    }
+}
+
+/// A plan whose tensors can be read from any byte on at once.
+public struct PreparedPlan: Sendable {
+    public let plan: Plan
+    private let draws: [Draw]
+    private let starts: [StreamPosition?]
+    private let held: [Int: HeldDraw]
+
+    fileprivate init(plan: Plan, draws: [Draw], starts: [StreamPosition?], held: [Int: HeldDraw]) {
+        self.plan = plan
+        self.draws = draws
+        self.starts = starts
+        self.held = held
     }
 
     /// The bytes of one tensor, made as they are read.
-    ///
-    /// Does the tensor's ``preparation(of:)`` first.
-    ///
-    /// - Throws: `tooLarge` where memory for that is not to be had.
-    public func makeSource(_ tensor: Int = 0) throws(InitError) -> any ByteSource {
-        let planned = tensors[tensor]
+    public func makeSource(_ tensor: Int = 0) -> any ByteSource {
+        let planned = plan.tensors[tensor]
         let index = planned.initialization.draw
-        var elements = try draws[index].makeElements(at: try start(of: index))
+        var elements = draws[index].makeElements(at: starts[index] ?? .start, held[index])
         if let zeroed = planned.initialization.zeroed {
             elements = ZeroedElements(elements, itemSize: planned.dtype.itemSize) { zeroed.clamped(to: $0) }
         }
@@ -131,22 +179,5 @@ extension Plan {
             itemSize: planned.dtype.itemSize,
             elements: elements
         )
-    }
-
-    /// Where the stream stands after everything has been drawn.
-    package func end() throws(InitError) -> StreamPosition {
-        try start(of: draws.count)
-    }
-
-    /// Where a draw starts, found by making the draws before it where their number of words depends on their values.
-    private func start(of index: Int) throws(InitError) -> StreamPosition {
-        var known = index
-        if index < draws.count, let start = draws[index].start { return start }
-        while known > 0, draws[known - 1].start == nil { known -= 1 }
-        var position = StreamPosition.start
-        for draw in draws[max(0, known - 1)..<index] {
-            position = try draw.end(from: draw.start ?? position)
-        }
-        return position
     }
 }

@@ -5,6 +5,8 @@ struct PlanBuilder {
     let seed: Seed
     let limits: Limits
     private var draws: [Draw] = []
+    /// What takes the place of `draws` where every tensor has a generator of its own.
+    private var detachedDraws: [Draw] = []
     private var tensors: [PlannedTensor] = []
     private var position: StreamPosition? = .start
     private var byteCount = 0
@@ -30,10 +32,19 @@ struct PlanBuilder {
         _ name: String,
         shape: Shape,
         dtype: DType,
+        isParameter: Bool = true,
         _ initialization: Initialization
     ) throws(InitError) {
         byteCount = try PlanBuilder.byteCount(shape, dtype, besides: byteCount, limits: limits)
-        tensors.append(PlannedTensor(name: name, shape: shape, dtype: dtype, initialization: initialization))
+        tensors.append(
+            PlannedTensor(
+                name: name,
+                shape: shape,
+                dtype: dtype,
+                isParameter: isParameter,
+                initialization: initialization
+            )
+        )
     }
 
     /// Calls a method on a tensor of a shape, the next call on the stream.
@@ -144,10 +155,12 @@ struct PlanBuilder {
     }
 
     /// Gives an initialisation a generator of its own, seeded with these bits, in place of its part of the stream.
+    ///
+    /// To be done with all tensors of a plan or with none.
     mutating func detach(_ initialization: Initialization, seed: UInt32) throws(InitError) -> Initialization {
         let shared = draws[initialization.draw]
         let words = try words(of: shared.recipe, count: shared.count, dtype: shared.dtype, from: .start)
-        draws.append(
+        detachedDraws.append(
             Draw(
                 recipe: shared.recipe,
                 count: shared.count,
@@ -161,11 +174,17 @@ struct PlanBuilder {
         detached.seed = seed
         detached.start = .start
         detached.words = words
-        detached.draw = draws.count - 1
+        detached.draw = detachedDraws.count - 1
         return detached
     }
 
     func finish(ties: [Tie] = []) -> Plan {
-        Plan(seed: seed, tensors: tensors, ties: ties, byteCount: byteCount, draws: draws)
+        Plan(
+            seed: seed,
+            tensors: tensors,
+            ties: ties,
+            byteCount: byteCount,
+            draws: detachedDraws.isEmpty ? draws : detachedDraws
+        )
     }
 }

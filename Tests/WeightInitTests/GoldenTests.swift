@@ -12,7 +12,7 @@ struct GoldenTests {
     func tensor(_ golden: GoldenCase) throws {
         let request = try request(golden.method, golden.shape, golden.dtype, golden.params)
         let plan = try Plan(request, seed: Seed(decimal: golden.seed))
-        let bytes = try readAll(plan.makeSource())
+        let bytes = try readAll(plan.prepared().makeSource())
         switch try unwrap(golden.compare) {
         case .bits:
             #expect(hex(SHA256.hash(data: bytes)) == golden.sha256)
@@ -33,8 +33,9 @@ struct GoldenTests {
         let steps = try unwrap(golden.steps)
         let requests = try steps.map { try request($0.method, $0.shape, $0.dtype, $0.params) }
         let plan = try Plan(requests, seed: Seed(decimal: golden.seed))
+        let prepared = try plan.prepared()
         for (index, step) in steps.enumerated() {
-            #expect(hex(SHA256.hash(data: try readAll(plan.makeSource(index)))) == step.sha256, "step \(index)")
+            #expect(hex(SHA256.hash(data: readAll(prepared.makeSource(index)))) == step.sha256, "step \(index)")
         }
         #expect(try nextWord(after: plan) == golden.nextRandom31)
     }
@@ -95,11 +96,12 @@ struct GoldenTests {
             )
         }
         let plan = try Plan(ModelRequest(entries: entries), seed: Seed(decimal: golden.seed))
+        let prepared = try plan.prepared()
         #expect(plan.tensors.map(\.name) == golden.tensors.map(\.name))
         for (index, (tensor, expected)) in zip(plan.tensors, golden.tensors).enumerated() {
             #expect(tensor.shape.dimensions == expected.shape)
             #expect(tensor.dtype.rawValue == expected.dtype)
-            #expect(hex(SHA256.hash(data: readAll(try plan.makeSource(index)))) == expected.sha256, "\(expected.name)")
+            #expect(hex(SHA256.hash(data: readAll(prepared.makeSource(index)))) == expected.sha256, "\(expected.name)")
         }
         #expect(try nextWord(after: plan) == golden.nextRandom31)
     }

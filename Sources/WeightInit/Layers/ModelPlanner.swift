@@ -49,7 +49,7 @@ extension ModelPlanner {
         var module = Module(types: ["Module"])
         var names: Set<String> = []
         for (index, entry) in entries.enumerated() {
-            let entryPath = path + ["layers", String(index)]
+            let entryPath = path + (depth == 0 ? request.form.path(index) : ["layers", String(index)])
             let name = entry.name ?? String(index)
             guard names.insert(name).inserted else {
                 throw InitError(
@@ -126,17 +126,17 @@ extension ModelPlanner {
                 guard bytes <= limits.maximumNameBytes else {
                     throw InitError(
                         .tooLarge,
-                        ["layers"],
+                        [request.form.rawValue],
                         "the tensors' names are longer than \(limits.maximumNameBytes) bytes together (--max-name-bytes)"
                     )
                 }
                 guard slots.updateValue(slot, forKey: name) == nil else {
-                    throw InitError(.invalid, ["layers"], "two tensors have the name \(name.quotedForMessage)")
+                    throw InitError(.invalid, [request.form.rawValue], "two tensors have the name \(name.quotedForMessage)")
                 }
                 guard slots.count <= limits.maximumTensors else {
                     throw InitError(
                         .tooLarge,
-                        ["layers"],
+                        [request.form.rawValue],
                         "the model has more than \(limits.maximumTensors) tensors (--max-tensors)"
                     )
                 }
@@ -276,7 +276,13 @@ extension ModelPlanner {
                 if request.seeding == .perTensor {
                     initialization = try builder.plan.detach(initialization, seed: seed.derived(for: name))
                 }
-                try builder.plan.add(name, shape: cell.shape, dtype: cell.dtype, initialization)
+                try builder.plan.add(
+                    name,
+                    shape: cell.shape,
+                    dtype: cell.dtype,
+                    isParameter: slot.isParameter,
+                    initialization
+                )
             }
         }
         return builder.plan.finish(ties: request.ties)

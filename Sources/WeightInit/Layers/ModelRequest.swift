@@ -8,6 +8,20 @@ public struct ModelRequest: Sendable, Equatable {
         case perTensor = "per_tensor"
     }
 
+    /// How a request lists what it wants; the names of its members.
+    public enum Form: String, CaseIterable, Sendable {
+        case layers
+        /// One layer, whose parameters' names have no prefix.
+        case layer
+        /// Tensors without modules.
+        case tensors
+
+        func path(_ index: Int) -> [String] {
+            self == .layer ? [rawValue] : [rawValue, String(index)]
+        }
+    }
+
+    public var form: Form
     public var entries: [ModelEntry]
     /// Passes over all parameters, one after the other; in each, the first rule that matches a parameter counts.
     public var passes: [[Rule]]
@@ -17,12 +31,14 @@ public struct ModelRequest: Sendable, Equatable {
     public var seeding: Seeding
 
     public init(
+        form: Form = .layers,
         entries: [ModelEntry],
         passes: [[Rule]] = [],
         ties: [Tie] = [],
         usesDefaults: Bool = true,
         seeding: Seeding = .stream
     ) {
+        self.form = form
         self.entries = entries
         self.passes = passes
         self.ties = ties
