@@ -84,7 +84,7 @@ let package = Package(
         tests("CTorchKernelsTests", ["CTorchKernels", crypto]),
         tests(
             "InitServiceTests",
-            ["InitService", "HTTPExchange", "WeightInit", "TensorFormats", "ByteSource", "GoldenVectors", httpTypes, crypto]
+            ["InitService", "HTTPExchange", "WeightInit", "ByteSource", "GoldenVectors", httpTypes, crypto]
         ),
         tests("ByteSourceTests", ["ByteSource"]),
         tests("HTTPExchangeTests", ["HTTPExchange", httpTypes]),
@@ -95,5 +95,6 @@ let package = Package(
             ["TensorFormats", "WeightInit", "TorchRandom", "ByteSource", crypto],
             resources: [.copy("Vectors")]
         ),
+        tests("CommandTests", ["weight-init"]),
     ]
 )

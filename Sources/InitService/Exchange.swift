@@ -63,7 +63,7 @@ struct MemberReader {
             }
             return .queriedJSON(json.value)
         }
-        try checkMediaType(request.head.headerFields[.contentType])
+        try checkMediaType(request.head.headerFields)
         guard target.query.isEmpty else {
             throw Problem(.invalid, "a POST request has its members in the body, not in the query")
         }
@@ -95,7 +95,17 @@ struct MemberReader {
     }
 
     /// `application/json`, in UTF-8 where a charset is named at all.
-    private func checkMediaType(_ field: String?) throws(Problem) {
+    private func checkMediaType(_ fields: HTTPFields) throws(Problem) {
+        if let coding = fields[.contentEncoding], coding.trimmed.lowercased() != "identity" {
+            let detail = "the body must not be encoded, found " + coding.quotedForMessage
+            throw Problem(
+                .unsupportedMediaType,
+                detail,
+                faults: [Problem.Fault(place: .header("Content-Encoding"), detail: detail)],
+                fields: [.acceptEncoding: "identity"]
+            )
+        }
+        let field = fields[.contentType]
         let parts = FieldList.elements(of: field ?? "", separator: ";").map { $0.lowercased() }
         let charsets = parts.dropFirst().filter { $0.hasPrefix("charset=") }
         guard parts.first == "application/json",

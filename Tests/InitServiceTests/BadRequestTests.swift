@@ -177,7 +177,7 @@ struct BadRequestTests {
                 "/gain/slope",
                 "unknown member"
             ),
-            Row(#"{"layers":[]}"#, 400, "/method", "is missing"),
+            Row(#"{"seed":1,"layers":[]}"#, 400, "/layers", "unknown member"),
             Row(String(repeating: "[", count: 100), 400, nil, "64"),
         ]
     )
@@ -214,6 +214,21 @@ struct BadRequestTests {
         let answer = service.ask(.post, "/init", fields, body: Array(#"{"method":"zeros","shape":[1]}"#.utf8))
         #expect(answer.status == 415)
         #expect(answer["Accept"] == "application/json")
+    }
+
+    @Test("a compressed body is refused")
+    func contentEncoding() {
+        let json = #"{"method":"zeros","shape":[1]}"#
+        #expect(service.post("/init", json, ["Content-Encoding": "gzip"]).status == 415)
+        #expect(service.post("/init", json, ["Content-Encoding": "identity"]).status == 200)
+    }
+
+    @Test("a long name is not repeated in full")
+    func longName() throws {
+        let name = String(repeating: "x", count: 100_000)
+        let answer = service.post("/init", #"{"method":"zeros","shape":[1],"\#(name)":1}"#)
+        #expect(answer.status == 400)
+        #expect(try answer.fault().detail.utf8.count < 300)
     }
 
     @Test(

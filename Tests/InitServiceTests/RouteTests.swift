@@ -65,6 +65,7 @@ struct RouteTests {
             ("application/json; charset=utf-8", "application/json"),
             ("application/x-npy;q=2, application/x-safetensors", "application/x-safetensors"),
             ("nonsense, application/x-npy", "application/x-npy"),
+            ("application/x-npy;q=0., application/octet-stream;q=1.", "application/octet-stream"),
         ] as [(String?, String)]
     )
     func negotiation(_ accept: String?, _ mediaType: String) {

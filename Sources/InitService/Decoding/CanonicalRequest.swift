@@ -46,6 +46,7 @@ extension ParameterValue {
         case .text(let text): text
         case .gain(.nonlinearity(let name, let param)): name + (param.map { ":" + $0.queryText } ?? "")
         case .integers(let values): values.map(String.init).joined(separator: ",")
+        case .layer(let layer): layer.json.encodedText
         }
     }
 
@@ -59,6 +60,7 @@ extension ParameterValue {
         case .gain(.nonlinearity(let name, let param)):
             param.map { ["nonlinearity": .string(name), "param": .double($0)] } ?? ["nonlinearity": .string(name)]
         case .integers(let values): .integers(values)
+        case .layer(let layer): layer.json
         }
     }
 }

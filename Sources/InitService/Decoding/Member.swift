@@ -48,7 +48,9 @@ extension Member {
     }
 
     /// The value in the member's type; shapes are `integers`, seeds and words `text`. The error's path starts at the value.
-    func decode(_ value: RequestValue) throws(InitError) -> ParameterValue {
+    ///
+    /// - Parameter dtype: What a layer within has where it names none itself.
+    func decode(_ value: RequestValue, dtype: DType) throws(InitError) -> ParameterValue {
         if isOptional, value == .json(.null) || value == .text("null") { return .null }
         return switch kind {
         case .shape: .integers(try value.dimensions())
@@ -60,7 +62,9 @@ extension Member {
         case .parameter(.choice(let words, let ignoresCase)):
             .text(try value.choice(words, ignoresCase: ignoresCase))
         case .parameter(.gain): .gain(try value.gain())
-        case .parameter(.integers(let count)): .integers(try value.integers(count: count))
+        case .parameter(.integers(let count)): try value.integers(count: count)
+        case .parameter(.layer): .layer(try value.members().layer(dtype: dtype))
+        case .parameter(.any): .null
         }
     }
 }

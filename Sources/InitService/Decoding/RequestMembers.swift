@@ -21,11 +21,13 @@ struct RequestMembers: Sendable {
     ///
     /// - Parameters:
     ///   - table: What may be given.
+    ///   - dtype: What a layer within has where it names none itself.
     ///   - explain: Why a name that is not in the table is none, where more is known than that.
     /// - Throws: `invalid` for a name that is not in the table, one given twice, be it by an alias, one that is missing, and
     ///   for values of another type.
     func decode(
         by table: [Member],
+        dtype: DType = .float32,
         explainingUnknown explain: (String) -> String? = { _ in nil }
     ) throws(InitError) -> DecodedMembers {
         var decoded = DecodedMembers()
@@ -45,7 +47,7 @@ struct RequestMembers: Sendable {
                 )
             }
             do {
-                decoded.values[member.name] = try member.decode(value)
+                decoded.values[member.name] = try member.decode(value, dtype: dtype)
             } catch {
                 throw error.under(name)
             }

@@ -155,21 +155,34 @@ extension RequestValue {
         return dimensions
     }
 
-    /// A list of `count` integers, or one that stands for all of them.
-    func integers(count: Int?) throws(InitError) -> [Int] {
-        if case .json(.number) = self { return [try integer()] }
+    /// One integer, or a list of `count` of them where that is given.
+    func integers(count: Int?) throws(InitError) -> ParameterValue {
+        switch self {
+        case .json(.number):
+            return .integer(try integer())
+        case .text(let text) where JSONNumber.isInteger(text):
+            return .integer(try integer())
+        default:
+            break
+        }
         var integers: [Int] = []
         for (index, element) in try elements(of: "an integer or an array of integers").enumerated() {
-            do {
+            do throws(InitError) {
                 integers.append(try element.integer())
             } catch {
                 throw error.under(String(index))
             }
         }
-        if let count, integers.count != count, integers.count != 1 {
-            throw InitError(.invalid, [], "must be one integer or \(count), found \(integers.count)")
+        if let count, integers.count != count {
+            throw InitError(.invalid, [], "must be one integer or \(count) of them, found \(integers.count)")
         }
-        return integers
+        return .integers(integers)
+    }
+
+    /// The members of an object.
+    func members() throws(InitError) -> RequestMembers {
+        guard case .json(.object(let members)) = self else { throw mismatch("an object") }
+        return RequestMembers(members)
     }
 
     /// A number, or an activation: `{"nonlinearity":"leaky_relu","param":0.2}`, in a query `leaky_relu:0.2`.

@@ -37,6 +37,7 @@ struct TensorMembers: Sendable {
 
     private static func method(of members: RequestMembers) throws(InitError) -> InitMethod {
         guard let value = members.value(of: "method") else {
+            try refuseStrangers(in: members)
             throw InitError(.invalid, ["method"], "is missing", allowed: InitMethod.all.map(\.name))
         }
         let name: String
@@ -49,6 +50,14 @@ struct TensorMembers: Sendable {
             throw .unknown("method", name, in: ["method"], known: InitMethod.all.map(\.name))
         }
         return method
+    }
+
+    /// Where no method is given, at least names that none of them has are told.
+    private static func refuseStrangers(in members: RequestMembers) throws(InitError) {
+        let table = MemberTable.tensor + [MemberTable.format]
+        let known = table.map(\.name) + InitMethod.all.flatMap(\.parameters).flatMap { [$0.name] + $0.aliases }
+        guard let stranger = members.given.first(where: { !known.contains($0.name) }) else { return }
+        throw .unknown("member", stranger.name, in: [stranger.name], known: table.map(\.name))
     }
 
     /// Why a name is no parameter of this method where it is one of others.

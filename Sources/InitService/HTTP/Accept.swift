@@ -23,7 +23,8 @@ struct Accept: Sendable {
         var quality = 1.0
         for parameter in parts.dropFirst() where parameter.lowercased().hasPrefix("q=") {
             let text = String(parameter.dropFirst(2))
-            guard JSONNumber.isWellFormed(text), let value = Double(text), (0...1).contains(value) else { return nil }
+            guard text.utf8.allSatisfy({ $0.isDigit || $0 == UInt8(ascii: ".") }), let value = Double(text), value <= 1
+            else { return nil }
             quality = value
         }
         return Range(type: names[0], subtype: names[1], quality: quality)

@@ -46,8 +46,9 @@ struct Problem: Error, Sendable {
             }
         let place = Fault.Place(error.path, form: form)
         let faults = place.map { [Fault(place: $0, detail: error.detail, allowed: error.allowed)] } ?? []
-        let subject = error.path.isEmpty ? "" : error.path.joined(separator: ".") + ": "
-        self.init(kind, subject + error.detail, faults: faults)
+        // The names are the client's and can be long.
+        let subject = error.path.joined(separator: ".").prefix(80)
+        self.init(kind, (subject.isEmpty ? "" : subject + ": ") + error.detail, faults: faults)
     }
 
     /// The document's members in order.

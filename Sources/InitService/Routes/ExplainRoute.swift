@@ -17,12 +17,15 @@ enum ExplainRoute {
         reply.append("url", .string(canonical.url("/init")))
         reply += members.identity
         reply.append("parameters", .object(members.argumentsInForce))
-        for tensor in plan.tensors { reply += tensor.explanation }
+        for tensor in plan.tensors {
+            reply.append("bytes", .integer(tensor.byteCount))
+            reply += tensor.initialization.explanation
+        }
         return Representation(json: .object(reply), caching: .hour, location: canonical.url(exchange.path))
     }
 }
 
-extension PlannedTensor {
+extension Initialization {
     /// What is known before an element is made.
     fileprivate var explanation: [JSONValue.Member] {
         var members: [JSONValue.Member] = []
@@ -33,7 +36,6 @@ extension PlannedTensor {
         members.append("mean", mean.map(JSONValue.double))
         members.append("std", std.map(JSONValue.double))
         members.append("bound", bound.map(JSONValue.double))
-        members.append("bytes", .integer(byteCount))
         members.append("words", words.map { .integer($0) } ?? .null)
         members.append("start", start?.document ?? .null)
         members.append("warnings", .strings(warnings))

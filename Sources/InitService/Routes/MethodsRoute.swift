@@ -72,6 +72,8 @@ extension Member {
         case .parameter(.boolean): "boolean"
         case .parameter(.number): "number"
         case .parameter(.gain): "number or activation"
+        case .parameter(.layer): "layer"
+        case .parameter(.any): "any"
         }
     }
 

@@ -150,7 +150,7 @@ struct PlannedReply: Sendable {
                 try plan.makeSource(0),
                 shape: tensor.shape,
                 dtype: tensor.dtype,
-                range: tensor.likelyRange,
+                range: tensor.initialization.likelyRange,
                 isCancelled: isCancelled
             )
             // Without one it has been cancelled, and nobody reads this.
@@ -159,7 +159,7 @@ struct PlannedReply: Sendable {
             writer.object { writer in
                 for member in members.origin { writer.member(member.name, member.value) }
                 writer.member("parameters", JSONValue.object(members.argumentsInForce))
-                writer.member("expected", tensor.expectation)
+                writer.member("expected", tensor.initialization.expectation)
                 summary.writeMembers(to: &writer)
             }
             return .bytes(writer.bytes)
@@ -167,7 +167,7 @@ struct PlannedReply: Sendable {
     }
 }
 
-extension PlannedTensor {
+extension Initialization {
     /// What theory says of the elements.
     fileprivate var expectation: JSONValue {
         var members: [JSONValue.Member] = []

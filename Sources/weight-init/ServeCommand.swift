@@ -1,0 +1,167 @@
+import ArgumentParser
+import Glibc
+import HTTPDaemon
+import InitService
+import Logging
+
+struct ServeCommand: EnvironmentConfigurable {
+    static let configuration = CommandConfiguration(
+        commandName: "serve",
+        abstract: "Serve until SIGTERM or SIGINT.",
+        discussion: """
+            Prints the address in one line when it is ready. On SIGTERM or SIGINT /readyz turns 503, then, after \
+            --drain-delay, no connection is accepted any more, and what is in flight has --drain-timeout to end. A second \
+            signal ends at once.
+            """
+    )
+
+    @Option(help: "Address to listen on, in numbers; :: takes IPv4 as well.")
+    var host = "127.0.0.1"
+
+    @Option(help: "Port to listen on; 0 picks a free one.")
+    var port: UInt16 = 8080
+
+    @Option(help: "Threads that serve connections.")
+    var threads = 2
+
+    @Option(help: "Connections open at the same time.")
+    var maxConnections = 1024
+
+    @Option(help: "Connections open at the same time from one address; 0 is no limit.")
+    var maxConnectionsPerAddress = 0
+
+    @Option(help: "Seconds without traffic after which a connection is closed.")
+    var idleTimeout = 30
+
+    @Option(help: "Seconds in which a request must have arrived.")
+    var receiveTimeout = 30
+
+    @Option(help: "Bytes for the head of a request, its buffers included.")
+    var maxHeadBytes = 128 << 10
+
+    @Option(help: "Bytes of a request's body.")
+    var maxBodyBytes = 1 << 20
+
+    @Option(help: "Bytes made and sent at a time; each reply under way holds as many.")
+    var blockBytes = 1 << 20
+
+    @Option(help: "Threads for work that must be done before a reply's first byte (orthogonal, sparse, summary).")
+    var workThreads = 1
+
+    @Option(help: "Pieces of such work that may wait; more are refused with 503.")
+    var workQueue = 64
+
+    @Option(help: "Seconds that such work may wait.")
+    var workTimeout = 30
+
+    @Option(help: "Bytes of memory for such work, all of it together.")
+    var maxWorkBytes = 2 << 30
+
+    @Option(help: "Bytes of all tensors of a request.")
+    var maxTensorBytes = 1 << 42
+
+    @Option(help: "Elements of a matrix that must be whole in memory (orthogonal, sparse).")
+    var maxMatrixElements = 1 << 26
+
+    @Option(help: "Rounds of redrawing that a truncated normal may be expected to need.")
+    var maxRounds = 1024
+
+    @Option(help: "Elements of a JSON reply.")
+    var maxJsonElements = 1 << 24
+
+    @Option(help: "Elements that a summary may go through.")
+    var maxSummaryElements = 1 << 32
+
+    @Option(help: "Seconds between /readyz turning 503 and the end of accepting.")
+    var drainDelay = 0
+
+    @Option(help: "Seconds that replies under way have to end.")
+    var drainTimeout = 30
+
+    @Option(
+        help: "What is logged to standard error: trace, debug, info, notice, warning, error or critical.",
+        transform: logLevel(named:)
+    )
+    var logLevel = Logger.Level.notice
+
+    mutating func validate() throws {
+        let atLeastOne = [
+            ("--max-work-bytes", maxWorkBytes), ("--max-tensor-bytes", maxTensorBytes),
+            ("--max-matrix-elements", maxMatrixElements), ("--max-rounds", maxRounds),
+            ("--max-json-elements", maxJsonElements), ("--max-summary-elements", maxSummaryElements),
+        ]
+        for (name, value) in atLeastOne where value < 1 {
+            throw ValidationError("\(name) must be at least 1.")
+        }
+        let seconds = [
+            ("--idle-timeout", idleTimeout), ("--receive-timeout", receiveTimeout), ("--work-timeout", workTimeout),
+            ("--drain-delay", drainDelay), ("--drain-timeout", drainTimeout),
+        ]
+        for (name, value) in seconds where !(0...86400).contains(value) {
+            throw ValidationError("\(name) must be from 0 to 86400 seconds.")
+        }
+    }
+
+    func run() throws {
+        LoggingSystem.bootstrap { StreamLogHandler.standardError(label: $0) }
+        var logger = Logger(label: "weight-init")
+        logger.logLevel = logLevel
+
+        // Before the first thread starts: they inherit what is blocked, so that signals wait for this one.
+        let signals = TerminationSignals()
+        let service = InitService(limits: limits)
+        let daemon = try HTTPDaemon(configuration: configuration(logger), handler: service)
+        print("weight-init serves at http://\(host.contains(":") ? "[\(host)]" : host):\(daemon.port)")
+        fflush(nil)
+
+        let signal = signals.wait()
+        logger.notice("signal \(signal): draining")
+        service.beginDraining()
+        sleep(UInt32(drainDelay))
+        daemon.quiesce()
+        if !daemon.drain(for: .seconds(drainTimeout)) {
+            logger.warning("\(daemon.activeExchanges) replies under way are cut off")
+        }
+        daemon.stop()
+        logger.notice("stopped")
+    }
+
+    private var limits: ServiceLimits {
+        var limits = ServiceLimits()
+        limits.maximumBodyBytes = maxBodyBytes
+        limits.maximumJSONElements = maxJsonElements
+        limits.maximumSummaryElements = maxSummaryElements
+        limits.maximumWorkBytes = maxWorkBytes
+        limits.maximumTensorBytes = maxTensorBytes
+        limits.maximumMatrixElements = maxMatrixElements
+        limits.maximumRounds = maxRounds
+        return limits
+    }
+
+    private func configuration(_ logger: Logger) -> DaemonConfiguration {
+        var configuration = DaemonConfiguration()
+        configuration.host = host
+        configuration.port = port
+        configuration.threadCount = threads
+        configuration.connectionLimit = maxConnections
+        configuration.connectionsPerAddress = maxConnectionsPerAddress == 0 ? nil : maxConnectionsPerAddress
+        configuration.idleTimeout = .seconds(idleTimeout)
+        configuration.receiveTimeout = .seconds(receiveTimeout)
+        configuration.connectionMemory = maxHeadBytes
+        configuration.bodyLimit = maxBodyBytes
+        configuration.blockSize = blockBytes
+        configuration.deferred.threadCount = workThreads
+        configuration.deferred.queueLimit = workQueue
+        configuration.deferred.waitLimit = .seconds(workTimeout)
+        configuration.deferred.memoryLimit = maxWorkBytes
+        configuration.log = { logger.warning("\($0)") }
+        return configuration
+    }
+}
+
+private func logLevel(named name: String) throws -> Logger.Level {
+    guard let level = Logger.Level(rawValue: name) else {
+        throw ValidationError("it is one of \(Logger.Level.allCases.map(\.rawValue).joined(separator: ", ")).")
+    }
+    return level
+}
