@@ -46,7 +46,7 @@ extension ParameterValue {
         case .text(let text): text
         case .gain(.nonlinearity(let name, let param)): name + (param.map { ":" + $0.queryText } ?? "")
         case .integers(let values): values.map(String.init).joined(separator: ",")
-        case .layer(let layer): layer.json.encodedText
+        case .layer(let layer): JSONValue.object(layer.json(within: .float32)).encodedText
         }
     }
 
@@ -60,7 +60,7 @@ extension ParameterValue {
         case .gain(.nonlinearity(let name, let param)):
             param.map { ["nonlinearity": .string(name), "param": .double($0)] } ?? ["nonlinearity": .string(name)]
         case .integers(let values): .integers(values)
-        case .layer(let layer): layer.json
+        case .layer(let layer): .object(layer.json(within: .float32))
         }
     }
 }

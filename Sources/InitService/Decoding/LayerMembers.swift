@@ -14,15 +14,7 @@ extension RequestMembers {
     ///
     /// - Parameter dtype: What it has where it names none.
     func layer(dtype: DType) throws(InitError) -> LayerRequest {
-        guard let given = value(of: MemberTable.layerType.name) else {
-            throw InitError(.invalid, ["type"], "is missing", allowed: LayerType.all.map(\.name))
-        }
-        let name: String
-        do {
-            name = try given.word()
-        } catch {
-            throw error.under("type")
-        }
+        let name = try layerTypeName()
         guard let type = LayerType.named(name) else {
             throw .unknown("layer type", name, in: ["type"], known: LayerType.all.map(\.name))
         }
@@ -43,20 +35,42 @@ extension RequestMembers {
             arguments: arguments
         )
     }
+
+    func layerTypeName() throws(InitError) -> String {
+        guard let given = value(of: MemberTable.layerType.name) else {
+            throw InitError(.invalid, ["type"], "is missing", allowed: LayerType.all.map(\.name))
+        }
+        do {
+            return try given.word()
+        } catch {
+            throw error.under("type")
+        }
+    }
 }
 
 extension LayerRequest {
     /// The layer in its canonical form: the arguments in the table's order, without what equals its default.
-    var json: JSONValue {
+    ///
+    /// - Parameter outer: The dtype that it has where it names none.
+    func json(within outer: DType) -> [JSONValue.Member] {
         var members: [JSONValue.Member] = []
         members.append("type", .string(type))
-        members.append("dtype", .string(dtype.rawValue))
-        for parameter in LayerType.named(type)?.parameters ?? [] where parameter.kind != .any {
-            guard let value = arguments[parameter.name], value.queryText != parameter.defaultValue?.queryText else {
-                continue
+        members.append("dtype", dtype == outer ? nil : .string(dtype.rawValue))
+        return members + arguments.json(by: LayerType.named(type)?.parameters ?? [], within: dtype)
+    }
+}
+
+extension Arguments {
+    /// The arguments that differ from their defaults, in the table's order.
+    func json(by table: [Parameter], within dtype: DType) -> [JSONValue.Member] {
+        table.compactMap { parameter in
+            guard let value = self[parameter.name] else { return nil }
+            if case .layer(let layer) = value {
+                return JSONValue.Member(name: parameter.name, value: .object(layer.json(within: dtype)))
             }
-            members.append(parameter.name, value.json(of: .parameter(parameter.kind)))
+            // As text, because that tells −0 from 0.
+            guard parameter.defaultValue?.queryText != value.queryText else { return nil }
+            return JSONValue.Member(name: parameter.name, value: value.json(of: .parameter(parameter.kind)))
         }
-        return .object(members)
     }
 }

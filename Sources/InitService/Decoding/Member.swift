@@ -8,6 +8,8 @@ struct Member: Sendable {
         case seed
         /// Any text; the route says what it may be.
         case word
+        /// A list or an object that is read apart.
+        case structure
     }
 
     var name: String
@@ -31,6 +33,13 @@ extension Member {
         isRequired = parameter.defaultValue == nil && !parameter.isOptional
         isOptional = parameter.isOptional
         summary = parameter.summary
+    }
+
+    /// The same member where it need not be given.
+    var optional: Member {
+        var member = self
+        member.isRequired = false
+        return member
     }
 
     static func choice(
@@ -64,7 +73,8 @@ extension Member {
         case .parameter(.gain): .gain(try value.gain())
         case .parameter(.integers(let count)): try value.integers(count: count)
         case .parameter(.layer): .layer(try value.members().layer(dtype: dtype))
-        case .parameter(.any): .null
+        case .parameter(.any): value.anything()
+        case .structure: .null
         }
     }
 }

@@ -31,6 +31,66 @@ enum MemberTable {
     /// A request for one tensor, without the method's parameters.
     static let tensor = [method, shape, seed, dtype]
 
+    // MARK: Models
+
+    static let name = Member(name: "name", kind: .word, summary: "what its parameters' names begin with; its index by default")
+    static let layers = Member(
+        name: "layers",
+        kind: .structure,
+        summary: "the entries, built in order: layers, or blocks with layers of their own"
+    )
+    static let rules = Member(
+        name: "rules",
+        kind: .structure,
+        summary: "what is initialised anew, and how; the first rule that matches a parameter counts"
+    )
+
+    /// What every entry in a list of layers may hold.
+    static let entry = [
+        name,
+        Member(name: "repeat", kind: .parameter(.integer), summary: "how often it is built; {} in its name is the index"),
+        rules,
+    ]
+
+    /// A tensor without a module, without the method and its parameters.
+    static let bareTensor = [name, method.optional, shape, dtype]
+
+    /// A rule, without the method's parameters.
+    static let rule = [
+        Member(name: "type", kind: .word, summary: "a class of torch.nn, as isinstance takes it"),
+        Member(name: "parameter", kind: .word, summary: "a pattern over the parameter's name in its module"),
+        Member(name: "name", kind: .word, summary: "a pattern over the parameter's whole name"),
+        Member(name: "method", kind: .word, isRequired: true, summary: "a method, or skip, which leaves what is there"),
+    ]
+
+    /// A request for a layer, a model or a list of tensors.
+    static func model(_ form: ModelRequest.Form) -> [Member] {
+        let what =
+            switch form {
+            case .layers: layers
+            case .layer: Member(name: "layer", kind: .structure, summary: "one layer; names have no prefix")
+            case .tensors: Member(name: "tensors", kind: .structure, summary: "tensors, drawn one after the other")
+            }
+        let defaults = Member(
+            name: "defaults",
+            kind: .parameter(.boolean),
+            defaultValue: .boolean(true),
+            summary: "whether layers initialise themselves; where not, what they would draw is 0"
+        )
+        return [
+            seed, dtype,
+            .choice(
+                "seeding",
+                ModelRequest.Seeding.allCases.map(\.rawValue),
+                default: ModelRequest.Seeding.stream.rawValue,
+                "one generator for all tensors, or one for each, seeded from its name"
+            ),
+        ] + (form == .tensors ? [] : [defaults]) + [
+            what, rules,
+            Member(name: "tie", kind: .structure, summary: "other names of parameters, and which: {name: target}"),
+        ]
+    }
+
     static let gain = [
         Member(name: "nonlinearity", kind: .word, summary: "the activation; without it, the whole table"),
         Member(

@@ -20,7 +20,7 @@ extension ModelMembers {
 
     private var entries: JSONValue {
         if request.form == .layer, case .layer(let layer)? = request.entries.first?.content {
-            return .object(members(of: layer))
+            return .object(layer.json(within: dtype))
         }
         return list(request.entries)
     }
@@ -35,7 +35,7 @@ extension ModelMembers {
         members.append("repeat", entry.repetitions.map(JSONValue.integer))
         switch entry.content {
         case .layer(let layer):
-            members += self.members(of: layer)
+            members += layer.json(within: dtype)
         case .block(let entries):
             members.append("layers", list(entries))
         case .parameter(let tensor):
@@ -48,31 +48,11 @@ extension ModelMembers {
         return members
     }
 
-    private func members(of layer: LayerRequest) -> [JSONValue.Member] {
-        var members: [JSONValue.Member] = []
-        members.append("type", .string(layer.type))
-        members.append("dtype", layer.dtype == dtype ? nil : .string(layer.dtype.rawValue))
-        return members + given(layer.arguments, of: LayerType.named(layer.type)?.parameters ?? [])
-    }
-
     /// A method and its arguments.
     private func call(_ method: String, _ arguments: Arguments) -> [JSONValue.Member] {
         var members: [JSONValue.Member] = []
         members.append("method", .string(method))
-        return members + given(arguments, of: InitMethod.named(method)?.parameters ?? [])
-    }
-
-    /// The arguments that differ from their defaults, in the table's order.
-    private func given(_ arguments: Arguments, of parameters: [Parameter]) -> [JSONValue.Member] {
-        parameters.compactMap { parameter in
-            guard let value = arguments[parameter.name] else { return nil }
-            if case .layer(let layer) = value {
-                return JSONValue.Member(name: parameter.name, value: .object(members(of: layer)))
-            }
-            // As text, because that tells −0 from 0.
-            guard parameter.defaultValue?.queryText != value.queryText else { return nil }
-            return JSONValue.Member(name: parameter.name, value: value.json(of: .parameter(parameter.kind)))
-        }
+        return members + arguments.json(by: InitMethod.named(method)?.parameters ?? [], within: dtype)
     }
 
     private func rules(_ passes: [[Rule]]) -> JSONValue? {

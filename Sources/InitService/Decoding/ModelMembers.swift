@@ -29,8 +29,8 @@ struct ModelMembers: Sendable {
         request = ModelRequest(
             form: form,
             entries: try decoder.entries(members, form),
-            passes: try members.json("rules").map(decoder.passes, under: "rules") ?? [],
-            ties: try members.json("tie").map(decoder.ties, under: "tie") ?? [],
+            passes: try decoder.passes(of: members),
+            ties: try decoder.ties(of: members),
             usesDefaults: decoded.boolean("defaults") ?? true,
             seeding: decoded.text("seeding").flatMap(ModelRequest.Seeding.init) ?? .stream
         )
@@ -38,6 +38,15 @@ struct ModelMembers: Sendable {
 }
 
 extension RequestMembers {
+    /// The members that a table has, and the others.
+    func split(by table: [Member]) -> (named: RequestMembers, others: RequestMembers) {
+        var (named, others) = (self, self)
+        let names = table.map(\.name)
+        named.given.removeAll { !names.contains($0.name) }
+        others.given.removeAll { names.contains($0.name) }
+        return (named, others)
+    }
+
     /// The JSON of a member; `nil` where it is not given.
     func json(_ name: String) -> JSONValue? {
         if case .json(let value)? = value(of: name) { value } else { nil }
@@ -47,8 +56,8 @@ extension RequestMembers {
 extension JSONValue {
     /// What a decoder makes of the value, its errors put under the member's name.
     fileprivate func map<Result>(
-        _ decode: (JSONValue) throws(InitError) -> Result,
-        under name: String
+        under name: String,
+        _ decode: (JSONValue) throws(InitError) -> Result
     ) throws(InitError) -> Result {
         do {
             return try decode(self)
@@ -67,7 +76,7 @@ extension JSONValue {
         }
         var elements: [Element] = []
         for (index, value) in values.enumerated() {
-            elements.append(try value.map(decode, under: String(index)))
+            elements.append(try value.map(under: String(index), decode))
         }
         return elements
     }
@@ -91,9 +100,10 @@ private struct ModelDecoder {
         }
         return try value.map(under: form.rawValue) { value throws(InitError) in
             switch form {
-            case .layer: [ModelEntry(name: "", content: .layer(try layer(value)))]
+            case .layer:
+                [ModelEntry(name: "", content: .layer(try value.members(of: "a layer").layer(dtype: dtype)))]
             case .layers: try value.elements(of: "layers", entry)
-            case .tensors: try value.elements(of: "tensors") { value throws(InitError) in try tensor(value) }
+            case .tensors: try value.elements(of: "tensors", tensor)
             }
         }
     }
@@ -103,13 +113,15 @@ private struct ModelDecoder {
     private func entry(_ value: JSONValue) throws(InitError) -> ModelEntry {
         let members = try value.members(of: "a layer or a block of layers")
         if members.value(of: "layers") != nil { return try block(members) }
-        guard try ModelDecoder.type(of: members) != "Parameter" else { return try tensor(value) }
-        let decoded = try members.decode(by: MemberTable.entry + (try ModelDecoder.table(of: members)))
+        guard try members.layerTypeName() != "Parameter" else { return try tensor(value) }
+        // What every entry has, then what is left for the layer.
+        let (own, rest) = members.split(by: MemberTable.entry)
+        let decoded = try own.decode(by: MemberTable.entry)
         return ModelEntry(
             name: try name(decoded),
-            content: .layer(try layer(members, decoded)),
+            content: .layer(try rest.layer(dtype: dtype)),
             repetitions: decoded.integer("repeat"),
-            passes: try members.json("rules").map { try $0.map(passes, under: "rules") } ?? []
+            passes: try passes(of: members)
         )
     }
 
@@ -118,14 +130,17 @@ private struct ModelDecoder {
             name == "type" ? "stands beside layers: an entry is a layer or a block of layers" : nil
         }
         let inner = ModelDecoder(dtype: dtype(decoded))
-        let entries = try members.json("layers").map { json throws(InitError) in
-            try json.map(under: "layers") { try $0.elements(of: "layers", inner.entry) }
+        var entries: [ModelEntry] = []
+        if let json = members.json("layers") {
+            entries = try json.map(under: "layers") { value throws(InitError) in
+                try value.elements(of: "layers", inner.entry)
+            }
         }
         return ModelEntry(
             name: try name(decoded),
-            content: .block(entries ?? []),
+            content: .block(entries),
             repetitions: decoded.integer("repeat"),
-            passes: try members.json("rules").map { try $0.map(passes, under: "rules") } ?? []
+            passes: try passes(of: members)
         )
     }
 
@@ -139,7 +154,7 @@ private struct ModelDecoder {
         guard let method else { throw .invalid("method", "is missing") }
         let parameters = method.parameters.map { Member($0) }
         let decoded = try members.decode(
-            by: MemberTable.bareTensor + (isEntry ? [MemberTable.type] : []) + parameters
+            by: MemberTable.bareTensor + (isEntry ? [MemberTable.layerType] : []) + parameters
         ) { name in TensorMembers.owners(of: name, besides: method) }
         return ModelEntry(
             name: try name(decoded),
@@ -164,61 +179,15 @@ private struct ModelDecoder {
         decoded.text("dtype").flatMap(DType.init) ?? dtype
     }
 
-    // MARK: Layers
-
-    private func layer(_ value: JSONValue) throws(InitError) -> LayerRequest {
-        let members = try value.members(of: "a layer")
-        return try layer(members, try members.decode(by: try ModelDecoder.table(of: members)))
-    }
-
-    private func layer(_ members: RequestMembers, _ decoded: DecodedMembers) throws(InitError) -> LayerRequest {
-        let type = try ModelDecoder.layerType(of: members)
-        let dtype = dtype(decoded)
-        var arguments = Arguments()
-        for parameter in type.parameters {
-            guard parameter.kind == .layer, let json = members.json(parameter.name), json != .null else {
-                arguments[parameter.name] = decoded[parameter.name]
-                continue
-            }
-            let inner = ModelDecoder(dtype: dtype)
-            arguments[parameter.name] = .layer(try json.map(inner.layer, under: parameter.name))
-        }
-        return LayerRequest(type: type.name, dtype: dtype, arguments: arguments)
-    }
-
-    private static func type(of members: RequestMembers) throws(InitError) -> String {
-        guard let value = members.value(of: "type") else {
-            throw InitError(.invalid, ["type"], "is missing", allowed: LayerType.all.map(\.name))
-        }
-        do {
-            return try value.word()
-        } catch {
-            throw error.under("type")
-        }
-    }
-
-    private static func layerType(of members: RequestMembers) throws(InitError) -> LayerType {
-        let name = try type(of: members)
-        guard let type = LayerType.named(name) else {
-            throw .unknown("layer type", name, in: ["type"], known: LayerType.all.map(\.name) + ["Parameter"])
-        }
-        return type
-    }
-
-    /// What a layer may hold, as an argument of another one too.
-    private static func table(of members: RequestMembers) throws(InitError) -> [Member] {
-        let type = try layerType(of: members)
-        let others =
-            type.acceptsAnyArgument
-            ? members.given.map(\.name).filter { !MemberTable.reserved.contains($0) }.map { Member(Parameter(ignored: $0)) }
-            : []
-        return [MemberTable.type, MemberTable.dtype] + type.parameters.map { Member($0) } + others
-    }
-
     // MARK: Rules and ties
 
+    func passes(of members: RequestMembers) throws(InitError) -> [[Rule]] {
+        guard let json = members.json("rules") else { return [] }
+        return try json.map(under: "rules", passes)
+    }
+
     /// A list of rules is one pass; a list of such lists is several.
-    func passes(_ value: JSONValue) throws(InitError) -> [[Rule]] {
+    private func passes(_ value: JSONValue) throws(InitError) -> [[Rule]] {
         guard case .array(let elements) = value, case .array? = elements.first else {
             let rules = try value.elements(of: "rules", rule)
             return rules.isEmpty ? [] : [rules]
@@ -244,27 +213,18 @@ private struct ModelDecoder {
         )
     }
 
-    func ties(_ value: JSONValue) throws(InitError) -> [Tie] {
-        let members = try value.members(of: "an object of names")
+    func ties(of members: RequestMembers) throws(InitError) -> [Tie] {
+        guard let json = members.json("tie") else { return [] }
         var ties: [Tie] = []
-        for (name, target) in members.given {
+        for (name, target) in try json.map(under: "tie", { try $0.members(of: "an object of names") }).given {
             do {
                 ties.append(Tie(name: name, target: try target.word()))
             } catch {
-                throw error.under(name)
+                throw error.under("tie", name)
             }
         }
         // Members of an object have no order.
         return ties.sorted { $0.name < $1.name }
-    }
-}
-
-extension JSONValue {
-    fileprivate func map<Result>(
-        under name: String,
-        _ decode: (JSONValue) throws(InitError) -> Result
-    ) throws(InitError) -> Result {
-        try map(decode, under: name)
     }
 }
 

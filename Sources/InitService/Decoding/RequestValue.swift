@@ -179,6 +179,19 @@ extension RequestValue {
         return .integers(integers)
     }
 
+    /// A value that changes nothing, or whose type is looked at later.
+    func anything() -> ParameterValue {
+        switch self {
+        case .text(let text), .json(.string(let text)): return .text(text)
+        case .json(.null): return .null
+        case .json(.boolean(let value)): return .boolean(value)
+        case .json(let json):
+            if let integers = try? integers(count: nil) { return integers }
+            if let number = try? number() { return .number(number) }
+            return .text(json.encodedText)
+        }
+    }
+
     /// The members of an object.
     func members() throws(InitError) -> RequestMembers {
         guard case .json(.object(let members)) = self else { throw mismatch("an object") }

@@ -35,7 +35,7 @@ struct TensorMembers: Sendable {
         canonical = CanonicalRequest(named, by: table)
     }
 
-    private static func method(of members: RequestMembers) throws(InitError) -> InitMethod {
+    static func method(of members: RequestMembers) throws(InitError) -> InitMethod {
         guard let value = members.value(of: "method") else {
             try refuseStrangers(in: members)
             throw InitError(.invalid, ["method"], "is missing", allowed: InitMethod.all.map(\.name))
@@ -61,7 +61,7 @@ struct TensorMembers: Sendable {
     }
 
     /// Why a name is no parameter of this method where it is one of others.
-    private static func owners(of name: String, besides method: InitMethod) -> String? {
+    static func owners(of name: String, besides method: InitMethod) -> String? {
         let owners = InitMethod.all.filter { candidate in
             candidate.parameters.contains { $0.name == name || $0.aliases.contains(name) }
         }

@@ -74,6 +74,7 @@ extension Member {
         case .parameter(.gain): "number or activation"
         case .parameter(.layer): "layer"
         case .parameter(.any): "any"
+        case .structure: "JSON"
         }
     }
 
