@@ -134,21 +134,22 @@ private struct NestedNumberPrinter<Element: TensorElement> {
         let numbers = elements.buffer.span
         let first = elements.nextIndex
         let last = first &+ count
-        var next = first
         // Unsafe for the writers' sake, see `NumberText`: there is room for a number wherever one begins.
-        end = destination.withUnsafeMutableBytes { bytes in
-            guard let base = bytes.baseAddress else { return 0 }
+        let (written, newEnd) = destination.withUnsafeMutableBytes { bytes in
+            guard let base = bytes.baseAddress else { return (0, 0) }
             let lastStart = base + bytes.count - NumberText.room
             var out = base + end
+            var next = first
             while next < last, out <= lastStart {
                 out = Element.write(Element.Bits(littleEndian: numbers[next]), powers: powers, to: out)
                 out.storeBytes(of: UInt8(ascii: ","), as: UInt8.self)
                 out += 1
                 next &+= 1
             }
-            return out - base
+            return (next &- first, out - base)
         }
-        return next &- first
+        end = newEnd
+        return written
     }
 
     /// Writes as much of what stands between lists as there is room for.

@@ -19,11 +19,11 @@ enum NumberText {
         -> UnsafeMutableRawPointer
     {
         // Brought to nine digits, so that the first has a fixed place.
-        let isLonger = decimal.digits >= powersOfTen[least] ? 1 : 0
-        let isLongest = decimal.digits >= powersOfTen[least &+ 1] ? 1 : 0
-        let factor = isLonger == 0 ? powersOfTen[9 &- least] : powersOfTen[8 &- least]
-        let digits = decimal.digits &* (isLongest == 0 ? factor : powersOfTen[max(7 &- least, 0)])
-        let scale = decimal.exponent &+ least &- 1 &+ isLonger &+ isLongest
+        let isLonger = decimal.digits >= powerOfTen(least)
+        let isLongest = decimal.digits >= powerOfTen(least &+ 1)
+        let factor = isLongest ? powerOfTen(7 &- least) : isLonger ? powerOfTen(8 &- least) : powerOfTen(9 &- least)
+        let digits = decimal.digits &* factor
+        let scale = decimal.exponent &+ least &- 1 &+ (isLonger ? 1 : 0) &+ (isLongest ? 1 : 0)
         // Outside these the eight digits do not reach the point; the wide form takes any scale.
         guard UInt(bitPattern: scale &+ 4) < 12 else {
             return write(digits: digits &* 100_000_000, scale: scale, to: out)
@@ -48,15 +48,15 @@ enum NumberText {
     @inline(__always)
     static func write(_ decimal: ShortestDecimal, to out: UnsafeMutableRawPointer) -> UnsafeMutableRawPointer {
         var digitCount = 1
-        while digitCount < 17, decimal.digits >= powersOfTen[digitCount] { digitCount &+= 1 }
-        let digits = decimal.digits &* powersOfTen[17 &- digitCount]
+        while digitCount < 17, decimal.digits >= powerOfTen(digitCount) { digitCount &+= 1 }
+        let digits = decimal.digits &* powerOfTen(17 &- digitCount)
         return write(digits: digits, scale: decimal.exponent &+ digitCount &- 1, to: out)
     }
 
     /// Writes a number of 16 or 17 digits.
     @inline(__always)
     static func write(wide decimal: ShortestDecimal, to out: UnsafeMutableRawPointer) -> UnsafeMutableRawPointer {
-        let isLonger = decimal.digits >= powersOfTen[16]
+        let isLonger = decimal.digits >= powerOfTen(16)
         return write(
             digits: isLonger ? decimal.digits : decimal.digits &* 10,
             scale: decimal.exponent &+ (isLonger ? 16 : 15),
@@ -127,20 +127,23 @@ enum NumberText {
 
         @inline(__always)
         init(scale: Int) {
-            let isBelowOne = scale < 0
-            whole = isBelowOne ? 0 : scale
-            first = isBelowOne ? 1 &- scale : 0
+            // All ones below one.
+            let mask = scale &>> (Int.bitWidth - 1)
+            whole = scale & ~mask
+            first = (1 &- scale) & mask
             point = whole &+ 1
-            fraction = isBelowOne ? 2 &- scale : 2 &+ scale
-            leastFraction = isBelowOne ? 0 : 1
+            fraction = 2 &+ ((scale ^ mask) &- mask)
+            leastFraction = 1 &+ mask
         }
     }
 
-    private static let powersOfTen: InlineArray<18, UInt64> = [
-        1, 10, 100, 1000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000, 1_000_000_000, 10_000_000_000,
-        100_000_000_000, 1_000_000_000_000, 10_000_000_000_000, 100_000_000_000_000, 1_000_000_000_000_000,
-        10_000_000_000_000_000, 100_000_000_000_000_000,
-    ]
+    /// A constant where the exponent is one.
+    @inline(__always)
+    private static func powerOfTen(_ exponent: Int) -> UInt64 {
+        var power: UInt64 = 1
+        for _ in 0..<max(exponent, 0) { power &*= 10 }
+        return power
+    }
 
     /// The first of nine digits as a character, and the others as numbers, one in each byte, the first in the lowest.
     @inline(__always)

@@ -78,7 +78,8 @@ private func shortest<Word: FixedWidthInteger & UnsignedInteger>(
     let isLowTenIn: Word = lower <= 40 &* tens ? 1 : 0
     let isHighTenIn: Word = 40 &* tens &+ 40 <= upper ? 1 : 0
     let ten = 10 &* (tens &+ isHighTenIn)
-    return isLowTenIn | isHighTenIn != 0 ? ten : nearest(middle)
+    let one = nearest(middle)
+    return one ^ ((one ^ ten) & (0 &- (isLowTenIn | isHighTenIn)))
 }
 
 /// Rounds quarters to the nearest whole number, halves to the even one.
