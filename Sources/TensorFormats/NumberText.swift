@@ -6,7 +6,8 @@
 /// (`-0.0`). What JSON has no number for is one of the strings `"inf"`, `"-inf"`, `"nan"`. Integers have no point.
 ///
 /// The writers take a pointer, because a check for each of the half dozen stores behind a number costs a tenth of the
-/// speed: one check, for `room` bytes, is made before the number instead.
+/// speed: one check, for `room` bytes, is made before the number instead. Digits are stored eight at a time, which takes a
+/// little-endian host.
 enum NumberText {
     /// Bytes that must be writable from where a number begins; its text has at most 24.
     static let room = 40
