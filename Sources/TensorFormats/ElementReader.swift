@@ -4,10 +4,11 @@ import ByteSource
 struct ElementReader<Bits: FixedWidthInteger & UnsignedInteger & BitwiseCopyable> {
     private let source: any ByteSource
     private var position = 0
-    private var buffer: [Bits]
+    /// Elements as they came, little-endian.
+    private(set) var buffer: [Bits]
     /// Elements in the buffer, of which those before `nextIndex` have been taken.
-    private(set) var count = 0
-    private var nextIndex = 0
+    private var count = 0
+    var nextIndex = 0
     /// Bytes of an element that came in part, behind the last whole one.
     private var partialByteCount = 0
     private var lastReadWasShort = false
@@ -21,14 +22,6 @@ struct ElementReader<Bits: FixedWidthInteger & UnsignedInteger & BitwiseCopyable
 
     /// Elements that can be taken without reading.
     var available: Int { count &- nextIndex }
-
-    /// Takes an element; there must be one available.
-    @inline(__always)
-    mutating func next() -> Bits {
-        let bits = buffer[nextIndex]
-        nextIndex &+= 1
-        return Bits(littleEndian: bits)
-    }
 
     /// Sees to it that there is an element, unless the source has ended.
     ///

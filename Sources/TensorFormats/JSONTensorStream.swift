@@ -50,24 +50,27 @@ public final class JSONTensorStream: ByteStream {
 extension DType {
     fileprivate func numbers(from source: any ByteSource, shape: Shape) -> any ByteStream {
         switch self {
-        case .float32: NestedNumbers<Float32Element>(source: source, shape: shape)
-        case .float64: NestedNumbers<Float64Element>(source: source, shape: shape)
-        case .float16: NestedNumbers<Float16Element>(source: source, shape: shape)
-        case .bfloat16: NestedNumbers<BFloat16Element>(source: source, shape: shape)
-        case .int64: NestedNumbers<Int64Element>(source: source, shape: shape)
+        case .float32: NestedNumbers(Float32Element.self, source: source, shape: shape)
+        case .float64: NestedNumbers(Float64Element.self, source: source, shape: shape)
+        case .float16: NestedNumbers(Float16Element.self, source: source, shape: shape)
+        case .bfloat16: NestedNumbers(BFloat16Element.self, source: source, shape: shape)
+        case .int64: NestedNumbers(Int64Element.self, source: source, shape: shape)
         }
     }
 }
 
-private final class NestedNumbers<Element: TensorElement>: ByteStream {
-    private var printer: NestedNumberPrinter<Element>
+/// The numbers and brackets. Not generic itself, for a generic class is compiled once for all types, with a call for every
+/// number; the closure is compiled for each.
+private final class NestedNumbers: ByteStream {
+    private let write: (inout MutableRawSpan) -> Int
 
-    init(source: any ByteSource, shape: Shape) {
-        printer = NestedNumberPrinter(source: source, shape: shape)
+    init<Element: TensorElement>(_ element: Element.Type, source: any ByteSource, shape: Shape) {
+        var printer = NestedNumberPrinter<Element>(source: source, shape: shape)
+        write = { destination in printer.write(into: &destination) }
     }
 
     func read(into destination: inout MutableRawSpan) -> Int {
-        printer.write(into: &destination)
+        write(&destination)
     }
 }
 
@@ -104,22 +107,16 @@ private struct NestedNumberPrinter<Element: TensorElement> {
     mutating func write(into destination: inout MutableRawSpan) -> Int {
         let limit = destination.byteCount
         var end = 0
-        let powers = PowersOfTen.shared
         while true {
             punctuate(&destination, &end)
             guard end < limit, !isAtEnd else { break }
             if leftInRow > 0 {
                 guard elements.isReady(mayWait: end == 0) else { break }
                 let count = min(leftInRow, elements.available)
-                var left = count
-                while left > 0, end &+ NumberText.room <= limit {
-                    end = Element.write(elements.next(), powers: powers, into: &destination, at: end)
-                    destination.storeBytes(of: UInt8(ascii: ","), toByteOffset: end, as: UInt8.self)
-                    end &+= 1
-                    left &-= 1
-                }
-                leftInRow &-= count &- left
-                guard left == 0 else { break }
+                let written = write(count, into: &destination, &end)
+                elements.nextIndex &+= written
+                leftInRow &-= written
+                guard written == count else { break }
                 guard leftInRow == 0 else { continue }
                 // The comma behind the last is overwritten.
                 end &-= 1
@@ -127,6 +124,32 @@ private struct NestedNumberPrinter<Element: TensorElement> {
             endRow()
         }
         return end
+    }
+
+    /// Writes elements that are there, a comma behind each.
+    ///
+    /// - Returns: How many of them there was room for.
+    private func write(_ count: Int, into destination: inout MutableRawSpan, _ end: inout Int) -> Int {
+        let powers = PowersOfTen.shared
+        let numbers = elements.buffer.span
+        let first = elements.nextIndex
+        let last = first &+ count
+        // Unsafe for the writers' sake, see `NumberText`: there is room for a number wherever one begins.
+        let (written, newEnd) = destination.withUnsafeMutableBytes { bytes in
+            guard let base = bytes.baseAddress else { return (0, 0) }
+            let lastStart = base + bytes.count - NumberText.room
+            var out = base + end
+            var next = first
+            while next < last, out <= lastStart {
+                out = Element.write(Element.Bits(littleEndian: numbers[next]), powers: powers, to: out)
+                out.storeBytes(of: UInt8(ascii: ","), as: UInt8.self)
+                out += 1
+                next &+= 1
+            }
+            return (next &- first, out - base)
+        }
+        end = newEnd
+        return written
     }
 
     /// Writes as much of what stands between lists as there is room for.

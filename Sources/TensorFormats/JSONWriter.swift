@@ -91,12 +91,10 @@ public struct JSONWriter: Sendable {
 
     fileprivate mutating func number(_ value: Double) {
         separate()
-        let start = bytes.count
-        bytes.append(contentsOf: repeatElement(0, count: NumberText.room))
-        var room = bytes.mutableSpan
-        var rawRoom = room.mutableBytes
-        let end = Float64Element.write(value.bitPattern, powers: .shared, into: &rawRoom, at: start)
-        bytes.removeLast(bytes.count - end)
+        bytes += [UInt8](unsafeUninitializedCapacity: NumberText.room) { buffer, count in
+            guard let start = UnsafeMutableRawPointer(buffer.baseAddress) else { return }
+            count = Float64Element.write(value.bitPattern, powers: .shared, to: start) - start
+        }
         followsValue = true
     }
 

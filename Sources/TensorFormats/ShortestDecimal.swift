@@ -2,9 +2,8 @@
 ///
 /// This is Schubfach: of the multiples of the largest power of ten that fits into the interval of everything that rounds to
 /// the number, at least one and at most ten lie in the interval, and at most one of the next larger power. Products with
-/// powers of ten are cut to a few bits more than the number has, and an odd last bit stands for what was cut off, which
-/// leaves every comparison with the interval's ends right. The selection at the end is arithmetic, not branches: which way
-/// it goes is as good as random.
+/// powers of ten are cut to two bits behind the point, and an odd last bit stands for what was cut off, which leaves every
+/// comparison with the interval's ends right.
 ///
 /// Source: Raffaello Giulietti, "The Schubfach way to render doubles", 2021.
 struct ShortestDecimal {
@@ -13,89 +12,136 @@ struct ShortestDecimal {
     /// The number is `digits` · 10^`exponent`.
     var exponent: Int
 
-    /// For `significand` · 2^`exponent`, of at most 24 bits and a float32's exponents.
+    /// For `significand` · 2^`exponent` of at most 53 bits and a float64's exponents.
     ///
-    /// - Parameter isLowerCloser: 1 where the next number towards zero is half as far as the one away from it, otherwise 0.
-    @inline(__always)
-    init(significand: UInt32, exponent: Int, isLowerCloser: UInt32, powers: [UInt64]) {
-        let power = decimalExponent(exponent, isLowerCloser: Int(isLowerCloser))
-        let factor = powers[-power - PowersOfTen.narrowExponents.lowerBound]
-        let shift = UInt32(truncatingIfNeeded: exponent + floorLog2(tenTo: -power) + 1)
-
-        /// The product in units of a quarter of 10^power.
-        @inline(__always) func scaled(_ quarters: UInt32) -> UInt32 {
-            let (high, low) = factor.multipliedFullWidth(by: UInt64(quarters << shift))
-            return UInt32(truncatingIfNeeded: high) | (low >> 33 != 0 ? 1 : 0)
-        }
-        let middle = scaled(4 &* significand)
+    /// - Parameter isLowerCloser: Whether the next number towards zero is half as far as the one away from it.
+    init(_ significand: UInt64, exponent: Int, isLowerCloser: Bool, powers: [UInt128]) {
+        let scale = WideScale(exponent, isLowerCloser: isLowerCloser, powers: powers)
+        self.exponent = scale.decimalExponent
+        let middle = scale.quarters(4 &* significand)
         // The ends themselves round to the number where its significand is even.
         let isOdd = significand & 1
-        let lower = scaled(4 &* significand &- 2 &+ isLowerCloser) &+ isOdd
-        let upper = scaled(4 &* significand &+ 2) &- isOdd
+        let lower = scale.quarters(4 &* significand &- (isLowerCloser ? 1 : 2)) &+ isOdd
+        let upper = scale.quarters(4 &* significand &+ 2) &- isOdd
 
-        let floor = middle >> 2
+        let floor = middle / 4
         let tens = floor / 10
-        let isLowTenIn: UInt32 = lower <= 40 &* tens ? 1 : 0
-        let isHighTenIn: UInt32 = 40 &* tens &+ 40 <= upper ? 1 : 0
-        let isTen = (isLowTenIn ^ isHighTenIn) & (floor >= 10 ? 1 : 0)
-
-        let isLowIn: UInt32 = lower <= 4 &* floor ? 1 : 0
-        let isHighIn: UInt32 = 4 &* floor &+ 4 <= upper ? 1 : 0
-        // In fours: over a half, or at a half and odd.
-        let isNearerHigh: UInt32 = (middle & 3) &+ (floor & 1) > 2 ? 1 : 0
-        let isOnlyOneIn = isLowIn ^ isHighIn
-        let one = floor &+ (isOnlyOneIn & isHighIn | (isOnlyOneIn ^ 1) & isNearerHigh)
-        let ten = 10 &* (tens &+ isHighTenIn)
-        digits = UInt64(one ^ ((one ^ ten) & (0 &- isTen)))
-        self.exponent = power
+        let isLowTenIn = lower <= 40 &* tens
+        let isHighTenIn = 40 &* tens &+ 40 <= upper
+        if floor >= 10, isLowTenIn != isHighTenIn {
+            digits = 10 &* (tens &+ (isHighTenIn ? 1 : 0))
+            return
+        }
+        let isLowIn = lower <= 4 &* floor
+        let isHighIn = 4 &* floor &+ 4 <= upper
+        digits = isLowIn == isHighIn ? nearest(middle) : floor &+ (isHighIn ? 1 : 0)
     }
 
-    /// The same for at most 53 bits and a float64's exponents.
+    /// The same for a number between neighbours equally far, of at least 7 and at most 24 bits and a float32's exponents.
     @inline(__always)
-    init(significand: UInt64, exponent: Int, isLowerCloser: UInt64, powers: [UInt128]) {
-        let power = decimalExponent(exponent, isLowerCloser: Int(isLowerCloser))
-        let factor = powers[-power - PowersOfTen.wideExponents.lowerBound]
-        let factorHigh = UInt64(truncatingIfNeeded: factor >> 64)
-        let factorLow = UInt64(truncatingIfNeeded: factor)
-        let shift = UInt64(truncatingIfNeeded: exponent + floorLog2(tenTo: -power) + 1)
+    init(regular significand: UInt32, exponent: Int, powers: [UInt64]) {
+        let scale = NarrowScale(exponent, powers: powers)
+        self.exponent = scale.decimalExponent
+        digits = UInt64(
+            shortest(
+                scale.quarters(4 &* significand),
+                from: scale.quarters(4 &* significand &- 2) &+ (significand & 1),
+                through: scale.quarters(4 &* significand &+ 2) &- (significand & 1)
+            )
+        )
+    }
 
-        @inline(__always) func scaled(_ quarters: UInt64) -> UInt64 {
-            let multiplier = quarters << shift
-            let carry = factorLow.multipliedFullWidth(by: multiplier).high
-            let (high, low) = factorHigh.multipliedFullWidth(by: multiplier)
-            let (fraction, overflow) = low.addingReportingOverflow(carry)
-            return (high &+ (overflow ? 1 : 0)) | (fraction > 1 ? 1 : 0)
-        }
-        let middle = scaled(4 &* significand)
-        let isOdd = significand & 1
-        let lower = scaled(4 &* significand &- 2 &+ isLowerCloser) &+ isOdd
-        let upper = scaled(4 &* significand &+ 2) &- isOdd
+    /// The same for at least 7 and at most 53 bits and a float64's exponents.
+    @inline(__always)
+    init(regular significand: UInt64, exponent: Int, powers: [UInt128]) {
+        let scale = WideScale(exponent, isLowerCloser: false, powers: powers)
+        self.exponent = scale.decimalExponent
+        digits = shortest(
+            scale.quarters(4 &* significand),
+            from: scale.quarters(4 &* significand &- 2) &+ (significand & 1),
+            through: scale.quarters(4 &* significand &+ 2) &- (significand & 1)
+        )
+    }
+}
 
-        let floor = middle >> 2
-        let tens = floor / 10
-        let isLowTenIn: UInt64 = lower <= 40 &* tens ? 1 : 0
-        let isHighTenIn: UInt64 = 40 &* tens &+ 40 <= upper ? 1 : 0
-        let isTen = (isLowTenIn ^ isHighTenIn) & (floor >= 10 ? 1 : 0)
+/// Picks the digits for a number between neighbours equally far: the interval reaches half a unit to either side at least,
+/// so that the nearest whole number is in it. Which way it goes is as good as random: arithmetic, not branches.
+///
+/// - Parameters: In quarters.
+@inline(__always)
+private func shortest<Word: FixedWidthInteger & UnsignedInteger>(
+    _ middle: Word,
+    from lower: Word,
+    through upper: Word
+) -> Word {
+    let tens = middle / 40
+    let isLowTenIn: Word = lower <= 40 &* tens ? 1 : 0
+    let isHighTenIn: Word = 40 &* tens &+ 40 <= upper ? 1 : 0
+    let ten = 10 &* (tens &+ isHighTenIn)
+    let one = nearest(middle)
+    return one ^ ((one ^ ten) & (0 &- (isLowTenIn | isHighTenIn)))
+}
 
-        let isLowIn: UInt64 = lower <= 4 &* floor ? 1 : 0
-        let isHighIn: UInt64 = 4 &* floor &+ 4 <= upper ? 1 : 0
-        let isNearerHigh: UInt64 = (middle & 3) &+ (floor & 1) > 2 ? 1 : 0
-        let isOnlyOneIn = isLowIn ^ isHighIn
-        let one = floor &+ (isOnlyOneIn & isHighIn | (isOnlyOneIn ^ 1) & isNearerHigh)
-        let ten = 10 &* (tens &+ isHighTenIn)
-        digits = one ^ ((one ^ ten) & (0 &- isTen))
-        self.exponent = power
+/// Rounds quarters to the nearest whole number, halves to the even one.
+@inline(__always)
+private func nearest<Word: FixedWidthInteger & UnsignedInteger>(_ quarters: Word) -> Word {
+    (quarters &+ 1 &+ (quarters &>> 2 & 1)) &>> 2
+}
+
+/// What brings multiples of a power of two to multiples of the power of ten just below it.
+private struct NarrowScale {
+    var decimalExponent: Int
+    private var factor: UInt64
+    private var shift: UInt64
+
+    @inline(__always)
+    init(_ exponent: Int, powers: [UInt64]) {
+        decimalExponent = floorLog10(twoTo: exponent, isLowerCloser: false)
+        factor = powers[-decimalExponent &- PowersOfTen.narrowExponents.lowerBound]
+        shift = UInt64(truncatingIfNeeded: exponent &+ floorLog2(tenTo: -decimalExponent) &+ 1)
+    }
+
+    @inline(__always)
+    func quarters(_ significand: UInt32) -> UInt32 {
+        let (high, low) = factor.multipliedFullWidth(by: UInt64(significand) &<< shift)
+        // The factor is rounded up: what is below the 33rd bit can come from that alone.
+        return UInt32(truncatingIfNeeded: high) | (low &>> 33 != 0 ? 1 : 0)
+    }
+}
+
+private struct WideScale {
+    var decimalExponent: Int
+    private var high: UInt64
+    private var low: UInt64
+    private var shift: UInt64
+
+    @inline(__always)
+    init(_ exponent: Int, isLowerCloser: Bool, powers: [UInt128]) {
+        decimalExponent = floorLog10(twoTo: exponent, isLowerCloser: isLowerCloser)
+        let factor = powers[-decimalExponent &- PowersOfTen.wideExponents.lowerBound]
+        high = UInt64(truncatingIfNeeded: factor &>> 64)
+        low = UInt64(truncatingIfNeeded: factor)
+        shift = UInt64(truncatingIfNeeded: exponent &+ floorLog2(tenTo: -decimalExponent) &+ 1)
+    }
+
+    @inline(__always)
+    func quarters(_ significand: UInt64) -> UInt64 {
+        let multiplier = significand &<< shift
+        let carry = low.multipliedFullWidth(by: multiplier).high
+        let (whole, part) = high.multipliedFullWidth(by: multiplier)
+        let (fraction, overflow) = part.addingReportingOverflow(carry)
+        return (whole &+ (overflow ? 1 : 0)) | (fraction > 1 ? 1 : 0)
     }
 }
 
 /// ⌊log₁₀ 2^`exponent`⌋, or ⌊log₁₀ (¾ · 2^`exponent`)⌋: right for −1500 … 1500.
 @inline(__always)
-private func decimalExponent(_ exponent: Int, isLowerCloser: Int) -> Int {
-    (exponent &* 1_262_611 &- 524_031 &* isLowerCloser) >> 22
+private func floorLog10(twoTo exponent: Int, isLowerCloser: Bool) -> Int {
+    (exponent &* 1_262_611 &- (isLowerCloser ? 524_031 : 0)) &>> 22
 }
 
 /// ⌊log₂ 10^`exponent`⌋: right for −1233 … 1233.
 @inline(__always)
 private func floorLog2(tenTo exponent: Int) -> Int {
-    (exponent &* 1_741_647) >> 19
+    (exponent &* 1_741_647) &>> 19
 }

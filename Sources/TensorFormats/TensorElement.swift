@@ -9,104 +9,131 @@ protocol TensorElement {
     ///
     /// - Parameters:
     ///   - bits: The element, as a number of the host's byte order.
-    ///   - out: Has room for `NumberText.room` bytes from `start` on.
+    ///   - out: `NumberText.room` bytes can be written there.
     /// - Returns: Where the text ends.
-    static func write(_ bits: Bits, powers: PowersOfTen, into out: inout MutableRawSpan, at start: Int) -> Int
+    static func write(_ bits: Bits, powers: PowersOfTen, to out: UnsafeMutableRawPointer) -> UnsafeMutableRawPointer
+}
+
+/// A binary floating-point format of IEEE's kind.
+protocol FloatElement: TensorElement {
+    static var fractionBits: UInt64 { get }
+    static var exponentBits: UInt64 { get }
+}
+
+extension FloatElement {
+    @inline(__always) static var largestExponent: UInt64 { 1 &<< exponentBits &- 1 }
+
+    /// The power of two that the last bit of a number with the least exponent stands for.
+    @inline(__always) static var leastExponent: Int { 2 &- Int(largestExponent &>> 1) &- 1 &- Int(fractionBits) }
+
+    /// Writes what is out of the ordinary: zeros, subnormal numbers, powers of two, what is not finite.
+    @inline(never)
+    static func writeUnusual(_ bits: UInt64, powers: PowersOfTen, to out: UnsafeMutableRawPointer)
+        -> UnsafeMutableRawPointer
+    {
+        let fraction = bits & (1 &<< fractionBits &- 1)
+        let exponent = bits &>> fractionBits & largestExponent
+        let isNegative = bits &>> (fractionBits &+ exponentBits) != 0
+        if exponent == largestExponent {
+            if fraction != 0 { return NumberText.write(#""nan""#, to: out) }
+            return isNegative ? NumberText.write(#""-inf""#, to: out) : NumberText.write(#""inf""#, to: out)
+        }
+        if exponent == 0, fraction == 0 {
+            return isNegative ? NumberText.write("-0.0", to: out) : NumberText.write("0.0", to: out)
+        }
+        out.storeBytes(of: UInt8(ascii: "-"), as: UInt8.self)
+        let isNormal = exponent != 0
+        let decimal = ShortestDecimal(
+            isNormal ? fraction | 1 &<< fractionBits : fraction,
+            exponent: leastExponent + Int(isNormal ? exponent - 1 : 0),
+            isLowerCloser: fraction == 0 && exponent > 1,
+            powers: powers.wide
+        )
+        return NumberText.write(decimal, to: isNegative ? out + 1 : out)
+    }
 }
 
 /// A float of at most 32 bits, with an exponent no wider than float32's.
-protocol NarrowFloatElement: TensorElement {
-    static var fractionBits: UInt32 { get }
-    static var exponentBits: UInt32 { get }
+protocol NarrowFloatElement: FloatElement {
+    /// Digits of the shortest decimal of a normal number at least, before zeros at its end are dropped; as many as the
+    /// least significand has. At most there are two more.
+    static var leastDigitCount: Int { get }
 }
 
 extension NarrowFloatElement {
     @inline(__always)
-    static func write(_ bits: Bits, powers: PowersOfTen, into out: inout MutableRawSpan, at start: Int) -> Int {
-        let bits = UInt32(truncatingIfNeeded: bits)
-        let fraction = bits & (1 << fractionBits &- 1)
-        let largest = UInt32(1) << exponentBits &- 1
-        let biased = bits >> fractionBits & largest
-        let sign = bits >> (fractionBits &+ exponentBits)
-        if biased == largest || (biased | fraction) == 0 {
-            return NumberText.writeSpecial(
-                isZero: biased == 0,
-                isInfinite: fraction == 0,
-                isNegative: sign != 0,
-                into: &out,
-                at: start
-            )
+    static func write(_ bits: Bits, powers: PowersOfTen, to out: UnsafeMutableRawPointer) -> UnsafeMutableRawPointer {
+        let bits = UInt64(truncatingIfNeeded: bits)
+        let fraction = bits & (1 &<< fractionBits &- 1)
+        let exponent = bits &>> fractionBits & largestExponent
+        guard fraction != 0, exponent &- 1 < largestExponent &- 1 else {
+            return writeUnusual(bits, powers: powers, to: out)
         }
-        out.storeBytes(of: UInt8(ascii: "-"), toByteOffset: start, as: UInt8.self)
-        let isNormal: UInt32 = biased != 0 ? 1 : 0
-        let unit = 1 &- Int(largest >> 1) &- Int(fractionBits)
+        out.storeBytes(of: UInt8(ascii: "-"), as: UInt8.self)
         let decimal = ShortestDecimal(
-            significand: fraction | isNormal << fractionBits,
-            exponent: Int(biased &- isNormal) &+ unit,
-            isLowerCloser: fraction == 0 && biased > 1 ? 1 : 0,
+            regular: UInt32(truncatingIfNeeded: fraction | 1 &<< fractionBits),
+            exponent: leastExponent &- 1 &+ Int(truncatingIfNeeded: exponent),
             powers: powers.narrow
         )
-        return NumberText.write(narrow: decimal, into: &out, at: start &+ Int(sign))
+        let sign = Int(truncatingIfNeeded: bits &>> (fractionBits &+ exponentBits))
+        return NumberText.write(narrow: decimal, least: leastDigitCount, to: out + sign)
     }
 }
 
 enum Float32Element: NarrowFloatElement {
     typealias Bits = UInt32
-    @inline(__always) static var fractionBits: UInt32 { 23 }
-    @inline(__always) static var exponentBits: UInt32 { 8 }
+    @inline(__always) static var fractionBits: UInt64 { 23 }
+    @inline(__always) static var exponentBits: UInt64 { 8 }
+    @inline(__always) static var leastDigitCount: Int { 7 }
     @inline(__always) static func value(_ bits: UInt32) -> Double { Double(Float(bitPattern: bits)) }
 }
 
 enum Float16Element: NarrowFloatElement {
     typealias Bits = UInt16
-    @inline(__always) static var fractionBits: UInt32 { 10 }
-    @inline(__always) static var exponentBits: UInt32 { 5 }
+    @inline(__always) static var fractionBits: UInt64 { 10 }
+    @inline(__always) static var exponentBits: UInt64 { 5 }
+    @inline(__always) static var leastDigitCount: Int { 4 }
     @inline(__always) static func value(_ bits: UInt16) -> Double { Double(Float16(bitPattern: bits)) }
 }
 
 enum BFloat16Element: NarrowFloatElement {
     typealias Bits = UInt16
-    @inline(__always) static var fractionBits: UInt32 { 7 }
-    @inline(__always) static var exponentBits: UInt32 { 8 }
+    @inline(__always) static var fractionBits: UInt64 { 7 }
+    @inline(__always) static var exponentBits: UInt64 { 8 }
+    @inline(__always) static var leastDigitCount: Int { 3 }
     @inline(__always) static func value(_ bits: UInt16) -> Double { Double(Float(bitPattern: UInt32(bits) << 16)) }
 }
 
-enum Float64Element: TensorElement {
+enum Float64Element: FloatElement {
+    typealias Bits = UInt64
+    @inline(__always) static var fractionBits: UInt64 { 52 }
+    @inline(__always) static var exponentBits: UInt64 { 11 }
     @inline(__always) static func value(_ bits: UInt64) -> Double { Double(bitPattern: bits) }
 
     @inline(__always)
-    static func write(_ bits: UInt64, powers: PowersOfTen, into out: inout MutableRawSpan, at start: Int) -> Int {
-        let fraction = bits & (1 << 52 &- 1)
-        let biased = bits >> 52 & 0x7ff
-        let sign = bits >> 63
-        if biased == 0x7ff || (biased | fraction) == 0 {
-            return NumberText.writeSpecial(
-                isZero: biased == 0,
-                isInfinite: fraction == 0,
-                isNegative: sign != 0,
-                into: &out,
-                at: start
-            )
+    static func write(_ bits: UInt64, powers: PowersOfTen, to out: UnsafeMutableRawPointer) -> UnsafeMutableRawPointer {
+        let fraction = bits & (1 &<< fractionBits &- 1)
+        let exponent = bits &>> fractionBits & largestExponent
+        guard fraction != 0, exponent &- 1 < largestExponent &- 1 else {
+            return writeUnusual(bits, powers: powers, to: out)
         }
-        out.storeBytes(of: UInt8(ascii: "-"), toByteOffset: start, as: UInt8.self)
-        let isNormal: UInt64 = biased != 0 ? 1 : 0
+        out.storeBytes(of: UInt8(ascii: "-"), as: UInt8.self)
         let decimal = ShortestDecimal(
-            significand: fraction | isNormal << 52,
-            exponent: Int(biased &- isNormal) &- 1074,
-            isLowerCloser: fraction == 0 && biased > 1 ? 1 : 0,
+            regular: fraction | 1 &<< fractionBits,
+            exponent: leastExponent &- 1 &+ Int(truncatingIfNeeded: exponent),
             powers: powers.wide
         )
-        return NumberText.write(wide: decimal, into: &out, at: start &+ Int(sign))
+        return NumberText.write(wide: decimal, to: out + Int(truncatingIfNeeded: bits &>> 63))
     }
 }
 
 enum Int64Element: TensorElement {
     @inline(__always) static func value(_ bits: UInt64) -> Double { Double(Int64(bitPattern: bits)) }
 
-    static func write(_ bits: UInt64, powers: PowersOfTen, into out: inout MutableRawSpan, at start: Int) -> Int {
-        var end = start
+    static func write(_ bits: UInt64, powers: PowersOfTen, to out: UnsafeMutableRawPointer) -> UnsafeMutableRawPointer {
+        var end = out
         for character in String(Int64(bitPattern: bits)).utf8 {
-            out.storeBytes(of: character, toByteOffset: end, as: UInt8.self)
+            end.storeBytes(of: character, as: UInt8.self)
             end += 1
         }
         return end
