@@ -77,7 +77,8 @@ public final class InitService: RequestHandler {
 extension Problem {
     /// Nothing is at this path; the nearest one is named.
     fileprivate init(noRouteAt path: String?, known: [String]) {
-        let error = InitError.unknown("path", path ?? "with an encoded /", in: [], known: known)
+        var error = InitError.unknown("path", path ?? "", in: [], known: known)
+        if path == nil { error.detail = "no path here holds an encoded /" }
         self.init(.notFound, error.detail, faults: [Fault(place: nil, detail: error.detail, allowed: error.allowed)])
     }
 

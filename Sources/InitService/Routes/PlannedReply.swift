@@ -54,7 +54,7 @@ struct PlannedReply: Sendable {
 
     /// Bytes that the work before the first byte takes, where there is any.
     private func preparation() throws(InitError) -> Int? {
-        guard let memory = plan.preparation(of: 0)?.memory else { return nil }
+        guard let memory = plan.preparation?.memory else { return nil }
         guard memory <= limits.maximumWorkBytes else {
             throw .tooLarge(
                 "shape",
@@ -70,7 +70,7 @@ struct PlannedReply: Sendable {
         let description = self.description
         switch format {
         case .raw:
-            return .source(byteCount: plan.byteCount) { () throws(InitError) in try plan.makeSource(0) }
+            return .source(byteCount: plan.byteCount) { () throws(InitError) in try plan.prepared().makeSource() }
         case .npy:
             let header = try NumPyHeader.bytes(shape: description.shape, dtype: description.dtype)
             return try file(header: header)
@@ -90,7 +90,7 @@ struct PlannedReply: Sendable {
         guard !overflow else { throw .tooLarge("shape", "the body is over 2^63 − 1 bytes") }
         let plan = self.plan
         return .source(byteCount: byteCount) { () throws(InitError) in
-            let elements = try plan.makeSource(0)
+            let elements = try plan.prepared().makeSource()
             do throws(FormatError) {
                 return try ConcatenatedSource([
                     .bytes(header), .init(byteCount: elements.byteCount) { elements },
@@ -117,7 +117,7 @@ struct PlannedReply: Sendable {
         let stream = { @Sendable () throws(InitError) -> any ByteStream in
             JSONTensorStream(
                 prefix: Array(prefix),
-                source: try plan.makeSource(0),
+                source: try plan.prepared().makeSource(),
                 shape: shape,
                 dtype: plan.tensors[0].dtype,
                 suffix: [UInt8(ascii: "}")]
@@ -147,7 +147,7 @@ struct PlannedReply: Sendable {
         return .generated(isShort: false) { isCancelled throws(InitError) in
             let tensor = plan.tensors[0]
             let summary = TensorSummary.compute(
-                try plan.makeSource(0),
+                try plan.prepared().makeSource(),
                 shape: tensor.shape,
                 dtype: tensor.dtype,
                 range: tensor.initialization.likelyRange,
