@@ -68,7 +68,7 @@ let package = Package(
         ),
         .executableTarget(
             name: "weight-init",
-            dependencies: ["HTTPDaemon", "InitService", "HTTPExchange", argumentParser, logging, httpTypes],
+            dependencies: ["HTTPDaemon", "InitService", "WeightInit", "HTTPExchange", argumentParser, logging, httpTypes],
             swiftSettings: swiftSettings
         ),
 

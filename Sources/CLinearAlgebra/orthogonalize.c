@@ -47,3 +47,7 @@ void dorgqr_(const int32_t *m, const int32_t *n, const int32_t *k, double *a, co
 
 DEFINE_ORTHOGONALIZE(cla_orthogonalize_f32, float, sgeqrf_, sorgqr_)
 DEFINE_ORTHOGONALIZE(cla_orthogonalize_f64, double, dgeqrf_, dorgqr_)
+
+char *openblas_get_corename(void);
+
+const char *cla_core_name(void) { return openblas_get_corename(); }

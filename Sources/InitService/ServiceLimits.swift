@@ -1,4 +1,4 @@
-import WeightInit
+public import WeightInit
 
 /// How much one request may hold and ask for. Each is an option of the command and is named when it is exceeded.
 public struct ServiceLimits: Sendable {
@@ -10,21 +10,8 @@ public struct ServiceLimits: Sendable {
     public var maximumSummaryElements = 1 << 32
     /// Bytes of memory that the work before a reply's first byte may take.
     public var maximumWorkBytes = 2 << 30
-    /// Bytes of all tensors of a request.
-    public var maximumTensorBytes = Limits().maximumTensorBytes
-    /// Elements of a matrix that must be whole in memory.
-    public var maximumMatrixElements = Limits().maximumMatrixElements
-    /// Rounds of redrawing that a truncated normal may be expected to need.
-    public var maximumRounds = Limits().maximumRounds
+    /// What the tensors themselves may not exceed.
+    public var tensors = Limits()
 
     public init() {}
-
-    /// What the tensors themselves may not exceed.
-    var tensors: Limits {
-        var limits = Limits()
-        limits.maximumTensorBytes = maximumTensorBytes
-        limits.maximumMatrixElements = maximumMatrixElements
-        limits.maximumRounds = maximumRounds
-        return limits
-    }
 }

@@ -108,6 +108,13 @@ extension Plan {
         draws.reduce(0) { sum, draw in sum.flatMap { sum in draw.words.map { sum + $0 } } }
     }
 
+    /// Whether the bits of a tensor depend on ``LinearAlgebra/coreName``.
+    public var usesLinearAlgebra: Bool {
+        tensors.contains { tensor in
+            if case .orthogonal = draws[tensor.initialization.draw].recipe { true } else { false }
+        }
+    }
+
     /// What has to be done before the first byte of any tensor; `nil` where that is next to nothing.
     public var preparation: Preparation? {
         var total: Preparation?

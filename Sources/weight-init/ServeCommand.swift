@@ -3,6 +3,7 @@ import Glibc
 import HTTPDaemon
 import InitService
 import Logging
+import WeightInit
 
 struct ServeCommand: EnvironmentConfigurable {
     static let configuration = CommandConfiguration(
@@ -66,6 +67,21 @@ struct ServeCommand: EnvironmentConfigurable {
     @Option(help: "Rounds of redrawing that a truncated normal may be expected to need.")
     var maxRounds = 1024
 
+    @Option(help: "Layers of a model, those without parameters and those inside others included.")
+    var maxLayers = 10_000
+
+    @Option(help: "Tensors of a model.")
+    var maxTensors = 100_000
+
+    @Option(help: "Bytes of the names of a model's tensors, all of them together.")
+    var maxNameBytes = 4 << 20
+
+    @Option(help: "Times that a rule is held against a parameter.")
+    var maxRuleMatches = 10_000_000
+
+    @Option(help: "Blocks of layers inside each other.")
+    var maxNesting = 16
+
     @Option(help: "Elements of a JSON reply.")
     var maxJsonElements = 1 << 24
 
@@ -89,6 +105,8 @@ struct ServeCommand: EnvironmentConfigurable {
             ("--max-work-bytes", maxWorkBytes), ("--max-tensor-bytes", maxTensorBytes),
             ("--max-matrix-elements", maxMatrixElements), ("--max-rounds", maxRounds),
             ("--max-json-elements", maxJsonElements), ("--max-summary-elements", maxSummaryElements),
+            ("--max-layers", maxLayers), ("--max-tensors", maxTensors), ("--max-name-bytes", maxNameBytes),
+            ("--max-rule-matches", maxRuleMatches), ("--max-nesting", maxNesting),
         ]
         for (name, value) in atLeastOne where value < 1 {
             throw ValidationError("\(name) must be at least 1.")
@@ -132,9 +150,14 @@ struct ServeCommand: EnvironmentConfigurable {
         limits.maximumJSONElements = maxJsonElements
         limits.maximumSummaryElements = maxSummaryElements
         limits.maximumWorkBytes = maxWorkBytes
-        limits.maximumTensorBytes = maxTensorBytes
-        limits.maximumMatrixElements = maxMatrixElements
-        limits.maximumRounds = maxRounds
+        limits.tensors.maximumTensorBytes = maxTensorBytes
+        limits.tensors.maximumMatrixElements = maxMatrixElements
+        limits.tensors.maximumRounds = maxRounds
+        limits.tensors.maximumLayers = maxLayers
+        limits.tensors.maximumTensors = maxTensors
+        limits.tensors.maximumNameBytes = maxNameBytes
+        limits.tensors.maximumRuleMatches = maxRuleMatches
+        limits.tensors.maximumNesting = maxNesting
         return limits
     }
 

@@ -118,7 +118,7 @@ struct HostileInputTests {
     /// So that nothing here takes long.
     private var small: ServiceLimits {
         var limits = ServiceLimits()
-        limits.maximumTensorBytes = 1 << 16
+        limits.tensors.maximumTensorBytes = 1 << 16
         limits.maximumSummaryElements = 1 << 12
         limits.maximumJSONElements = 1 << 12
         return limits

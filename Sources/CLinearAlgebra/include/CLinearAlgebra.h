@@ -17,6 +17,9 @@ int32_t cla_orthogonalize_f32(float *matrix, int32_t rows, int32_t columns);
 /// The float64 form of cla_orthogonalize_f32.
 int32_t cla_orthogonalize_f64(double *matrix, int32_t rows, int32_t columns);
 
+/// The name of the processor kind whose kernels the library uses: results may differ in their last bits between kinds.
+const char *cla_core_name(void);
+
 #pragma clang assume_nonnull end
 
 #endif

@@ -215,9 +215,12 @@ private struct ModelDecoder {
 
     func ties(of members: RequestMembers) throws(InitError) -> [Tie] {
         guard let json = members.json("tie") else { return [] }
+        let names = try json.map(under: "tie") { value throws(InitError) in
+            try value.members(of: "an object of names")
+        }
         var ties: [Tie] = []
-        for (name, target) in try json.map(under: "tie", { try $0.members(of: "an object of names") }).given {
-            do {
+        for (name, target) in names.given {
+            do throws(InitError) {
                 ties.append(Tie(name: name, target: try target.word()))
             } catch {
                 throw error.under("tie", name)

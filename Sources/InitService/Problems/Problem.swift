@@ -71,8 +71,12 @@ extension Problem.Fault.Place {
             guard let name = path.first else { return nil }
             self = .parameter(name)
         case .json:
-            self = .pointer(path.map(Self.pointerComponent).joined())
+            self = .pointer(Self.pointer(to: path))
         }
+    }
+
+    static func pointer(to path: [String]) -> String {
+        path.map(pointerComponent).joined()
     }
 
     /// `~` and `/` have a meaning in a pointer.

@@ -2,26 +2,59 @@ import HTTPExchange
 import TensorFormats
 import WeightInit
 
-/// The plan of a request for a tensor; nothing is generated.
+/// The plan of a request to `/init`; nothing is generated.
 enum ExplainRoute {
     @Sendable static func respond(_ service: InitService, _ exchange: Exchange) throws -> Representation {
-        let members = try TensorMembers(exchange.members)
-        let plan = try Plan(members.request, seed: members.seed, limits: service.limits.tensors)
-        var canonical = members.canonical
-        if let format = members.format {
-            _ = try InitRoute.negotiate(format, for: members.request.dtype, exchange)
-            canonical = canonical.appending(MemberTable.format, .text(format.rawValue))
-        }
+        let members = try InitMembers(exchange.members)
+        let plan = try members.plan(service.limits.tensors)
+        if members.format != nil { _ = try InitRoute.negotiate(members, exchange) }
         try exchange.requireJSONAcceptable()
         var reply: [JSONValue.Member] = []
-        reply.append("url", .string(canonical.url("/init")))
-        reply += members.identity
-        reply.append("parameters", .object(members.argumentsInForce))
-        for tensor in plan.tensors {
-            reply.append("bytes", .integer(tensor.byteCount))
-            reply += tensor.initialization.explanation
+        reply.append("url", .string(members.url("/init", members.format)))
+        switch members {
+        case .tensor(let members):
+            reply += members.identity
+            reply.append("parameters", .object(members.argumentsInForce))
+            for tensor in plan.tensors {
+                reply.append("bytes", .integer(tensor.byteCount))
+                reply += tensor.initialization.explanation
+            }
+        case .model(let members):
+            reply += members.identity
+            reply += plan.totals
+            reply.append("tensors", .array(plan.tensors.map { .object($0.explanation) }))
         }
-        return Representation(json: .object(reply), caching: .hour, location: canonical.url(exchange.path))
+        return Representation(
+            json: .object(reply),
+            caching: .hour,
+            location: members.url(exchange.path, members.format)
+        )
+    }
+}
+
+extension Plan {
+    fileprivate var totals: [JSONValue.Member] {
+        let parameters = tensors.filter(\.isParameter)
+        var members: [JSONValue.Member] = []
+        members.append("parameters", .integer(parameters.reduce(0) { $0 + $1.shape.elementCount }))
+        members.append("bytes", .integer(byteCount))
+        members.append("words", words.map { .integer($0) } ?? .null)
+        return members
+    }
+}
+
+extension PlannedTensor {
+    fileprivate var explanation: [JSONValue.Member] {
+        var members: [JSONValue.Member] = []
+        members.append("name", .string(name))
+        members.append("shape", .integers(shape.dimensions))
+        members.append("dtype", .string(dtype.rawValue))
+        members.append("buffer", isParameter ? nil : .boolean(true))
+        members.append("rule", initialization.rule.map { .string(Problem.Fault.Place.pointer(to: $0.path)) } ?? .null)
+        members.append("method", .string(initialization.method))
+        members.append("bytes", .integer(byteCount))
+        members.append("effective_seed", .integer(initialization.seed))
+        return members + initialization.explanation
     }
 }
 
@@ -41,7 +74,6 @@ extension Initialization {
         members.append("warnings", .strings(warnings))
         return members
     }
-
 }
 
 extension StreamPosition {

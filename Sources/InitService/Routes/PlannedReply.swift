@@ -4,7 +4,7 @@ import HTTPTypes
 import TensorFormats
 import WeightInit
 
-/// A planned tensor, ready to be written in any format.
+/// Planned tensors, ready to be written in any format.
 struct PlannedReply: Sendable {
     /// Changes when the bytes of a format do, so that no cache mixes old and new.
     static let encoderRevision = "1"
@@ -12,27 +12,29 @@ struct PlannedReply: Sendable {
     /// A reply up to this size states its length.
     private static let assembledBytes = 64 << 10
 
-    private let members: TensorMembers
+    private let members: InitMembers
     private let plan: Plan
     private let limits: ServiceLimits
-    private let description: TensorDescription
+    private let descriptions: [TensorDescription]
 
-    init(_ members: TensorMembers, _ plan: Plan, _ limits: ServiceLimits) throws(InitError) {
+    init(_ members: InitMembers, _ plan: Plan, _ limits: ServiceLimits) throws(InitError) {
         self.members = members
         self.plan = plan
         self.limits = limits
-        do {
-            description = try TensorDescription(
-                name: "tensor",
-                shape: members.request.shape,
-                dtype: members.request.dtype
-            )
+        var descriptions: [TensorDescription] = []
+        do throws(FormatError) {
+            for tensor in plan.tensors {
+                // A tensor that stands alone has no name, but a file of names needs one.
+                let name = tensor.name.isEmpty ? "tensor" : tensor.name
+                descriptions.append(try TensorDescription(name: name, shape: tensor.shape, dtype: tensor.dtype))
+            }
         } catch {
             throw InitError(error)
         }
+        self.descriptions = descriptions
     }
 
-    func representation(in format: TensorFormat) throws -> Representation {
+    func representation(in format: TensorFormat) throws(InitError) -> Representation {
         var representation = Representation(
             try content(in: format),
             mediaType: format.mediaType,
@@ -41,8 +43,10 @@ struct PlannedReply: Sendable {
         representation.preparation = try preparation()
         switch format {
         case .raw:
-            representation.fields.append("X-Tensor-Shape", description.shape.description)
-            representation.fields.append("X-Tensor-Dtype", description.dtype.rawValue)
+            for description in descriptions {
+                representation.fields.append("X-Tensor-Shape", description.shape.description)
+                representation.fields.append("X-Tensor-Dtype", description.dtype.rawValue)
+            }
         case .summary:
             // However cheap the first byte is, a summary needs the last one, too.
             representation.preparation = (representation.preparation ?? 0) + PlannedReply.assembledBytes
@@ -56,75 +60,114 @@ struct PlannedReply: Sendable {
     private func preparation() throws(InitError) -> Int? {
         guard let memory = plan.preparation?.memory else { return nil }
         guard memory <= limits.maximumWorkBytes else {
-            throw .tooLarge(
-                "shape",
-                "\(members.request.method) would work in \(memory) bytes of memory, over the limit of "
+            throw InitError(
+                .tooLarge,
+                [],
+                "the work before the first byte would take \(memory) bytes of memory, over the limit of "
                     + "\(limits.maximumWorkBytes) (--max-work-bytes)"
             )
         }
         return memory
     }
 
-    private func content(in format: TensorFormat) throws -> Representation.Content {
-        let plan = self.plan
-        let description = self.description
+    private func content(in format: TensorFormat) throws(InitError) -> Representation.Content {
         switch format {
-        case .raw:
-            return .source(byteCount: plan.byteCount) { () throws(InitError) in try plan.prepared().makeSource() }
+        case .raw: try file { (_: TensorDescription) throws(FormatError) in [] }
         case .npy:
-            let header = try NumPyHeader.bytes(shape: description.shape, dtype: description.dtype)
-            return try file(header: header)
-        case .safetensors:
-            let layout = try SafetensorsLayout([description], metadata: members.metadata)
-            return try file(header: layout.header)
-        case .json:
-            return try json()
-        case .summary:
-            return try summary()
+            try file { description throws(FormatError) in
+                try NumPyHeader.bytes(shape: description.shape, dtype: description.dtype)
+            }
+        case .safetensors: try safetensors()
+        case .json: try json()
+        case .summary: try summary()
         }
     }
 
-    /// A header and the elements behind it.
-    private func file(header: [UInt8]) throws(InitError) -> Representation.Content {
-        let (byteCount, overflow) = plan.byteCount.addingReportingOverflow(header.count)
-        guard !overflow else { throw .tooLarge("shape", "the body is over 2^63 − 1 bytes") }
-        let plan = self.plan
-        return .source(byteCount: byteCount) { () throws(InitError) in
-            let elements = try plan.prepared().makeSource()
+    // MARK: Files
+
+    /// A tensor behind its header.
+    private func file(
+        _ header: (TensorDescription) throws(FormatError) -> [UInt8]
+    ) throws(InitError) -> Representation.Content {
+        do throws(FormatError) {
+            var bytes: [UInt8] = []
+            for description in descriptions { bytes += try header(description) }
+            return try source(headerBytes: bytes.count) { [bytes] prepared throws(FormatError) in
+                let tensor = ConcatenatedSource.Part(byteCount: prepared.plan.byteCount) { prepared.makeSource() }
+                return bytes.isEmpty
+                    ? prepared.makeSource() : try ConcatenatedSource([.bytes(bytes), tensor])
+            }
+        } catch {
+            throw InitError(error)
+        }
+    }
+
+    private func safetensors() throws(InitError) -> Representation.Content {
+        let layout: SafetensorsLayout
+        do {
+            layout = try SafetensorsLayout(descriptions, metadata: metadata)
+        } catch {
+            throw InitError(error)
+        }
+        return .source(byteCount: layout.byteCount) { [plan] () throws(InitError) in
+            let prepared = try plan.prepared()
             do throws(FormatError) {
-                return try ConcatenatedSource([
-                    .bytes(header), .init(byteCount: elements.byteCount) { elements },
-                ])
+                return try layout.file { prepared.makeSource($0) }
             } catch {
                 throw InitError(error)
             }
         }
     }
 
-    private func json() throws(InitError) -> Representation.Content {
-        let shape = description.shape
-        // The product of the sizes that are written out: lists of nothing are text, too.
-        let written = shape.dimensions.prefix { $0 != 0 }.reduce(1, *)
-        guard written <= limits.maximumJSONElements else {
-            throw .tooLarge(
-                "shape",
-                "\(written) elements are over the limit of \(limits.maximumJSONElements) for JSON (--max-json-elements); "
-                    + "other formats have none"
-            )
+    private func source(
+        headerBytes: Int,
+        _ make: @escaping @Sendable (PreparedPlan) throws(FormatError) -> any ByteSource
+    ) throws(FormatError) -> Representation.Content {
+        let (byteCount, overflow) = plan.byteCount.addingReportingOverflow(headerBytes)
+        guard !overflow else { throw .tooLarge("the body is over 2^63 − 1 bytes") }
+        return .source(byteCount: byteCount) { [plan] () throws(InitError) in
+            let prepared = try plan.prepared()
+            do throws(FormatError) {
+                return try make(prepared)
+            } catch {
+                throw InitError(error)
+            }
         }
-        let prefix = JSONValue.object(members.head).encoded.dropLast() + Array(#","data":"#.utf8)
-        let plan = self.plan
-        let stream = { @Sendable () throws(InitError) -> any ByteStream in
-            JSONTensorStream(
-                prefix: Array(prefix),
-                source: try plan.prepared().makeSource(),
-                shape: shape,
-                dtype: plan.tensors[0].dtype,
-                suffix: [UInt8(ascii: "}")]
-            )
+    }
+
+    /// What a safetensors file says of itself. A tensor of two names lies there under one; the metadata tells the other, as
+    /// the reference library's `save_model` writes it.
+    private var metadata: [String: String] {
+        var metadata = [
+            "profile": InitService.profile,
+            "seed": members.seed.description,
+            "request": members.canonical.encodedText,
+        ]
+        for tie in plan.ties where metadata[tie.name] == nil { metadata[tie.name] = tie.target }
+        return metadata
+    }
+
+    // MARK: JSON
+
+    private func json() throws(InitError) -> Representation.Content {
+        let written = try checkedJSONElements()
+        let frames = frames()
+        let stream = { @Sendable [plan, descriptions] () throws(InitError) -> any ByteStream in
+            let prepared = try plan.prepared()
+            return ChainedStream(count: descriptions.count + 1) { index in
+                guard index < descriptions.count else { return BytesStream(frames[index]) }
+                return JSONTensorStream(
+                    prefix: frames[index],
+                    source: prepared.makeSource(index),
+                    shape: descriptions[index].shape,
+                    dtype: descriptions[index].dtype,
+                    suffix: []
+                )
+            }
         }
         // An element and what separates it from the next take two bytes at least.
-        let isShort = written <= PlannedReply.assembledBytes / 2
+        let framed = frames.reduce(0) { $0 + $1.count }
+        let isShort = written <= (PlannedReply.assembledBytes - min(framed, PlannedReply.assembledBytes)) / 2
         return .generated(isShort: isShort) { _ throws(InitError) in
             if isShort, let bytes = try stream().collected(limit: PlannedReply.assembledBytes) {
                 return .bytes(bytes)
@@ -133,36 +176,107 @@ struct PlannedReply: Sendable {
         }
     }
 
-    private func summary() throws(InitError) -> Representation.Content {
-        let count = description.shape.elementCount
-        guard count <= limits.maximumSummaryElements else {
-            throw .tooLarge(
-                "shape",
-                "\(count) elements are over the limit of \(limits.maximumSummaryElements) for a summary "
-                    + "(--max-summary-elements)"
-            )
+    /// The elements that are written out, lists of nothing counted as one.
+    private func checkedJSONElements() throws(InitError) -> Int {
+        var written = 0
+        for description in descriptions {
+            let elements = description.shape.dimensions.prefix { $0 != 0 }.reduce(1, *)
+            let (sum, overflow) = written.addingReportingOverflow(elements)
+            guard !overflow, sum <= limits.maximumJSONElements else {
+                throw InitError(
+                    .tooLarge,
+                    plan.tensors.count == 1 ? ["shape"] : [],
+                    "the elements are over the limit of \(limits.maximumJSONElements) for JSON "
+                        + "(--max-json-elements); other formats have none"
+                )
+            }
+            written = sum
         }
-        let plan = self.plan
-        let members = self.members
-        return .generated(isShort: false) { isCancelled throws(InitError) in
-            let tensor = plan.tensors[0]
-            let summary = TensorSummary.compute(
-                try plan.prepared().makeSource(),
-                shape: tensor.shape,
-                dtype: tensor.dtype,
-                range: tensor.initialization.likelyRange,
-                isCancelled: isCancelled
-            )
-            // Without one it has been cancelled, and nobody reads this.
-            guard let summary else { return .empty }
+        return written
+    }
+
+    /// The JSON before each tensor's numbers, and behind the last.
+    private func frames() -> [[UInt8]] {
+        switch members {
+        case .tensor(let members):
+            let head = JSONValue.object(members.identity + members.argumentsInForce).encoded
+            return [head.dropLast() + Array(#","data":"#.utf8), [UInt8(ascii: "}")]]
+        case .model(let members):
+            var frames: [[UInt8]] = []
+            var pending = JSONValue.object(members.identity).encoded.dropLast() + Array(#","tensors":["#.utf8)
+            for description in descriptions {
+                let head: JSONValue = [
+                    "name": .string(description.name), "shape": .integers(description.shape.dimensions),
+                    "dtype": .string(description.dtype.rawValue),
+                ]
+                frames.append(pending + head.encoded.dropLast() + Array(#","data":"#.utf8))
+                pending = Array("},".utf8)
+            }
+            if !descriptions.isEmpty { pending = [UInt8(ascii: "}")] }
+            return frames + [pending + Array("]}".utf8)]
+        }
+    }
+
+    // MARK: Summary
+
+    private func summary() throws(InitError) -> Representation.Content {
+        var count = 0
+        for description in descriptions {
+            let (sum, overflow) = count.addingReportingOverflow(description.shape.elementCount)
+            guard !overflow, sum <= limits.maximumSummaryElements else {
+                throw InitError(
+                    .tooLarge,
+                    plan.tensors.count == 1 ? ["shape"] : [],
+                    "the elements are over the limit of \(limits.maximumSummaryElements) for a summary "
+                        + "(--max-summary-elements)"
+                )
+            }
+            count = sum
+        }
+        return .generated(isShort: false) { [plan, members] isCancelled throws(InitError) in
+            let prepared = try plan.prepared()
+            var summaries: [TensorSummary] = []
+            for (index, tensor) in plan.tensors.enumerated() {
+                let summary = TensorSummary.compute(
+                    prepared.makeSource(index),
+                    shape: tensor.shape,
+                    dtype: tensor.dtype,
+                    range: tensor.initialization.likelyRange,
+                    isCancelled: isCancelled
+                )
+                // Without one it has been cancelled, and nobody reads this.
+                guard let summary else { return .empty }
+                summaries.append(summary)
+            }
             var writer = JSONWriter()
             writer.object { writer in
-                for member in members.origin { writer.member(member.name, member.value) }
-                writer.member("parameters", JSONValue.object(members.argumentsInForce))
-                writer.member("expected", tensor.initialization.expectation)
-                summary.writeMembers(to: &writer)
+                switch members {
+                case .tensor(let members):
+                    for member in members.origin { writer.member(member.name, member.value) }
+                    writer.member("parameters", JSONValue.object(members.argumentsInForce))
+                    PlannedReply.write(summaries, of: plan, to: &writer)
+                case .model(let members):
+                    for member in members.identity { writer.member(member.name, member.value) }
+                    writer.array("tensors") { writer in
+                        for (index, tensor) in plan.tensors.enumerated() {
+                            writer.object { writer in
+                                writer.member("name", tensor.name)
+                                writer.member("method", tensor.initialization.method)
+                                writer.member("expected", tensor.initialization.expectation)
+                                summaries[index].writeMembers(to: &writer)
+                            }
+                        }
+                    }
+                }
             }
             return .bytes(writer.bytes)
+        }
+    }
+
+    private static func write(_ summaries: [TensorSummary], of plan: Plan, to writer: inout JSONWriter) {
+        for (summary, tensor) in zip(summaries, plan.tensors) {
+            writer.member("expected", tensor.initialization.expectation)
+            summary.writeMembers(to: &writer)
         }
     }
 }
@@ -186,11 +300,6 @@ extension Initialization {
 }
 
 extension TensorMembers {
-    /// What a JSON reply says before it comes to the numbers.
-    fileprivate var head: [JSONValue.Member] {
-        identity + argumentsInForce
-    }
-
     /// Which tensor it is, apart from the method's parameters.
     var identity: [JSONValue.Member] {
         var members: [JSONValue.Member] = []
@@ -201,19 +310,30 @@ extension TensorMembers {
 
     /// Where the numbers come from.
     fileprivate var origin: [JSONValue.Member] {
-        var members: [JSONValue.Member] = []
-        members.append("seed", .number(seed.description))
-        members.append("effective_seed", .integer(seed.effective))
-        members.append("method", .string(request.method))
+        seed.members + [JSONValue.Member(name: "method", value: .string(request.method))]
+    }
+}
+
+extension ModelMembers {
+    /// Where the numbers come from, and which tensors have other names.
+    var identity: [JSONValue.Member] {
+        var members = seed.members
+        members.append("seeding", .string(request.seeding.rawValue))
+        members.append(
+            "tie",
+            request.ties.isEmpty
+                ? nil : .object(request.ties.map { JSONValue.Member(name: $0.name, value: .string($0.target)) })
+        )
         return members
     }
+}
 
-    fileprivate var metadata: [String: String] {
-        [
-            "profile": InitService.profile,
-            "seed": seed.description,
-            "request": canonical.json.encodedText,
-        ]
+extension Seed {
+    fileprivate var members: [JSONValue.Member] {
+        var members: [JSONValue.Member] = []
+        members.append("seed", .number(description))
+        members.append("effective_seed", .integer(effective))
+        return members
     }
 }
 

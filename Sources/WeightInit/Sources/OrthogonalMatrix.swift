@@ -1,6 +1,12 @@
 private import CLinearAlgebra
 internal import TorchRandom
 
+/// The library behind the decomposition of matrices.
+public enum LinearAlgebra {
+    /// The kind of processor that it computes for; the last bits of its results depend on it.
+    public static let coreName = String(cString: cla_core_name())
+}
+
 /// The matrix that `orthogonal_` makes: the orthogonal factor of a matrix of normals, with the signs that make it
 /// uniform over orthogonal matrices (Mezzadri 2007), times the gain.
 ///
