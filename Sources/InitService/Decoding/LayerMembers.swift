@@ -24,16 +24,15 @@ extension RequestMembers {
         if type.acceptsAnyArgument {
             members.given.removeAll { member in !table.contains { $0.name == member.name } }
         }
+        // First its own type, which layers inside it take over.
+        let dtype = try members.split(by: [MemberTable.dtype]).named.decode(by: [MemberTable.dtype])
+            .text("dtype").flatMap(DType.init) ?? dtype
         let decoded = try members.decode(by: table, dtype: dtype)
         var arguments = Arguments()
         for parameter in parameters {
             arguments[parameter.name] = decoded[parameter.name]
         }
-        return LayerRequest(
-            type: type.name,
-            dtype: decoded.text("dtype").flatMap(DType.init) ?? dtype,
-            arguments: arguments
-        )
+        return LayerRequest(type: type.name, dtype: dtype, arguments: arguments)
     }
 
     func layerTypeName() throws(InitError) -> String {
