@@ -2,7 +2,7 @@
 public struct LayerType: Sendable {
     public let name: String
     /// The classes it derives from, nearest first, without `Module`.
-    let bases: [String]
+    public let bases: [String]
     /// Its constructor's arguments, without `device` and `dtype`.
     public let parameters: [Parameter]
     /// Whether it has parameters or buffers at all.
