@@ -21,15 +21,17 @@ RECURRENT = {"input_size": ..., "hidden_size": ..., "num_layers": 1, "bias": Tru
              "bidirectional": False}
 # Their signatures are (*args, **kwargs).
 RECURRENT_ARGUMENTS = {"RNN": RECURRENT | {"nonlinearity": "tanh"}, "LSTM": RECURRENT | {"proj_size": 0}, "GRU": RECURRENT}
-NOT_LAYERS = ("Loss", "Container", "Module", "Parameter", "Sequential", "List", "Dict", "Lazy", "Parallel", "Adaptive"
-              "LogSoftmaxWithLoss", "Buffer")
+# Losses, containers, and classes that only others derive from.
+NOT_LAYERS = ("Loss", "Container", "Module", "Parameter", "Sequential", "List", "Dict", "Lazy", "Parallel", "Buffer", "Base")
+# What JSON cannot say, and old names that PyTorch warns of.
+NOT_ARGUMENTS = {"device", "dtype", "process_group", "custom_encoder", "custom_decoder", "min_value", "max_value"}
 FLAGS = {"bias", "affine", "track_running_stats", "elementwise_affine", "bidirectional", "batch_first", "norm_first",
          "add_bias_kv", "add_zero_attn", "inplace", "ceil_mode", "count_include_pad", "return_indices", "keepdim",
          "scale_grad_by_freq", "sparse", "include_last_offset", "enable_nested_tensor", "mask_check",
          "recompute_scale_factor", "align_corners"}
 NUMBERS = {"dropout": [0, 0.0, 0.1, 1, 1.0, 1.5, -0.1], "p": [0, 0.5, 1, 1.0, 1.25, -1], "eps": [1e-5, 0, -1.0],
            "momentum": [0.1, None, -1], "layer_norm_eps": [1e-5, 0], "init": [0.25, -1, 0, 1e39, 3.4e38],
-           "max_norm": [None, 1.5, -1], "norm_type": [2, 1.5, 0], "output_ratio": [0.5, 0, 1, 1.5, [0.5, 0.3], [0.5, 1]]}
+           "max_norm": [None, 1.5, -1], "norm_type": [2, 1.5, 0], "output_ratio": [0.5, 0.7, 0, 1, 1.5]}
 WORDS = {"activation": ["relu", "gelu"], "approximate": ["none", "tanh"],
          "padding_mode": ["zeros", "reflect", "replicate", "circular"]}
 
@@ -41,7 +43,7 @@ def signature(kind):
     return {name: ... if parameter.default is parameter.empty else parameter.default
             for name, parameter in inspect.signature(getattr(torch.nn, kind)).parameters.items()
             if parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL)
-            and name not in ("device", "dtype") and not name.startswith("_")}
+            and name not in NOT_ARGUMENTS and not name.startswith("_")}
 
 
 def kinds():
@@ -79,6 +81,8 @@ def value(rng, kind, name, wild):
             return rng.choice([None, {"type": "LayerNorm"} | arguments(rng, "LayerNorm", wild)])
         inner = rng.choice(["TransformerEncoderLayer", "TransformerDecoderLayer", "Linear"])
         return {"type": inner} | arguments(rng, inner, wild)
+    if name == "unflattened_size":
+        return [some(), some()]
     if name in ("kernel_size", "stride", "dilation", "output_padding", "output_size") or name == "padding" and rank:
         return tuple_of(2 * rank if "Pad" in kind else rank)
     return some()
@@ -122,17 +126,17 @@ def main():
     warnings.simplefilter("ignore")
     rng, lines = random.Random(SEED), []
     for kind in kinds():
-        seen = set()
+        seen, bare = set(), 0
         for index in range(options.count):
             given = arguments(rng, kind, (index % 4) / 12)
             # Sizes that are large for no reason.
             if math.prod(abs(v) or 1 for v in given.values() if type(v) is int) > 1 << 20:
                 continue
             decision = json.dumps([kind, given, state(kind, given)], separators=(",", ":"))
-            if index < 6 or "weight" in decision or "null]" in decision:    # layers without tensors are soon exhausted
-                if decision not in seen:
-                    lines.append(decision + "\n")
-                seen.add(decision)
+            bare += decision.endswith('""]')
+            if decision not in seen and (bare <= 6 or not decision.endswith('""]')):
+                lines.append(decision + "\n")
+            seen.add(decision)
     pathlib.Path(options.output).write_text("".join(lines))
 
 

@@ -133,13 +133,13 @@ def tie(model, names):
 
 @contextlib.contextmanager
 def recorded_calls():
-    """Gives {id of a tensor: (the tensor, what initialised it last)} of all that happens inside."""
+    """Gives {address of a tensor: (the tensor, what initialised it last)} of all that happens inside."""
     calls, patched = {}, []
 
     def recording(function):
         def call(tensor, *arguments, **named):
             function(tensor, *arguments, **named)
-            calls[id(tensor)] = (tensor, [lambda tensor: function(tensor, *arguments, **named)])
+            calls[tensor.data_ptr()] = (tensor, [lambda tensor: function(tensor, *arguments, **named)])
             return tensor
         return call
 
@@ -147,7 +147,7 @@ def recorded_calls():
         if embedding.padding_idx is not None:
             function(embedding)
             row = embedding.padding_idx
-            calls[id(embedding.weight)][1].append(lambda tensor: tensor.data[row].zero_())
+            calls[embedding.weight.data_ptr()][1].append(lambda tensor: tensor.data[row].zero_())
 
     def patch(holder, name, function):
         patched.append((holder, name, getattr(holder, name)))
@@ -178,9 +178,9 @@ def initialise_apart(request):
     with recorded_calls() as calls:
         made = made_on_one_generator(request)
     for name, tensor in made.items():
-        if name not in request.get("tie", {}) and id(tensor) in calls:
+        if name not in request.get("tie", {}) and tensor.data_ptr() in calls:
             torch.manual_seed(derived_seed(int(request.get("seed", 0)), name))
-            for call in calls[id(tensor)][1]:
+            for call in calls[tensor.data_ptr()][1]:
                 call(tensor)
     return made
 

@@ -64,6 +64,11 @@ struct LayerArguments {
         return size
     }
 
+    /// A number of copies: Python's `range` of a negative number is empty.
+    func count(_ name: String) throws(InitError) -> Int {
+        max(0, try arguments.integer(name))
+    }
+
     func integer(_ name: String) throws(InitError) -> Int {
         try arguments.integer(name)
     }
