@@ -29,6 +29,8 @@ public struct ModelRequest: Sendable, Equatable {
     /// Whether modules initialise themselves when they are built; where not, nothing is drawn then.
     public var usesDefaults: Bool
     public var seeding: Seeding
+    /// The blocks that are wanted of tensors, by their names, where that is not all of them.
+    public var slices: [String: Slice]
 
     public init(
         form: Form = .layers,
@@ -36,7 +38,8 @@ public struct ModelRequest: Sendable, Equatable {
         passes: [[Rule]] = [],
         ties: [Tie] = [],
         usesDefaults: Bool = true,
-        seeding: Seeding = .stream
+        seeding: Seeding = .stream,
+        slices: [String: Slice] = [:]
     ) {
         self.form = form
         self.entries = entries
@@ -44,6 +47,7 @@ public struct ModelRequest: Sendable, Equatable {
         self.ties = ties
         self.usesDefaults = usesDefaults
         self.seeding = seeding
+        self.slices = slices
     }
 }
 
