@@ -153,6 +153,38 @@ extension Draw {
         }
     }
 
+    /// About how much work the wanted elements of a tensor are, in generator words, passing over others included.
+    func work(of tensor: PlannedTensor) -> Double {
+        guard let format = dtype.floatFormat else { return Double(tensor.shape.elementCount) }
+        let perElement = Double(format.wordsPerElement) * wordsPerWord
+        var work = Double(tensor.shape.elementCount) * perElement
+        if let block = tensor.block, drawsByPosition {
+            let distance = WordStream.workOfSeeking(UInt64(block.runDistance) * format.wordsPerElement)
+            work += Double(block.runCount) * (Double(distance) + 16) * perElement
+        }
+        return work
+    }
+
+    /// About how much work it is to make the first element from some place on, in generator words.
+    var workToBegin: Double {
+        guard case .truncatedNormal = recipe, let format = dtype.floatFormat else { return 0 }
+        // A few elements together need five times the rounds that one needs, each with a cursor of its own.
+        return 5 * wordsPerWord * Double(WordStream.workOfSeeking(UInt64(count) * format.wordsPerElement))
+    }
+
+    /// Words read to have one that counts.
+    private var wordsPerWord: Double {
+        guard case .truncatedNormal(let truncated) = recipe else { return 1 }
+        return (truncated.path == .rejection ? 1 : 2) / truncated.acceptance
+    }
+
+    private var drawsByPosition: Bool {
+        switch recipe {
+        case .uniform, .normal, .truncatedNormal, .sparse: true
+        case .constant, .eye, .dirac, .orthogonal: false
+        }
+    }
+
     private static func diagonal(rows: Int, columns: Int, in range: Range<Int>) -> [Int] {
         guard columns > 0, !range.isEmpty else { return [] }
         let lines = range.lowerBound / columns...(range.upperBound - 1) / columns

@@ -45,7 +45,9 @@ extension Slice.Item {
             throw InitError(
                 .invalid,
                 [],
-                index.map { "\($0) would take a dimension away; ranges keep it: \($0):\($0 == -1 ? "" : String($0 &+ 1))" }
+                index.map {
+                    "\($0) would take a dimension away; ranges keep it: \($0):\($0 == -1 ? "" : String($0 &+ 1))"
+                }
                     ?? "an item is empty; all of a dimension is written :"
             )
         }

@@ -293,7 +293,7 @@ extension ModelPlanner {
                 if request.seeding == .perTensor {
                     initialization = try builder.plan.detach(initialization, seed: seed.derived(for: name))
                 }
-                do {
+                do throws(InitError) {
                     try builder.plan.add(
                         name,
                         shape: cell.shape,
