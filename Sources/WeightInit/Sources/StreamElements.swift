@@ -1,3 +1,4 @@
+private import ByteSource
 internal import TorchRandom
 
 /// `uniform_`: each element from its own words.
@@ -56,12 +57,11 @@ final class NormalElements: ElementSource {
                 work += makeBlocks(wholeBlocks, at: block.word, into: &rest)
                 element += wholeBlocks * size
             } else {
-                let bytes = bytes(of: block, work: &work)
                 let last = min(runEnd, block.firstElement + size)
                 let skipped = (element - block.firstElement) * itemSize
-                for index in 0..<(last - element) * itemSize {
-                    destination.storeBytes(of: bytes[skipped + index], toByteOffset: from + index, as: UInt8.self)
-                }
+                var rest = destination._mutatingExtracting(from...)
+                let bytes = bytes(of: block, work: &work)
+                rest.copy(bytes.span.bytes.extracting(skipped..<skipped + (last - element) * itemSize))
                 element = last
             }
         }
@@ -71,7 +71,6 @@ final class NormalElements: ElementSource {
     /// Makes whole blocks from a word on, counted from the start of the draw.
     ///
     /// - Returns: The work that this took, in generator words.
-    @discardableResult
     func makeBlocks(_ count: Int, at word: UInt64, into destination: inout MutableRawSpan) -> Int {
         let seeking = stream.seek(to: start &+ word)
         stream.fillNormalBlocks(layout.format, mean: mean, std: std, blocks: count, into: &destination)
@@ -115,9 +114,8 @@ final class StoredElements: ElementSource {
 
     func fill(_ range: Range<Int>, into destination: inout MutableRawSpan) -> (elements: Int, work: Int) {
         let from = range.lowerBound * itemSize
-        for index in 0..<range.count * itemSize {
-            destination.storeBytes(of: bytes[from + index], toByteOffset: index, as: UInt8.self)
-        }
+        let bytes = self.bytes
+        destination.copy(bytes.span.bytes.extracting(from..<from + range.count * itemSize))
         return (range.count, range.count)
     }
 }
