@@ -9,7 +9,7 @@ import WeightInit
 /// replies that count it themselves.
 final class PreparationCache: Sendable {
     /// A preparation, and the bytes of it that nobody but its reply counts.
-    struct Share {
+    struct Share: Sendable {
         var draws: PreparedDraws
         var uncountedBytes: Int
     }
@@ -47,9 +47,13 @@ final class PreparationCache: Sendable {
         var entries: [String: Entry] = [:]
         var flights: [String: Flight] = [:]
         var byteCount = 0
+        var madeCount = 0
         /// Counts uses.
         var clock: UInt64 = 0
     }
+
+    /// Few enough to be looked through for the oldest.
+    fileprivate static let maximumCount = 4096
 
     private let limit: Int
     private let state = Mutex(State())
@@ -61,6 +65,9 @@ final class PreparationCache: Sendable {
 
     /// Bytes that are kept.
     var byteCount: Int { state.withLock { $0.byteCount } }
+
+    /// Preparations that have been begun.
+    var madeCount: Int { state.withLock { $0.madeCount } }
 
     /// What is kept under a key.
     func kept(_ key: String) -> PreparedDraws? {
@@ -147,13 +154,14 @@ extension PreparationCache.State {
         }
         let flight = PreparationCache.Flight()
         flights[key] = flight
+        madeCount += 1
         return .make(flight)
     }
 
     /// - Returns: Whether there was room.
     fileprivate mutating func keep(_ draws: PreparedDraws, _ key: String, bytes: Int, limit: Int) -> Bool {
         guard bytes <= limit else { return false }
-        while byteCount > limit - bytes {
+        while byteCount > limit - bytes || entries.count >= PreparationCache.maximumCount {
             guard let oldest = oldestUnused() else { return false }
             byteCount -= entries.removeValue(forKey: oldest)?.byteCount ?? 0
         }
@@ -166,11 +174,15 @@ extension PreparationCache.State {
     /// The key used longest ago of those that no source holds.
     private mutating func oldestUnused() -> String? {
         var oldest: (key: String, lastUse: UInt64)?
-        for index in entries.indices {
+        // By hand, because the collection of indices would hold the entries, too.
+        var index = entries.startIndex
+        while index < entries.endIndex {
             // No one else can take hold of it now: for that, too, the lock is needed.
-            guard isKnownUniquelyReferenced(&entries.values[index].draws) else { continue }
-            let entry = entries[index]
-            if entry.value.lastUse < oldest?.lastUse ?? .max { oldest = (entry.key, entry.value.lastUse) }
+            if isKnownUniquelyReferenced(&entries.values[index].draws) {
+                let entry = entries[index]
+                if entry.value.lastUse < oldest?.lastUse ?? .max { oldest = (entry.key, entry.value.lastUse) }
+            }
+            entries.formIndex(after: &index)
         }
         return oldest?.key
     }
