@@ -105,7 +105,9 @@ struct GoldenTests {
             ] {
                 #expect(answer.status == 200, "\(answer.text)")
                 let members = try answer.json()
-                #expect(members["gain"] as? Double == golden.gainHex.flatMap(Double.init))
+                // From the text: Foundation's reader may be off by the last bit.
+                let gain = try unwrap(answer.text.firstMatch(of: /"gain":([^,}]+)/)).1
+                #expect(Double(gain) == golden.gainHex.flatMap(Double.init))
                 #expect(members["nonlinearity"] as? String == golden.nonlinearity)
                 #expect(members["convention"] as? String == "torch")
             }

@@ -55,10 +55,11 @@ final class Caller {
     func stream(
         post json: String,
         to target: String,
+        accept: String,
         _ consume: (ArraySlice<UInt8>) throws -> Void
     ) throws -> Response {
         let client = try open()
-        client.send(Self.request("POST", target, ["Content-Type": "application/json"], body: json))
+        client.send(Self.request("POST", target, ["Content-Type": "application/json", "Accept": accept], body: json))
         let head = try client.readHead()
         try client.readBody(after: head, consume)
         closeIfTold(head)
