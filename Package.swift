@@ -81,6 +81,7 @@ let package = Package(
         ),
         // A client that says over a socket exactly what it is told to.
         .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: swiftSettings),
+        tests("CLinearAlgebraTests", ["CLinearAlgebra"]),
         tests("TorchRandomTests", ["TorchRandom", crypto]),
         tests("WeightInitTests", ["WeightInit", "TorchRandom", "ByteSource", "GoldenVectors", crypto]),
         tests("CTorchKernelsTests", ["CTorchKernels", crypto]),
