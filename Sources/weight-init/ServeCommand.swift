@@ -80,7 +80,7 @@ struct ServeCommand: EnvironmentConfigurable {
     var maxNameBytes = 4 << 20
 
     @Option(help: "Times that a rule is held against a parameter.")
-    var maxRuleMatches = 10_000_000
+    var maxRuleMatches = 4_000_000
 
     @Option(help: "Blocks of layers inside each other.")
     var maxNesting = 16

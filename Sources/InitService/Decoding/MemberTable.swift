@@ -59,6 +59,9 @@ enum MemberTable {
         rules,
     ]
 
+    /// An entry that is made of others.
+    static let block = entry + [layers, dtype]
+
     /// A tensor without a module, without the method and its parameters.
     static let bareTensor = [name, method.optional, shape, dtype]
 

@@ -243,11 +243,14 @@ extension ModelPlanner {
                 for slot in module.slots where slot.isParameter {
                     try count(matches: pass.count, path)
                     let name = prefix + slot.name
-                    var steps = 0
+                    // A step more than are left, so that using them up is noticed.
+                    let left = (limits.maximumRuleMatches - ruleMatches).multipliedReportingOverflow(by: 64)
+                    let allowed = left.overflow ? .max : left.partialValue + 64
+                    var steps = allowed
                     let matching = pass.indices.filter {
                         pass[$0].matches(Array(slot.name.utf8), in: module, qualified: Array(name.utf8), &steps)
                     }
-                    try count(matches: steps / 64, path)
+                    try count(matches: (allowed - steps) / 64, path)
                     unmatched.subtract(matching)
                     if let first = matching.first {
                         try apply(pass[first], to: slot, named: name, path: paths[first])
@@ -303,7 +306,7 @@ extension ModelPlanner {
 }
 
 extension Rule {
-    /// - Parameter steps: Counts the bytes that patterns go through.
+    /// - Parameter steps: How many bytes the patterns may still go through.
     fileprivate func matches(
         _ parameter: [UInt8],
         in module: Module,
