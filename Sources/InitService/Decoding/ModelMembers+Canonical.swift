@@ -21,7 +21,7 @@ extension ModelMembers {
         members.append("seeding", request.seeding == .stream ? nil : .string(request.seeding.rawValue))
         members.append("defaults", request.usesDefaults ? nil : .boolean(false))
         members.append(request.form.rawValue, entries)
-        members.append("rules", rules(request.passes))
+        members.append("rules", rules(request.rules))
         members.append(
             "tie",
             request.ties.isEmpty
@@ -56,7 +56,7 @@ extension ModelMembers {
             members.append("dtype", tensor.dtype == dtype ? nil : .string(tensor.dtype.rawValue))
             members += call(tensor.method, tensor.arguments)
         }
-        members.append("rules", rules(entry.passes))
+        members.append("rules", rules(entry.rules))
         return members
     }
 
@@ -67,9 +67,9 @@ extension ModelMembers {
         return members + arguments.json(by: InitMethod.named(method)?.parameters ?? [], within: dtype)
     }
 
-    private func rules(_ passes: [[Rule]]) -> JSONValue? {
-        guard passes.count != 1 else { return .array(passes[0].map(rule)) }
-        return passes.isEmpty ? nil : .array(passes.map { .array($0.map(rule)) })
+    private func rules(_ rules: Rules) -> JSONValue? {
+        let passes = rules.passes.map { JSONValue.array($0.map(rule)) }
+        return rules.isNested ? .array(passes) : passes.first
     }
 
     private func rule(_ rule: Rule) -> JSONValue {
