@@ -46,6 +46,9 @@ struct ServeCommand: EnvironmentConfigurable {
     @Option(help: "Bytes made and sent at a time; each reply under way holds as many.")
     var blockBytes = 1 << 20
 
+    @Option(help: "Bytes of what all replies under way hold; the less is left, the fewer a new one makes at a time.")
+    var maxBodyMemory = 256 << 20
+
     @Option(help: "Threads for work that must be done before a reply's first byte (orthogonal, sparse, summary).")
     var workThreads = 1
 
@@ -178,6 +181,7 @@ struct ServeCommand: EnvironmentConfigurable {
         configuration.connectionMemory = maxHeadBytes
         configuration.bodyLimit = maxBodyBytes
         configuration.blockSize = blockBytes
+        configuration.bodyMemory = maxBodyMemory
         configuration.deferred.threadCount = workThreads
         configuration.deferred.queueLimit = workQueue
         configuration.deferred.waitLimit = .seconds(workTimeout)
