@@ -58,6 +58,9 @@ struct ServeCommand: EnvironmentConfigurable {
     @Option(help: "Bytes of memory for such work, all of it together.")
     var maxWorkBytes = 2 << 30
 
+    @Option(help: "Bytes of what is kept of such work for requests to come; 0 keeps nothing.")
+    var cacheBytes = 256 << 20
+
     @Option(help: "Bytes of all tensors of a request.")
     var maxTensorBytes = 1 << 42
 
@@ -85,7 +88,7 @@ struct ServeCommand: EnvironmentConfigurable {
     @Option(help: "Elements of a JSON reply.")
     var maxJsonElements = 1 << 24
 
-    @Option(help: "Elements that a summary may go through.")
+    @Option(help: "Elements that may be gone through before a reply's first byte: for a summary, or to count words.")
     var maxSummaryElements = 1 << 32
 
     @Option(help: "Seconds between /readyz turning 503 and the end of accepting.")
@@ -111,6 +114,7 @@ struct ServeCommand: EnvironmentConfigurable {
         for (name, value) in atLeastOne where value < 1 {
             throw ValidationError("\(name) must be at least 1.")
         }
+        guard cacheBytes >= 0 else { throw ValidationError("--cache-bytes must be at least 0.") }
         let seconds = [
             ("--idle-timeout", idleTimeout), ("--receive-timeout", receiveTimeout), ("--work-timeout", workTimeout),
             ("--drain-delay", drainDelay), ("--drain-timeout", drainTimeout),
@@ -150,6 +154,7 @@ struct ServeCommand: EnvironmentConfigurable {
         limits.maximumJSONElements = maxJsonElements
         limits.maximumSummaryElements = maxSummaryElements
         limits.maximumWorkBytes = maxWorkBytes
+        limits.cacheBytes = cacheBytes
         limits.tensors.maximumTensorBytes = maxTensorBytes
         limits.tensors.maximumMatrixElements = maxMatrixElements
         limits.tensors.maximumRounds = maxRounds

@@ -68,7 +68,7 @@ extension Member {
         switch kind {
         case .shape, .parameter(.integers): "integers"
         case .seed, .parameter(.integer): "integer"
-        case .word, .parameter(.choice): "string"
+        case .word, .slice, .parameter(.choice): "string"
         case .parameter(.boolean): "boolean"
         case .parameter(.number): "number"
         case .parameter(.gain): "number or activation"

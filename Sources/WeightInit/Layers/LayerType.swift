@@ -2,7 +2,7 @@
 public struct LayerType: Sendable {
     public let name: String
     /// The classes it derives from, nearest first, without `Module`.
-    let bases: [String]
+    public let bases: [String]
     /// Its constructor's arguments, without `device` and `dtype`.
     public let parameters: [Parameter]
     /// Whether it has parameters or buffers at all.
@@ -62,6 +62,11 @@ struct LayerArguments {
             throw .refused(name, least == 0 ? "\(size) is negative" : "must be at least \(least), not \(size)")
         }
         return size
+    }
+
+    /// A number of copies: Python's `range` of a negative number is empty.
+    func count(_ name: String) throws(InitError) -> Int {
+        max(0, try arguments.integer(name))
     }
 
     func integer(_ name: String) throws(InitError) -> Int {
