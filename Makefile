@@ -14,6 +14,9 @@ program := .build/release/weight-init
 tests := .build/tests
 venv := .venv
 sources := Package.swift Sources Tests
+# Swift's own libraries go in; libmicrohttpd, OpenBLAS and glibc stay outside. A static Swift program exports all of its
+# symbols unless told otherwise, which keeps the linker from leaving out what nobody calls.
+static := --static-swift-stdlib -Xlinker --no-export-dynamic
 
 ##@ Use
 
@@ -23,7 +26,7 @@ serve: build ## Build what is missing and serve at http://127.0.0.1:8080 until C
 
 .PHONY: build
 build: toolchain libraries ## Build .build/release/weight-init, with Swift's libraries inside
-	$(SWIFT) build --configuration release --static-swift-stdlib --product weight-init
+	$(SWIFT) build --configuration release --product weight-init $(static)
 
 ##@ Develop
 
