@@ -106,6 +106,10 @@ class Line:
             env=os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"} | environment,
         )  # fmt: skip
 
+    @property
+    def pid(self):
+        return self.process.pid  # taskset becomes what it starts
+
     def read(self, seconds=300):
         ready, _, _ = select.select([self.process.stdout], [], [], seconds)
         line = self.process.stdout.readline() if ready else ""
@@ -135,7 +139,10 @@ class Server:
 
     def __init__(self, words, port, cpus):
         self.port = port
-        self.process = subprocess.Popen(command(*words, cpus=cpus), stdout=subprocess.DEVNULL)
+        # A server that is ended while it computes complains about the clients that have gone.
+        self.process = subprocess.Popen(
+            command(*words, cpus=cpus), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
         deadline = time.monotonic() + 60
         while not self._answers():
             if self.process.poll() is not None or time.monotonic() > deadline:
@@ -215,6 +222,11 @@ def status_kib(pid, field):
         if line.startswith(field + ":"):
             return int(line.split()[1])
     raise Unanswered(f"{field} of {pid}")
+
+
+def processor_seconds(pid):
+    """What all threads of a process have used so far."""
+    return sum(int(task.read_text().split()[0]) for task in Path(f"/proc/{pid}/task").glob("*/schedstat")) / 1e9
 
 
 # The machine
