@@ -80,6 +80,7 @@ let package = Package(
             exclude: ["visible", "make_vectors.py", "README.md"],
             swiftSettings: swiftSettings
         ),
+        tests("CLinearAlgebraTests", ["CLinearAlgebra"]),
         tests("TorchRandomTests", ["TorchRandom", crypto]),
         tests("WeightInitTests", ["WeightInit", "TorchRandom", "ByteSource", "GoldenVectors", crypto]),
         tests("CTorchKernelsTests", ["CTorchKernels", crypto]),

@@ -699,6 +699,57 @@ static void jump(ctk_stream *stream, uint64_t n) {
     apply(g, stream->words);
 }
 
+// MARK: Rejection
+
+typedef float f32b __attribute__((ext_vector_type(CTK_NORMAL_BLOCK)));
+typedef int32_t i32b __attribute__((ext_vector_type(CTK_NORMAL_BLOCK)));
+typedef double f64b __attribute__((ext_vector_type(CTK_NORMAL_BLOCK)));
+typedef int64_t i64b __attribute__((ext_vector_type(CTK_NORMAL_BLOCK)));
+typedef int16_t i16b __attribute__((ext_vector_type(CTK_NORMAL_BLOCK)));
+typedef _Bool boolb __attribute__((ext_vector_type(CTK_NORMAL_BLOCK)));
+typedef f32b f32b_memory __attribute__((aligned(1), may_alias));
+typedef f64b f64b_memory __attribute__((aligned(1), may_alias));
+typedef i16b i16b_memory __attribute__((aligned(1), may_alias));
+
+/// A bit for each lane of a comparison, the first lane's lowest.
+#define STORE_MASK(destination, comparison)                     \
+    do {                                                        \
+        boolb lanes = __builtin_convertvector(comparison, boolb); \
+        memcpy(destination, &lanes, sizeof(uint16_t));          \
+    } while (0)
+
+static void outside_f32(const float *values, size_t blocks, float low, float high, uint16_t *masks) {
+    for (size_t i = 0; i < blocks; i++) {
+        f32b v = *(const f32b_memory *)(values + i * CTK_NORMAL_BLOCK);
+        i32b out = (v < low) | (v > high);
+        STORE_MASK(masks + i, out != 0);
+    }
+}
+
+static void outside_f64(const double *values, size_t blocks, double low, double high, uint16_t *masks) {
+    for (size_t i = 0; i < blocks; i++) {
+        f64b v = *(const f64b_memory *)(values + i * CTK_NORMAL_BLOCK);
+        i64b out = (v < low) | (v > high);
+        STORE_MASK(masks + i, out != 0);
+    }
+}
+
+/// Sign and magnitude as an integer in the order of the numbers, so that both 16-bit types are compared without being
+/// converted; both zeros are 0.
+#define ORDER_16(bits) (((bits) >> 15 & -((bits) & 0x7fff)) | (~((bits) >> 15) & (bits)))
+
+static void outside_16(
+    const uint16_t *values, size_t blocks, uint16_t low, uint16_t high, uint16_t infinity, uint16_t *masks) {
+    int16_t lowest = (int16_t)ORDER_16((int16_t)low), highest = (int16_t)ORDER_16((int16_t)high);
+    for (size_t i = 0; i < blocks; i++) {
+        i16b bits = *(const i16b_memory *)(values + i * CTK_NORMAL_BLOCK);
+        i16b v = ORDER_16(bits);
+        i16b number = (bits & 0x7fff) <= (int16_t)infinity;
+        i16b out = number & ((v < lowest) | (v > highest));
+        STORE_MASK(masks + i, out != 0);
+    }
+}
+
 const ctk_kernels CTK_TABLE = {
     .name = CTK_NAME,
     .words = words,
@@ -712,6 +763,9 @@ const ctk_kernels CTK_TABLE = {
     .normal_f16 = normal_f16,
     .normal_bf16 = normal_bf16,
     .normal_f64 = normal_f64,
+    .outside_f32 = outside_f32,
+    .outside_f64 = outside_f64,
+    .outside_16 = outside_16,
     .radius_f32 = radius_f32,
     .sincos_f32 = sincos_f32,
 };

@@ -10,7 +10,8 @@ public final class BytesStream: ByteStream {
     }
 
     public func read(into destination: inout MutableRawSpan) -> Int {
-        let count = destination.copy(bytes[position...])
+        let bytes = self.bytes
+        let count = destination.copy(bytes.span.bytes.extracting(position...))
         position += count
         return count
     }

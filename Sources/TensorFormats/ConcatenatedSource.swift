@@ -12,7 +12,8 @@ public final class BytesSource: ByteSource {
 
     public func read(at position: Int, into destination: inout MutableRawSpan) -> Int {
         guard position >= 0, position < bytes.count else { return 0 }
-        return destination.copy(bytes[position...])
+        let bytes = self.bytes
+        return destination.copy(bytes.span.bytes.extracting(position...))
     }
 }
 
@@ -105,19 +106,5 @@ public final class ConcatenatedSource: ByteSource {
             if ends[middle] <= position { low = middle + 1 } else { high = middle }
         }
         return low
-    }
-}
-
-extension MutableRawSpan {
-    /// Writes as many of the bytes as there is room for to the front.
-    ///
-    /// - Returns: How many that were.
-    mutating func copy(_ bytes: ArraySlice<UInt8>) -> Int {
-        let count = Swift.min(byteCount, bytes.count)
-        let source = bytes.span
-        for offset in 0..<count {
-            storeBytes(of: source[offset], toByteOffset: offset, as: UInt8.self)
-        }
-        return count
     }
 }

@@ -1,6 +1,7 @@
 import HTTPTypes
 import InitService
 import Testing
+import WeightInit
 
 @Suite("Nothing that a client sends traps")
 struct HostileInputTests {

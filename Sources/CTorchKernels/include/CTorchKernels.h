@@ -77,6 +77,18 @@ typedef struct ctk_kernels {
     /// As `normal_f32` in double, 32 words to a block, with the C library's `log`, `sin` and `cos`.
     void (*_Nonnull normal_f64)(ctk_stream *_Nonnull, double *_Nonnull out, size_t blocks, double mean, double std);
 
+    /// For each block of 16 values a mask of those below `low` or above `high`, the first value's bit lowest. NaN is in
+    /// neither place.
+    void (*_Nonnull outside_f32)(
+        const float *_Nonnull, size_t blocks, float low, float high, uint16_t *_Nonnull masks);
+    /// As `outside_f32` in double.
+    void (*_Nonnull outside_f64)(
+        const double *_Nonnull, size_t blocks, double low, double high, uint16_t *_Nonnull masks);
+    /// As `outside_f32` for either 16-bit type; `infinity` is the bits of its infinity and tells which.
+    void (*_Nonnull outside_16)(
+        const uint16_t *_Nonnull, size_t blocks, uint16_t low, uint16_t high, uint16_t infinity,
+        uint16_t *_Nonnull masks);
+
     /// sqrt(−2 log u) for u = 1 − k·2^-24, k < 2^24: the radius in `normal_f32`, apart, to test every input.
     void (*_Nonnull radius_f32)(const uint32_t *_Nonnull k, float *_Nonnull out, size_t n);
     /// Sine and cosine of 2π·k·2^-24, k < 2^24: the angle in `normal_f32`, apart, to test every input.
@@ -94,6 +106,14 @@ size_t ctk_variants(const ctk_kernels *_Nonnull *_Nonnull out, size_t capacity);
 
 /// The best kernel set that this processor can run.
 const ctk_kernels *_Nonnull ctk_best(void);
+
+/// Replaces the values that a round of redrawing is about: those of the bits in `pending`.
+///
+/// `values` and `redrawn` are `blocks` × 16 items of `item_size` bytes, 2, 4 or 8. In `pending` stays what is in
+/// `outside` too, the masks of `redrawn`. Returns how many blocks have anything pending.
+size_t ctk_merge(
+    void *_Nonnull values, const void *_Nonnull redrawn, size_t item_size, size_t blocks, uint16_t *_Nonnull pending,
+    const uint16_t *_Nonnull outside);
 
 /// Passes over `n` words, any number, by `skip` or `jump`, whichever is faster.
 void ctk_jump(const ctk_kernels *_Nonnull, ctk_stream *_Nonnull, uint64_t n);

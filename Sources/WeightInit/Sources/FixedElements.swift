@@ -1,4 +1,4 @@
-internal import TorchRandom
+private import ByteSource
 
 /// One value everywhere, and another at a few places.
 final class FixedElements: ElementSource {
@@ -22,14 +22,13 @@ final class FixedElements: ElementSource {
     }
 
     func fill(_ range: Range<Int>, into destination: inout MutableRawSpan) -> (elements: Int, work: Int) {
-        for index in 0..<range.count * itemSize {
-            destination.storeBytes(of: pattern[index % itemSize], toByteOffset: index, as: UInt8.self)
-        }
+        let (pattern, one) = (self.pattern, self.one)
+        var room = destination._mutatingExtracting(0..<range.count * itemSize)
+        room.fill(repeating: pattern.span.bytes)
         for element in ones(range) {
-            for index in 0..<itemSize {
-                let offset = (element - range.lowerBound) * itemSize + index
-                destination.storeBytes(of: one[index], toByteOffset: offset, as: UInt8.self)
-            }
+            let from = (element - range.lowerBound) * itemSize
+            var place = destination._mutatingExtracting(from..<from + itemSize)
+            place.copy(one.span.bytes)
         }
         return (range.count, range.count)
     }

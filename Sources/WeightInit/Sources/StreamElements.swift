@@ -1,3 +1,4 @@
+private import ByteSource
 internal import TorchRandom
 
 /// `uniform_`: each element from its own words.
@@ -57,12 +58,11 @@ final class NormalElements: ElementSource {
                 element += wholeBlocks * size
                 work += wholeBlocks * size
             } else {
-                let bytes = bytes(of: block)
                 let last = min(runEnd, block.firstElement + size)
                 let skipped = (element - block.firstElement) * itemSize
-                for index in 0..<(last - element) * itemSize {
-                    destination.storeBytes(of: bytes[skipped + index], toByteOffset: from + index, as: UInt8.self)
-                }
+                var rest = destination._mutatingExtracting(from...)
+                let bytes = bytes(of: block)
+                rest.copy(bytes.span.bytes.extracting(skipped..<skipped + (last - element) * itemSize))
                 element = last
                 work += size
             }
@@ -110,9 +110,8 @@ final class StoredElements: ElementSource {
 
     func fill(_ range: Range<Int>, into destination: inout MutableRawSpan) -> (elements: Int, work: Int) {
         let from = range.lowerBound * itemSize
-        for index in 0..<range.count * itemSize {
-            destination.storeBytes(of: bytes[from + index], toByteOffset: index, as: UInt8.self)
-        }
+        let bytes = self.bytes
+        destination.copy(bytes.span.bytes.extracting(from..<from + range.count * itemSize))
         return (range.count, range.count)
     }
 }

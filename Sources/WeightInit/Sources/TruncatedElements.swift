@@ -1,3 +1,4 @@
+private import ByteSource
 internal import TorchRandom
 
 /// What a truncated normal needs of its source besides elements.
@@ -9,54 +10,106 @@ protocol RoundCounting: AnyObject {
 /// `trunc_normal_` by redrawing normals: each round is a further `normal_` of the whole tensor in the same stream, of
 /// which only the blocks that hold rejected elements are made.
 final class RejectionElements: ElementSource, RoundCounting {
+    private var maker: RejectionMaker
+
+    init(layout: NormalLayout, truncated: TruncatedNormal, seed: UInt32, start: UInt64) {
+        maker = RejectionMaker(layout: layout, truncated: truncated, seed: seed, start: start)
+    }
+
+    var roundsNeeded: Int { maker.roundsNeeded }
+
+    func fill(_ range: Range<Int>, into destination: inout MutableRawSpan) -> (elements: Int, work: Int) {
+        maker.fill(range, into: &destination)
+    }
+}
+
+/// The state of `RejectionElements`; a value, because only of a value's arrays spans can be had.
+private struct RejectionMaker {
     private let layout: NormalLayout
     private let truncated: TruncatedNormal
-    private let low: Double
-    private let high: Double
+    private let rejection: BlockRejection
     private let seed: UInt32
     private let start: UInt64
     private var rounds: [NormalElements] = []
     private(set) var roundsNeeded = 0
 
+    /// Blocks that are made at a time: few enough to stay in the processor's nearest cache.
+    private static let chunk = 256
+    /// Room for as many blocks; as integers, so that elements are aligned.
+    private var values: [UInt64]
+    private var redrawn: [UInt64]
+
     init(layout: NormalLayout, truncated: TruncatedNormal, seed: UInt32, start: UInt64) {
         self.layout = layout
         self.truncated = truncated
-        low = layout.format.rounded(truncated.lower)
-        high = layout.format.rounded(truncated.upper)
+        rejection = BlockRejection(layout.format, low: truncated.lower, high: truncated.upper)
         self.seed = seed
         self.start = start
+        values = [UInt64](
+            repeating: 0,
+            count: RejectionMaker.chunk * NormalLayout.blockSize * layout.format.itemSize / 8
+        )
+        redrawn = values
     }
 
-    func fill(_ range: Range<Int>, into destination: inout MutableRawSpan) -> (elements: Int, work: Int) {
+    mutating func fill(_ range: Range<Int>, into destination: inout MutableRawSpan) -> (elements: Int, work: Int) {
         let size = NormalLayout.blockSize
         let itemSize = layout.format.itemSize
-        let block = layout.block(of: range.lowerBound)
-        var bytes = [UInt8](repeating: 0, count: size * itemSize)
-        var work = makeBlock(at: block.word, round: 0, into: &bytes)
-        var rejected = (0..<size).filter { isRejected(bytes, $0) }
-        var round = 0
-        while !rejected.isEmpty {
-            round += 1
-            var redrawn = [UInt8](repeating: 0, count: size * itemSize)
-            work += makeBlock(at: block.word, round: round, into: &redrawn)
-            rejected = rejected.filter { index in
-                bytes.replaceSubrange(
-                    index * itemSize..<(index + 1) * itemSize,
-                    with: redrawn[index * itemSize..<(index + 1) * itemSize]
-                )
-                return isRejected(redrawn, index)
-            }
-        }
-        roundsNeeded = max(roundsNeeded, round)
-        let end = min(range.upperBound, layout.endOfRun(from: range.lowerBound), block.firstElement + size)
-        let skipped = (range.lowerBound - block.firstElement) * itemSize
-        for index in 0..<(end - range.lowerBound) * itemSize {
-            destination.storeBytes(of: bytes[skipped + index], toByteOffset: index, as: UInt8.self)
-        }
+        let first = layout.block(of: range.lowerBound)
+        let runEnd = min(range.upperBound, layout.endOfRun(from: range.lowerBound))
+        let isTail = first.firstElement == layout.tailStart
+        let blocks =
+            isTail ? 1 : min((runEnd - first.firstElement + size - 1) / size, RejectionMaker.chunk)
+        // What the tail block overlaps is not looked at: it takes part in no round.
+        let hidden = isTail ? 0 : max(0, first.firstElement + blocks * size - layout.tailStart)
+        let work = make(blocks, at: first.word, hidden: hidden)
+        let end = min(runEnd, first.firstElement + blocks * size)
+        let from = (range.lowerBound - first.firstElement) * itemSize
+        destination.copy(values.span.bytes.extracting(from..<from + (end - range.lowerBound) * itemSize))
         return (end - range.lowerBound, work)
     }
 
-    private func makeBlock(at word: UInt64, round: Int, into bytes: inout [UInt8]) -> Int {
+    /// Makes whole blocks in `values`, redrawing what is outside.
+    ///
+    /// - Parameter hidden: How many elements of the last block are not the tensor's.
+    /// - Returns: The words drawn.
+    private mutating func make(_ blocks: Int, at word: UInt64, hidden: Int) -> Int {
+        let blockBytes = NormalLayout.blockSize * layout.format.itemSize
+        let wordsPerBlock = UInt64(NormalLayout.blockSize) * layout.format.wordsPerElement
+        let used = 0..<blocks * blockBytes
+        let first = normals(of: 0)
+        values.draw(first, blocks, at: word, to: used)
+        var made = blocks
+        var pending = [UInt16](repeating: 0, count: blocks)
+        var outside = pending
+        rejection.findOutside(values.span.bytes.extracting(used), masks: &pending)
+        pending[blocks - 1] &= 0xffff >> UInt16(hidden)
+        var left = pending.count { $0 != 0 }
+        var round = 0
+        while left > 0 {
+            round += 1
+            let waiting = (0..<blocks).filter { pending[$0] != 0 }
+            // Where many wait, making them all at once costs less than moving from one to the next.
+            let runs = left * 4 > blocks ? [0..<blocks] : waiting.map { $0..<$0 + 1 }
+            let normals = normals(of: round)
+            for run in runs {
+                let bytes = run.lowerBound * blockBytes..<run.upperBound * blockBytes
+                let runWord = word + UInt64(run.lowerBound) * wordsPerBlock
+                redrawn.draw(normals, run.count, at: runWord, to: bytes)
+                rejection.findOutside(redrawn.span.bytes.extracting(bytes), masks: &outside, from: run.lowerBound)
+                made += run.count
+            }
+            let (rejection, redrawn) = (rejection, redrawn)
+            var storage = values.mutableSpan
+            var bytes = storage.mutableBytes
+            left = rejection.merge(redrawn.span.bytes, into: &bytes, pending: &pending, outside: outside)
+        }
+        roundsNeeded = max(roundsNeeded, round)
+        return made * Int(wordsPerBlock)
+    }
+
+    /// The normals of a round.
+    private mutating func normals(of round: Int) -> NormalElements {
         while rounds.count <= round {
             rounds.append(
                 NormalElements(
@@ -68,16 +121,17 @@ final class RejectionElements: ElementSource, RoundCounting {
                 )
             )
         }
-        var storage = bytes.mutableSpan
-        var span = storage.mutableBytes
-        rounds[round].makeBlocks(1, at: word, into: &span)
-        return NormalLayout.blockSize * Int(layout.format.wordsPerElement)
+        return rounds[round]
     }
+}
 
-    /// NaN is never rejected.
-    private func isRejected(_ bytes: [UInt8], _ index: Int) -> Bool {
-        let value = layout.format.value(in: bytes, at: index)
-        return value < low || value > high
+extension [UInt64] {
+    /// Has blocks of normals, counted from a word on, drawn to a part of the array's bytes.
+    fileprivate mutating func draw(_ normals: NormalElements, _ blocks: Int, at word: UInt64, to bytes: Range<Int>) {
+        var storage = mutableSpan
+        var all = storage.mutableBytes
+        var part = all._mutatingExtracting(bytes)
+        normals.makeBlocks(blocks, at: word, into: &part)
     }
 }
 

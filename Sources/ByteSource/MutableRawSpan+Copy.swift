@@ -1,0 +1,32 @@
+extension MutableRawSpan {
+    /// Writes as many of the bytes as there is room for to the front.
+    ///
+    /// - Returns: How many that were.
+    @discardableResult
+    public mutating func copy(_ bytes: RawSpan) -> Int {
+        let count = Swift.min(byteCount, bytes.byteCount)
+        // Unsafe because spans copy byte by byte otherwise, an order of magnitude slower.
+        withUnsafeMutableBytes { destination in
+            bytes.withUnsafeBytes { source in
+                destination.copyMemory(from: UnsafeRawBufferPointer(rebasing: source.prefix(count)))
+            }
+        }
+        return count
+    }
+
+    /// Fills the whole span with repetitions of an item's bytes.
+    public mutating func fill(repeating item: RawSpan) {
+        let itemSize = item.byteCount
+        guard itemSize > 0, copy(item) == itemSize else { return }
+        var filled = itemSize
+        // What is there already doubles.
+        withUnsafeMutableBytes { bytes in
+            while filled < bytes.count {
+                let count = Swift.min(filled, bytes.count - filled)
+                let source = UnsafeRawBufferPointer(rebasing: bytes[..<count])
+                UnsafeMutableRawBufferPointer(rebasing: bytes[filled...]).copyMemory(from: source)
+                filled += count
+            }
+        }
+    }
+}
