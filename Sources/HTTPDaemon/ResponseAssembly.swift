@@ -41,6 +41,9 @@ extension OutgoingResponse {
         )
     }
 
+    /// Bytes up to which a body is handed over whole: head and body then go out in one piece, with one system call.
+    private static let smallSize = 64 << 10
+
     private static func handle(_ body: ResponseBody, status: Int, isHead: Bool, blockSize: Int) -> OpaquePointer? {
         if isHead || status == 304 {
             return switch body {
@@ -55,19 +58,35 @@ extension OutgoingResponse {
         switch body {
         case .empty:
             return c_httpd_response_of_bytes(nil, 0)
-        case .bytes(let bytes) where bytes.count <= 64 << 10:
+        case .bytes(let bytes) where bytes.count <= smallSize:
             return bytes.withUnsafeBytes { c_httpd_response_of_bytes($0.baseAddress, $0.count) }
         case .bytes(let bytes):
             return reading(.bytes(bytes), byteCount: bytes.count, blockSize: blockSize)
+        case .source(_, let range) where range.isEmpty:
+            return c_httpd_response_of_bytes(nil, 0)
         case .source(let source, let range):
-            return range.isEmpty
-                ? c_httpd_response_of_bytes(nil, 0)
-                : reading(.source(source, range), byteCount: range.count, blockSize: blockSize)
+            return readAtOnce(source, range)
+                ?? reading(.source(source, range), byteCount: range.count, blockSize: blockSize)
         case .stream(let stream):
             // The library puts chunks into the connection's memory, not into a block of their own.
             return reading(.stream(stream), byteCount: nil, blockSize: 1)
         case .unsent:
             return nil
+        }
+    }
+
+    /// A small body; `nil` where it is not small, or where it takes more work than one call may do.
+    private static func readAtOnce(_ source: any ByteSource, _ range: Range<Int>) -> OpaquePointer? {
+        guard range.count <= smallSize else {
+            return nil
+        }
+        return withUnsafeTemporaryAllocation(byteCount: range.count, alignment: 16) { bytes in
+            // The memory lives as long as this call; the library copies it.
+            var destination = bytes.mutableBytes
+            guard source.read(at: range.lowerBound, into: &destination) == range.count else {
+                return nil
+            }
+            return c_httpd_response_of_bytes(bytes.baseAddress, bytes.count)
         }
     }
 
