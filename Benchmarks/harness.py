@@ -35,8 +35,9 @@ def set_up(binary):
     if binary:
         _binary = binary.resolve()
     else:
-        _run("swift", "build", "-c", "release", "--package-path", ROOT, "--product", "weight-init")
-    _run("swift", "build", "-c", "release", "--package-path", HERE)
+        # As it is shipped.
+        _run("swift", "build", "-c", "release", "--static-swift-stdlib", "--package-path", ROOT, "--product", "weight-init")
+    _run("swift", "build", "-c", "release", "--static-swift-stdlib", "--package-path", HERE)
     TOOLS.mkdir(exist_ok=True)
     _run("cc", "-O2", "-o", compiled("net"), HERE / "peers/net.c")
     _run("cc", "-O2", "-o", compiled("minimal"), HERE / "peers/minimal.c", "-lmicrohttpd")

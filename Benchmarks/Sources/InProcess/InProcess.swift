@@ -1,5 +1,6 @@
 import ByteSource
 import Dispatch
+import Glibc
 import TensorFormats
 import WeightInit
 
@@ -18,8 +19,8 @@ struct InProcess {
             case ("numbers", 2): print(try worker.write(elements: words[1]))
             default: throw Misuse(command: line)
             }
-            // Whoever asked waits for the answer.
-            flushOutput()
+            // Whoever asked waits for the answer. All streams, for C's variable `stdout` is shared mutable state to Swift.
+            fflush(nil)
         }
     }
 }
@@ -107,15 +108,9 @@ final class Memory: @unchecked Sendable {
     private func fill(_ range: Range<Int>, from source: any ByteSource) {
         var position = range.lowerBound
         while position < range.upperBound {
-            var room = UnsafeMutableRawBufferPointer(start: start + position, count: range.upperBound - position).mutableBytes
+            let rest = UnsafeMutableRawBufferPointer(start: start + position, count: range.upperBound - position)
+            var room = rest.mutableBytes
             position += source.read(at: position, into: &room)
         }
     }
 }
-
-#if canImport(Glibc)
-import Glibc
-
-/// The stream's variable is C's, which Swift takes for shared mutable state; NULL stands for all streams.
-private func flushOutput() { fflush(nil) }
-#endif
