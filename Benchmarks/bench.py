@@ -11,6 +11,7 @@ otherwise. Each section's result is kept in .results/, so that a broken run is t
 """
 
 import argparse
+import contextlib
 import json
 import os
 import statistics
@@ -195,6 +196,30 @@ def bodies():
         ),
     ]  # fmt: skip
     return {"title": "A body of 1 GiB over loopback, congestion control reno", "peer": "bare TCP, or torch", "rows": rows}
+
+
+def blocks():
+    """The same body by the size of the block that is made and sent at a time, against bare TCP."""
+    powers = range(17, 23)
+    target = raw("uniform", GIB // 4)
+    with contextlib.ExitStack() as stack:
+        bare = stack.enter_context(Line(harness.compiled("net"), "send", "reno", cpus=(SERVER_CPU,)))
+        port = json.loads(bare.read())["port"]
+        services = {power: stack.enter_context(weight_init("--block-bytes", str(1 << power))) for power in powers}
+        taken = interleave(
+            3,
+            bare=lambda: client("receive", port, GIB)["seconds"],
+            **{
+                str(power): (lambda service=service: client("get", service.port, target)["seconds"])
+                for power, service in services.items()
+            },
+        )
+    rate = {name: GIB / seconds / 1e9 for name, seconds in taken.items()}
+    rows = [
+        row(f"{(1 << power) >> 10} KiB", rate[str(power)], rate["bare"], rate[str(power)] / rate["bare"], None, "GB/s")
+        for power in powers
+    ]
+    return {"title": "A body of 1 GiB of uniforms by block size (--block-bytes)", "peer": "bare TCP", "rows": rows}
 
 
 def nginx():
@@ -406,6 +431,7 @@ SECTIONS = {
     "json": json_text,
     "small": small,
     "bodies": bodies,
+    "blocks": blocks,
     "seek": seek,
     "memory": memory,
     "fairness": fairness,
