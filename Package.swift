@@ -69,7 +69,9 @@ let package = Package(
         ),
         .executableTarget(
             name: "weight-init",
-            dependencies: ["HTTPDaemon", "InitService", "WeightInit", "HTTPExchange", argumentParser, logging, httpTypes],
+            dependencies: [
+                "HTTPDaemon", "InitService", "WeightInit", "HTTPExchange", argumentParser, logging, httpTypes,
+            ],
             swiftSettings: swiftSettings
         ),
 

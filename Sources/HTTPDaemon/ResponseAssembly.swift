@@ -82,7 +82,7 @@ extension OutgoingResponse {
     }
 
     /// Bytes up to which a body is handed over whole: head and body then go out in one piece, with one system call.
-    private static let smallSize = 64 << 10
+    fileprivate static let smallSize = 64 << 10
 
     /// A small body; `nil` where it is not small, or where it takes more work than one call may do.
     private static func readAtOnce(_ source: any ByteSource, _ range: Range<Int>) -> OpaquePointer? {
@@ -128,7 +128,7 @@ extension ResponseBody {
     /// The length of a body that is read block by block; `nil` for what the library gets as a whole or in chunks.
     fileprivate var readByteCount: Int? {
         switch self {
-        case .bytes(let bytes): bytes.count > 64 << 10 ? bytes.count : nil
+        case .bytes(let bytes): bytes.count > OutgoingResponse.smallSize ? bytes.count : nil
         case .source(_, let range): range.isEmpty ? nil : range.count
         case .empty, .stream, .unsent: nil
         }

@@ -163,8 +163,10 @@ struct ModelTests {
         #expect(file.metadata["profile"] == "torch-2.13")
         #expect(file.metadata["seed"] == "7")
         // The file holds its own recipe.
-        #expect(try safetensors(try #require(file.metadata["request"])).tensors["h.1.fc.bias"]?.bytes
-            == file.tensors["h.1.fc.bias"]?.bytes)
+        #expect(
+            try safetensors(try #require(file.metadata["request"])).tensors["h.1.fc.bias"]?.bytes
+                == file.tensors["h.1.fc.bias"]?.bytes
+        )
         let embedding = try #require(file.tensors["e.weight"]?.bytes)
         #expect(embedding.dropFirst(32).prefix(32).allSatisfy { $0 == 0 })
         #expect(!embedding.prefix(32).allSatisfy { $0 == 0 })
@@ -309,7 +311,13 @@ struct ModelTests {
         #expect((plan["tensors"] as? [Any])?.count == 100)
         let head = service.ask(
             .head,
-            "/init?request=" + encoded(request.replacing("trunc_normal", with: "normal").replacing(#"{"layers":[{"name":"h""#, with: #"{"format":"safetensors","layers":[{"name":"h""#))
+            "/init?request="
+                + encoded(
+                    request.replacing("trunc_normal", with: "normal").replacing(
+                        #"{"layers":[{"name":"h""#,
+                        with: #"{"format":"safetensors","layers":[{"name":"h""#
+                    )
+                )
         )
         #expect(head.status == 200)
         #expect((head.statedLength ?? 0) > 4_000_000_000_000)

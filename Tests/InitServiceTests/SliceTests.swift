@@ -32,7 +32,9 @@ struct SliceTests {
             #expect(document["shape"] as? [Int] == [3, 4])
             #expect(document["full_shape"] as? [Int] == [10, 6])
             #expect(document["slice"] as? String == "2:5,-4:")
-            let all = try #require(service.ask(.get, "/init?method=normal&shape=10,6&seed=3").json()["data"] as? [[Double]])
+            let all = try #require(
+                service.ask(.get, "/init?method=normal&shape=10,6&seed=3").json()["data"] as? [[Double]]
+            )
             #expect(document["data"] as? [[Double]] == all[2..<5].map { Array($0[2...]) })
         }
     }
