@@ -62,6 +62,8 @@ final class Server {
         line.split(separator: ":").last?.trimmingCharacters(in: .newlines) ?? ""
     }
 
+    var processIdentifier: Int32 { process.processIdentifier }
+
     func signal(_ number: Int32) {
         Glibc.kill(process.processIdentifier, number)
     }
