@@ -202,7 +202,8 @@ def deployed(replicas, port, directory, *, expires=False):
         (r"/var/cache/nginx/weight-init", str(directory / "cache")),
     ]
     if expires:
-        changes.append((r"proxy_cache_revalidate on;", "proxy_cache_revalidate on; proxy_ignore_headers Cache-Control; proxy_cache_valid 200 206 1s;"))
+        rule = "proxy_cache_revalidate on;"
+        changes.append((rule, rule + " proxy_ignore_headers Cache-Control; proxy_cache_valid 200 206 1s;"))
     for pattern, replacement in changes:
         text, count = re.subn(pattern, replacement, text)
         assert count == 1, f"deploy/nginx.conf has {count} times {pattern}"
@@ -222,8 +223,12 @@ def cached(binary, nginx, directory):
         assert (status, fields["X-Cache-Status"]) == (206, "MISS"), (status, fields["X-Cache-Status"])
         assert body == direct[20000000:20000100]
         assert fields["Content-Range"] == f"bytes 20000000-20000099/{len(direct)}"
-        kept = sum(path.stat().st_size for path in (directory / "cache").rglob("*") if path.is_file())
-        assert 8 * MIB <= kept < 9 * MIB, f"{kept} bytes are kept for a range of 100"
+
+        def kept():
+            return sum(path.stat().st_size for path in (directory / "cache").rglob("*") if path.is_file())
+
+        # The rest of the piece comes after the range has been answered.
+        eventually(lambda: 8 * MIB <= kept() < 9 * MIB, "the piece that holds the range is kept, and no other")
         status, fields, body = get(port, target, field)
         assert (status, fields["X-Cache-Status"], body) == (206, "HIT", direct[20000000:20000100])
         status, fields, body = get(port, target)
@@ -234,8 +239,8 @@ def cached(binary, nginx, directory):
         model = {"seed": 1, "layer": {"type": "Linear", "in_features": 64, "out_features": 32}, "format": "safetensors"}
         other = "/init?request=" + "".join(f"%{byte:02X}" for byte in json.dumps(model).encode())
         json_target = "/init?method=normal&shape=3000,10"
-        others = [(path, get(replicas[0].port, path)[2]) for path in (other, json_target, "/init?method=zeros&shape=0&format=raw")]
-        for path, expected in others:
+        for path in (other, json_target, "/init?method=zeros&shape=0&format=raw"):
+            expected = get(replicas[0].port, path)[2]
             for state in ("MISS", "HIT"):
                 status, fields, body = get(port, path)
                 assert (status, fields["X-Cache-Status"]) == (200, state), (path, status, fields["X-Cache-Status"])
@@ -244,7 +249,8 @@ def cached(binary, nginx, directory):
         for replica in replicas:
             replica.kill()
         status, fields, body = get(port, target)
-        assert (status, fields["X-Cache-Status"], body == direct) == (200, "HIT", True), (status, fields["X-Cache-Status"])
+        assert (status, fields["X-Cache-Status"]) == (200, "HIT"), (status, fields["X-Cache-Status"])
+        assert body == direct
         status, fields, body = get(port, target, {"If-None-Match": tag})
         assert (status, body) == (304, b""), status
         status, fields, body = get(port, target, {"Range": "bytes=5-9", "If-Range": tag})
