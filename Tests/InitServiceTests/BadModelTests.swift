@@ -265,7 +265,10 @@ struct BadModelTests {
                 "matches no parameter"
             ),
             Row(
-                layers(pair, #","rules":[[{"method":"zeros"}],[{"method":"ones"},{"parameter":"a.*","method":"ones"}]]"#),
+                layers(
+                    pair,
+                    #","rules":[[{"method":"zeros"}],[{"method":"ones"},{"parameter":"a.*","method":"ones"}]]"#
+                ),
                 400,
                 "/rules/1/1",
                 "matches no parameter"
@@ -295,7 +298,12 @@ struct BadModelTests {
                 "/rules/0/sparsity",
                 #"(for "a.weight")"#
             ),
-            Row(layers(#"{"type":"ReLU"}"#, #","rules":[{"method":"zeros"}]"#), 400, "/rules/0", "matches no parameter"),
+            Row(
+                layers(#"{"type":"ReLU"}"#, #","rules":[{"method":"zeros"}]"#),
+                400,
+                "/rules/0",
+                "matches no parameter"
+            ),
         ]
     )
     func rules(_ row: Row) throws {
@@ -368,8 +376,10 @@ struct BadModelTests {
                 "unknown parameter"
             ),
             Row(
-                layers(linear("a", 2, 2) + #",{"name":"b","dtype":"float64","layers":[\#(linear("c", 2, 2))]}"#,
-                    #","tie":{"a.bias":"b.c.bias"}"#),
+                layers(
+                    linear("a", 2, 2) + #",{"name":"b","dtype":"float64","layers":[\#(linear("c", 2, 2))]}"#,
+                    #","tie":{"a.bias":"b.c.bias"}"#
+                ),
                 422,
                 "/tie/a.bias",
                 "float64"
@@ -417,7 +427,9 @@ struct BadModelTests {
                 "--max-layers"
             ),
             Row(
-                layers(#"{"repeat":40,"layers":[{"type":"Transformer","d_model":1,"nhead":1,"num_encoder_layers":40}]}"#),
+                layers(
+                    #"{"repeat":40,"layers":[{"type":"Transformer","d_model":1,"nhead":1,"num_encoder_layers":40}]}"#
+                ),
                 413,
                 "/layers/0/repeat",
                 "--max-layers"
@@ -500,7 +512,10 @@ struct BadModelTests {
         let service = InitService(limits: limits)
         let three = Self.layers(#"{"type":"ReLU"},{"type":"ReLU"}"#)
         #expect(service.post("/explain", three).status == 200)
-        try check(Row(Self.layers(#"{"type":"ReLU"},{"type":"ReLU"},{"type":"ReLU"}"#), 413, "/layers/2", "3 layers"), service)
+        try check(
+            Row(Self.layers(#"{"type":"ReLU"},{"type":"ReLU"},{"type":"ReLU"}"#), 413, "/layers/2", "3 layers"),
+            service
+        )
         limits = ServiceLimits()
         limits.tensors.maximumTensors = 2
         try check(Row(Self.layers(Self.pair), 413, "/layers/1", "2 tensors"), InitService(limits: limits))

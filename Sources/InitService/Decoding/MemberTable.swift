@@ -33,7 +33,11 @@ enum MemberTable {
 
     // MARK: Models
 
-    static let name = Member(name: "name", kind: .word, summary: "what its parameters' names begin with; its index by default")
+    static let name = Member(
+        name: "name",
+        kind: .word,
+        summary: "what its parameters' names begin with; its index by default"
+    )
     static let layers = Member(
         name: "layers",
         kind: .structure,
@@ -48,7 +52,11 @@ enum MemberTable {
     /// What every entry in a list of layers may hold.
     static let entry = [
         name,
-        Member(name: "repeat", kind: .parameter(.integer), summary: "how often it is built; {} in its name is the index"),
+        Member(
+            name: "repeat",
+            kind: .parameter(.integer),
+            summary: "how often it is built; {} in its name is the index"
+        ),
         rules,
     ]
 

@@ -48,7 +48,11 @@ extension ModelPlanner {
         depth: Int
     ) throws(InitError) -> Module {
         guard depth < limits.maximumNesting else {
-            throw InitError(.tooLarge, path, "blocks are nested more than \(limits.maximumNesting) deep (--max-nesting)")
+            throw InitError(
+                .tooLarge,
+                path,
+                "blocks are nested more than \(limits.maximumNesting) deep (--max-nesting)"
+            )
         }
         do {
             try builder.reserve(modules: 1)
@@ -163,7 +167,11 @@ extension ModelPlanner {
             for slot in module.slots {
                 let name = prefix + slot.name
                 guard slots.updateValue(slot, forKey: name) == nil else {
-                    throw InitError(.invalid, [request.form.rawValue], "two tensors have the name \(name.quotedForMessage)")
+                    throw InitError(
+                        .invalid,
+                        [request.form.rawValue],
+                        "two tensors have the name \(name.quotedForMessage)"
+                    )
                 }
             }
         }
