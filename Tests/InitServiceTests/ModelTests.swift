@@ -42,13 +42,10 @@ struct ModelTests {
         #expect(got.body == posted.body)
         #expect(got["Content-Type"] == posted["Content-Type"])
         // Written once, it is written the same again.
-        let again = service.post("/init", try #require(Self.request(in: url)))
-        #expect(again["Content-Location"] == url)
-        #expect(service.ask(.get, url, ["If-None-Match": try #require(posted["ETag"])]).status == 304)
-    }
-
-    private static func request(in url: String) -> String? {
-        URLComponents(string: url)?.queryItems?.first { $0.name == "request" }?.value
+        let canonical = try #require(URLComponents(string: url)?.queryItems?.first { $0.name == "request" }?.value)
+        #expect(service.post("/init", canonical)["Content-Location"] == url)
+        let tag = try #require(posted["ETag"])
+        #expect(service.ask(.get, url, ["If-None-Match": tag]).status == 304)
     }
 
     @Test("spellings of one model have one tag")
@@ -74,12 +71,7 @@ struct ModelTests {
              "layers":[{"type":"Linear","in_features":2,"out_features":3,"dtype":"float32","rules":[]}],
              "rules":[{"parameter":"weight","method":"xavier_uniform","gain":1.0}]}
             """,
-            """
-            {"seed":1,"dtype":"float16","layers":
-             [{"type":"Linear","in_features":2,"out_features":3,"dtype":"float32"}],
-             "rules":[{"parameter":"weight","method":"xavier_uniform"}]}
-            """,
-        ].dropLast() {
+        ] {
             #expect(try tag(spelling) == expected, "\(spelling)")
         }
         var tags = [expected]
@@ -154,7 +146,8 @@ struct ModelTests {
         #expect(tensors.compactMap { $0["name"] as? String } == summaries.compactMap { $0["name"] as? String })
         #expect(Set(tensors.compactMap { $0["name"] as? String }) == Set(file.tensors.keys))
         for summary in summaries {
-            let tensor = try #require(file.tensors[try #require(summary["name"] as? String)])
+            let name = try #require(summary["name"] as? String)
+            let tensor = try #require(file.tensors[name])
             #expect(summary["sha256"] as? String == hex(SHA256.hash(data: tensor.bytes)))
             #expect(summary["shape"] as? [Int] == tensor.shape)
         }
@@ -163,10 +156,8 @@ struct ModelTests {
         #expect(file.metadata["profile"] == "torch-2.13")
         #expect(file.metadata["seed"] == "7")
         // The file holds its own recipe.
-        #expect(
-            try safetensors(try #require(file.metadata["request"])).tensors["h.1.fc.bias"]?.bytes
-                == file.tensors["h.1.fc.bias"]?.bytes
-        )
+        let recipe = try #require(file.metadata["request"])
+        #expect(try safetensors(recipe).tensors["h.1.fc.bias"]?.bytes == file.tensors["h.1.fc.bias"]?.bytes)
         let embedding = try #require(file.tensors["e.weight"]?.bytes)
         #expect(embedding.dropFirst(32).prefix(32).allSatisfy { $0 == 0 })
         #expect(!embedding.prefix(32).allSatisfy { $0 == 0 })
@@ -177,10 +168,10 @@ struct ModelTests {
         let url = "/init?request=" + encoded(#"{"format":"safetensors","# + Self.model.dropFirst())
         let whole = service.ask(.get, url).body
         #expect(whole.count > 2000)
-        var generator = SystemRandomNumberGenerator()
-        for _ in 0..<40 {
-            let start = Int.random(in: 0..<whole.count, using: &generator)
-            let end = Int.random(in: start..<whole.count, using: &generator)
+        for index in 0..<40 {
+            // As good as random, and the same in every run.
+            let (first, second) = (index * 7919 % whole.count, (index * index * 104_729 + 13) % whole.count)
+            let (start, end) = (min(first, second), max(first, second))
             let answer = service.ask(.get, url, ["Range": "bytes=\(start)-\(end)"])
             #expect(answer.status == 206)
             #expect(answer["Content-Range"] == "bytes \(start)-\(end)/\(whole.count)")
@@ -214,11 +205,12 @@ struct ModelTests {
         let conv = try #require(tensors["conv.weight"])
         #expect(conv["method"] as? String == "kaiming_normal")
         #expect(conv["rule"] as? String == "/rules/0")
-        #expect(conv["words"] as? Int == 216)
+        #expect(conv["words"] as? Int == 216 + 16)
         #expect(conv["fan_out"] as? Int == 72)
         #expect(conv["bytes"] as? Int == 864)
-        // Behind all defaults: conv 216 + 8, two Linears of float64 with two words each, 40 normals, the head that is tied.
-        #expect(start(conv) == 216 + 8 + 2 * 2 * (64 + 8) + 40 + 40)
+        // Behind all defaults: the convolution, two Linears of float64 with two words for each number, 40 normals, of which the
+        // last 16 are drawn anew because 40 is no multiple of 16, and the head that is tied.
+        #expect(start(conv) == 216 + 8 + 2 * 2 * (64 + 8) + (40 + 16) + 40)
         #expect(tensors["conv.bias"]?["rule"] as? String == "/rules/2")
         #expect(tensors["conv.bias"]?["words"] as? Int == 0)
         #expect(tensors["h.0.fc.bias"]?["method"] as? String == "zeros")
@@ -232,7 +224,7 @@ struct ModelTests {
         // Without the statistics, and the tied head once.
         #expect(totals["parameters"] as? Int == 216 + 8 + 16 + 2 * 72 + 40)
         #expect(totals["bytes"] as? Int == 4 * (224 + 16 + 16 + 40) + 8 * (144 + 1))
-        #expect(totals["words"] as? Int == 216 + 8 + 288 + 40 + 40 + 216)
+        #expect(totals["words"] as? Int == 216 + 8 + 288 + 56 + 40 + 232)
         #expect((totals["url"] as? String)?.hasPrefix("/init?request=%7B%22seed%22") == true)
     }
 
@@ -240,16 +232,16 @@ struct ModelTests {
     func unknownStarts() throws {
         let tensors = try explained(
             """
-            {"tensors":[{"name":"a","shape":[100],"method":"normal"},{"name":"t","shape":[100],"method":"trunc_normal"},
-             {"name":"large","shape":[100],"method":"normal"},{"name":"small","shape":[3],"method":"normal"},
+            {"tensors":[{"name":"a","shape":[96],"method":"normal"},{"name":"t","shape":[100],"method":"trunc_normal"},
+             {"name":"large","shape":[96],"method":"normal"},{"name":"small","shape":[3],"method":"normal"},
              {"name":"u","shape":[3],"method":"uniform"},{"name":"z","shape":[3],"method":"zeros"}]}
             """
         )
         #expect(start(tensors["a"]) == 0)
-        #expect(start(tensors["t"]) == 100)
+        #expect(start(tensors["t"]) == 96)
         #expect(tensors["t"]?["words"] is NSNull)
         for name in ["large", "small", "u", "z"] { #expect(tensors[name]?["start"] is NSNull, "\(name)") }
-        #expect(tensors["large"]?["words"] as? Int == 100)
+        #expect(tensors["large"]?["words"] as? Int == 96)
         #expect(tensors["small"]?["words"] is NSNull)
         #expect(tensors["u"]?["words"] as? Int == 3)
         #expect(tensors["z"]?["words"] as? Int == 0)
@@ -276,8 +268,8 @@ struct ModelTests {
             """
             {"layers":[{"name":"h","repeat":2,"layers":[{"name":"fc","type":"Linear","in_features":2,"out_features":2,
              "rules":[[{"parameter":"weight","method":"zeros"}],[{"name":"bias","method":"ones"}]]}],
-             "rules":[{"name":"fc.bias","method":"eye"},{"name":"fc.weight","method":"skip"}]}]}
-            """.replacing("eye", with: "normal")
+             "rules":[{"name":"fc.bias","method":"normal"},{"name":"fc.weight","method":"skip"}]}]}
+            """
         )
         #expect(tensors["h.1.fc.weight"]?["rule"] as? String == "/layers/0/layers/0/rules/0/0")
         #expect(tensors["h.1.fc.bias"]?["rule"] as? String == "/layers/0/rules/0")
@@ -309,16 +301,8 @@ struct ModelTests {
         #expect(plan["bytes"] as? Int == 4_000_000_000_000)
         #expect(plan["words"] is NSNull)
         #expect((plan["tensors"] as? [Any])?.count == 100)
-        let head = service.ask(
-            .head,
-            "/init?request="
-                + encoded(
-                    request.replacing("trunc_normal", with: "normal").replacing(
-                        #"{"layers":[{"name":"h""#,
-                        with: #"{"format":"safetensors","layers":[{"name":"h""#
-                    )
-                )
-        )
+        let file = #"{"format":"safetensors","# + request.dropFirst()
+        let head = service.ask(.head, "/init?request=" + encoded(file))
         #expect(head.status == 200)
         #expect((head.statedLength ?? 0) > 4_000_000_000_000)
     }
@@ -340,7 +324,7 @@ struct ModelTests {
                 .tensors.mapValues { Array($0.bytes) }
         }
         let all = try tensors([0, 1, 2, 3])
-        #expect(Set(all.values).count == all.count - 1)  // but for attention's two zero biases of different length
+        #expect(Set(all.values).count == all.count)
         for order in [[3, 2, 1, 0], [0, 2], [2, 0, 3], [0]] {
             for (name, bytes) in try tensors(order) { #expect(all[name] == bytes, "\(name)") }
         }
