@@ -3,6 +3,7 @@ import HTTPDaemon
 import HTTPExchange
 import HTTPTypes
 import Synchronization
+import TestSupport
 import Testing
 
 @Suite struct Deferred {
