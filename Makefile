@@ -31,7 +31,7 @@ build: toolchain libraries ## Build .build/release/weight-init, with Swift's lib
 ##@ Develop
 
 .PHONY: test
-test: test-swift test-reference ## Run all tests, and NumPy and safetensors against the running program
+test: test-swift test-reference ## Run all tests; hold the program against NumPy, safetensors and the README
 
 .PHONY: test-swift
 test-swift: toolchain libraries
@@ -40,6 +40,7 @@ test-swift: toolchain libraries
 .PHONY: test-reference
 test-reference: test-swift $(venv)/.installed
 	$(venv)/bin/python Tests/reference/check_formats.py $(tests)/release/weight-init
+	$(venv)/bin/python Tests/reference/check_readme.py $(tests)/release/weight-init
 
 .PHONY: format
 format: toolchain ## Bring the sources into the house form
