@@ -79,8 +79,6 @@ final class Server {
         try RawClient(port: try #require(UInt16(port)), receiveBuffer: receiveBuffer)
     }
 
-    var processIdentifier: Int32 { process.processIdentifier }
-
     func signal(_ number: Int32) {
         Glibc.kill(process.processIdentifier, number)
     }
