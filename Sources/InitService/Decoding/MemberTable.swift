@@ -28,8 +28,15 @@ enum MemberTable {
         "the form of the reply; wins over Accept"
     )
 
+    static let slice = Member(
+        name: "slice",
+        kind: .slice,
+        defaultValue: .text(""),
+        summary: "the block that is wanted, as NumPy writes it without steps: 0:512,:,-3:"
+    )
+
     /// A request for one tensor, without the method's parameters.
-    static let tensor = [method, shape, seed, dtype]
+    static let tensor = [method, shape, seed, dtype, slice]
 
     // MARK: Models
 
@@ -99,6 +106,7 @@ enum MemberTable {
         ] + (form == .tensors ? [] : [defaults]) + [
             what, rules,
             Member(name: "tie", kind: .structure, summary: "other names of parameters, and which: {name: target}"),
+            Member(name: "slices", kind: .structure, summary: "the blocks that are wanted of tensors: {name: slice}"),
         ]
     }
 

@@ -3,6 +3,18 @@ import WeightInit
 extension ModelMembers {
     /// The request written in the one way that all its spellings share.
     var canonical: JSONValue {
+        var members = canonicalDraws
+        let slices = request.slices.filter { !$0.value.isWhole }.sorted { $0.key < $1.key }
+        members.append(
+            "slices",
+            slices.isEmpty
+                ? nil : .object(slices.map { JSONValue.Member(name: $0.key, value: .string($0.value.description)) })
+        )
+        return .object(members)
+    }
+
+    /// Its members without those that only choose from what is drawn.
+    var canonicalDraws: [JSONValue.Member] {
         var members: [JSONValue.Member] = []
         members.append("seed", .number(seed.description))
         members.append("dtype", dtype == .float32 ? nil : .string(dtype.rawValue))
@@ -15,7 +27,7 @@ extension ModelMembers {
             request.ties.isEmpty
                 ? nil : .object(request.ties.map { JSONValue.Member(name: $0.name, value: .string($0.target)) })
         )
-        return .object(members)
+        return members
     }
 
     private var entries: JSONValue {

@@ -33,7 +33,8 @@ struct ModelMembers: Sendable {
             rules: try decoder.rules(of: members),
             ties: try decoder.ties(of: members),
             usesDefaults: decoded.boolean("defaults") ?? true,
-            seeding: decoded.text("seeding").flatMap(ModelRequest.Seeding.init) ?? .stream
+            seeding: decoded.text("seeding").flatMap(ModelRequest.Seeding.init) ?? .stream,
+            slices: try decoder.slices(of: members)
         )
     }
 }
@@ -213,6 +214,22 @@ private struct ModelDecoder {
             name: decoded.text("name").map { Glob($0) },
             action: method.map { .initialize(method: $0.name, arguments: decoded.arguments(of: parameters)) } ?? .skip
         )
+    }
+
+    func slices(of members: RequestMembers) throws(InitError) -> [String: Slice] {
+        guard let json = members.json("slices") else { return [:] }
+        let given = try json.map(under: "slices") { value throws(InitError) in
+            try value.members(of: "an object of slices")
+        }
+        var slices: [String: Slice] = [:]
+        for (name, value) in given.given {
+            do throws(InitError) {
+                slices[name] = try value.slice()
+            } catch {
+                throw error.under("slices", name)
+            }
+        }
+        return slices
     }
 
     func ties(of members: RequestMembers) throws(InitError) -> [Tie] {

@@ -26,7 +26,8 @@ struct TensorMembers: Sendable {
             method: method.name,
             shape: try Shape(decoded.integers("shape") ?? []),
             dtype: decoded.text("dtype").flatMap(DType.init) ?? .float32,
-            arguments: arguments
+            arguments: arguments,
+            slice: try decoded.text("slice").map { text throws(InitError) in try Slice(text) }
         )
         seed = try Seed(decimal: decoded.text("seed") ?? "0")
         format = decoded.text("format").flatMap(TensorFormat.init)

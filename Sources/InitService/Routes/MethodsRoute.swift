@@ -99,7 +99,7 @@ extension Member {
         case .shape: "integers"
         case .parameter(.integers(let count)): "integer or \(count.map { "\($0) " } ?? "")integers"
         case .seed, .parameter(.integer): "integer"
-        case .word, .parameter(.choice): "string"
+        case .word, .slice, .parameter(.choice): "string"
         case .parameter(.boolean): "boolean"
         case .parameter(.number): "number"
         case .parameter(.gain): "number or activation"

@@ -28,6 +28,7 @@ private struct ModelPlanner {
     mutating func plan() throws(InitError) -> Plan {
         var model = try block(request.entries, path: [], prefix: 0, depth: 0)
         let slots = try index(model)
+        try checkSlices(slots)
         try tie(&model, slots)
         try apply(request.rules, to: model, path: ["rules"])
         return try finish(model)
@@ -214,6 +215,22 @@ extension ModelPlanner {
         }
     }
 
+    private func checkSlices(_ slots: [String: Module.Slot]) throws(InitError) {
+        // In order, so that the same request gets the same error.
+        for name in request.slices.keys.sorted() {
+            if let tie = request.ties.first(where: { $0.name == name }) {
+                throw InitError(
+                    .invalid,
+                    ["slices", name],
+                    "is another name of \(tie.target.quotedForMessage), which can be sliced"
+                )
+            }
+            guard slots[name] != nil else {
+                throw .unknown("tensor", name, in: ["slices", name], known: suggestions(name, slots))
+            }
+        }
+    }
+
     /// A few of the names that a wrong one may stand for.
     private func suggestions(_ name: String, _ slots: [String: Module.Slot]) -> [String] {
         Array(slots.filter { $0.value.isParameter }.keys.sorted().orderedByDistance(to: name).prefix(8))
@@ -326,13 +343,18 @@ extension ModelPlanner {
                 if request.seeding == .perTensor {
                     initialization = try builder.plan.detach(initialization, seed: seed.derived(for: name))
                 }
-                try builder.plan.add(
-                    name,
-                    shape: cell.shape,
-                    dtype: cell.dtype,
-                    isParameter: slot.isParameter,
-                    initialization
-                )
+                do throws(InitError) {
+                    try builder.plan.add(
+                        name,
+                        shape: cell.shape,
+                        dtype: cell.dtype,
+                        isParameter: slot.isParameter,
+                        slice: request.slices[name],
+                        initialization
+                    )
+                } catch {
+                    throw error.path == ["slice"] ? InitError(error.kind, ["slices", name], error.detail) : error
+                }
             }
         }
         return builder.plan.finish(ties: request.ties)

@@ -28,6 +28,8 @@ public struct ModelRequest: Sendable, Equatable {
     /// Whether modules initialise themselves when they are built; where not, nothing is drawn then.
     public var usesDefaults: Bool
     public var seeding: Seeding
+    /// The blocks that are wanted of tensors, by their names, where that is not all of them.
+    public var slices: [String: Slice]
 
     public init(
         form: Form = .layers,
@@ -35,7 +37,8 @@ public struct ModelRequest: Sendable, Equatable {
         rules: Rules = Rules(),
         ties: [Tie] = [],
         usesDefaults: Bool = true,
-        seeding: Seeding = .stream
+        seeding: Seeding = .stream,
+        slices: [String: Slice] = [:]
     ) {
         self.form = form
         self.entries = entries
@@ -43,6 +46,7 @@ public struct ModelRequest: Sendable, Equatable {
         self.ties = ties
         self.usesDefaults = usesDefaults
         self.seeding = seeding
+        self.slices = slices
     }
 }
 
