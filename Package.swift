@@ -69,7 +69,9 @@ let package = Package(
         ),
         .executableTarget(
             name: "weight-init",
-            dependencies: ["HTTPDaemon", "InitService", "WeightInit", "HTTPExchange", argumentParser, logging, httpTypes],
+            dependencies: [
+                "HTTPDaemon", "InitService", "WeightInit", "HTTPExchange", argumentParser, logging, httpTypes,
+            ],
             swiftSettings: swiftSettings
         ),
 
@@ -80,6 +82,8 @@ let package = Package(
             exclude: ["visible", "make_vectors.py", "README.md"],
             swiftSettings: swiftSettings
         ),
+        // A client that says over a socket exactly what it is told to.
+        .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: swiftSettings),
         tests("CLinearAlgebraTests", ["CLinearAlgebra"]),
         tests("TorchRandomTests", ["TorchRandom", crypto]),
         tests("WeightInitTests", ["WeightInit", "TorchRandom", "ByteSource", "GoldenVectors", crypto]),
@@ -91,12 +95,13 @@ let package = Package(
         tests("ByteSourceTests", ["ByteSource"]),
         tests("HTTPExchangeTests", ["HTTPExchange", httpTypes]),
         tests("CHTTPDaemonTests", ["CHTTPDaemon"]),
-        tests("HTTPDaemonTests", ["HTTPDaemon", "HTTPExchange", "ByteSource", httpTypes]),
+        tests("HTTPDaemonTests", ["HTTPDaemon", "HTTPExchange", "ByteSource", "TestSupport", httpTypes]),
         tests(
             "TensorFormatsTests",
             ["TensorFormats", "WeightInit", "TorchRandom", "ByteSource", crypto],
             resources: [.copy("Vectors")]
         ),
-        tests("CommandTests", ["weight-init"]),
+        tests("EndToEndTests", ["HTTPDaemon", "InitService", "GoldenVectors", "TestSupport", crypto]),
+        tests("CommandTests", ["weight-init", "TestSupport", crypto]),
     ]
 )

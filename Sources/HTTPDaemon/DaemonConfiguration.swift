@@ -21,8 +21,11 @@ public struct DaemonConfiguration: Sendable {
     public var bodyLimit = 1 << 20
     /// Bytes of a refused body that are read and dropped so that the client sees the refusal; past them the connection is cut.
     public var drainLimit = 8 << 20
-    /// Bytes asked of a source at a time. Memory of a response while it is sent.
+    /// Bytes asked of a source at a time, at most. Memory of a response while it is sent.
     public var blockSize = 1 << 20
+    /// Bytes of the blocks of all responses that are being sent. The less is left, the smaller the blocks of new ones, down
+    /// to 16 KiB; where there is not even that, 503. What is sent in chunks goes through the connection's memory instead.
+    public var bodyMemory = 256 << 20
     public var deferred = DeferredLimits()
     /// Hears what the library has to say, on any thread.
     public var log: @Sendable (String) -> Void = { _ in }
@@ -68,6 +71,7 @@ extension DaemonConfiguration {
             ((0...1 << 30).contains(bodyLimit), "the body limit must be at most 1 GiB"),
             ((0...1 << 40).contains(drainLimit), "the drain limit must be at most 1 TiB"),
             ((4 << 10...64 << 20).contains(blockSize), "the block size must be 4 KiB to 64 MiB"),
+            (bodyMemory >= blockSize, "the memory for bodies must be at least the block size (\(blockSize))"),
             ((1...256).contains(deferred.threadCount), "threads for deferred work must be between 1 and 256"),
             ((0...100_000).contains(deferred.queueLimit), "the queue of deferred work must be at most 100000 long"),
             (deferred.memoryLimit >= 0, "the memory for deferred work must not be negative"),

@@ -125,6 +125,7 @@ final class DeferredPool: Sendable {
         while case .run(let job) = state.wait(for: next) {
             let hold = MemoryHold(pool: self, memory: job.memory)
             let response = job.run { job.cancelled.load(ordering: .relaxed) }
+            if let memory = response.memory { hold.shrink(to: memory) }
             // The hold must not end under the lock, which it takes itself.
             withExtendedLifetime(hold) {
                 state.withLock { state in
@@ -200,14 +201,21 @@ final class DeferredJob: @unchecked Sendable {
 /// Memory that counts as used until this goes away: with the response, or with the work when nobody waits for it.
 final class MemoryHold: Sendable {
     private let pool: DeferredPool
-    private let memory: Int
+    private let memory: Atomic<Int>
 
     fileprivate init(pool: DeferredPool, memory: Int) {
         self.pool = pool
-        self.memory = memory
+        self.memory = Atomic(memory)
+    }
+
+    fileprivate func shrink(to bytes: Int) {
+        let held = memory.load(ordering: .relaxed)
+        guard bytes < held else { return }
+        memory.store(max(0, bytes), ordering: .relaxed)
+        pool.release(held - max(0, bytes))
     }
 
     deinit {
-        pool.release(memory)
+        pool.release(memory.load(ordering: .relaxed))
     }
 }

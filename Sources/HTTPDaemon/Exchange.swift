@@ -182,11 +182,7 @@ final class Exchange {
         case .clientGone:
             return false
         case .saturated:
-            let seconds = service.configuration.deferred.retryAfterSeconds
-            return answer(
-                service.handler.refuse(.saturated(retryAfterSeconds: seconds), head: head),
-                on: handle
-            )
+            return answer(saturated, on: handle)
         case .finished(let response, let hold):
             return answer(response, on: handle, hold: hold)
         }
@@ -202,11 +198,22 @@ final class Exchange {
         state = .answered(hold)
         let closes = closes || service.isQuiescing
         let isHead = head.method == .head
-        let blockSize = service.configuration.blockSize
-        if response.queue(on: handle, isHead: isHead, closes: closes, blockSize: blockSize) {
+        let memory = service.bodyMemory
+        switch response.queue(on: handle, isHead: isHead, closes: closes, memory: memory) {
+        case .queued:
             return true
+        case .noMemory:
+            state = .answered(nil)
+            return saturated.queue(on: handle, isHead: isHead, closes: closes, memory: memory) == .queued
+        case .refused:
+            service.configuration.log("a response could not be sent as it was: \(head.method) \(target)")
+            return OutgoingResponse.internalError.queue(on: handle, isHead: isHead, closes: closes, memory: memory)
+                == .queued
         }
-        service.configuration.log("a response could not be sent as it was: \(head.method) \(target)")
-        return OutgoingResponse.internalError.queue(on: handle, isHead: isHead, closes: closes, blockSize: blockSize)
+    }
+
+    private var saturated: OutgoingResponse {
+        let seconds = service.configuration.deferred.retryAfterSeconds
+        return service.handler.refuse(.saturated(retryAfterSeconds: seconds), head: head)
     }
 }

@@ -4,18 +4,30 @@ import HTTPExchange
 import HTTPTypes
 
 extension OutgoingResponse {
+    /// What became of a response.
+    enum Queueing {
+        case queued
+        /// There is no memory left to send it by.
+        case noMemory
+        /// The library does not take it: a field with no value, a body where there can be none.
+        case refused
+    }
+
     /// Hands the response to the library, which keeps what it needs until it has been sent.
     ///
     /// - Parameters:
     ///   - isHead: Whether the request was `HEAD`: then no body is read, let alone sent.
     ///   - closes: Whether the connection ends with this response.
-    /// - Returns: False where the library does not take it: a field with no value, a body where there can be none.
-    func queue(on connection: OpaquePointer, isHead: Bool, closes: Bool, blockSize: Int) -> Bool {
+    ///   - memory: Where a body gets the block that it is sent by.
+    func queue(on connection: OpaquePointer, isHead: Bool, closes: Bool, memory: BodyMemory) -> Queueing {
         let status = head.status.code
+        let isSent = !isHead && status != 304
+        let block = isSent ? body.readByteCount.map(memory.take) : nil
+        if case .some(.none) = block { return .noMemory }
         guard (200...999).contains(status),
-            let response = Self.handle(body, status: status, isHead: isHead, blockSize: blockSize)
+            let response = isSent ? Self.handle(body, block ?? nil) : Self.unsentHandle(body, isHead: isHead)
         else {
-            return false
+            return .refused
         }
         defer { c_httpd_response_release(response) }
         for field in head.headerFields {
@@ -23,13 +35,13 @@ extension OutgoingResponse {
             guard field.name != .contentLength, field.name != .transferEncoding,
                 c_httpd_response_add_field(response, field.name.rawName, field.value)
             else {
-                return false
+                return .refused
             }
         }
         if closes, !c_httpd_response_add_field(response, "Connection", "close") {
-            return false
+            return .refused
         }
-        return c_httpd_queue(connection, UInt32(status), response)
+        return c_httpd_queue(connection, UInt32(status), response) ? .queued : .refused
     }
 
     /// The last resort, where a response cannot be sent as it is.
@@ -41,39 +53,36 @@ extension OutgoingResponse {
         )
     }
 
-    /// Bytes up to which a body is handed over whole: head and body then go out in one piece, with one system call.
-    private static let smallSize = 64 << 10
-
-    private static func handle(_ body: ResponseBody, status: Int, isHead: Bool, blockSize: Int) -> OpaquePointer? {
-        if isHead || status == 304 {
-            return switch body {
-            case .bytes(let bytes): unsent(byteCount: bytes.count)
-            case .source(_, let range): unsent(byteCount: range.count)
-            case .unsent(let byteCount): unsent(byteCount: byteCount)
-            case .stream: unsent(byteCount: nil)
-            // An empty body says Content-Length: 0, which of a 304 would be a lie.
-            case .empty: unsent(byteCount: isHead ? 0 : nil)
-            }
-        }
+    private static func unsentHandle(_ body: ResponseBody, isHead: Bool) -> OpaquePointer? {
         switch body {
-        case .empty:
-            return c_httpd_response_of_bytes(nil, 0)
-        case .bytes(let bytes) where bytes.count <= smallSize:
-            return bytes.withUnsafeBytes { c_httpd_response_of_bytes($0.baseAddress, $0.count) }
-        case .bytes(let bytes):
-            return reading(.bytes(bytes), byteCount: bytes.count, blockSize: blockSize)
-        case .source(_, let range) where range.isEmpty:
-            return c_httpd_response_of_bytes(nil, 0)
-        case .source(let source, let range):
-            return readAtOnce(source, range)
-                ?? reading(.source(source, range), byteCount: range.count, blockSize: blockSize)
-        case .stream(let stream):
-            // The library puts chunks into the connection's memory, not into a block of their own.
-            return reading(.stream(stream), byteCount: nil, blockSize: 1)
-        case .unsent:
-            return nil
+        case .bytes(let bytes): unsent(byteCount: bytes.count)
+        case .source(_, let range): unsent(byteCount: range.count)
+        case .unsent(let byteCount): unsent(byteCount: byteCount)
+        case .stream: unsent(byteCount: nil)
+        // An empty body says Content-Length: 0, which of a 304 would be a lie.
+        case .empty: unsent(byteCount: isHead ? 0 : nil)
         }
     }
+
+    /// - Parameter block: For a body with a ``ResponseBody/readByteCount``.
+    private static func handle(_ body: ResponseBody, _ block: BodyMemory.Block?) -> OpaquePointer? {
+        switch body {
+        case .bytes(let bytes):
+            block.map { reading(.bytes(bytes), byteCount: bytes.count, $0) }
+                ?? bytes.withUnsafeBytes { c_httpd_response_of_bytes($0.baseAddress, $0.count) }
+        case .source(let source, let range):
+            block.map { block in
+                readAtOnce(source, range) ?? reading(.source(source, range), byteCount: range.count, block)
+            } ?? c_httpd_response_of_bytes(nil, 0)
+        // The library puts chunks into the connection's memory, not into a block of their own.
+        case .stream(let stream): reading(.stream(stream), byteCount: nil, nil)
+        case .empty: c_httpd_response_of_bytes(nil, 0)
+        case .unsent: nil
+        }
+    }
+
+    /// Bytes up to which a body is handed over whole: head and body then go out in one piece, with one system call.
+    fileprivate static let smallSize = 64 << 10
 
     /// A small body; `nil` where it is not small, or where it takes more work than one call may do.
     private static func readAtOnce(_ source: any ByteSource, _ range: Range<Int>) -> OpaquePointer? {
@@ -94,9 +103,13 @@ extension OutgoingResponse {
         byteCount.map { c_httpd_response_unsent(UInt64(clamping: $0)) } ?? c_httpd_response_unsent_of_unknown_size()
     }
 
-    private static func reading(_ body: BodyReader.Body, byteCount: Int?, blockSize: Int) -> OpaquePointer? {
+    private static func reading(
+        _ body: BodyReader.Body,
+        byteCount: Int?,
+        _ block: BodyMemory.Block?
+    ) -> OpaquePointer? {
         // Released by the callback the library runs when nothing needs the response any more.
-        let reader = Unmanaged.passRetained(BodyReader(body)).toOpaque()
+        let reader = Unmanaged.passRetained(BodyReader(body, block)).toOpaque()
         let read: c_httpd_reader = { reader, position, buffer, capacity in
             Unmanaged<BodyReader>.fromOpaque(reader).takeUnretainedValue()
                 .read(at: position, into: UnsafeMutableRawBufferPointer(start: buffer, count: capacity))
@@ -104,9 +117,21 @@ extension OutgoingResponse {
         let release: @convention(c) (UnsafeMutableRawPointer) -> Void = {
             Unmanaged<BodyReader>.fromOpaque($0).release()
         }
+        let blockSize = block?.size ?? 1
         return byteCount.map {
-            c_httpd_response_of_reader(UInt64($0), min(blockSize, $0), read, reader, release)
+            c_httpd_response_of_reader(UInt64($0), blockSize, read, reader, release)
         } ?? c_httpd_response_of_stream(blockSize, read, reader, release)
+    }
+}
+
+extension ResponseBody {
+    /// The length of a body that is read block by block; `nil` for what the library gets as a whole or in chunks.
+    fileprivate var readByteCount: Int? {
+        switch self {
+        case .bytes(let bytes): bytes.count > OutgoingResponse.smallSize ? bytes.count : nil
+        case .source(_, let range): range.isEmpty ? nil : range.count
+        case .empty, .stream, .unsent: nil
+        }
     }
 }
 
@@ -119,9 +144,12 @@ private final class BodyReader {
     }
 
     private let body: Body
+    /// What the library holds for it.
+    private let block: BodyMemory.Block?
 
-    init(_ body: Body) {
+    init(_ body: Body, _ block: BodyMemory.Block?) {
         self.body = body
+        self.block = block
     }
 
     /// The number of bytes written; 0 at the end; -1 where the body breaks its promises, which cuts the connection.

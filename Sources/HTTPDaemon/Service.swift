@@ -10,6 +10,7 @@ final class Service: Sendable {
     let configuration: DaemonConfiguration
     let handler: any RequestHandler
     let pool: DeferredPool
+    let bodyMemory: BodyMemory
     let connections = Connections()
     private let active = Atomic(0)
     private let quiescing = Atomic(false)
@@ -18,6 +19,11 @@ final class Service: Sendable {
         self.configuration = configuration
         self.handler = handler
         pool = DeferredPool(limits: configuration.deferred)
+        bodyMemory = BodyMemory(
+            limit: configuration.bodyMemory,
+            blockSize: configuration.blockSize,
+            connectionLimit: configuration.connectionLimit
+        )
     }
 
     var activeExchanges: Int {

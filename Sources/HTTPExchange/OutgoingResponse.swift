@@ -19,6 +19,8 @@ public enum ResponseBody {
 public struct OutgoingResponse {
     public var head: HTTPResponse
     public var body: ResponseBody
+    /// Bytes of memory that are held until a deferred response has been sent; `nil` for as many as the work took.
+    public var memory: Int?
 
     public init(head: HTTPResponse, body: ResponseBody = .empty) {
         self.head = head

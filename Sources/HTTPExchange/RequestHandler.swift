@@ -8,7 +8,7 @@ public enum Reply {
 
 /// Work that must be whole before the first byte can be sent, such as a QR decomposition.
 public struct DeferredWork: Sendable {
-    /// Bytes of memory the work holds while it runs and until its response has been sent.
+    /// Bytes of memory the work holds while it runs and, unless the response says otherwise, until that has been sent.
     public var memory: Int
     /// Makes the response. `isCancelled` turns true when nobody waits for it any more; what is returned then is dropped.
     public var run: @Sendable (_ isCancelled: @Sendable () -> Bool) -> OutgoingResponse

@@ -9,10 +9,12 @@ public final class InitService: RequestHandler {
     static let profile = "torch-2.13"
 
     let limits: ServiceLimits
+    let preparations: PreparationCache
     private let draining = Atomic(false)
 
     public init(limits: ServiceLimits = ServiceLimits()) {
         self.limits = limits
+        preparations = PreparationCache(limit: limits.cacheBytes)
     }
 
     /// From here on `/readyz` answers 503, so that nobody sends more; all else is answered as before.

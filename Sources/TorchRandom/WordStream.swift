@@ -26,17 +26,31 @@ public final class WordStream {
     }
 
     /// Moves to any position, forwards or back.
-    public func seek(to target: UInt64) {
+    ///
+    /// - Returns: The work that this took, in words generated.
+    @discardableResult
+    public func seek(to target: UInt64) -> Int {
         let used = UInt64(state.pointee.used)
+        let distance: UInt64
         if target < position, target + used >= position {
             state.pointee.used = UInt32(used - (position - target))
+            distance = 0
         } else if target < position {
             ctk_seed(state, seed)
             ctk_jump(kernels, state, target)
-        } else if target > position {
-            ctk_jump(kernels, state, target - position)
+            distance = target + UInt64(CTK_STATE_WORDS)
+        } else {
+            distance = target - position
+            if distance > 0 { ctk_jump(kernels, state, distance) }
         }
         position = target
+        return WordStream.workOfSeeking(distance)
+    }
+
+    /// What moving by a distance takes, in words generated: passing over a word is about a quarter of making it, and from
+    /// some distance on it takes no longer.
+    public static func workOfSeeking(_ distance: UInt64) -> Int {
+        Int(min(distance, 1 << 22)) / 4
     }
 
     /// The next 32-bit word.
@@ -163,7 +177,11 @@ extension MutableRawSpan {
     /// Writes the low bytes of an integer, little-endian.
     public mutating func store(_ bits: UInt64, byteCount: Int, at offset: Int) {
         for byte in 0..<byteCount {
-            storeBytes(of: UInt8(truncatingIfNeeded: bits >> (8 * UInt64(byte))), toByteOffset: offset + byte, as: UInt8.self)
+            storeBytes(
+                of: UInt8(truncatingIfNeeded: bits >> (8 * UInt64(byte))),
+                toByteOffset: offset + byte,
+                as: UInt8.self
+            )
         }
     }
 }

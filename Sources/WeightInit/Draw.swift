@@ -23,11 +23,11 @@ extension Draw {
     /// What has to be done before the first element; `nil` where that is next to nothing.
     var preparation: Preparation? {
         switch recipe {
-        case .orthogonal(let rows, let columns, _):
+        case .orthogonal:
             // Four copies at most: as drawn, as factored, LAPACK's own, and the result.
-            Preparation(memory: 4 * count * dtype.itemSize, work: count.multipliedClamped(by: min(rows, columns)))
+            Preparation(memory: 4 * count * dtype.itemSize, countedElements: 0)
         case .sparse(let pattern, _):
-            Preparation(memory: count / 8 + pattern.rows * 8, work: count)
+            Preparation(memory: count / 8 + pattern.rows * 8, countedElements: 0)
         default:
             nil
         }
@@ -35,8 +35,9 @@ extension Draw {
 
     /// Does what has to be done before the first element.
     ///
+    /// - Returns: Something unusable where `isCancelled` has turned true.
     /// - Throws: `tooLarge` where memory for it is not to be had.
-    func hold(at start: StreamPosition) throws(InitError) -> HeldDraw? {
+    func hold(at start: StreamPosition, isCancelled: () -> Bool) throws(InitError) -> HeldDraw? {
         guard let format = dtype.floatFormat else { return nil }
         switch recipe {
         case .sparse(let pattern, _):
@@ -44,7 +45,7 @@ extension Draw {
             let afterNormals =
                 NormalLayout(count: count, format: format).map { start.advanced(by: $0.words) }
                 ?? start.afterSmallNormals(count)
-            return .mask(SparseMask(pattern, seed: seed, start: afterNormals.word))
+            return .mask(SparseMask(pattern, seed: seed, start: afterNormals.word, isCancelled: isCancelled))
         case .orthogonal(let rows, let columns, let gain):
             return .bytes(
                 try OrthogonalMatrix.make(
@@ -52,7 +53,8 @@ extension Draw {
                     columns: columns,
                     gain: gain,
                     format: format,
-                    normals: normals(format, mean: 0, std: 1, at: start)
+                    normals: normals(format, mean: 0, std: 1, at: start),
+                    isCancelled: isCancelled
                 )
             )
         default:
@@ -62,7 +64,7 @@ extension Draw {
 
     /// The elements from their first on.
     ///
-    /// - Parameter held: What ``hold(at:)`` gave.
+    /// - Parameter held: What ``hold(at:isCancelled:)`` gave.
     func makeElements(at start: StreamPosition, _ held: HeldDraw?) -> any ElementSource {
         if case .bytes(let bytes)? = held { return StoredElements(bytes: bytes, itemSize: dtype.itemSize) }
         guard let format = dtype.floatFormat else {
@@ -93,14 +95,16 @@ extension Draw {
     }
 
     /// Where the stream stands afterwards, found by making every element where that is what it takes.
-    func end(from start: StreamPosition) throws(InitError) -> StreamPosition {
+    ///
+    /// - Returns: Somewhere else where `isCancelled` has turned true.
+    func end(from start: StreamPosition, isCancelled: () -> Bool) throws(InitError) -> StreamPosition {
         if let end = try recipe.end(count: count, dtype: dtype, from: start) { return end }
         guard case .truncatedNormal(let truncated) = recipe, let format = dtype.floatFormat else { return start }
         let made = truncatedElements(truncated, format, at: start)
         let source = TensorSource(elementCount: count, itemSize: format.itemSize, elements: made.elements)
         var buffer = [UInt8](repeating: 0, count: 1 << 16)
         var position = 0
-        while position < source.byteCount {
+        while position < source.byteCount, !isCancelled() {
             var storage = buffer.mutableSpan
             var bytes = storage.mutableBytes
             position += source.read(at: position, into: &bytes)
@@ -149,6 +153,38 @@ extension Draw {
         }
     }
 
+    /// About how much work the wanted elements of a tensor are, in generator words, passing over others included.
+    func work(of tensor: PlannedTensor) -> Double {
+        guard let format = dtype.floatFormat else { return Double(tensor.shape.elementCount) }
+        let perElement = Double(format.wordsPerElement) * wordsPerWord
+        var work = Double(tensor.shape.elementCount) * perElement
+        if let block = tensor.block, drawsByPosition {
+            let distance = WordStream.workOfSeeking(UInt64(block.runDistance) * format.wordsPerElement)
+            work += Double(block.runCount) * (Double(distance) + 16) * perElement
+        }
+        return work
+    }
+
+    /// About how much work it is to make the first element from some place on, in generator words.
+    var workToBegin: Double {
+        guard case .truncatedNormal = recipe, let format = dtype.floatFormat else { return 0 }
+        // A few elements together need five times the rounds that one needs, each with a cursor of its own.
+        return 5 * wordsPerWord * Double(WordStream.workOfSeeking(UInt64(count) * format.wordsPerElement))
+    }
+
+    /// Words read to have one that counts.
+    private var wordsPerWord: Double {
+        guard case .truncatedNormal(let truncated) = recipe else { return 1 }
+        return (truncated.path == .rejection ? 1 : 2) / truncated.acceptance
+    }
+
+    private var drawsByPosition: Bool {
+        switch recipe {
+        case .uniform, .normal, .truncatedNormal, .sparse: true
+        case .constant, .eye, .dirac, .orthogonal: false
+        }
+    }
+
     private static func diagonal(rows: Int, columns: Int, in range: Range<Int>) -> [Int] {
         guard columns > 0, !range.isEmpty else { return [] }
         let lines = range.lowerBound / columns...(range.upperBound - 1) / columns
@@ -181,13 +217,5 @@ struct SmallTruncatedNormals {
                 return drawn[index] < low || drawn[index] > high
             }
         }
-    }
-}
-
-extension Int {
-    /// The product, or the largest integer where it does not fit.
-    fileprivate func multipliedClamped(by factor: Int) -> Int {
-        let (product, overflow) = multipliedReportingOverflow(by: factor)
-        return overflow ? .max : product
     }
 }

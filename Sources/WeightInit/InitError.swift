@@ -49,8 +49,13 @@ public struct InitError: Error, Sendable, Equatable {
         )
     }
 
-    /// The same error, one level further down from the root.
+    /// The same error, seen from where these names and indices start.
     public func under(_ components: String...) -> InitError {
+        under(components)
+    }
+
+    /// The same error, seen from where a path starts.
+    public func under(_ components: [String]) -> InitError {
         var error = self
         error.path = components + path
         return error

@@ -8,13 +8,14 @@ public struct Limits: Sendable, Equatable {
     public var maximumRounds = 1024
     /// Modules of a model, those without parameters and those inside others included.
     public var maximumLayers = 10_000
-    /// Tensors of a model.
+    /// Tensors of a model, those that are tied, or were only copied, included.
     public var maximumTensors = 100_000
-    /// Bytes of all tensors' names together.
+    /// Bytes of the names of all modules and tensors together.
     public var maximumNameBytes = 1 << 22
-    /// Times that a rule is held against a parameter: rules × parameters, summed over the passes.
-    public var maximumRuleMatches = 10_000_000
-    /// Blocks, and layers given as arguments, inside each other.
+    /// Times that a rule is held against a parameter: rules × parameters, summed over the passes. A module that is passed by
+    /// counts as one, 64 bytes that a pattern goes through as another, a parameter that is initialised anew as 16.
+    public var maximumRuleMatches = 4_000_000
+    /// Blocks inside each other, and layers inside each other.
     public var maximumNesting = 16
 
     public init() {}

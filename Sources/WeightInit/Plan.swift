@@ -47,7 +47,13 @@ public struct Plan: Sendable {
 /// What is known of one tensor.
 public struct PlannedTensor: Sendable {
     public let name: String
+    /// Of what is wanted of it: the block's, where there is a slice.
     public let shape: Shape
+    /// Of the tensor as it is drawn.
+    public let fullShape: Shape
+    /// The block that is wanted; `nil` for all of it.
+    public let slice: Slice?
+    let block: Block?
     public let dtype: DType
     /// Whether it is a parameter, and not one of a layer's buffers.
     public let isParameter: Bool
@@ -55,6 +61,29 @@ public struct PlannedTensor: Sendable {
     public let initialization: Initialization
 
     public var byteCount: Int { shape.elementCount * dtype.itemSize }
+
+    /// - Throws: `refused` for a slice of more dimensions than there are.
+    init(
+        name: String,
+        fullShape: Shape,
+        slice: Slice?,
+        dtype: DType,
+        isParameter: Bool,
+        initialization: Initialization
+    ) throws(InitError) {
+        self.name = name
+        self.fullShape = fullShape
+        self.slice = slice.flatMap { $0.isWhole ? nil : $0 }
+        do {
+            block = try self.slice.map { slice throws(InitError) in try Block(slice, of: fullShape) }
+        } catch {
+            throw error.under("slice")
+        }
+        shape = block?.shape ?? fullShape
+        self.dtype = dtype
+        self.isParameter = isParameter
+        self.initialization = initialization
+    }
 }
 
 /// How a tensor is initialised, and what that comes to in numbers.
@@ -88,17 +117,20 @@ public struct Initialization: Sendable {
 public struct Preparation: Sendable, Equatable {
     /// Bytes that this takes at most, and that are held while the tensors are read.
     public var memory: Int
-    /// Generator words, or as many operations, that go into it.
-    public var work: Int
+    /// Elements that are made only to count the words that they draw.
+    public var countedElements: Int
 
-    fileprivate static let none = Preparation(memory: 0, work: 0)
+    fileprivate static let none = Preparation(memory: 0, countedElements: 0)
 
     fileprivate static func + (left: Preparation, right: Preparation) -> Preparation {
         func sum(_ a: Int, _ b: Int) -> Int {
             let (sum, overflow) = a.addingReportingOverflow(b)
             return overflow ? .max : sum
         }
-        return Preparation(memory: sum(left.memory, right.memory), work: sum(left.work, right.work))
+        return Preparation(
+            memory: sum(left.memory, right.memory),
+            countedElements: sum(left.countedElements, right.countedElements)
+        )
     }
 }
 
@@ -120,12 +152,22 @@ extension Plan {
         var total: Preparation?
         for draw in drawsToCount where draw.words == nil {
             // Counting means making all elements once.
-            total = (total ?? .none) + Preparation(memory: 1 << 16, work: draw.count)
+            total = (total ?? .none) + Preparation(memory: 1 << 16, countedElements: draw.count)
         }
         for draw in Set(tensors.map(\.initialization.draw)) {
             if let preparation = draws[draw].preparation { total = (total ?? .none) + preparation }
         }
         return total
+    }
+
+    /// About how much work it is to make all that is wanted, in generator words.
+    public var work: Double {
+        tensors.reduce(0) { $0 + draws[$1.initialization.draw].work(of: $1) }
+    }
+
+    /// About how much work it is at most to make the first element from some place on, in generator words.
+    public var workToBegin: Double {
+        tensors.reduce(0) { max($0, draws[$1.initialization.draw].workToBegin) }
     }
 
     /// The draws before the last tensor whose start is not known; each of them tells where the next one starts.
@@ -136,26 +178,70 @@ extension Plan {
 
     /// Does the ``preparation``: counts the words that depend on values, and makes what must be whole.
     ///
+    /// It depends on the tensors as they are drawn, and not on the slices.
+    ///
+    /// - Returns: `nil` where `isCancelled` has turned true.
     /// - Throws: `tooLarge` where memory for that is not to be had.
-    public func prepared() throws(InitError) -> PreparedPlan {
+    public func prepare(isCancelled: () -> Bool = { false }) throws(InitError) -> PreparedDraws? {
+        var wasCancelled = false
+        // What is made after it has turned true once is not whole.
+        let check = {
+            wasCancelled = wasCancelled || isCancelled()
+            return wasCancelled
+        }
         var starts = draws.map(\.start)
         var position = StreamPosition.start
         for (index, draw) in drawsToCount.enumerated() {
-            position = try draw.end(from: draw.start ?? position)
+            position = try draw.end(from: draw.start ?? position, isCancelled: check)
             starts[index + 1] = position
+            if wasCancelled { return nil }
         }
         var held: [Int: HeldDraw] = [:]
         for draw in Set(tensors.map(\.initialization.draw)) {
-            held[draw] = try draws[draw].hold(at: starts[draw] ?? .start)
+            held[draw] = try draws[draw].hold(at: starts[draw] ?? .start, isCancelled: check)
+            if wasCancelled { return nil }
         }
-        return PreparedPlan(plan: self, draws: draws, starts: starts, held: held)
+        return PreparedDraws(starts: starts, held: held)
+    }
+
+    /// The plan with its ``preparation`` done, by itself or by another one of the same tensors.
+    public func prepared(_ preparation: PreparedDraws) -> PreparedPlan {
+        PreparedPlan(plan: self, draws: draws, preparation: preparation)
+    }
+
+    /// Does the ``preparation`` to the end.
+    public func prepared() throws(InitError) -> PreparedPlan {
+        prepared(try prepare() ?? PreparedDraws(starts: [], held: [:]))
     }
 
     /// Where the stream stands after everything has been drawn.
     package func end() throws(InitError) -> StreamPosition {
         var position = StreamPosition.start
-        for draw in draws { position = try draw.end(from: draw.start ?? position) }
+        for draw in draws { position = try draw.end(from: draw.start ?? position) { false } }
         return position
+    }
+}
+
+/// What a plan's preparation has come to.
+///
+/// An object, and held by every source that reads from it, so that who keeps it can tell whether it is in use.
+public final class PreparedDraws: Sendable {
+    fileprivate let starts: [StreamPosition?]
+    fileprivate let held: [Int: HeldDraw]
+
+    fileprivate init(starts: [StreamPosition?], held: [Int: HeldDraw]) {
+        self.starts = starts
+        self.held = held
+    }
+
+    /// Bytes of memory that it takes.
+    public var byteCount: Int {
+        held.values.reduce(starts.count * MemoryLayout<StreamPosition?>.stride) { sum, draw in
+            switch draw {
+            case .bytes(let bytes): sum + bytes.count
+            case .mask(let mask): sum + mask.byteCount
+            }
+        }
     }
 }
 
@@ -163,28 +249,31 @@ extension Plan {
 public struct PreparedPlan: Sendable {
     public let plan: Plan
     private let draws: [Draw]
-    private let starts: [StreamPosition?]
-    private let held: [Int: HeldDraw]
+    private let preparation: PreparedDraws
 
-    fileprivate init(plan: Plan, draws: [Draw], starts: [StreamPosition?], held: [Int: HeldDraw]) {
+    fileprivate init(plan: Plan, draws: [Draw], preparation: PreparedDraws) {
         self.plan = plan
         self.draws = draws
-        self.starts = starts
-        self.held = held
+        self.preparation = preparation
     }
 
-    /// The bytes of one tensor, made as they are read.
+    /// The bytes of one tensor, or of the block that is wanted of it, made as they are read.
     public func makeSource(_ tensor: Int = 0) -> any ByteSource {
         let planned = plan.tensors[tensor]
         let index = planned.initialization.draw
-        var elements = draws[index].makeElements(at: starts[index] ?? .start, held[index])
+        let start = preparation.starts.indices.contains(index) ? preparation.starts[index] : nil
+        var elements = draws[index].makeElements(at: start ?? .start, preparation.held[index])
         if let zeroed = planned.initialization.zeroed {
             elements = ZeroedElements(elements, itemSize: planned.dtype.itemSize) { zeroed.clamped(to: $0) }
+        }
+        if let block = planned.block, planned.shape != planned.fullShape {
+            elements = SlicedElements(elements, itemSize: planned.dtype.itemSize, block: block)
         }
         return TensorSource(
             elementCount: planned.shape.elementCount,
             itemSize: planned.dtype.itemSize,
-            elements: elements
+            elements: elements,
+            preparation: preparation
         )
     }
 }

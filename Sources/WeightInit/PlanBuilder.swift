@@ -24,27 +24,34 @@ struct PlanBuilder {
             throw .unknown("method", request.method, in: ["method"], known: InitMethod.all.map(\.name))
         }
         let initialization = try draw(method, request.arguments, shape: request.shape, dtype: request.dtype)
-        try add(request.name, shape: request.shape, dtype: request.dtype, initialization)
+        try add(request.name, shape: request.shape, dtype: request.dtype, slice: request.slice, initialization)
     }
 
-    /// Adds a tensor that has been drawn.
+    /// Adds a tensor that has been drawn, or a block of it.
     mutating func add(
         _ name: String,
         shape: Shape,
         dtype: DType,
         isParameter: Bool = true,
+        slice: Slice? = nil,
         _ initialization: Initialization
     ) throws(InitError) {
-        byteCount = try PlanBuilder.byteCount(shape, dtype, besides: byteCount, limits: limits)
-        tensors.append(
-            PlannedTensor(
-                name: name,
-                shape: shape,
-                dtype: dtype,
-                isParameter: isParameter,
-                initialization: initialization
-            )
+        let tensor = try PlannedTensor(
+            name: name,
+            fullShape: shape,
+            slice: slice,
+            dtype: dtype,
+            isParameter: isParameter,
+            initialization: initialization
         )
+        // Bytes that are not sent are not counted.
+        byteCount = try PlanBuilder.byteCount(
+            tensor.shape,
+            dtype,
+            besides: byteCount,
+            limit: limits.maximumTensorBytes
+        )
+        tensors.append(tensor)
     }
 
     /// Calls a method on a tensor of a shape, the next call on the stream.
@@ -57,7 +64,7 @@ struct PlanBuilder {
         guard let format = dtype.floatFormat else {
             throw .invalid("dtype", "\(dtype.rawValue) cannot be initialised")
         }
-        _ = try PlanBuilder.byteCount(shape, dtype, besides: 0, limits: limits)
+        _ = try PlanBuilder.byteCount(shape, dtype, besides: 0, limit: .max)
         let resolution = try method.resolve(
             InitMethod.Context(
                 arguments: try BoundArguments(arguments, for: method.parameters, of: method.name),
@@ -140,15 +147,16 @@ struct PlanBuilder {
         _ shape: Shape,
         _ dtype: DType,
         besides others: Int,
-        limits: Limits
+        limit: Int
     ) throws(InitError) -> Int {
         let (bytes, overflow) = shape.elementCount.multipliedReportingOverflow(by: dtype.itemSize)
         let (sum, sumOverflow) = others.addingReportingOverflow(bytes)
-        guard !overflow, !sumOverflow, sum <= limits.maximumTensorBytes else {
+        guard !overflow, !sumOverflow, sum <= limit else {
             throw .tooLarge(
                 "shape",
                 "\(shape.elementCount) elements of \(dtype.rawValue)\(others == 0 ? "" : ", with what stands before them,") "
-                    + "are over the limit of \(limits.maximumTensorBytes) bytes (--max-tensor-bytes)"
+                    + "are over the limit of "
+                    + (limit == .max ? "2^63 − 1 bytes, sliced or not" : "\(limit) bytes (--max-tensor-bytes)")
             )
         }
         return sum

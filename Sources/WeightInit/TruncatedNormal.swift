@@ -21,6 +21,8 @@ struct TruncatedNormal: Sendable, Equatable {
     let path: Path
     /// More rounds than can come about; bounds the words that are counted.
     let largestRoundCount: UInt64
+    /// The share of single draws that are accepted; 1 where nothing is drawn.
+    private(set) var acceptance = 1.0
 
     /// - Throws: what PyTorch refuses, and `refused` where more than `limits.maximumRounds` rounds are to be expected.
     init(
@@ -53,7 +55,7 @@ struct TruncatedNormal: Sendable, Equatable {
             path = .proposal(logPeak: -0.5 * square)
         }
         guard count > 0 else { return }
-        let acceptance = acceptance(count: count, format: format)
+        acceptance = acceptance(count: count, format: format)
         guard !TruncatedNormal.expectedRounds(acceptance: acceptance, count: count, exceeds: limits.maximumRounds)
         else {
             throw .refused(

@@ -46,6 +46,9 @@ struct ServeCommand: EnvironmentConfigurable {
     @Option(help: "Bytes made and sent at a time; each reply under way holds as many.")
     var blockBytes = 1 << 20
 
+    @Option(help: "Bytes of what all replies under way hold; the less is left, the fewer a new one makes at a time.")
+    var maxBodyMemory = 256 << 20
+
     @Option(help: "Threads for work that must be done before a reply's first byte (orthogonal, sparse, summary).")
     var workThreads = 1
 
@@ -57,6 +60,9 @@ struct ServeCommand: EnvironmentConfigurable {
 
     @Option(help: "Bytes of memory for such work, all of it together.")
     var maxWorkBytes = 2 << 30
+
+    @Option(help: "Bytes of what is kept of such work for requests to come; 0 keeps nothing.")
+    var cacheBytes = 256 << 20
 
     @Option(help: "Bytes of all tensors of a request.")
     var maxTensorBytes = 1 << 42
@@ -77,7 +83,7 @@ struct ServeCommand: EnvironmentConfigurable {
     var maxNameBytes = 4 << 20
 
     @Option(help: "Times that a rule is held against a parameter.")
-    var maxRuleMatches = 10_000_000
+    var maxRuleMatches = 4_000_000
 
     @Option(help: "Blocks of layers inside each other.")
     var maxNesting = 16
@@ -85,7 +91,7 @@ struct ServeCommand: EnvironmentConfigurable {
     @Option(help: "Elements of a JSON reply.")
     var maxJsonElements = 1 << 24
 
-    @Option(help: "Elements that a summary may go through.")
+    @Option(help: "Elements that may be gone through before a reply's first byte: for a summary, or to count words.")
     var maxSummaryElements = 1 << 32
 
     @Option(help: "Seconds between /readyz turning 503 and the end of accepting.")
@@ -111,6 +117,7 @@ struct ServeCommand: EnvironmentConfigurable {
         for (name, value) in atLeastOne where value < 1 {
             throw ValidationError("\(name) must be at least 1.")
         }
+        guard cacheBytes >= 0 else { throw ValidationError("--cache-bytes must be at least 0.") }
         let seconds = [
             ("--idle-timeout", idleTimeout), ("--receive-timeout", receiveTimeout), ("--work-timeout", workTimeout),
             ("--drain-delay", drainDelay), ("--drain-timeout", drainTimeout),
@@ -150,6 +157,7 @@ struct ServeCommand: EnvironmentConfigurable {
         limits.maximumJSONElements = maxJsonElements
         limits.maximumSummaryElements = maxSummaryElements
         limits.maximumWorkBytes = maxWorkBytes
+        limits.cacheBytes = cacheBytes
         limits.tensors.maximumTensorBytes = maxTensorBytes
         limits.tensors.maximumMatrixElements = maxMatrixElements
         limits.tensors.maximumRounds = maxRounds
@@ -173,6 +181,7 @@ struct ServeCommand: EnvironmentConfigurable {
         configuration.connectionMemory = maxHeadBytes
         configuration.bodyLimit = maxBodyBytes
         configuration.blockSize = blockBytes
+        configuration.bodyMemory = maxBodyMemory
         configuration.deferred.threadCount = workThreads
         configuration.deferred.queueLimit = workQueue
         configuration.deferred.waitLimit = .seconds(workTimeout)

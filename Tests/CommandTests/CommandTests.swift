@@ -1,5 +1,7 @@
+import Crypto
 import Foundation
 import Glibc
+import TestSupport
 import Testing
 
 @Suite("The command", .serialized)
@@ -56,6 +58,46 @@ struct CommandTests {
         #expect(try run("health", "--port", server.port).status == 1)
     }
 
+    @Test("prints its address in one line, and nothing else")
+    func output() throws {
+        let server = try Server(["serve", "--port", "0"], [:])
+        defer { server.kill() }
+        #expect(server.line.wholeMatch(of: /weight-init serves at http:\/\/127\.0\.0\.1:[1-9][0-9]*\n/) != nil)
+        let client = try server.client()
+        client.send("GET /livez HTTP/1.1\r\nHost: a\r\n\r\n")
+        #expect(try client.readResponse().status == 200)
+        server.signal(SIGTERM)
+        #expect(server.wait() == .exited(0))
+        #expect(server.restOfOutput().isEmpty)
+    }
+
+    @Test("every option can be set in the environment")
+    func environmentOfOptions() throws {
+        let help = try run("serve", "--help").output
+        let options = help.matches(of: /\n  --([a-z-]+) </).map { String($0.1) }
+        #expect(options.count > 20)
+        for option in options {
+            let variable = "WEIGHT_INIT_" + option.uppercased().replacing("-", with: "_")
+            let result = try run(["serve", "--port=0"], [variable: "!"])
+            #expect(result.status != 0, "\(option)")
+            let fault = option == "host" ? "\"!\"" : "In the environment: The value '!' is invalid for '--\(option) "
+            #expect(option == "port" || result.errors.contains(fault), "\(option): \(result.errors)")
+            #expect(result.output.isEmpty)
+        }
+    }
+
+    @Test("health gives up on what does not answer, and on what is not the service")
+    func unhealthy() throws {
+        let listener = try Listener()
+        let silent = try run("health", "--port", String(listener.port), "--timeout", "1")
+        #expect(silent.status == 1)
+        #expect(silent.errors.contains("no answer"))
+        listener.answerNext("SSH-2.0-x\r\n")
+        let other = try run("health", "--port", String(listener.port), "--timeout", "5")
+        #expect(other.status == 1)
+        #expect(other.errors.split(separator: "\n").count == 1)
+    }
+
     @Test("takes the environment, and options before it")
     func environment() throws {
         let server = try Server(
@@ -84,7 +126,127 @@ struct CommandTests {
         // Draining, it still lives.
         #expect(try server.logs("draining"))
         #expect(try run("health", "--port", server.port).status == 0)
+        let client = try server.client()
+        client.send("GET /readyz HTTP/1.1\r\nHost: a\r\n\r\n")
+        let readiness = try client.readResponse()
+        #expect(readiness.status == 503)
+        #expect(readiness["Retry-After"] != nil)
         server.signal(SIGTERM)
         #expect(server.wait() == .exited(128 + SIGTERM))
+    }
+}
+
+@Suite("A download under way when the end is asked for", .serialized)
+struct DrainTests {
+    /// More than the kernel holds for a reader that is slow.
+    private static let byteCount = 64 << 20
+    private static let request =
+        "GET /init?method=normal&shape=\(byteCount / 4)&seed=7&format=raw HTTP/1.1\r\nHost: a\r\n\r\n"
+
+    private func digest(_ client: RawClient, after head: RawClient.Response) throws -> SHA256.Digest {
+        var hash = SHA256()
+        try client.readBody(after: head) { piece in piece.withUnsafeBytes { hash.update(bufferPointer: $0) } }
+        return hash.finalize()
+    }
+
+    @Test("comes whole; new connections are refused meanwhile; then the command ends well")
+    func drain() throws {
+        let server = try Server(["serve", "--port", "0"], [:])
+        defer { server.kill() }
+        let fast = try server.client()
+        fast.send(Self.request)
+        let expected = try digest(fast, after: try fast.readHead())
+
+        let slow = try server.client(receiveBuffer: 16 << 10)
+        slow.send(Self.request)
+        let head = try slow.readHead()
+        #expect(head.status == 200)
+        #expect(head["Content-Length"] == String(Self.byteCount))
+        server.signal(SIGTERM)
+        #expect(try server.logs("draining"))
+        var refused = false
+        for _ in 0..<1000 where !refused {
+            refused = (try? server.client()) == nil
+            usleep(2000)
+        }
+        #expect(refused)
+        #expect(try digest(slow, after: head) == expected)
+        #expect(server.wait() == .exited(0))
+    }
+
+    @Test("is cut off when its time is over, and the command ends well all the same")
+    func timeout() throws {
+        let server = try Server(["serve", "--port", "0", "--drain-timeout", "1"], [:])
+        defer { server.kill() }
+        let stuck = try server.client(receiveBuffer: 16 << 10)
+        stuck.send(Self.request)
+        _ = try stuck.readHead()
+        server.signal(SIGTERM)
+        #expect(server.wait() == .exited(0))
+        #expect(server.errors().contains("cut off"))
+        #expect(stuck.readToEnd().count < Self.byteCount)
+    }
+
+    @Test("is cut off at once by a second signal")
+    func secondSignal() throws {
+        let server = try Server(["serve", "--port", "0", "--drain-timeout", "3600"], [:])
+        defer { server.kill() }
+        let stuck = try server.client(receiveBuffer: 16 << 10)
+        stuck.send(Self.request)
+        _ = try stuck.readHead()
+        server.signal(SIGINT)
+        #expect(try server.logs("draining"))
+        server.signal(SIGINT)
+        #expect(server.wait() == .exited(128 + SIGINT))
+        #expect(stuck.readToEnd().count < Self.byteCount)
+    }
+}
+
+@Suite("Memory is the same whatever the size", .serialized)
+struct MemoryTests {
+    private static let limit = 64 << 20
+
+    @Test(
+        "of a tensor",
+        arguments: [
+            "method=uniform&format=raw", "method=normal&format=raw", "method=kaiming_normal&format=raw",
+            "method=kaiming_uniform&format=npy", "method=trunc_normal&format=raw",
+            "method=trunc_normal&a=1&b=3&format=raw", "method=xavier_uniform&format=safetensors",
+            "method=uniform&dtype=float16&format=json",
+        ]
+    )
+    func tensor(_ query: String) throws {
+        let server = try Server(["serve", "--port", "0"], [:])
+        defer { server.kill() }
+        let client = try server.client()
+        client.send("GET /init?shape=4096,4096&seed=1&\(query) HTTP/1.1\r\nHost: a\r\n\r\n")
+        let head = try client.readHead()
+        try #require(head.status == 200)
+        var count = 0
+        try client.readBody(after: head) { count += $0.count }
+        #expect(count >= 4096 * 4096 * 4)
+        #expect(try server.peakMemory() < Self.limit)
+    }
+
+    @Test("of a model")
+    func model() throws {
+        let preset = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+            .deletingLastPathComponent().appending(path: "examples/models/gpt2_small.json")
+        let request = try String(contentsOf: preset, encoding: .utf8)
+        let server = try Server(["serve", "--port", "0"], [:])
+        defer { server.kill() }
+        let client = try server.client()
+        client.send(
+            "POST /init HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+                + "Content-Length: \(request.utf8.count)\r\n\r\n\(request)"
+        )
+        let head = try client.readHead()
+        try #require(head.status == 200)
+        var count = 0
+        try client.readBody(after: head) { count += $0.count }
+        // 124 M parameters.
+        #expect(count > 490_000_000)
+        #expect(head["Content-Length"] == String(count))
+        #expect(try server.peakMemory() < Self.limit)
     }
 }

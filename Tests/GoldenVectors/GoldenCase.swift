@@ -3,7 +3,7 @@ public import Foundation
 /// One line of `cases.jsonl`: what PyTorch did, and what came of it.
 ///
 /// `visible/README.txt` says what the members mean.
-public struct GoldenCase: Decodable, Sendable {
+public struct GoldenCase: Decodable, Sendable, CustomStringConvertible {
     public enum Kind: String, Decodable, Sendable {
         case `init`, sequence, error, gain, randperm, raw
         case seedError = "seed_error"
@@ -45,6 +45,8 @@ public struct GoldenCase: Decodable, Sendable {
     public let n: Int?
     public let wordCount: Int?
 
+    public var description: String { id }
+
     enum CodingKeys: String, CodingKey {
         case id, kind, method, params, shape, dtype, sha256, compare, npy, steps, nonlinearity, param, n
         case nextRandom31 = "next_random31"
@@ -54,7 +56,6 @@ public struct GoldenCase: Decodable, Sendable {
         case gainHex = "value_hex"
         case wordCount = "n_words"
     }
-
 
     /// The cases in the order of the file.
     public static let visible: [GoldenCase] = {

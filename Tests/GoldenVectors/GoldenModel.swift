@@ -1,7 +1,7 @@
 import Foundation
 
 /// One line of `models.jsonl`: layers built in order after one `manual_seed`.
-public struct GoldenModel: Decodable, Sendable {
+public struct GoldenModel: Decodable, Sendable, CustomStringConvertible {
     public struct Layer: Decodable, Sendable {
         public let type: String
         public let args: [String: GoldenArgument]
@@ -20,6 +20,8 @@ public struct GoldenModel: Decodable, Sendable {
     public let layers: [Layer]
     public let tensors: [Tensor]
     public let nextRandom31: UInt32
+
+    public var description: String { id }
 
     enum CodingKeys: String, CodingKey {
         case id, dtype, layers, tensors

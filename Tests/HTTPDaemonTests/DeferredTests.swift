@@ -3,6 +3,7 @@ import HTTPDaemon
 import HTTPExchange
 import HTTPTypes
 import Synchronization
+import TestSupport
 import Testing
 
 @Suite struct Deferred {
@@ -169,13 +170,38 @@ import Testing
         }
     }
 
+    @Test func `memory that a response does not hold is free before it is sent`() throws {
+        let body = 32 << 20
+        let stub = Stub([
+            "/slow": { _ in
+                .deferred(
+                    DeferredWork(memory: 100) { _ in
+                        var response = OutgoingResponse.ok(.source(Pattern(byteCount: body), range: 0..<body))
+                        response.memory = 0
+                        return response
+                    }
+                )
+            }
+        ])
+        try withDaemon(stub, { $0.deferred.memoryLimit = 100 }) { daemon in
+            let clients = try (0..<2).map { _ in
+                let client = try RawClient(port: daemon.port, receiveBuffer: 16 << 10)
+                client.send(Self.request)
+                #expect(try client.readHead().status == 200)
+                return client
+            }
+            #expect(daemon.activeExchanges == clients.count)
+        }
+    }
+
     @Test(arguments: [true, false])
     func `a client that goes away cancels its running work`(_ resets: Bool) throws {
         let cancelled = Gate()
-        try withDaemon(Self.stub(Gate(), cancelled: cancelled)) { daemon in
+        let stub = Self.stub(Gate(), cancelled: cancelled)
+        try withDaemon(stub) { daemon in
             let client = try RawClient(port: daemon.port)
             client.send(Self.request)
-            #expect(eventually { daemon.activeExchanges == 1 })
+            #expect(eventually { stub.requests.count == 1 })
             if resets { client.reset() } else { client.finishSending() }
             #expect(eventually { cancelled.arrived == 1 })
             #expect(eventually { daemon.activeExchanges == 0 && daemon.openConnections == 0 })

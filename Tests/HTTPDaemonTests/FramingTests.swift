@@ -2,6 +2,7 @@ import Foundation
 import HTTPDaemon
 import HTTPExchange
 import HTTPTypes
+import TestSupport
 import Testing
 
 @Suite struct Framing {

@@ -3,6 +3,7 @@ import Foundation
 import HTTPDaemon
 import HTTPExchange
 import HTTPTypes
+import TestSupport
 import Testing
 
 @Suite struct Responses {

@@ -1,6 +1,7 @@
 import Foundation
 import HTTPDaemon
 import HTTPExchange
+import TestSupport
 import Testing
 
 @Suite struct Upload {

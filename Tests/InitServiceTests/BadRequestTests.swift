@@ -177,7 +177,7 @@ struct BadRequestTests {
                 "/gain/slope",
                 "unknown member"
             ),
-            Row(#"{"seed":1,"layers":[]}"#, 400, "/layers", "unknown member"),
+            Row(#"{"seed":1,"blocks":[]}"#, 400, "/blocks", "unknown member"),
             Row(String(repeating: "[", count: 100), 400, nil, "64"),
         ]
     )
@@ -200,7 +200,7 @@ struct BadRequestTests {
         #expect(try service.ask(.get, "/init?method=normal&shape=2&dtype=bfloat").fault().allowed.first == "bfloat16")
         let members = try service.ask(.get, "/init?method=normal&shape=2&sdt=1").fault().allowed
         #expect(members.first == "std")
-        #expect(Set(members) == ["method", "shape", "seed", "dtype", "mean", "std", "format"])
+        #expect(Set(members) == ["method", "shape", "seed", "dtype", "slice", "mean", "std", "format"])
     }
 
     @Test(

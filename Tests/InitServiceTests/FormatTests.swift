@@ -184,8 +184,8 @@ struct FormatTests {
             hex(sparse.body)
                 == "3eb6d83b00000000e8ae213a000000009f1494bb0ec0d9ba8a7d79bcef237a3b00000000000000000000000000000000"
         )
-        for format in ["raw", "npy", "safetensors", "json", "summary"] {
-            let orthogonal = service.ask(.get, "/init?method=orthogonal&shape=4,3&format=" + format)
+        for (seed, format) in ["raw", "npy", "safetensors", "json", "summary"].enumerated() {
+            let orthogonal = service.ask(.get, "/init?method=orthogonal&shape=4,3&seed=\(seed)&format=" + format)
             #expect(orthogonal.status == 200)
             #expect(orthogonal.wasDeferred)
         }

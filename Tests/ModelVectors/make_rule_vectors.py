@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""Writes rules.jsonl: requests for layers, models and lists of tensors, and what PyTorch makes of them.
+"""Writes rules.jsonl and per_tensor.jsonl: requests for layers, models and lists of tensors, and what PyTorch makes of them.
 
 Each line is {"id", "request": a body of POST /init, "tensors": [{name, shape, dtype, sha256}], "next_random31"}:
 tensors in state_dict order, digests of their little-endian bytes, and the low 31 bits of the generator's next word.
-Each request of REQUESTS is there for one thing, which is its id; the random ones mix all of them.
+Each request of REQUESTS is there for one thing, which is its id; the random ones mix all of them. Where every tensor has its
+own generator there is no next word.
 """
 import json
 import pathlib
@@ -200,6 +201,28 @@ REQUESTS = {
 }
 
 
+# Each tensor on its own generator: of the same methods, whatever else was drawn for it or before it.
+PER_TENSOR = {
+    "layers of every way of drawing": {"seed": 42, "seeding": "per_tensor", "layers": [
+        conv(3, 4, 3, name="c"), norm(4, name="n"), linear(16, 5, name="l"), embedding(7, 3, name="e", padding_idx=-2),
+        {"name": "r", "type": "LSTM", "input_size": 3, "hidden_size": 4, "proj_size": 2, "bidirectional": True},
+        attention(4, 2, name="a", add_bias_kv=True), linear(2, 2, name="é/~")]},
+    "the effective seed counts": {"seed": -1, "seeding": "per_tensor", "layer": linear(3, 5)},
+    "the last initialisation counts alone": {"seed": 7, "seeding": "per_tensor", "dtype": "bfloat16", "layers": [
+        {"name": "h", "repeat": 2, **BLOCK}, embedding(5, 4, name="e", padding_idx=0), parameter("p", 20, method="normal")],
+        "rules": [[SMALL_NORMAL], [{"name": "h.*", "method": "trunc_normal", "a": 0.5, "b": 1},
+                                   {"name": "*", "method": "skip"}]]},
+    "ties have the target's name": {"seed": 8, "seeding": "per_tensor", "layers": [
+        embedding(5, 3, name="wte"), linear(3, 5, name="head", bias=False)], "tie": {"wte.weight": "head.weight"},
+        "rules": [{"type": "Linear", "method": "normal", "std": 0.02}]},
+    "tensors": {"seed": "18446744073709551615", "seeding": "per_tensor", "tensors": [
+        {"name": "a", "shape": [3], "method": "normal"}, {"name": "b", "shape": [3], "method": "normal"},
+        {"shape": [4, 5], "method": "sparse", "sparsity": 0.4, "dtype": "float64"},
+        {"name": "c", "shape": [300], "method": "trunc_normal", "dtype": "float16"},
+        {"name": "d", "shape": [2, 5], "method": "uniform"}]},
+}
+
+
 def random_rule(rng, kind, name):
     """A rule for a parameter of that name, or for the layers of that kind."""
     own = name.rpartition(".")[2]
@@ -250,12 +273,18 @@ def random_requests(count):
     return found
 
 
+def write(file, requests, *members):
+    with open(pathlib.Path(__file__).parent / file, "w") as lines:
+        for identifier, request in requests.items():
+            found = described(tensors(request))
+            line = {"id": identifier, "request": request} | {member: found[member] for member in members}
+            lines.write(json.dumps(line, allow_nan=False) + "\n")
+
+
 def main():
     require_profile()
-    with open(pathlib.Path(__file__).parent / "rules.jsonl", "w") as file:
-        for identifier, request in (REQUESTS | random_requests(RANDOM_REQUESTS)).items():
-            line = {"id": identifier, "request": request} | described(tensors(request))
-            file.write(json.dumps(line, allow_nan=False) + "\n")
+    write("rules.jsonl", REQUESTS | random_requests(RANDOM_REQUESTS), "tensors", "next_random31")
+    write("per_tensor.jsonl", PER_TENSOR, "tensors")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,9 @@
 
 The programs beside it make the vectors of whole models with it.
 """
+import contextlib
 import fnmatch
+import hashlib
 import pathlib
 import sys
 import typing
@@ -13,7 +15,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "GoldenVectors"))
 from make_vectors import (DTYPES, digest, little_endian, make_layer, next_random31, random_layer,  # noqa: E402, F401
                           random_seed, require_profile)
 
-REQUEST_MEMBERS = {"seed", "dtype", "format", "defaults", "layers", "layer", "tensors", "rules", "tie"}
+REQUEST_MEMBERS = {"seed", "dtype", "format", "defaults", "seeding", "layers", "layer", "tensors", "rules", "tie"}
 ENTRY_MEMBERS = {"name", "type", "dtype", "repeat", "rules", "layers"}
 
 
@@ -129,9 +131,61 @@ def tie(model, names):
         setattr(model.get_submodule(path), parameter, model.get_parameter(source))
 
 
-def tensors(request):
-    """The request's tensors by name, in order."""
-    assert request.keys() <= REQUEST_MEMBERS, request.keys() - REQUEST_MEMBERS
+@contextlib.contextmanager
+def recorded_calls():
+    """Gives {address of a tensor: (the tensor, what initialised it last)} of all that happens inside."""
+    calls, patched = {}, []
+
+    def recording(function):
+        def call(tensor, *arguments, **named):
+            function(tensor, *arguments, **named)
+            calls[tensor.data_ptr()] = (tensor, [lambda tensor: function(tensor, *arguments, **named)])
+            return tensor
+        return call
+
+    def fill_padding(embedding, function=torch.nn.Embedding._fill_padding_idx_with_zero):
+        if embedding.padding_idx is not None:
+            function(embedding)
+            row = embedding.padding_idx
+            calls[embedding.weight.data_ptr()][1].append(lambda tensor: tensor.data[row].zero_())
+
+    def patch(holder, name, function):
+        patched.append((holder, name, getattr(holder, name)))
+        setattr(holder, name, function)
+
+    for name, function in list(vars(torch.nn.init).items()):
+        if name.endswith("_") and not name.startswith("_"):
+            replacement = recording(function)
+            for module in (torch.nn.init, torch.nn.modules.activation, torch.nn.modules.transformer):
+                if getattr(module, name, None) is function:
+                    patch(module, name, replacement)
+    patch(torch.nn.Embedding, "_fill_padding_idx_with_zero", fill_padding)
+    try:
+        yield calls
+    finally:
+        for holder, name, function in patched:
+            setattr(holder, name, function)
+
+
+def derived_seed(seed, name):
+    """Of a tensor's own generator, where every tensor has one."""
+    digest = hashlib.sha256(f"{seed & 0xffffffff}:{name}".encode()).digest()
+    return int.from_bytes(digest[:4], "little")
+
+
+def initialise_apart(request):
+    """Every tensor by what initialised it last, on its own generator; there are no copies of layers in the request."""
+    with recorded_calls() as calls:
+        made = made_on_one_generator(request)
+    for name, tensor in made.items():
+        if name not in request.get("tie", {}) and tensor.data_ptr() in calls:
+            torch.manual_seed(derived_seed(int(request.get("seed", 0)), name))
+            for call in calls[tensor.data_ptr()][1]:
+                call(tensor)
+    return made
+
+
+def made_on_one_generator(request):
     torch.manual_seed(int(request.get("seed", 0)))
     options = Options(getattr(torch, request.get("dtype", "float32")), request.get("defaults", True))
     if "tensors" in request:
@@ -139,7 +193,14 @@ def tensors(request):
                 for index, entry in enumerate(request["tensors"])}
     model = build(request["layer"] if "layer" in request else {"layers": request["layers"]}, options)
     tie(model, request.get("tie", {}))
-    return apply_rules(model, request.get("rules", [])).state_dict()
+    return apply_rules(model, request.get("rules", [])).state_dict(keep_vars=True)
+
+
+def tensors(request):
+    """The request's tensors by name, in order."""
+    assert request.keys() <= REQUEST_MEMBERS, request.keys() - REQUEST_MEMBERS
+    make = initialise_apart if request.get("seeding") == "per_tensor" else made_on_one_generator
+    return {name: tensor.detach() for name, tensor in make(request).items()}
 
 
 def described(tensors):

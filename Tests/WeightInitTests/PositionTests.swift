@@ -45,7 +45,10 @@ struct PositionTests {
             for _ in 0..<20 {
                 let start = Int.random(in: 0..<whole.count, using: &generator)
                 let count = Int.random(in: 1...min(300, whole.count - start), using: &generator)
-                #expect(read(wandering, start, count) == whole[start..<start + count], "\(request) from \(start)")
+                #expect(
+                    read(wandering, at: start, count: count) == Array(whole[start..<start + count]),
+                    "\(request) from \(start)"
+                )
             }
         }
     }
@@ -66,7 +69,7 @@ struct PositionTests {
         var storage = block.mutableSpan
         var bytes = storage.mutableBytes
         stream.fillNormalBlocks(.float32, mean: 0, std: 1, blocks: 1, into: &bytes)
-        #expect(read(source, position, 64) == block[...])
+        #expect(read(source, at: position, count: 64) == block)
     }
 
     @Test("a call ends after a bounded amount of work")
@@ -104,18 +107,6 @@ struct AlignmentTests {
         #expect(filled(at: offset, normal) == filled(at: 0, normal))
         #expect(filled(at: offset, uniform) == filled(at: 0, uniform))
     }
-}
-
-private func read(_ source: any ByteSource, _ start: Int, _ count: Int) -> ArraySlice<UInt8> {
-    var result: [UInt8] = []
-    while result.count < count {
-        var buffer = [UInt8](repeating: 0, count: count - result.count)
-        var storage = buffer.mutableSpan
-        var span = storage.mutableBytes
-        let written = source.read(at: start + result.count, into: &span)
-        result += buffer.prefix(written)
-    }
-    return result[...]
 }
 
 /// Steele, Lea and Flood 2014; so that a failure can be seen again.

@@ -13,6 +13,19 @@ func readAll(_ source: any ByteSource, pieces: Int = 1 << 16) -> [UInt8] {
     return bytes
 }
 
+/// Some of the bytes of a source, however many reads it takes.
+func read(_ source: any ByteSource, at start: Int, count: Int) -> [UInt8] {
+    var result: [UInt8] = []
+    while result.count < count {
+        var buffer = [UInt8](repeating: 0, count: count - result.count)
+        var storage = buffer.mutableSpan
+        var span = storage.mutableBytes
+        let written = source.read(at: start + result.count, into: &span)
+        result += buffer.prefix(written)
+    }
+    return result
+}
+
 func hex(_ bytes: some Sequence<UInt8>) -> String {
     bytes.map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }.joined()
 }

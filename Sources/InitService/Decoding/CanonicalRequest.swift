@@ -20,6 +20,12 @@ struct CanonicalRequest: Sendable {
         return copy
     }
 
+    func removing(_ member: Member) -> CanonicalRequest {
+        var copy = self
+        copy.members.removeAll { $0.member.name == member.name }
+        return copy
+    }
+
     /// The request as a URL relative to the service.
     func url(_ path: String) -> String {
         guard !members.isEmpty else { return path }

@@ -40,11 +40,20 @@ enum InitMembers: Sendable {
         }
     }
 
+    /// What all requests share that draw the same tensors, whichever blocks of them they want.
+    var canonicalDraws: JSONValue {
+        switch self {
+        case .tensor(let members): members.canonical.removing(MemberTable.slice).json
+        case .model(let members): .object(members.canonicalDraws)
+        }
+    }
+
     /// The canonical URL, relative to the service.
     func url(_ path: String, _ format: TensorFormat?) -> String {
         switch self {
         case .tensor(let members):
-            return (format.map { members.canonical.appending(MemberTable.format, .text($0.rawValue)) }
+            return
+                (format.map { members.canonical.appending(MemberTable.format, .text($0.rawValue)) }
                 ?? members.canonical).url(path)
         case .model(let members):
             guard case .object(var json) = members.canonical else { return path }

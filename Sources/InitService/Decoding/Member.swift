@@ -6,6 +6,8 @@ struct Member: Sendable {
         case parameter(Parameter.Kind)
         case shape
         case seed
+        /// A block of a tensor, in NumPy's notation.
+        case slice
         /// Any text; the route says what it may be.
         case word
         /// A list or an object that is read apart.
@@ -56,7 +58,7 @@ extension Member {
         )
     }
 
-    /// The value in the member's type; shapes are `integers`, seeds and words `text`. The error's path starts at the value.
+    /// The value in the member's type; shapes are `integers`, seeds, slices and words `text`. The error's path starts at the value.
     ///
     /// - Parameter dtype: What a layer within has where it names none itself.
     func decode(_ value: RequestValue, dtype: DType) throws(InitError) -> ParameterValue {
@@ -64,6 +66,7 @@ extension Member {
         return switch kind {
         case .shape: .integers(try value.dimensions())
         case .seed: .text(try value.seed().description)
+        case .slice: .text(try value.slice().description)
         case .word: .text(try value.word())
         case .parameter(.boolean): .boolean(try value.boolean())
         case .parameter(.integer): .integer(try value.integer())

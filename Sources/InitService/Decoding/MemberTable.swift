@@ -28,12 +28,23 @@ enum MemberTable {
         "the form of the reply; wins over Accept"
     )
 
+    static let slice = Member(
+        name: "slice",
+        kind: .slice,
+        defaultValue: .text(""),
+        summary: "the block that is wanted, as NumPy writes it without steps: 0:512,:,-3:"
+    )
+
     /// A request for one tensor, without the method's parameters.
-    static let tensor = [method, shape, seed, dtype]
+    static let tensor = [method, shape, seed, dtype, slice]
 
     // MARK: Models
 
-    static let name = Member(name: "name", kind: .word, summary: "what its parameters' names begin with; its index by default")
+    static let name = Member(
+        name: "name",
+        kind: .word,
+        summary: "what its parameters' names begin with; its index by default"
+    )
     static let layers = Member(
         name: "layers",
         kind: .structure,
@@ -48,9 +59,16 @@ enum MemberTable {
     /// What every entry in a list of layers may hold.
     static let entry = [
         name,
-        Member(name: "repeat", kind: .parameter(.integer), summary: "how often it is built; {} in its name is the index"),
+        Member(
+            name: "repeat",
+            kind: .parameter(.integer),
+            summary: "how often it is built; {} in its name is the index"
+        ),
         rules,
     ]
+
+    /// An entry that is made of others.
+    static let block = entry + [layers, dtype]
 
     /// A tensor without a module, without the method and its parameters.
     static let bareTensor = [name, method.optional, shape, dtype]
@@ -88,6 +106,7 @@ enum MemberTable {
         ] + (form == .tensors ? [] : [defaults]) + [
             what, rules,
             Member(name: "tie", kind: .structure, summary: "other names of parameters, and which: {name: target}"),
+            Member(name: "slices", kind: .structure, summary: "the blocks that are wanted of tensors: {name: slice}"),
         ]
     }
 

@@ -3,19 +3,31 @@ import WeightInit
 extension ModelMembers {
     /// The request written in the one way that all its spellings share.
     var canonical: JSONValue {
+        var members = canonicalDraws
+        let slices = request.slices.filter { !$0.value.isWhole }.sorted { $0.key < $1.key }
+        members.append(
+            "slices",
+            slices.isEmpty
+                ? nil : .object(slices.map { JSONValue.Member(name: $0.key, value: .string($0.value.description)) })
+        )
+        return .object(members)
+    }
+
+    /// Its members without those that only choose from what is drawn.
+    var canonicalDraws: [JSONValue.Member] {
         var members: [JSONValue.Member] = []
         members.append("seed", .number(seed.description))
         members.append("dtype", dtype == .float32 ? nil : .string(dtype.rawValue))
         members.append("seeding", request.seeding == .stream ? nil : .string(request.seeding.rawValue))
         members.append("defaults", request.usesDefaults ? nil : .boolean(false))
         members.append(request.form.rawValue, entries)
-        members.append("rules", rules(request.passes))
+        members.append("rules", rules(request.rules))
         members.append(
             "tie",
             request.ties.isEmpty
                 ? nil : .object(request.ties.map { JSONValue.Member(name: $0.name, value: .string($0.target)) })
         )
-        return .object(members)
+        return members
     }
 
     private var entries: JSONValue {
@@ -44,7 +56,7 @@ extension ModelMembers {
             members.append("dtype", tensor.dtype == dtype ? nil : .string(tensor.dtype.rawValue))
             members += call(tensor.method, tensor.arguments)
         }
-        members.append("rules", rules(entry.passes))
+        members.append("rules", rules(entry.rules))
         return members
     }
 
@@ -55,9 +67,9 @@ extension ModelMembers {
         return members + arguments.json(by: InitMethod.named(method)?.parameters ?? [], within: dtype)
     }
 
-    private func rules(_ passes: [[Rule]]) -> JSONValue? {
-        guard passes.count != 1 else { return .array(passes[0].map(rule)) }
-        return passes.isEmpty ? nil : .array(passes.map { .array($0.map(rule)) })
+    private func rules(_ rules: Rules) -> JSONValue? {
+        let passes = rules.passes.map { JSONValue.array($0.map(rule)) }
+        return rules.isNested ? .array(passes) : passes.first
     }
 
     private func rule(_ rule: Rule) -> JSONValue {

@@ -18,8 +18,9 @@ struct ModelMembers: Sendable {
     /// - Throws: `invalid` for what the decoder refuses, `tooLarge` for shapes past what can be counted.
     init(_ members: RequestMembers) throws(InitError) {
         let forms = ModelRequest.Form.allCases.filter { members.value(of: $0.rawValue) != nil }
-        guard let form = forms.first, forms.count == 1 else {
-            throw .invalid(forms[1].rawValue, "stands beside \(forms[0].rawValue); a request has one of them")
+        guard let form = forms.first else { throw .invalid(ModelRequest.Form.layers.rawValue, "is missing") }
+        if let other = forms.dropFirst().first {
+            throw .invalid(other.rawValue, "stands beside \(form.rawValue); a request has one of them")
         }
         let decoded = try members.decode(by: MemberTable.model(form) + [MemberTable.format])
         seed = try Seed(decimal: decoded.text("seed") ?? "0")
@@ -29,10 +30,11 @@ struct ModelMembers: Sendable {
         request = ModelRequest(
             form: form,
             entries: try decoder.entries(members, form),
-            passes: try decoder.passes(of: members),
+            rules: try decoder.rules(of: members),
             ties: try decoder.ties(of: members),
             usesDefaults: decoded.boolean("defaults") ?? true,
-            seeding: decoded.text("seeding").flatMap(ModelRequest.Seeding.init) ?? .stream
+            seeding: decoded.text("seeding").flatMap(ModelRequest.Seeding.init) ?? .stream,
+            slices: try decoder.slices(of: members)
         )
     }
 }
@@ -121,12 +123,12 @@ private struct ModelDecoder {
             name: try name(decoded),
             content: .layer(try rest.layer(dtype: dtype)),
             repetitions: decoded.integer("repeat"),
-            passes: try passes(of: members)
+            rules: try rules(of: members)
         )
     }
 
     private func block(_ members: RequestMembers) throws(InitError) -> ModelEntry {
-        let decoded = try members.decode(by: MemberTable.entry + [MemberTable.layers, MemberTable.dtype]) { name in
+        let decoded = try members.decode(by: MemberTable.block) { name in
             name == "type" ? "stands beside layers: an entry is a layer or a block of layers" : nil
         }
         let inner = ModelDecoder(dtype: dtype(decoded))
@@ -140,7 +142,7 @@ private struct ModelDecoder {
             name: try name(decoded),
             content: .block(entries),
             repetitions: decoded.integer("repeat"),
-            passes: try passes(of: members)
+            rules: try rules(of: members)
         )
     }
 
@@ -150,7 +152,7 @@ private struct ModelDecoder {
         let isEntry = members.value(of: "type") != nil
         let method =
             members.value(of: "method") == nil && isEntry
-            ? InitMethod.named("zeros") : try TensorMembers.method(of: members)
+            ? InitMethod.named("zeros") : try TensorMembers.method(of: members, besides: MemberTable.bareTensor)
         guard let method else { throw .invalid("method", "is missing") }
         let parameters = method.parameters.map { Member($0) }
         let decoded = try members.decode(
@@ -181,26 +183,27 @@ private struct ModelDecoder {
 
     // MARK: Rules and ties
 
-    func passes(of members: RequestMembers) throws(InitError) -> [[Rule]] {
-        guard let json = members.json("rules") else { return [] }
-        return try json.map(under: "rules", passes)
+    func rules(of members: RequestMembers) throws(InitError) -> Rules {
+        guard let json = members.json("rules") else { return Rules() }
+        return try json.map(under: "rules", rules)
     }
 
     /// A list of rules is one pass; a list of such lists is several.
-    private func passes(_ value: JSONValue) throws(InitError) -> [[Rule]] {
+    private func rules(_ value: JSONValue) throws(InitError) -> Rules {
         guard case .array(let elements) = value, case .array? = elements.first else {
-            let rules = try value.elements(of: "rules", rule)
-            return rules.isEmpty ? [] : [rules]
+            return Rules(try value.elements(of: "rules", rule))
         }
-        return try value.elements(of: "lists of rules") { pass throws(InitError) in
-            try pass.elements(of: "rules", rule)
-        }
+        return Rules(
+            passes: try value.elements(of: "lists of rules") { pass throws(InitError) in
+                try pass.elements(of: "rules", rule)
+            }
+        )
     }
 
     private func rule(_ value: JSONValue) throws(InitError) -> Rule {
         let members = try value.members(of: "a rule")
         let isSkip = members.value(of: "method") == .json(.string("skip"))
-        let method = isSkip ? nil : try TensorMembers.method(of: members)
+        let method = isSkip ? nil : try TensorMembers.method(of: members, besides: MemberTable.rule)
         let parameters = method?.parameters.map { Member($0) } ?? []
         let decoded = try members.decode(by: MemberTable.rule + parameters) { name in
             method.flatMap { TensorMembers.owners(of: name, besides: $0) }
@@ -211,6 +214,22 @@ private struct ModelDecoder {
             name: decoded.text("name").map { Glob($0) },
             action: method.map { .initialize(method: $0.name, arguments: decoded.arguments(of: parameters)) } ?? .skip
         )
+    }
+
+    func slices(of members: RequestMembers) throws(InitError) -> [String: Slice] {
+        guard let json = members.json("slices") else { return [:] }
+        let given = try json.map(under: "slices") { value throws(InitError) in
+            try value.members(of: "an object of slices")
+        }
+        var slices: [String: Slice] = [:]
+        for (name, value) in given.given {
+            do throws(InitError) {
+                slices[name] = try value.slice()
+            } catch {
+                throw error.under("slices", name)
+            }
+        }
+        return slices
     }
 
     func ties(of members: RequestMembers) throws(InitError) -> [Tie] {

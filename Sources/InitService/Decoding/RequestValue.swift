@@ -114,6 +114,10 @@ extension RequestValue {
         }
     }
 
+    func slice() throws(InitError) -> Slice {
+        try Slice(try word())
+    }
+
     /// The elements of a list: a JSON array, or `6,4` or `[6,4]`.
     private func elements(of expected: String) throws(InitError) -> [RequestValue] {
         switch self {

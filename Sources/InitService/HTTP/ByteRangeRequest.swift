@@ -1,12 +1,13 @@
 /// What a `Range` field asks of a body, RFC 9110 section 14.2.
 enum ByteRangeRequest: Equatable {
-    /// All of it: no range, several, another unit, or one that cannot be read.
+    /// All of it: no range, several, another unit, one that cannot be read, or a body without bytes.
     case whole
     case part(Range<Int>)
     case unsatisfiable
 
     init(_ fieldValue: String?, byteCount: Int) {
-        guard let fieldValue, let equals = fieldValue.firstIndex(of: "="),
+        // Of nothing, a part would be an error even to who asks for all in parts, as caches do.
+        guard byteCount > 0, let fieldValue, let equals = fieldValue.firstIndex(of: "="),
             fieldValue[..<equals].trimmed.lowercased() == "bytes"
         else {
             self = .whole

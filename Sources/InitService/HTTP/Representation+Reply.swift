@@ -48,8 +48,12 @@ extension Representation {
                     fields: [.contentRange: "bytes */\(byteCount)"]
                 )
             }
-            return try made(head, for: exchange) { _ throws(InitError) in
-                range.isEmpty ? .empty : .source(try make(), range: range)
+            return try made(head, for: exchange) { [isLongWork = workMemory != nil] plan, _ throws(InitError) in
+                guard !range.isEmpty else { return .empty }
+                let source = try make(plan)
+                // The source keeps what this took.
+                if isLongWork { source.readFirstByte(at: range.lowerBound) }
+                return .source(source, range: range)
             }
         }
     }
@@ -74,8 +78,10 @@ extension Representation {
 
     /// The length that `GET` would state, where finding it out costs next to nothing.
     private func headByteCount() throws(InitError) -> Int? {
-        guard case .generated(isShort: true, let make) = content, preparation == nil else { return knownByteCount }
-        return switch try make({ false }) {
+        guard case .generated(isShort: true, let make) = content, workMemory == nil,
+            let plan = try preparation?.trivial()
+        else { return knownByteCount }
+        return switch try make(plan, { false }) {
         case .bytes(let bytes): bytes.count
         case .empty: 0
         case .source(_, let range): range.count
@@ -101,20 +107,43 @@ extension Representation {
         return ByteRangeRequest(exchange.fields[.range], byteCount: byteCount)
     }
 
-    /// The response now or, where the body needs preparing, later.
-    private func made(_ head: HTTPResponse, for exchange: Exchange, _ make: @escaping Make) throws(InitError) -> Reply {
+    /// The response now or, where the body takes long work, later.
+    private func made(
+        _ head: HTTPResponse,
+        for exchange: Exchange,
+        _ make: @escaping Content.Make
+    ) throws -> Reply {
         guard let preparation else {
-            return .ready(OutgoingResponse(head: head, body: try make({ false })))
+            throw Problem(.internalError, "a body without a plan")
         }
+        let ready = try preparation.ready()
+        if let ready, workMemory == nil {
+            return .ready(OutgoingResponse(head: head, body: try make(ready, { false })))
+        }
+        let memory = (ready == nil ? preparation.memory : 0) + (workMemory ?? 0)
         let form = exchange.form
         return .deferred(
-            DeferredWork(memory: preparation) { isCancelled in
+            DeferredWork(memory: memory) { [workMemory] isCancelled in
                 do throws(InitError) {
-                    return OutgoingResponse(head: head, body: try make(isCancelled))
+                    guard let share = try preparation.make(isCancelled, ready) else {
+                        return Problem(.unavailable, "the client is gone").response
+                    }
+                    var response = OutgoingResponse(head: head, body: try make(share.0, isCancelled))
+                    response.memory = share.1 + (workMemory ?? 0)
+                    return response
                 } catch {
                     return Problem(error, form: form).response
                 }
             }
         )
+    }
+}
+
+extension ByteSource {
+    fileprivate func readFirstByte(at position: Int) {
+        var byte: [UInt8] = [0]
+        var room = byte.mutableSpan
+        var bytes = room.mutableBytes
+        _ = read(at: position, into: &bytes)
     }
 }

@@ -8,13 +8,13 @@ struct Representation: Sendable {
     enum Content: Sendable {
         case bytes([UInt8])
         /// Any part of it can be made: serves ranges.
-        case source(byteCount: Int, make: @Sendable () throws(InitError) -> any ByteSource)
+        case source(byteCount: Int, make: @Sendable (PreparedPlan) throws(InitError) -> any ByteSource)
         /// Its length is known when it has been made. `isShort` where that is done at once.
         case generated(isShort: Bool, make: Make)
-    }
 
-    /// Makes a body. What it makes after `isCancelled` has turned true is dropped.
-    typealias Make = @Sendable (_ isCancelled: () -> Bool) throws(InitError) -> ResponseBody
+        /// Makes a body. What it makes after `isCancelled` has turned true is dropped.
+        typealias Make = @Sendable (PreparedPlan, _ isCancelled: () -> Bool) throws(InitError) -> ResponseBody
+    }
 
     enum Caching: String, Sendable {
         /// A pure function of the request.
@@ -35,8 +35,10 @@ struct Representation: Sendable {
     var location: String?
     /// What only this representation says of itself.
     var fields: HTTPFields = [:]
-    /// Bytes of memory that making the first byte takes, where that is long work.
-    var preparation: Int?
+    /// What there must be before a source or anything else can be made.
+    var preparation: PlanPreparation?
+    /// Bytes of memory that making the first byte takes besides, where that is long work even of a prepared plan.
+    var workMemory: Int?
 
     init(json: JSONValue, caching: Caching, location: String? = nil) {
         mediaType = "application/json"

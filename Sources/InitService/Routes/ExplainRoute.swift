@@ -13,7 +13,7 @@ enum ExplainRoute {
         reply.append("url", .string(members.url("/init", members.format)))
         switch members {
         case .tensor(let members):
-            reply += members.identity
+            reply += members.identity(plan.tensors.first)
             reply.append("parameters", .object(members.argumentsInForce))
             for tensor in plan.tensors {
                 reply.append("bytes", .integer(tensor.byteCount))
@@ -36,7 +36,7 @@ extension Plan {
     fileprivate var totals: [JSONValue.Member] {
         let parameters = tensors.filter(\.isParameter)
         var members: [JSONValue.Member] = []
-        members.append("parameters", .integer(parameters.reduce(0) { $0 + $1.shape.elementCount }))
+        members.append("parameters", .integer(parameters.reduce(0) { $0 + $1.fullShape.elementCount }))
         members.append("bytes", .integer(byteCount))
         members.append("words", words.map { .integer($0) } ?? .null)
         return members
@@ -47,8 +47,7 @@ extension PlannedTensor {
     fileprivate var explanation: [JSONValue.Member] {
         var members: [JSONValue.Member] = []
         members.append("name", .string(name))
-        members.append("shape", .integers(shape.dimensions))
-        members.append("dtype", .string(dtype.rawValue))
+        members += geometry
         members.append("buffer", isParameter ? nil : .boolean(true))
         members.append("rule", initialization.rule.map { .string(Problem.Fault.Place.pointer(to: $0.path)) } ?? .null)
         members.append("method", .string(initialization.method))

@@ -8,7 +8,7 @@ enum InitRoute {
         let members = try InitMembers(exchange.members)
         let plan = try members.plan(service.limits.tensors)
         let format = try negotiate(members, exchange)
-        var reply = try PlannedReply(members, plan, service.limits).representation(in: format)
+        var reply = try PlannedReply(members, plan, service).representation(in: format)
         reply.location = exchange.location { members.url($0, format) }
         reply.entityTag = EntityTag(
             of: members.canonical.encodedText,

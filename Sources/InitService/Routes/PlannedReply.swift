@@ -15,12 +15,14 @@ struct PlannedReply: Sendable {
     private let members: InitMembers
     private let plan: Plan
     private let limits: ServiceLimits
+    private let preparation: PlanPreparation
     private let descriptions: [TensorDescription]
 
-    init(_ members: InitMembers, _ plan: Plan, _ limits: ServiceLimits) throws(InitError) {
+    init(_ members: InitMembers, _ plan: Plan, _ service: InitService) throws(InitError) {
         self.members = members
         self.plan = plan
-        self.limits = limits
+        limits = service.limits
+        preparation = try PlanPreparation(plan, of: members, service)
         var descriptions: [TensorDescription] = []
         do throws(FormatError) {
             for tensor in plan.tensors {
@@ -40,7 +42,8 @@ struct PlannedReply: Sendable {
             mediaType: format.mediaType,
             caching: .forever
         )
-        representation.preparation = try preparation()
+        representation.preparation = preparation
+        if needsLongWork(representation.content) { representation.workMemory = PlannedReply.assembledBytes }
         switch format {
         case .raw:
             for description in descriptions {
@@ -49,25 +52,23 @@ struct PlannedReply: Sendable {
             }
         case .summary:
             // However cheap the first byte is, a summary needs the last one, too.
-            representation.preparation = (representation.preparation ?? 0) + PlannedReply.assembledBytes
+            representation.workMemory = PlannedReply.assembledBytes
         case .npy, .safetensors, .json:
             break
         }
         return representation
     }
 
-    /// Bytes that the work before the first byte takes, where there is any.
-    private func preparation() throws(InitError) -> Int? {
-        guard let memory = plan.preparation?.memory else { return nil }
-        guard memory <= limits.maximumWorkBytes else {
-            throw InitError(
-                .tooLarge,
-                [],
-                "the work before the first byte would take \(memory) bytes of memory, over the limit of "
-                    + "\(limits.maximumWorkBytes) (--max-work-bytes)"
-            )
+    /// Generator words that may be worked through without leaving the thread that asks.
+    private static let shortWork = Double(1 << 22)
+
+    /// Whether more than that goes into what has to be there before the first byte, the plan being prepared.
+    private func needsLongWork(_ content: Representation.Content) -> Bool {
+        switch content {
+        case .bytes: false
+        case .generated(isShort: true, _): plan.work > PlannedReply.shortWork
+        case .generated(isShort: false, _), .source: plan.workToBegin > 4 * PlannedReply.shortWork
         }
-        return memory
     }
 
     private func content(in format: TensorFormat) throws(InitError) -> Representation.Content {
@@ -109,8 +110,7 @@ struct PlannedReply: Sendable {
         } catch {
             throw InitError(error)
         }
-        return .source(byteCount: layout.byteCount) { [plan] () throws(InitError) in
-            let prepared = try plan.prepared()
+        return .source(byteCount: layout.byteCount) { prepared throws(InitError) in
             do throws(FormatError) {
                 return try layout.file { prepared.makeSource($0) }
             } catch {
@@ -125,8 +125,7 @@ struct PlannedReply: Sendable {
     ) throws(FormatError) -> Representation.Content {
         let (byteCount, overflow) = plan.byteCount.addingReportingOverflow(headerBytes)
         guard !overflow else { throw .tooLarge("the body is over 2^63 − 1 bytes") }
-        return .source(byteCount: byteCount) { [plan] () throws(InitError) in
-            let prepared = try plan.prepared()
+        return .source(byteCount: byteCount) { prepared throws(InitError) in
             do throws(FormatError) {
                 return try make(prepared)
             } catch {
@@ -152,9 +151,8 @@ struct PlannedReply: Sendable {
     private func json() throws(InitError) -> Representation.Content {
         let written = try checkedJSONElements()
         let frames = frames()
-        let stream = { @Sendable [plan, descriptions] () throws(InitError) -> any ByteStream in
-            let prepared = try plan.prepared()
-            return ChainedStream(count: descriptions.count + 1) { index in
+        let stream = { @Sendable [descriptions] (prepared: PreparedPlan) -> any ByteStream in
+            ChainedStream(count: descriptions.count + 1) { index in
                 guard index < descriptions.count else { return BytesStream(frames[index]) }
                 return JSONTensorStream(
                     prefix: frames[index],
@@ -168,11 +166,11 @@ struct PlannedReply: Sendable {
         // An element and what separates it from the next take two bytes at least.
         let framed = frames.reduce(0) { $0 + $1.count }
         let isShort = written <= (PlannedReply.assembledBytes - min(framed, PlannedReply.assembledBytes)) / 2
-        return .generated(isShort: isShort) { _ throws(InitError) in
-            if isShort, let bytes = try stream().collected(limit: PlannedReply.assembledBytes) {
+        return .generated(isShort: isShort) { prepared, _ in
+            if isShort, let bytes = stream(prepared).collected(limit: PlannedReply.assembledBytes) {
                 return .bytes(bytes)
             }
-            return .stream(try stream())
+            return .stream(stream(prepared))
         }
     }
 
@@ -199,16 +197,15 @@ struct PlannedReply: Sendable {
     private func frames() -> [[UInt8]] {
         switch members {
         case .tensor(let members):
-            let head = JSONValue.object(members.identity + members.argumentsInForce).encoded
+            let head = JSONValue.object(members.identity(plan.tensors.first) + members.argumentsInForce).encoded
             return [head.dropLast() + Array(#","data":"#.utf8), [UInt8(ascii: "}")]]
         case .model(let members):
             var frames: [[UInt8]] = []
             var pending = JSONValue.object(members.identity).encoded.dropLast() + Array(#","tensors":["#.utf8)
-            for description in descriptions {
-                let head: JSONValue = [
-                    "name": .string(description.name), "shape": .integers(description.shape.dimensions),
-                    "dtype": .string(description.dtype.rawValue),
-                ]
+            for (description, tensor) in zip(descriptions, plan.tensors) {
+                let head = JSONValue.object(
+                    [JSONValue.Member(name: "name", value: .string(description.name))] + tensor.geometry
+                )
                 frames.append(pending + head.encoded.dropLast() + Array(#","data":"#.utf8))
                 pending = Array("},".utf8)
             }
@@ -233,8 +230,7 @@ struct PlannedReply: Sendable {
             }
             count = sum
         }
-        return .generated(isShort: false) { [plan, members] isCancelled throws(InitError) in
-            let prepared = try plan.prepared()
+        return .generated(isShort: false) { [plan, members] prepared, isCancelled in
             var summaries: [TensorSummary] = []
             for (index, tensor) in plan.tensors.enumerated() {
                 let summary = TensorSummary.compute(
@@ -299,13 +295,22 @@ extension Initialization {
     }
 }
 
+extension PlannedTensor {
+    /// What there is of it, and of what type.
+    var geometry: [JSONValue.Member] {
+        var members: [JSONValue.Member] = []
+        members.append("shape", .integers(shape.dimensions))
+        members.append("slice", slice.map { .string($0.description) })
+        members.append("full_shape", slice.map { _ in .integers(fullShape.dimensions) })
+        members.append("dtype", .string(dtype.rawValue))
+        return members
+    }
+}
+
 extension TensorMembers {
     /// Which tensor it is, apart from the method's parameters.
-    var identity: [JSONValue.Member] {
-        var members: [JSONValue.Member] = []
-        members.append("shape", .integers(request.shape.dimensions))
-        members.append("dtype", .string(request.dtype.rawValue))
-        return members + origin
+    func identity(_ tensor: PlannedTensor?) -> [JSONValue.Member] {
+        (tensor?.geometry ?? []) + origin
     }
 
     /// Where the numbers come from.
@@ -338,9 +343,12 @@ extension Seed {
 }
 
 extension InitError {
-    /// A tensor that a format has no room for.
+    /// A tensor that a format has no room for, or no name.
     init(_ error: FormatError) {
-        self.init(.tooLarge, ["shape"], error.description)
+        switch error {
+        case .tooLarge: self.init(.tooLarge, ["shape"], error.description)
+        case .unrepresentable, .duplicateName, .reservedName: self.init(.refused, [], error.description)
+        }
     }
 }
 

@@ -8,12 +8,22 @@ public struct Glob: Sendable, Equatable {
         bytes = Array(pattern.utf8)
     }
 
-    /// Takes at most pattern length × name length steps: only the last `*` is ever gone back to.
     public func matches(_ name: String) -> Bool {
-        let text = Array(name.utf8)
+        var steps = Int.max
+        return matches(Array(name.utf8), steps: &steps)
+    }
+
+    /// Takes at most pattern length × name length steps: only the last `*` is ever gone back to.
+    ///
+    /// - Parameters:
+    ///   - text: A name in UTF-8.
+    ///   - steps: How many bytes may still be looked at; where it comes to 0, the answer means nothing.
+    func matches(_ text: [UInt8], steps: inout Int) -> Bool {
         var (inPattern, inText) = (0, 0)
         var retry: (pattern: Int, text: Int)?
         while inText < text.count {
+            guard steps > 0 else { return false }
+            steps -= 1
             if inPattern < bytes.count, bytes[inPattern] == UInt8(ascii: "*") {
                 retry = (inPattern + 1, inText)
                 inPattern += 1
@@ -24,8 +34,9 @@ public struct Glob: Sendable, Equatable {
                 inPattern += 1
                 inText += 1
             } else if let last = retry {
-                retry = (last.pattern, last.text + 1)
-                (inPattern, inText) = (last.pattern, last.text + 1)
+                let next = last.text + Glob.characterLength(text, last.text)
+                retry = (last.pattern, next)
+                (inPattern, inText) = (last.pattern, next)
             } else {
                 return false
             }

@@ -13,6 +13,8 @@ struct LayerBuilder {
     private var dtype: DType = .float32
     private let usesDefaults: Bool
     private var moduleCount = 0
+    /// Layers around the one that is being built, which has them in its arguments or is made by them.
+    private var nesting = 0
 
     init(plan: PlanBuilder, usesDefaults: Bool) {
         self.plan = plan
@@ -28,10 +30,21 @@ struct LayerBuilder {
         }
         let given = type.acceptsAnyArgument ? Arguments() : request.arguments
         let arguments = try BoundArguments(given, for: type.parameters, of: type.name)
+        guard nesting < plan.limits.maximumNesting else {
+            throw InitError(
+                .tooLarge,
+                [],
+                "layers are nested more than \(plan.limits.maximumNesting) deep (--max-nesting)"
+            )
+        }
         try reserve(modules: 1)
         let outer = dtype
         dtype = request.dtype
-        defer { dtype = outer }
+        nesting += 1
+        defer {
+            dtype = outer
+            nesting -= 1
+        }
         let module = try type.build(&self, LayerArguments(arguments, dtype: request.dtype))
         return Module(types: [type.name] + type.bases, slots: module.slots, children: module.children)
     }
@@ -64,11 +77,23 @@ struct LayerBuilder {
     mutating func copy(_ module: Module) throws(InitError) -> Module {
         try reserve(modules: module.count)
         var copy = module
-        copy.mapSlots { slot, _ in
-            cells.append(cells[slot.cell])
-            return Module.Slot(name: slot.name, isParameter: slot.isParameter, cell: cells.count - 1)
+        try copy.mapSlots { (slot: Module.Slot, _: String) throws(InitError) in
+            try self.slot(slot.name, isParameter: slot.isParameter, cells[slot.cell])
         }
         return copy
+    }
+
+    private mutating func slot(_ name: String, isParameter: Bool = true, _ cell: Cell) throws(InitError) -> Module.Slot
+    {
+        guard cells.count < plan.limits.maximumTensors else {
+            throw InitError(
+                .tooLarge,
+                [],
+                "the model has more than \(plan.limits.maximumTensors) tensors (--max-tensors)"
+            )
+        }
+        cells.append(cell)
+        return Module.Slot(name: name, isParameter: isParameter, cell: cells.count - 1)
     }
 }
 
@@ -81,7 +106,8 @@ extension LayerBuilder {
         _ method: String,
         _ arguments: [String: ParameterValue] = [:]
     ) throws(InitError) -> Module.Slot {
-        slot(name, shape, try initialization(shape, method, Arguments(arguments)))
+        let initialization = try initialization(shape, method, Arguments(arguments))
+        return try slot(name, Cell(shape: shape, dtype: dtype, initialization: initialization))
     }
 
     /// A parameter without a module, drawn by a method of `torch.nn.init` with a client's arguments.
@@ -92,14 +118,14 @@ extension LayerBuilder {
         _ arguments: Arguments,
         dtype: DType
     ) throws(InitError) -> Module.Slot {
-        let slot = slot(name, shape, try plan.fill(0, shape: shape, dtype: dtype), dtype)
-        try redraw(slot, method, arguments)
-        return slot
+        let initialization = try draw(method, arguments, shape: shape, dtype: dtype)
+        return try slot(name, Cell(shape: shape, dtype: dtype, initialization: initialization))
     }
 
     /// A parameter of one value.
     mutating func parameter(_ name: String, _ shape: Shape, filledWith value: Double) throws(InitError) -> Module.Slot {
-        slot(name, shape, try plan.fill(value, shape: shape, dtype: dtype))
+        let initialization = try plan.fill(value, shape: shape, dtype: dtype)
+        return try slot(name, Cell(shape: shape, dtype: dtype, initialization: initialization))
     }
 
     /// A tensor of the state dict that is not trained.
@@ -111,8 +137,7 @@ extension LayerBuilder {
     ) throws(InitError) -> Module.Slot {
         let dtype = dtype ?? self.dtype
         let initialization = try plan.fill(value, shape: shape, dtype: dtype)
-        cells.append(Cell(shape: shape, dtype: dtype, initialization: initialization))
-        return Module.Slot(name: name, isParameter: false, cell: cells.count - 1)
+        return try slot(name, isParameter: false, Cell(shape: shape, dtype: dtype, initialization: initialization))
     }
 
     /// The weight of `nn.Linear` and the convolutions: `kaiming_uniform_` with a slope of √5.
@@ -145,10 +170,7 @@ extension LayerBuilder {
         _ arguments: Arguments = Arguments()
     ) throws(InitError) {
         let cell = cells[slot.cell]
-        guard let method = InitMethod.named(method) else {
-            throw .unknown("method", method, in: ["method"], known: InitMethod.all.map(\.name))
-        }
-        cells[slot.cell].initialization = try plan.draw(method, arguments, shape: cell.shape, dtype: cell.dtype)
+        cells[slot.cell].initialization = try draw(method, arguments, shape: cell.shape, dtype: cell.dtype)
     }
 
     /// Draws a parameter anew as part of a constructor.
@@ -167,25 +189,25 @@ extension LayerBuilder {
         cells[slot.cell].initialization.rule = rule
     }
 
+    /// What a constructor makes of a parameter: the method's draw, or nothing where the defaults are left out.
     private mutating func initialization(
         _ shape: Shape,
         _ method: String,
         _ arguments: Arguments
     ) throws(InitError) -> Initialization {
-        guard usesDefaults else { return try plan.fill(0, shape: shape, dtype: dtype) }
+        usesDefaults
+            ? try draw(method, arguments, shape: shape, dtype: dtype) : try plan.fill(0, shape: shape, dtype: dtype)
+    }
+
+    private mutating func draw(
+        _ method: String,
+        _ arguments: Arguments,
+        shape: Shape,
+        dtype: DType
+    ) throws(InitError) -> Initialization {
         guard let method = InitMethod.named(method) else {
             throw .unknown("method", method, in: ["method"], known: InitMethod.all.map(\.name))
         }
         return try plan.draw(method, arguments, shape: shape, dtype: dtype)
-    }
-
-    private mutating func slot(
-        _ name: String,
-        _ shape: Shape,
-        _ initialization: Initialization,
-        _ dtype: DType? = nil
-    ) -> Module.Slot {
-        cells.append(Cell(shape: shape, dtype: dtype ?? self.dtype, initialization: initialization))
-        return Module.Slot(name: name, isParameter: true, cell: cells.count - 1)
     }
 }

@@ -135,7 +135,7 @@ extension LayerType {
                     ] : [])
         ) { builder, arguments throws(InitError) in
             guard let request = try arguments.layer(layer) else { throw .invalid(layer, "is missing") }
-            let count = try arguments.size("num_layers")
+            let count = try arguments.count("num_layers")
             let original = try build(&builder, request, as: layer)
             var children = [("layers", try copies(&builder, original, count))]
             if let request = try arguments.layer("norm") {
@@ -184,8 +184,8 @@ extension LayerType {
         for name in ["d_model", "nhead", "dim_feedforward", "dropout", "bias"] { shared[name] = arguments.value(name) }
         var halves: [(name: String, module: Module)] = []
         for (half, layer, count) in [
-            ("encoder", "TransformerEncoderLayer", try arguments.size("num_encoder_layers")),
-            ("decoder", "TransformerDecoderLayer", try arguments.size("num_decoder_layers")),
+            ("encoder", "TransformerEncoderLayer", try arguments.count("num_encoder_layers")),
+            ("decoder", "TransformerDecoderLayer", try arguments.count("num_decoder_layers")),
         ] {
             let original = try builder.build(layer, shared)
             let norm = try layerNorm(&builder, size, hasBias)

@@ -24,12 +24,16 @@ extension LayerType {
                 Parameter("momentum", .number, default: .number(0.1), optional: true),
             ]
         ) { builder, arguments throws(InitError) in
+            let (isAffine, isTracked) =
+                (try arguments.boolean("affine"), try arguments.boolean("track_running_stats"))
+            // Nothing looks at the number of channels where nothing has it.
+            guard isAffine || isTracked else { return Module(types: []) }
             let shape = try Shape(try arguments.size("num_features"), of: "num_features")
             var slots: [Module.Slot] = []
-            if try arguments.boolean("affine") {
+            if isAffine {
                 slots += try affine(&builder, shape, hasBias: try arguments.boolean("bias"))
             }
-            if try arguments.boolean("track_running_stats") {
+            if isTracked {
                 slots += [
                     try builder.buffer("running_mean", shape, filledWith: 0),
                     try builder.buffer("running_var", shape, filledWith: 1),
@@ -57,8 +61,8 @@ extension LayerType {
         "LayerNorm",
         [normalizedShape, elementwiseAffine, biasParameter, Parameter("eps", .number, default: .number(1e-5))]
     ) { builder, arguments throws(InitError) in
-        let shape = try Shape(try arguments.integers("normalized_shape"), parameter: "normalized_shape")
         guard try arguments.boolean("elementwise_affine") else { return Module(types: []) }
+        let shape = try Shape(try arguments.sizes("normalized_shape"), parameter: "normalized_shape")
         return Module(types: [], slots: try affine(&builder, shape, hasBias: try arguments.boolean("bias")))
     }
 
@@ -66,8 +70,8 @@ extension LayerType {
         "RMSNorm",
         [normalizedShape, elementwiseAffine, Parameter("eps", .number, default: .null, optional: true)]
     ) { builder, arguments throws(InitError) in
-        let shape = try Shape(try arguments.integers("normalized_shape"), parameter: "normalized_shape")
         guard try arguments.boolean("elementwise_affine") else { return Module(types: []) }
+        let shape = try Shape(try arguments.sizes("normalized_shape"), parameter: "normalized_shape")
         return Module(types: [], slots: try affine(&builder, shape, hasBias: false))
     }
 
@@ -82,9 +86,10 @@ extension LayerType {
         ]
     ) { builder, arguments throws(InitError) in
         let groups = try arguments.integer("num_groups")
-        let channels = try arguments.size("num_channels")
+        let channels = try arguments.integer("num_channels")
         guard groups != 0 else { throw .refused("num_groups", "cannot be 0") }
-        guard channels % groups == 0 else {
+        // −2^63 has no remainder by −1 that the processor would give.
+        guard channels.remainderReportingOverflow(dividingBy: groups).partialValue == 0 else {
             throw .refused("num_channels", "\(groups) groups do not divide \(channels) channels")
         }
         guard try arguments.boolean("affine") else { return Module(types: []) }

@@ -5,7 +5,7 @@ extension LayerType {
         + plain(["LogSigmoid", "Sigmoid", "Softmax2d", "Softsign", "Tanh", "Tanhshrink"])
         + plain(["ReLU", "SELU", "SiLU", "Mish", "Hardsigmoid", "Hardswish"], optional: ["inplace"])
         + plain(["ReLU6"], bases: ["Hardtanh"], optional: ["inplace"])
-        + plain(["Hardtanh"], optional: ["min_val", "max_val", "inplace", "min_value", "max_value"])
+        + [hardtanh]
         + plain(["CELU", "ELU"], optional: ["alpha", "inplace"])
         + plain(["LeakyReLU"], optional: ["negative_slope", "inplace"])
         + plain(["RReLU"], optional: ["lower", "upper", "inplace"])
@@ -18,7 +18,9 @@ extension LayerType {
             ["Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "AlphaDropout", "FeatureAlphaDropout"],
             bases: ["_DropoutNd"],
             optional: ["p", "inplace"]
-        )
+        ) { arguments throws(InitError) in
+            if arguments.value("p") != .null { try arguments.checkProbability("p") }
+        }
         + plain(["Flatten"], optional: ["start_dim", "end_dim"])
         + plain(["Unflatten"], required: ["dim", "unflattened_size"])
         + plain(["Fold"], required: ["output_size", "kernel_size"], optional: ["dilation", "padding", "stride"])
@@ -28,7 +30,7 @@ extension LayerType {
         + plain(["PixelUnshuffle"], required: ["downscale_factor"])
         + plain(["CosineSimilarity"], optional: ["dim", "eps"])
         + plain(["PairwiseDistance"], optional: ["p", "eps", "keepdim"])
-        + plain(["LocalResponseNorm"], required: ["size"], optional: ["alpha", "beta", "k"])
+        + plain(["CrossMapLRN2d", "LocalResponseNorm"], required: ["size"], optional: ["alpha", "beta", "k"])
         + plain(
             ["Upsample"],
             optional: ["size", "scale_factor", "mode", "align_corners", "recompute_scale_factor"]
@@ -38,11 +40,14 @@ extension LayerType {
             bases: ["Upsample"],
             optional: ["size", "scale_factor"]
         )
-        + plain(
-            ["FractionalMaxPool2d", "FractionalMaxPool3d"],
-            required: ["kernel_size"],
-            optional: ["output_size", "output_ratio", "return_indices"]
-        )
+        + plain(["FractionalMaxPool2d"], required: ["kernel_size"], optional: fractionalOutput, check: checkOutput)
+        + plain(["FractionalMaxPool3d"], required: ["kernel_size"], optional: fractionalOutput) {
+            arguments throws(InitError) in
+            guard try arguments.integers("kernel_size", count: 3).allSatisfy({ $0 > 0 }) else {
+                throw .refused("kernel_size", "must be at least 1")
+            }
+            try checkOutput(arguments)
+        }
         + plain(
             ["AvgPool1d"],
             bases: ["_AvgPoolNd"],
@@ -56,6 +61,40 @@ extension LayerType {
             optional: ["stride", "padding", "ceil_mode", "count_include_pad", "divisor_override"]
         )
         + (1...3).flatMap(ofRank)
+
+    private static let hardtanh = LayerType(
+        "Hardtanh",
+        [
+            Parameter("min_val", .number, default: .number(-1)),
+            Parameter("max_val", .number, default: .number(1)),
+            Parameter("inplace", .boolean, default: .boolean(false)),
+        ],
+        hasState: false
+    ) { _, arguments throws(InitError) in
+        let (least, most) = (try arguments.number("min_val"), try arguments.number("max_val"))
+        guard least < most else { throw .refused("max_val", "\(most) is not above min_val = \(least)") }
+        return Module(types: [])
+    }
+
+    private static let fractionalOutput = ["output_size", "output_ratio", "return_indices"]
+
+    /// The output of a fractional pooling is given as a size or as a share of the input.
+    private static let checkOutput: @Sendable (LayerArguments) throws(InitError) -> Void = {
+        arguments throws(InitError) in
+        let hasSize = arguments.value("output_size") != .null
+        guard hasSize == (arguments.value("output_ratio") == .null) else {
+            throw .refused("output_size", "exactly one of output_size and output_ratio is needed")
+        }
+        guard case .number(let ratio) = arguments.value("output_ratio") else {
+            if case .integer(let ratio) = arguments.value("output_ratio") {
+                throw .refused("output_ratio", "must lie between 0 and 1, not be \(ratio)")
+            }
+            return
+        }
+        guard ratio > 0, ratio < 1 else {
+            throw .refused("output_ratio", "must lie between 0 and 1, not be \(ratio)")
+        }
+    }
 
     private static func ofRank(_ rank: Int) -> [LayerType] {
         plain(["AdaptiveAvgPool\(rank)d"], bases: ["_AdaptiveAvgPoolNd"], required: ["output_size"])
@@ -94,7 +133,8 @@ extension LayerType {
         _ names: [String],
         bases: [String] = [],
         required: [String] = [],
-        optional: [String] = []
+        optional: [String] = [],
+        check: @escaping @Sendable (LayerArguments) throws(InitError) -> Void = { _ in }
     ) -> [LayerType] {
         names.map { name in
             LayerType(
@@ -103,7 +143,7 @@ extension LayerType {
                 required.map { Parameter($0, .any) } + optional.map { Parameter($0, .any, default: .null) },
                 hasState: false
             ) { _, arguments throws(InitError) in
-                if bases == ["_DropoutNd"], arguments.value("p") != .null { try arguments.checkProbability("p") }
+                try check(arguments)
                 return Module(types: [])
             }
         }

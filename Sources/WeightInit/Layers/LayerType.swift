@@ -2,7 +2,7 @@
 public struct LayerType: Sendable {
     public let name: String
     /// The classes it derives from, nearest first, without `Module`.
-    let bases: [String]
+    public let bases: [String]
     /// Its constructor's arguments, without `device` and `dtype`.
     public let parameters: [Parameter]
     /// Whether it has parameters or buffers at all.
@@ -64,6 +64,11 @@ struct LayerArguments {
         return size
     }
 
+    /// A number of copies: Python's `range` of a negative number is empty.
+    func count(_ name: String) throws(InitError) -> Int {
+        max(0, try arguments.integer(name))
+    }
+
     func integer(_ name: String) throws(InitError) -> Int {
         try arguments.integer(name)
     }
@@ -94,6 +99,13 @@ struct LayerArguments {
         default:
             throw .invalid(name, count.map { "is not an integer or a list of \($0)" } ?? "is not a list of integers")
         }
+    }
+
+    /// A list of sizes, as ``integers(_:count:)`` takes it.
+    func sizes(_ name: String, count: Int? = nil) throws(InitError) -> [Int] {
+        let sizes = try integers(name, count: count)
+        if let negative = sizes.first(where: { $0 < 0 }) { throw .refused(name, "\(negative) is negative") }
+        return sizes
     }
 
     func layer(_ name: String) throws(InitError) -> LayerRequest? {

@@ -17,6 +17,7 @@ private struct ModelPlanner {
     private let limits: Limits
     private var builder: LayerBuilder
     private var ruleMatches = 0
+    private var nameBytes = 0
 
     init(_ request: ModelRequest, seed: Seed, limits: Limits) {
         self.request = request
@@ -25,44 +26,49 @@ private struct ModelPlanner {
     }
 
     mutating func plan() throws(InitError) -> Plan {
-        var model = try block(request.entries, path: [], depth: 0)
+        var model = try block(request.entries, path: [], prefix: 0, depth: 0)
         let slots = try index(model)
+        try checkSlices(slots)
         try tie(&model, slots)
-        try apply(request.passes, to: model, path: ["rules"])
+        try apply(request.rules, to: model, path: ["rules"])
         return try finish(model)
     }
 }
 
 // MARK: - Building
 
+/// Paths are those from the model's request.
 extension ModelPlanner {
-    /// - Parameter path: To the object that holds the list.
+    /// - Parameters:
+    ///   - path: To the object that holds the list.
+    ///   - prefix: Bytes that its parameters' names begin with.
     private mutating func block(
         _ entries: [ModelEntry],
         path: [String],
+        prefix: Int,
         depth: Int
     ) throws(InitError) -> Module {
         guard depth < limits.maximumNesting else {
-            throw InitError(.tooLarge, path, "blocks are nested more than \(limits.maximumNesting) deep (--max-nesting)")
+            throw InitError(
+                .tooLarge,
+                path,
+                "blocks are nested more than \(limits.maximumNesting) deep (--max-nesting)"
+            )
         }
-        try builder.reserve(modules: 1)
+        do {
+            try builder.reserve(modules: 1)
+        } catch {
+            throw error.under(path)
+        }
         var module = Module(types: ["Module"])
         var names: Set<String> = []
         for (index, entry) in entries.enumerated() {
-            let entryPath = path + (depth == 0 ? request.form.path(index) : ["layers", String(index)])
+            let path = path + (depth == 0 ? request.form.path(index) : ["layers", String(index)])
             let name = entry.name ?? String(index)
             guard names.insert(name).inserted else {
-                throw InitError(
-                    .invalid,
-                    entryPath + ["name"],
-                    "\(name.quotedForMessage) is the name of an entry before it"
-                )
+                throw InitError(.invalid, path + ["name"], "\(name.quotedForMessage) is the name of an entry before it")
             }
-            do {
-                try add(entry, name: name, to: &module, path: entryPath, depth: depth)
-            } catch {
-                throw error.path.starts(with: entryPath) ? error : InitError(error.kind, entryPath + error.path, error.detail, allowed: error.allowed)
-            }
+            try add(entry, name: name, to: &module, path: path, prefix: prefix, depth: depth)
         }
         return module
     }
@@ -72,26 +78,37 @@ extension ModelPlanner {
         name: String,
         to parent: inout Module,
         path: [String],
+        prefix: Int,
         depth: Int
     ) throws(InitError) {
+        let prefix = prefix + name.utf8.count + 1
         if case .parameter(let request) = entry.content {
-            parent.slots.append(
-                try builder.parameter(name, request.shape, request.method, request.arguments, dtype: request.dtype)
-            )
+            try count(names: 1, of: prefix, path)
+            do throws(InitError) {
+                parent.slots.append(
+                    try builder.parameter(name, request.shape, request.method, request.arguments, dtype: request.dtype)
+                )
+            } catch {
+                throw error.under(path)
+            }
             return
         }
         guard let repetitions = entry.repetitions else {
-            parent.children.append((name, try module(entry, path: path, depth: depth)))
+            parent.children.append((name, try module(entry, path: path, prefix: prefix, depth: depth)))
             return
         }
-        guard repetitions >= 0 else { throw .invalid("repeat", "\(repetitions) is negative") }
+        guard repetitions >= 0 else { throw InitError(.invalid, path + ["repeat"], "\(repetitions) is negative") }
         var copies: [Module] = []
-        for _ in 0..<repetitions {
-            copies.append(try module(entry, path: path, depth: depth))
-            if copies.count == 1 {
-                // Refused at once, and not after as many modules as are allowed have been built.
-                let (modules, overflow) = copies[0].count.multipliedReportingOverflow(by: repetitions - 1)
+        for index in 0..<repetitions {
+            let prefix = prefix + String(index).utf8.count + 1
+            copies.append(try module(entry, path: path, prefix: prefix, depth: depth))
+            guard copies.count == 1 else { continue }
+            // Refused at once, and not after as many modules as are allowed have been built.
+            let (modules, overflow) = copies[0].count.multipliedReportingOverflow(by: repetitions - 1)
+            do {
                 try builder.checkRoom(modules: overflow ? .max : modules)
+            } catch {
+                throw error.under(path + ["repeat"])
             }
         }
         if name.contains("{}") {
@@ -104,40 +121,57 @@ extension ModelPlanner {
         }
     }
 
-    private mutating func module(_ entry: ModelEntry, path: [String], depth: Int) throws(InitError) -> Module {
+    private mutating func module(
+        _ entry: ModelEntry,
+        path: [String],
+        prefix: Int,
+        depth: Int
+    ) throws(InitError) -> Module {
         let module: Module
         switch entry.content {
-        case .layer(let request): module = try builder.build(request)
-        case .block(let entries): module = try block(entries, path: path, depth: depth + 1)
-        case .parameter: return Module(types: [])
+        case .block(let entries):
+            try count(names: 1, of: prefix, path)
+            module = try block(entries, path: path, prefix: prefix, depth: depth + 1)
+        case .layer(let request):
+            do {
+                module = try builder.build(request)
+            } catch {
+                throw error.under(path)
+            }
+            var names = 0
+            module.walk { module, _ in names += 1 + module.slots.count }
+            try count(names: names, of: prefix, path)
+        case .parameter:
+            return Module(types: [])
         }
-        try apply(entry.passes, to: module, path: path + ["rules"])
+        try apply(entry.rules, to: module, path: path + ["rules"])
         return module
+    }
+
+    /// Counts names that begin with as many bytes.
+    private mutating func count(names: Int, of bytes: Int, _ path: [String]) throws(InitError) {
+        let (product, overflow) = names.multipliedReportingOverflow(by: bytes)
+        guard !overflow, product <= limits.maximumNameBytes - nameBytes else {
+            throw InitError(
+                .tooLarge,
+                path,
+                "the names in the model are longer than \(limits.maximumNameBytes) bytes together (--max-name-bytes)"
+            )
+        }
+        nameBytes += product
     }
 
     /// All slots by their names in the model.
     private func index(_ model: Module) throws(InitError) -> [String: Module.Slot] {
         var slots: [String: Module.Slot] = [:]
-        var bytes = 0
         try model.walk { (module: Module, prefix: String) throws(InitError) in
             for slot in module.slots {
                 let name = prefix + slot.name
-                bytes += name.utf8.count
-                guard bytes <= limits.maximumNameBytes else {
-                    throw InitError(
-                        .tooLarge,
-                        [request.form.rawValue],
-                        "the tensors' names are longer than \(limits.maximumNameBytes) bytes together (--max-name-bytes)"
-                    )
-                }
                 guard slots.updateValue(slot, forKey: name) == nil else {
-                    throw InitError(.invalid, [request.form.rawValue], "two tensors have the name \(name.quotedForMessage)")
-                }
-                guard slots.count <= limits.maximumTensors else {
                     throw InitError(
-                        .tooLarge,
+                        .invalid,
                         [request.form.rawValue],
-                        "the model has more than \(limits.maximumTensors) tensors (--max-tensors)"
+                        "two tensors have the name \(name.quotedForMessage)"
                     )
                 }
             }
@@ -181,6 +215,22 @@ extension ModelPlanner {
         }
     }
 
+    private func checkSlices(_ slots: [String: Module.Slot]) throws(InitError) {
+        // In order, so that the same request gets the same error.
+        for name in request.slices.keys.sorted() {
+            if let tie = request.ties.first(where: { $0.name == name }) {
+                throw InitError(
+                    .invalid,
+                    ["slices", name],
+                    "is another name of \(tie.target.quotedForMessage), which can be sliced"
+                )
+            }
+            guard slots[name] != nil else {
+                throw .unknown("tensor", name, in: ["slices", name], known: suggestions(name, slots))
+            }
+        }
+    }
+
     /// A few of the names that a wrong one may stand for.
     private func suggestions(_ name: String, _ slots: [String: Module.Slot]) -> [String] {
         Array(slots.filter { $0.value.isParameter }.keys.sorted().orderedByDistance(to: name).prefix(8))
@@ -191,35 +241,45 @@ extension ModelPlanner {
 
 extension ModelPlanner {
     /// Applies passes of rules to a module and all in it, in `modules()` order; names are as seen from that module.
-    private mutating func apply(_ passes: [[Rule]], to module: Module, path: [String]) throws(InitError) {
-        let isNested = passes.count > 1
-        for (pass, rules) in passes.enumerated() {
-            let paths = rules.indices.map { path + (isNested ? [String(pass), String($0)] : [String($0)]) }
-            try check(rules, paths)
-            var unmatched = Set(rules.indices)
+    private mutating func apply(_ rules: Rules, to module: Module, path: [String]) throws(InitError) {
+        for (index, pass) in rules.passes.enumerated() {
+            let paths = pass.indices.map { path + rules.path(pass: index, rule: $0) }
+            try check(pass, paths)
+            var unmatched = Set(pass.indices)
             try module.walk { (module: Module, prefix: String) throws(InitError) in
+                try count(matches: 1, path)
                 for slot in module.slots where slot.isParameter {
-                    ruleMatches += rules.count
-                    guard ruleMatches <= limits.maximumRuleMatches else {
-                        throw InitError(
-                            .tooLarge,
-                            path,
-                            "rules would be held against parameters more than \(limits.maximumRuleMatches) times "
-                                + "(--max-rule-matches)"
-                        )
-                    }
+                    try count(matches: pass.count, path)
                     let name = prefix + slot.name
-                    let matching = rules.indices.filter { rules[$0].matches(slot.name, in: module, qualified: name) }
+                    // A step more than are left, so that using them up is noticed.
+                    let left = (limits.maximumRuleMatches - ruleMatches).multipliedReportingOverflow(by: 64)
+                    let allowed = left.overflow ? .max : left.partialValue + 64
+                    var steps = allowed
+                    let matching = pass.indices.filter {
+                        pass[$0].matches(Array(slot.name.utf8), in: module, qualified: Array(name.utf8), &steps)
+                    }
+                    try count(matches: (allowed - steps) / 64, path)
                     unmatched.subtract(matching)
                     if let first = matching.first {
-                        try apply(rules[first], to: slot, named: name, path: paths[first])
+                        try apply(pass[first], to: slot, named: name, path: paths[first])
                     }
                 }
             }
-            if let index = unmatched.min() {
-                throw InitError(.invalid, paths[index], "matches no parameter")
+            if let rule = unmatched.min() {
+                throw InitError(.invalid, paths[rule], "matches no parameter")
             }
         }
+    }
+
+    private mutating func count(matches count: Int, _ path: [String]) throws(InitError) {
+        guard count <= limits.maximumRuleMatches - ruleMatches else {
+            throw InitError(
+                .tooLarge,
+                path,
+                "rules would be held against parameters more than \(limits.maximumRuleMatches) times (--max-rule-matches)"
+            )
+        }
+        ruleMatches += count
     }
 
     private func check(_ rules: [Rule], _ paths: [[String]]) throws(InitError) {
@@ -237,6 +297,7 @@ extension ModelPlanner {
         path: [String]
     ) throws(InitError) {
         guard case .initialize(let method, let arguments) = rule.action else { return }
+        try count(matches: 16, path)
         do {
             try builder.redraw(slot, method, arguments)
         } catch {
@@ -253,10 +314,16 @@ extension ModelPlanner {
 }
 
 extension Rule {
-    fileprivate func matches(_ parameter: String, in module: Module, qualified: String) -> Bool {
+    /// - Parameter steps: How many bytes the patterns may still go through.
+    fileprivate func matches(
+        _ parameter: [UInt8],
+        in module: Module,
+        qualified: [UInt8],
+        _ steps: inout Int
+    ) -> Bool {
         if let type, type != "Module", !module.types.contains(type) { return false }
-        if let glob = self.parameter, !glob.matches(parameter) { return false }
-        if let name, !name.matches(qualified) { return false }
+        if let glob = self.parameter, !glob.matches(parameter, steps: &steps) { return false }
+        if let name, !name.matches(qualified, steps: &steps) { return false }
         return true
     }
 }
@@ -276,13 +343,18 @@ extension ModelPlanner {
                 if request.seeding == .perTensor {
                     initialization = try builder.plan.detach(initialization, seed: seed.derived(for: name))
                 }
-                try builder.plan.add(
-                    name,
-                    shape: cell.shape,
-                    dtype: cell.dtype,
-                    isParameter: slot.isParameter,
-                    initialization
-                )
+                do throws(InitError) {
+                    try builder.plan.add(
+                        name,
+                        shape: cell.shape,
+                        dtype: cell.dtype,
+                        isParameter: slot.isParameter,
+                        slice: request.slices[name],
+                        initialization
+                    )
+                } catch {
+                    throw error.path == ["slice"] ? InitError(error.kind, ["slices", name], error.detail) : error
+                }
             }
         }
         return builder.plan.finish(ties: request.ties)

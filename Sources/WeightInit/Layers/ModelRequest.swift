@@ -23,27 +23,30 @@ public struct ModelRequest: Sendable, Equatable {
 
     public var form: Form
     public var entries: [ModelEntry]
-    /// Passes over all parameters, one after the other; in each, the first rule that matches a parameter counts.
-    public var passes: [[Rule]]
+    public var rules: Rules
     public var ties: [Tie]
     /// Whether modules initialise themselves when they are built; where not, nothing is drawn then.
     public var usesDefaults: Bool
     public var seeding: Seeding
+    /// The blocks that are wanted of tensors, by their names, where that is not all of them.
+    public var slices: [String: Slice]
 
     public init(
         form: Form = .layers,
         entries: [ModelEntry],
-        passes: [[Rule]] = [],
+        rules: Rules = Rules(),
         ties: [Tie] = [],
         usesDefaults: Bool = true,
-        seeding: Seeding = .stream
+        seeding: Seeding = .stream,
+        slices: [String: Slice] = [:]
     ) {
         self.form = form
         self.entries = entries
-        self.passes = passes
+        self.rules = rules
         self.ties = ties
         self.usesDefaults = usesDefaults
         self.seeding = seeding
+        self.slices = slices
     }
 }
 
@@ -73,13 +76,13 @@ public struct ModelEntry: Sendable, Equatable {
     /// Where given, the entry is built that many times, each with its index as a further prefix.
     public var repetitions: Int?
     /// Applied to what has been built of this entry, before the next is built.
-    public var passes: [[Rule]]
+    public var rules: Rules
 
-    public init(name: String? = nil, content: Content, repetitions: Int? = nil, passes: [[Rule]] = []) {
+    public init(name: String? = nil, content: Content, repetitions: Int? = nil, rules: Rules = Rules()) {
         self.name = name
         self.content = content
         self.repetitions = repetitions
-        self.passes = passes
+        self.rules = rules
     }
 }
 
@@ -93,6 +96,29 @@ public struct LayerRequest: Sendable, Equatable {
         self.type = type
         self.dtype = dtype
         self.arguments = arguments
+    }
+}
+
+/// Passes over all parameters, one after the other; in each, the first rule that matches a parameter counts.
+public struct Rules: Sendable, Equatable {
+    public var passes: [[Rule]]
+    /// Whether they are written as a list of lists, which shows in the rules' paths.
+    public var isNested: Bool
+
+    public init(passes: [[Rule]]) {
+        self.passes = passes
+        isNested = true
+    }
+
+    /// One pass.
+    public init(_ rules: [Rule] = []) {
+        passes = rules.isEmpty ? [] : [rules]
+        isNested = false
+    }
+
+    /// Where a rule is, seen from all of them.
+    func path(pass: Int, rule: Int) -> [String] {
+        (isNested ? [String(pass)] : []) + [String(rule)]
     }
 }
 

@@ -13,18 +13,19 @@ public enum LinearAlgebra {
 /// Its elements are PyTorch's but for the rounding errors of the two QR decompositions.
 enum OrthogonalMatrix {
     /// - Parameter normals: `rows` × `columns` elements of `format`, row by row; not empty.
-    /// - Returns: The bytes of the matrix, row by row.
+    /// - Returns: The bytes of the matrix, row by row; none where `isCancelled` has turned true.
     /// - Throws: `tooLarge` where memory is not to be had.
     static func make(
         rows: Int,
         columns: Int,
         gain: Double,
         format: FloatFormat,
-        normals: any ElementSource
+        normals: any ElementSource,
+        isCancelled: () -> Bool
     ) throws(InitError) -> [UInt8] {
         format == .float64
-            ? try make(rows, columns, gain, normals, cla_orthogonalize_f64)
-            : try make(rows, columns, Float(gain), normals, cla_orthogonalize_f32)
+            ? try make(rows, columns, gain, normals, isCancelled, cla_orthogonalize_f64)
+            : try make(rows, columns, Float(gain), normals, isCancelled, cla_orthogonalize_f32)
     }
 
     private static func make<Element: BinaryFloatingPoint & BitwiseCopyable>(
@@ -32,6 +33,7 @@ enum OrthogonalMatrix {
         _ columns: Int,
         _ gain: Element,
         _ normals: any ElementSource,
+        _ isCancelled: () -> Bool,
         _ orthogonalize: (UnsafeMutablePointer<Element>, Int32, Int32) -> Int32
     ) throws(InitError) -> [UInt8] {
         let size = MemoryLayout<Element>.stride
@@ -44,6 +46,8 @@ enum OrthogonalMatrix {
             var rest = bytes._mutatingExtracting(filled * size..<count * size)
             filled += normals.fill(filled..<count, into: &rest).elements
         }
+        // The decomposition itself cannot be stopped.
+        if isCancelled() { return [] }
         // Column by column. The rows of a wide matrix, whose transpose is factored, already lie like that.
         let isTall = rows >= columns
         var matrix = drawn

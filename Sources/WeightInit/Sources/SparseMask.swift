@@ -5,10 +5,10 @@ struct SparseMask: Sendable {
     private let bits: [UInt64]
 
     /// Draws one permutation of the rows for each column, from a position on, and marks the rows at its front.
-    init(_ pattern: SparsePattern, seed: UInt32, start: UInt64) {
+    init(_ pattern: SparsePattern, seed: UInt32, start: UInt64, isCancelled: () -> Bool) {
         var bits = [UInt64](repeating: 0, count: (pattern.rows * pattern.columns + 63) / 64)
         let stream = WordStream(seed: seed)
-        for column in 0..<pattern.columns {
+        for column in 0..<pattern.columns where !isCancelled() {
             stream.seek(to: start + UInt64(column) * pattern.wordsPerColumn)
             for row in stream.randomPermutation(of: pattern.rows, prefix: pattern.zerosPerColumn) {
                 let element = row * pattern.columns + column
@@ -17,6 +17,8 @@ struct SparseMask: Sendable {
         }
         self.bits = bits
     }
+
+    var byteCount: Int { bits.count * 8 }
 
     /// The zeroed elements of a range, in order.
     func zeros(in range: Range<Int>) -> some Sequence<Int> {

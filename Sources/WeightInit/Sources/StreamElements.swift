@@ -18,9 +18,9 @@ final class UniformElements: ElementSource {
     }
 
     func fill(_ range: Range<Int>, into destination: inout MutableRawSpan) -> (elements: Int, work: Int) {
-        stream.seek(to: start + UInt64(range.lowerBound) * format.wordsPerElement)
+        let seeking = stream.seek(to: start + UInt64(range.lowerBound) * format.wordsPerElement)
         stream.fillUniform(format, from: from, to: to, elements: range.count, into: &destination)
-        return (range.count, range.count * Int(format.wordsPerElement))
+        return (range.count, seeking + range.count * Int(format.wordsPerElement))
     }
 }
 
@@ -54,34 +54,38 @@ final class NormalElements: ElementSource {
             let from = (element - range.lowerBound) * itemSize
             if wholeBlocks > 0 {
                 var rest = destination._mutatingExtracting(from..<from + wholeBlocks * size * itemSize)
-                makeBlocks(wholeBlocks, at: block.word, into: &rest)
+                work += makeBlocks(wholeBlocks, at: block.word, into: &rest)
                 element += wholeBlocks * size
-                work += wholeBlocks * size
             } else {
                 let last = min(runEnd, block.firstElement + size)
                 let skipped = (element - block.firstElement) * itemSize
                 var rest = destination._mutatingExtracting(from...)
-                let bytes = bytes(of: block)
+                let bytes = bytes(of: block, work: &work)
                 rest.copy(bytes.span.bytes.extracting(skipped..<skipped + (last - element) * itemSize))
                 element = last
-                work += size
             }
         }
-        return (range.count, work * Int(layout.format.wordsPerElement))
+        return (range.count, work)
     }
 
     /// Makes whole blocks from a word on, counted from the start of the draw.
-    func makeBlocks(_ count: Int, at word: UInt64, into destination: inout MutableRawSpan) {
-        stream.seek(to: start &+ word)
+    ///
+    /// - Returns: The work that this took, in generator words.
+    func makeBlocks(_ count: Int, at word: UInt64, into destination: inout MutableRawSpan) -> Int {
+        let seeking = stream.seek(to: start &+ word)
         stream.fillNormalBlocks(layout.format, mean: mean, std: std, blocks: count, into: &destination)
+        return seeking + count * NormalLayout.blockSize * Int(layout.format.wordsPerElement)
     }
 
-    private func bytes(of block: (firstElement: Int, word: UInt64)) -> [UInt8] {
-        if let partial, partial.firstElement == block.firstElement { return partial.bytes }
+    private func bytes(of block: (firstElement: Int, word: UInt64), work: inout Int) -> [UInt8] {
+        if let partial, partial.firstElement == block.firstElement {
+            work += NormalLayout.blockSize
+            return partial.bytes
+        }
         var bytes = [UInt8](repeating: 0, count: NormalLayout.blockSize * layout.format.itemSize)
         var storage = bytes.mutableSpan
         var span = storage.mutableBytes
-        makeBlocks(1, at: block.word, into: &span)
+        work += makeBlocks(1, at: block.word, into: &span)
         partial = (block.firstElement, bytes)
         return bytes
     }

@@ -16,18 +16,21 @@ final class TensorSource: ByteSource {
     let byteCount: Int
     private let itemSize: Int
     private let elements: any ElementSource
+    /// Held while it may be read, so that who keeps it can tell.
+    private let preparation: PreparedDraws?
     /// An element that was asked for in part, kept because the other part is often asked for next.
     private var partial: (element: Int, bytes: [UInt8])?
 
     /// Work after which a read returns, in generator words.
-    private static let workPerRead = 1 << 22
+    static let workPerRead = 1 << 22
     /// Elements asked for at a time, so that the work is looked at now and then.
     private static let elementsPerStep = 1 << 14
 
-    init(elementCount: Int, itemSize: Int, elements: any ElementSource) {
+    init(elementCount: Int, itemSize: Int, elements: any ElementSource, preparation: PreparedDraws? = nil) {
         byteCount = elementCount * itemSize
         self.itemSize = itemSize
         self.elements = elements
+        self.preparation = preparation
     }
 
     func read(at position: Int, into destination: inout MutableRawSpan) -> Int {

@@ -72,14 +72,13 @@ private struct RejectionMaker {
     /// Makes whole blocks in `values`, redrawing what is outside.
     ///
     /// - Parameter hidden: How many elements of the last block are not the tensor's.
-    /// - Returns: The words drawn.
+    /// - Returns: The work that this took, in generator words.
     private mutating func make(_ blocks: Int, at word: UInt64, hidden: Int) -> Int {
         let blockBytes = NormalLayout.blockSize * layout.format.itemSize
         let wordsPerBlock = UInt64(NormalLayout.blockSize) * layout.format.wordsPerElement
         let used = 0..<blocks * blockBytes
         let first = normals(of: 0)
-        values.draw(first, blocks, at: word, to: used)
-        var made = blocks
+        var work = values.draw(first, blocks, at: word, to: used)
         var pending = [UInt16](repeating: 0, count: blocks)
         var outside = pending
         rejection.findOutside(values.span.bytes.extracting(used), masks: &pending)
@@ -95,9 +94,8 @@ private struct RejectionMaker {
             for run in runs {
                 let bytes = run.lowerBound * blockBytes..<run.upperBound * blockBytes
                 let runWord = word + UInt64(run.lowerBound) * wordsPerBlock
-                redrawn.draw(normals, run.count, at: runWord, to: bytes)
+                work += redrawn.draw(normals, run.count, at: runWord, to: bytes)
                 rejection.findOutside(redrawn.span.bytes.extracting(bytes), masks: &outside, from: run.lowerBound)
-                made += run.count
             }
             let (rejection, redrawn) = (rejection, redrawn)
             var storage = values.mutableSpan
@@ -105,7 +103,7 @@ private struct RejectionMaker {
             left = rejection.merge(redrawn.span.bytes, into: &bytes, pending: &pending, outside: outside)
         }
         roundsNeeded = max(roundsNeeded, round)
-        return made * Int(wordsPerBlock)
+        return work
     }
 
     /// The normals of a round.
@@ -127,11 +125,18 @@ private struct RejectionMaker {
 
 extension [UInt64] {
     /// Has blocks of normals, counted from a word on, drawn to a part of the array's bytes.
-    fileprivate mutating func draw(_ normals: NormalElements, _ blocks: Int, at word: UInt64, to bytes: Range<Int>) {
+    ///
+    /// - Returns: The work that this took, in generator words.
+    fileprivate mutating func draw(
+        _ normals: NormalElements,
+        _ blocks: Int,
+        at word: UInt64,
+        to bytes: Range<Int>
+    ) -> Int {
         var storage = mutableSpan
         var all = storage.mutableBytes
         var part = all._mutatingExtracting(bytes)
-        normals.makeBlocks(blocks, at: word, into: &part)
+        return normals.makeBlocks(blocks, at: word, into: &part)
     }
 }
 
@@ -177,12 +182,11 @@ final class ProposalElements: ElementSource, RoundCounting {
         while !pending.isEmpty {
             let draws = draws(of: round)
             pending = pending.filter { element in
-                let proposal = bits(of: element, from: draws.proposals)
-                let decider = format.value(bits: bits(of: element, from: draws.deciders))
+                let proposal = bits(of: element, from: draws.proposals, work: &work)
+                let decider = format.value(bits: bits(of: element, from: draws.deciders, work: &work))
                 destination.store(proposal, byteCount: itemSize, at: (element - range.lowerBound) * itemSize)
                 return density.logarithm(decider) > density(format.value(bits: proposal))
             }
-            work += 2 * chunk.count * Int(format.wordsPerElement)
             if !pending.isEmpty { round += 1 }
         }
         roundsNeeded = max(roundsNeeded, round)
@@ -202,11 +206,11 @@ final class ProposalElements: ElementSource, RoundCounting {
         return rounds[round]
     }
 
-    private func bits(of element: Int, from draw: UniformElements) -> UInt64 {
+    private func bits(of element: Int, from draw: UniformElements, work: inout Int) -> UInt64 {
         var bytes = [UInt8](repeating: 0, count: format.itemSize)
         var storage = bytes.mutableSpan
         var span = storage.mutableBytes
-        _ = draw.fill(element..<element + 1, into: &span)
+        work += draw.fill(element..<element + 1, into: &span).work
         return format.bits(in: bytes, at: 0)
     }
 }

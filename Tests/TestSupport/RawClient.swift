@@ -1,11 +1,13 @@
 import Foundation
 
 /// A socket that says exactly what it is told to.
-final class RawClient {
-    private(set) var descriptor: Int32
+public final class RawClient {
+    public private(set) var descriptor: Int32
     private var received: [UInt8] = []
+    private var buffer = [UInt8](repeating: 0, count: 256 << 10)
 
-    init(port: UInt16, receiveBuffer: Int32? = nil) throws {
+    /// - Parameter receiveBuffer: Bytes the kernel holds for a reader that is slow.
+    public init(port: UInt16, receiveBuffer: Int32? = nil) throws {
         descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         if var size = receiveBuffer {
             setsockopt(descriptor, SOL_SOCKET, SO_RCVBUF, &size, socklen_t(MemoryLayout<Int32>.size))
@@ -28,21 +30,21 @@ final class RawClient {
         }
     }
 
-    struct Failure: Error, CustomStringConvertible {
-        let description: String
-        init(_ description: String) { self.description = description }
+    public struct Failure: Error, CustomStringConvertible {
+        public let description: String
+        public init(_ description: String) { self.description = description }
     }
 
-    struct Response {
-        var status: Int
-        var fields: [(name: String, value: String)]
-        var body: [UInt8]
+    public struct Response {
+        public var status: Int
+        public var fields: [(name: String, value: String)]
+        public var body: [UInt8]
 
-        subscript(name: String) -> String? {
+        public subscript(name: String) -> String? {
             fields.first { $0.name.lowercased() == name.lowercased() }?.value
         }
 
-        var text: String { String(decoding: body, as: UTF8.self) }
+        public var text: String { String(decoding: body, as: UTF8.self) }
     }
 
     deinit {
@@ -51,12 +53,12 @@ final class RawClient {
         }
     }
 
-    func send(_ text: String) {
+    public func send(_ text: String) {
         send(Array(text.utf8))
     }
 
     /// Sends all it can; what the server no longer takes is lost, as it is for any client.
-    func send(_ bytes: [UInt8]) {
+    public func send(_ bytes: [UInt8]) {
         var sent = 0
         while sent < bytes.count {
             let count = bytes.withUnsafeBytes {
@@ -74,12 +76,12 @@ final class RawClient {
         }
     }
 
-    func finishSending() {
+    public func finishSending() {
         shutdown(descriptor, Int32(SHUT_WR))
     }
 
     /// Closes so that the other end sees a reset.
-    func reset() {
+    public func reset() {
         var linger = linger(l_onoff: 1, l_linger: 0)
         setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &linger, socklen_t(MemoryLayout<Foundation.linger>.size))
         close(descriptor)
@@ -88,7 +90,6 @@ final class RawClient {
 
     /// False at the end of the stream, or when nothing came for 10 s.
     private func fill() -> Bool {
-        var buffer = [UInt8](repeating: 0, count: 64 << 10)
         let count = recv(descriptor, &buffer, buffer.count, 0)
         guard count > 0 else {
             return false
@@ -98,20 +99,20 @@ final class RawClient {
     }
 
     /// The next `count` bytes, fewer at the end of the stream.
-    func read(_ count: Int) -> [UInt8] {
+    public func read(_ count: Int) -> [UInt8] {
         while received.count < count, fill() {}
         defer { received.removeFirst(min(count, received.count)) }
         return Array(received.prefix(count))
     }
 
-    func readToEnd() -> [UInt8] {
+    public func readToEnd() -> [UInt8] {
         while fill() {}
         defer { received = [] }
         return received
     }
 
     /// Whether the server has closed the connection and sent nothing more.
-    func isAtEnd() -> Bool {
+    public func isAtEnd() -> Bool {
         var byte: UInt8 = 0
         return received.isEmpty && recv(descriptor, &byte, 1, 0) == 0
     }
@@ -131,7 +132,7 @@ final class RawClient {
         }
     }
 
-    func readHead() throws -> Response {
+    public func readHead() throws -> Response {
         let line = try readLine().split(separator: " ", maxSplits: 2)
         guard line.count == 3, line[0] == "HTTP/1.1", let status = Int(line[1]) else {
             throw Failure("not a status line: \(line)")
@@ -145,25 +146,45 @@ final class RawClient {
     }
 
     /// - Parameter toHead: Whether the response is to HEAD, and has no body whatever it says.
-    func readResponse(toHead: Bool = false) throws -> Response {
+    public func readResponse(toHead: Bool = false) throws -> Response {
         var response = try readHead()
         if toHead || response.status == 304 || response.status == 204 || response.status < 200 {
             return response
         }
-        if let length = response["Content-Length"].flatMap(Int.init) {
-            response.body = read(length)
-            guard response.body.count == length else {
-                throw Failure("\(response.body.count) bytes of \(length)")
-            }
-        } else if response["Transfer-Encoding"] == "chunked" {
+        var body: [UInt8] = []
+        try readBody(after: response) { body += $0 }
+        response.body = body
+        return response
+    }
+
+    /// Reads the body that a head announces, and hands it on as it comes, so that none is ever held whole.
+    public func readBody(after head: Response, _ consume: (ArraySlice<UInt8>) throws -> Void) throws {
+        if let length = head["Content-Length"].flatMap(Int.init) {
+            try hand(on: length, to: consume)
+        } else if head["Transfer-Encoding"] == "chunked" {
             while let size = Int(try readLine(), radix: 16), size > 0 {
-                response.body += read(size)
+                try hand(on: size, to: consume)
                 _ = try readLine()
             }
             _ = try readLine()
         } else {
-            response.body = readToEnd()
+            while !received.isEmpty || fill() {
+                try consume(received[...])
+                received.removeAll(keepingCapacity: true)
+            }
         }
-        return response
+    }
+
+    private func hand(on count: Int, to consume: (ArraySlice<UInt8>) throws -> Void) throws {
+        var left = count
+        while left > 0 {
+            guard !received.isEmpty || fill() else {
+                throw Failure("\(count - left) bytes of \(count)")
+            }
+            let piece = received.prefix(left)
+            left -= piece.count
+            try consume(piece)
+            received.removeFirst(piece.count)
+        }
     }
 }

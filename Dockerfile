@@ -1,0 +1,37 @@
+FROM swift:6.3-bookworm AS build
+
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends libmicrohttpd-dev libopenblas-serial-dev make pkg-config \
+    && rm -rf /var/lib/apt/lists/*
+
+WORKDIR /source
+COPY . .
+RUN make build \
+    && strip -o /weight-init .build/release/weight-init
+
+FROM debian:bookworm-slim
+
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends libmicrohttpd12 libopenblas0-serial \
+    && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/cache/debconf/*-old /var/log/*.log /var/log/apt
+
+COPY --from=build /weight-init /usr/local/bin/weight-init
+
+ARG VERSION=1.0.0
+LABEL org.opencontainers.image.title="weight-init" \
+      org.opencontainers.image.description="PyTorch's weight initialisation over HTTP, to the bit" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.base.name="docker.io/library/debian:bookworm-slim"
+
+# Options of serve and health: a container listens on all of its addresses.
+ENV WEIGHT_INIT_HOST=0.0.0.0 \
+    WEIGHT_INIT_PORT=8080
+EXPOSE 8080
+
+# Nobody in particular; nothing is ever written.
+USER 65532:65532
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=10s --timeout=5s --start-period=5s --retries=3 \
+    CMD ["/usr/local/bin/weight-init", "health"]
+ENTRYPOINT ["/usr/local/bin/weight-init"]
+CMD ["serve"]

@@ -1,0 +1,104 @@
+# What there is to do, one target a line: `make` lists them.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+SWIFT ?= swift
+PYTHON ?= python3
+# Arguments for `serve`, and filters for `test`: make serve ARGS="--port 9000"
+ARGS ?=
+
+program := .build/release/weight-init
+# The tests' own build: Swift Testing has no static library, and mixing both kinds would compile everything anew each time.
+tests := .build/tests
+venv := .venv
+sources := Package.swift Sources Tests
+# Swift's own libraries go in; libmicrohttpd, OpenBLAS and glibc stay outside. A static Swift program exports all of its
+# symbols unless told otherwise, which keeps the linker from leaving out what nobody calls.
+static := --static-swift-stdlib -Xlinker --no-export-dynamic
+
+##@ Use
+
+.PHONY: serve
+serve: build ## Build what is missing and serve at http://127.0.0.1:8080 until Ctrl-C
+	exec $(program) serve $(ARGS)
+
+.PHONY: build
+build: toolchain libraries ## Build .build/release/weight-init, with Swift's libraries inside
+	$(SWIFT) build --configuration release --product weight-init $(static)
+
+##@ Develop
+
+.PHONY: test
+test: test-swift test-reference ## Run all tests; hold the program against NumPy, safetensors and the README
+
+.PHONY: test-swift
+test-swift: toolchain libraries
+	$(SWIFT) test --configuration release --scratch-path $(tests) --disable-xctest $(ARGS)
+
+.PHONY: test-reference
+test-reference: test-swift $(venv)/.installed
+	$(venv)/bin/python Tests/reference/check_formats.py $(tests)/release/weight-init
+	$(venv)/bin/python Tests/reference/check_readme.py $(tests)/release/weight-init
+
+.PHONY: format
+format: toolchain ## Bring the sources into the house form
+	$(SWIFT) format format --in-place --parallel --recursive $(sources)
+
+.PHONY: lint
+lint: toolchain ## Name what is not in the house form
+	$(SWIFT) format lint --strict --parallel --recursive $(sources)
+
+.PHONY: clean
+clean: ## Remove all that was built or downloaded
+	rm -rf .build $(venv)
+
+##@ Help
+
+.PHONY: help
+help: ## Print this
+	@awk 'BEGIN { FS = ":.*## " } \
+	    /^##@ / { printf "\n%s\n", substr($$0, 5) } \
+	    /^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# What has to be there first.
+
+.PHONY: toolchain
+toolchain:
+	@command -v $(firstword $(SWIFT)) > /dev/null || { \
+	    echo 'Swift is missing: install version 6.2 or newer from https://www.swift.org/install and put it on the PATH.' >&2; \
+	    exit 1; }
+
+.PHONY: libraries
+libraries:
+	@missing=(); \
+	command -v pkg-config > /dev/null || missing+=(pkg-config); \
+	pkg-config --exists libmicrohttpd 2> /dev/null || missing+=(libmicrohttpd-dev); \
+	pkg-config --exists openblas 2> /dev/null || missing+=(libopenblas-serial-dev); \
+	$(install)
+
+$(venv)/.installed: Tests/reference/requirements.txt
+	@missing=(); \
+	$(PYTHON) -c 'import ensurepip, venv' 2> /dev/null || missing+=(python3-venv); \
+	$(install)
+	$(PYTHON) -m venv $(venv)
+	$(venv)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
+	touch $@
+
+# Installs the Debian packages that the array `missing` names, if any.
+define install
+if (( $${#missing[@]} )); then \
+    if ! command -v apt-get > /dev/null; then \
+        echo "There is no apt-get here. Install what Debian calls $${missing[*]} and try again." >&2; exit 1; \
+    fi; \
+    as_root=(); \
+    if (( EUID )); then \
+        command -v sudo > /dev/null || { echo "As root: apt-get install $${missing[*]}" >&2; exit 1; }; \
+        as_root=(sudo); \
+    fi; \
+    echo "Installing $${missing[*]}"; \
+    "$${as_root[@]}" apt-get -q update; \
+    "$${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qy install --no-install-recommends "$${missing[@]}"; \
+fi
+endef

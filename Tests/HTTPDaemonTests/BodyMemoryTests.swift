@@ -1,0 +1,90 @@
+import Foundation
+import HTTPDaemon
+import HTTPExchange
+import TestSupport
+import Testing
+
+@Suite("The memory of bodies under way is bounded")
+struct BodyMemoryTests {
+    private static let request = "GET /x HTTP/1.1\r\nHost: a\r\n\r\n"
+    private static let byteCount = 1 << 30
+
+    /// Clients that read the head and then no more, one after the other, and the block that each body was read by.
+    private func slowClients(_ count: Int, of daemon: HTTPDaemon, _ traces: [Traces]) throws -> [RawClient] {
+        try (0..<count).map { index in
+            let client = try RawClient(port: daemon.port, receiveBuffer: 4 << 10)
+            client.send(Self.request)
+            #expect(try client.readHead().status == 200)
+            #expect(eventually { traces[index].largestRead > 0 })
+            return client
+        }
+    }
+
+    /// Bodies are asked for one at a time.
+    private func stub(_ traces: [Traces]) -> Stub {
+        let next = Traces()
+        return Stub([
+            "/x": { _ in
+                let index = next.made
+                next.wasMade()
+                return .ready(
+                    .ok(
+                        .source(
+                            Pattern(byteCount: Self.byteCount, traces: index < traces.count ? traces[index] : nil),
+                            range: 0..<Self.byteCount
+                        )
+                    )
+                )
+            }
+        ])
+    }
+
+    @Test func `blocks get smaller as memory gets less, and all connections are served`() throws {
+        let traces = (0..<40).map { _ in Traces() }
+        let limit = 2 << 20
+        try withDaemon(
+            stub(traces),
+            {
+                $0.connectionLimit = 64
+                $0.blockSize = 256 << 10
+                $0.bodyMemory = limit
+            }
+        ) { daemon in
+            let clients = try slowClients(40, of: daemon, traces)
+            let blocks = traces.map(\.largestRead)
+            #expect(clients.count == 40)
+            #expect(blocks.first == 256 << 10)
+            #expect(blocks == blocks.sorted(by: >))
+            #expect(blocks.last == 16 << 10)
+            #expect(blocks.allSatisfy { $0 % (16 << 10) == 0 })
+            // Enough is left for as many connections as may still come.
+            #expect(blocks.reduce(0, +) + 24 * (16 << 10) <= limit)
+        }
+    }
+
+    @Test func `where there is no memory left a body is refused, and served again when others have ended`() throws {
+        let traces = (0..<4).map { _ in Traces() }
+        try withDaemon(
+            stub(traces),
+            {
+                $0.connectionLimit = 64
+                $0.blockSize = 16 << 10
+                $0.bodyMemory = 64 << 10
+            }
+        ) { daemon in
+            let clients = try slowClients(4, of: daemon, traces)
+            let refused = try RawClient(port: daemon.port)
+            refused.send(Self.request)
+            #expect(try refused.readResponse().status == 503)
+            // What is short, and HEAD, needs none.
+            refused.send("GET /y HTTP/1.1\r\nHost: a\r\n\r\n")
+            #expect(try refused.readResponse().text == "/y")
+            refused.send("HEAD /x HTTP/1.1\r\nHost: a\r\n\r\n")
+            #expect(try refused.readResponse(toHead: true).status == 200)
+            clients[0].reset()
+            #expect(eventually { daemon.activeExchanges == 3 })
+            refused.send(Self.request)
+            #expect(try refused.readHead().status == 200)
+        }
+    }
+}

@@ -1,0 +1,214 @@
+import Foundation
+import HTTPExchange
+import HTTPTypes
+import Synchronization
+import Testing
+import WeightInit
+
+@testable import InitService
+
+@Suite("Preparations are made once and kept")
+struct PreparationCacheTests {
+    private func draws(_ seed: Int64 = 0, side: Int = 8) throws -> PreparedDraws {
+        let request = TensorRequest(method: "orthogonal", shape: try Shape([side, side]))
+        return try #require(try Plan(request, seed: Seed(seed)).prepare())
+    }
+
+    private func keep(_ cache: PreparationCache, _ key: String, _ draws: PreparedDraws) throws {
+        _ = try cache.share(key, isCancelled: { false }) { _ in draws }
+    }
+
+    @Test("what was used longest ago goes first, and the bytes stay within the limit")
+    func order() throws {
+        let bytes = try draws().byteCount
+        #expect(bytes >= 256)
+        let cache = PreparationCache(limit: 3 * bytes)
+        for key in ["a", "b", "c"] { try keep(cache, key, draws()) }
+        #expect(cache.byteCount == 3 * bytes)
+        #expect(cache.kept("a") != nil)
+        try keep(cache, "d", draws())
+        #expect(cache.kept("b") == nil)
+        #expect(cache.kept("a") != nil && cache.kept("c") != nil && cache.kept("d") != nil)
+        #expect(cache.byteCount == 3 * bytes)
+        // A larger one takes the room of several.
+        let large = try draws(side: 13)
+        #expect(large.byteCount > 2 * bytes && large.byteCount <= 3 * bytes)
+        try keep(cache, "e", large)
+        #expect(["a", "c", "d"].allSatisfy { cache.kept($0) == nil })
+        #expect(cache.byteCount == large.byteCount)
+        try keep(cache, "f", draws(side: 64))
+        #expect(cache.kept("f") == nil && cache.kept("e") != nil)
+    }
+
+    @Test("what is in use is not dropped, and what finds no room counts as its reply's")
+    func use() throws {
+        let request = TensorRequest(method: "orthogonal", shape: try Shape([8, 8]))
+        let plan = try Plan(request, seed: Seed(Int64(0)))
+        let bytes = try draws().byteCount
+        let cache = PreparationCache(limit: bytes)
+        try keep(cache, "a", draws())
+        var source: Any? = try plan.prepared(#require(cache.kept("a"))).makeSource()
+        #expect(source != nil)
+        let share = try cache.share("b", isCancelled: { false }) { _ in try? self.draws() }
+        #expect(share?.uncountedBytes == bytes)
+        #expect(cache.kept("a") != nil && cache.kept("b") == nil && cache.byteCount == bytes)
+        source = nil
+        try keep(cache, "b", draws())
+        #expect(cache.kept("a") == nil && cache.kept("b") != nil && cache.byteCount == bytes)
+    }
+
+    @Test("a limit of 0 keeps nothing")
+    func off() throws {
+        let cache = PreparationCache(limit: 0)
+        try keep(cache, "a", draws())
+        #expect(cache.kept("a") == nil && cache.byteCount == 0)
+    }
+
+    @Test("errors reach all who wait, and are not kept")
+    func errors() throws {
+        let cache = PreparationCache(limit: 1 << 20)
+        for _ in 0..<2 {
+            #expect(throws: InitError.self) {
+                try cache.share("a", isCancelled: { false }) { _ throws(InitError) in throw .refused("x", "no") }
+            }
+        }
+        #expect(cache.madeCount == 2)
+    }
+
+    /// Runs bodies on threads of their own and waits for all.
+    private func concurrently(_ count: Int, _ body: @escaping @Sendable (Int) -> Void) {
+        let group = DispatchGroup()
+        for index in 0..<count {
+            group.enter()
+            Thread.detachNewThread {
+                body(index)
+                group.leave()
+            }
+        }
+        group.wait()
+    }
+
+    @Test("who waits gets what another makes, gives up when cancelled, and makes it where that one was cancelled")
+    func flight() throws {
+        let cache = PreparationCache(limit: 1 << 20)
+        let made = try draws()
+        let started = Atomic(0)
+        let firstIsGone = Atomic(false)
+        let firstMayEnd = Atomic(false)
+        let results = Mutex<[Int: Bool]>([:])
+        concurrently(3) { index in
+            switch index {
+            case 0:
+                // Its client goes away, but others wait: it goes on.
+                let share = try? cache.share("a", isCancelled: { firstIsGone.load(ordering: .relaxed) }) {
+                    isCancelled in
+                    started.store(1, ordering: .relaxed)
+                    while !firstMayEnd.load(ordering: .relaxed) { usleep(500) }
+                    return isCancelled() ? nil : made
+                }
+                results.withLock { $0[0] = share != nil }
+            case 1:
+                while started.load(ordering: .relaxed) == 0 { usleep(500) }
+                let share = try? cache.share("a", isCancelled: { false }) { _ in nil }
+                results.withLock { $0[1] = share?.draws === made }
+            default:
+                while started.load(ordering: .relaxed) == 0 { usleep(500) }
+                // Gives up at once.
+                let share = try? cache.share("a", isCancelled: { true }) { _ in made }
+                results.withLock { $0[2] = share == nil }
+                firstIsGone.store(true, ordering: .relaxed)
+                usleep(50_000)
+                firstMayEnd.store(true, ordering: .relaxed)
+            }
+        }
+        #expect(results.withLock { $0 } == [0: true, 1: true, 2: true])
+        #expect(cache.madeCount == 1)
+        // Nobody waits: cancelled, and the next one makes it anew.
+        #expect(try cache.share("b", isCancelled: { true }, make: { $0() ? nil : made }) == nil)
+        #expect(try cache.share("b", isCancelled: { false }, make: { $0() ? nil : made }) != nil)
+    }
+
+    @Test("sixteen ranges of an orthogonal tensor are one decomposition", arguments: [0, 1 << 30])
+    func ranges(_ cacheBytes: Int) throws {
+        var limits = ServiceLimits()
+        limits.cacheBytes = cacheBytes
+        let service = InitService(limits: limits)
+        let target = "/init?method=orthogonal&shape=256,256&seed=9&format=raw"
+        let size = 256 * 256 * 4
+        // All ask before the first of them is worked on.
+        let replies = (0..<16).map { index -> Reply in
+            var head = HTTPRequest(method: .get, scheme: "http", authority: "a", path: target)
+            head.headerFields[.range] = "bytes=\(index * size / 16)-\((index + 1) * size / 16 - 1)"
+            return service.respond(to: IncomingRequest(head: head))
+        }
+        let works = replies.compactMap { if case .deferred(let work) = $0 { work } else { nil } }
+        #expect(works.count == 16)
+        let parts = Mutex<[Int: (Answer, Int?)]>([:])
+        let gate = Atomic(0)
+        concurrently(16) { index in
+            gate.add(1, ordering: .relaxed)
+            while gate.load(ordering: .relaxed) < 16 { usleep(100) }
+            let response = works[index].run { false }
+            let answer = Answer(response)
+            parts.withLock { $0[index] = (answer, response.memory) }
+        }
+        let all = parts.withLock { parts in (0..<16).compactMap { parts[$0] } }
+        #expect(all.allSatisfy { $0.0.status == 206 })
+        if cacheBytes > 0 {
+            #expect(service.preparations.madeCount == 1)
+            // The matrix counts as the cache's.
+            #expect(all.allSatisfy { $0.1 == 0 })
+            // From now on it is there at once, in other formats and slices, too.
+            for other in ["", "&slice=3:9,:7", "&format=npy"] {
+                let answer = service.ask(.get, target.replacing("&format=raw", with: other))
+                #expect(answer.status == 200)
+                #expect(!answer.wasDeferred)
+            }
+            #expect(service.preparations.madeCount == 1)
+        } else {
+            #expect(all.allSatisfy { $0.1 ?? 0 >= size })
+        }
+        let whole = service.ask(.get, target).body
+        #expect(all.flatMap(\.0.body) == whole)
+        #expect(service.ask(.get, target.replacing("seed=9", with: "seed=8")).wasDeferred)
+    }
+
+    @Test("a model's counted words are kept for its slices and formats")
+    func model() throws {
+        let service = InitService()
+        let tensors =
+            #""tensors":[{"method":"trunc_normal","shape":[100]},{"name":"x","method":"normal","shape":[50,20]}]"#
+        let first = service.post("/init", #"{\#(tensors),"format":"safetensors"}"#)
+        #expect(first.wasDeferred)
+        let second = service.post("/init", #"{\#(tensors),"slices":{"x":"7:8"},"format":"safetensors"}"#)
+        #expect(!second.wasDeferred)
+        #expect(service.preparations.madeCount == 1)
+        #expect(
+            Array(second.body.suffix(80))
+                == Array(first.body.suffix(4000)[first.body.count - 4000 + 7 * 80..<first.body.count - 4000 + 8 * 80])
+        )
+        #expect(service.preparations.byteCount > 0 && service.preparations.byteCount < 1000)
+    }
+
+    @Test("counting stops when nobody waits for it, and is refused where it would take for ever")
+    func counting() throws {
+        let tensors: (Int) -> String = { count in
+            #"{"tensors":[{"method":"trunc_normal","shape":[\#(count)]},{"name":"x","method":"normal","shape":[20]}],"slices":{"0":":1"}}"#
+        }
+        let service = InitService()
+        var head = HTTPRequest(method: .post, scheme: "http", authority: "a", path: "/init")
+        head.headerFields[.contentType] = "application/json"
+        let reply = service.respond(to: IncomingRequest(head: head, body: Array(tensors(1 << 32).utf8)))
+        guard case .deferred(let work) = reply else {
+            Issue.record("not deferred")
+            return
+        }
+        // 2^32 elements would take minutes.
+        let asked = Atomic(0)
+        _ = work.run { asked.add(1, ordering: .relaxed).newValue > 2 }
+        #expect(asked.load(ordering: .relaxed) < 10)
+        let refused = service.post("/init", tensors(1 << 33))
+        #expect(refused.status == 413)
+        #expect(try refused.fault().detail.contains("--max-summary-elements"))
+    }
+}
