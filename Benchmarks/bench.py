@@ -244,7 +244,7 @@ def nginx():
 
 
 def requests(port, target, seconds=1.5, connections=32):
-    counted = client("load", port, connections, seconds, target)
+    counted = client("spin", port, connections, seconds, target)
     return counted["requests"] / counted["seconds"]
 
 
@@ -262,7 +262,7 @@ def small():
 
         def counted(name, server, port, target):
             before = processor_seconds(server.pid)
-            answer = client("load", port, 32, 1.5, target)
+            answer = client("spin", port, 32, 1.5, target)
             costs.setdefault(name, []).append(1e6 * (processor_seconds(server.pid) - before) / answer["requests"])
             return answer["requests"] / answer["seconds"]
 

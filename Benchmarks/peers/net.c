@@ -6,6 +6,9 @@
  *   net get PORT TARGET [FIELD]            fetch one body; FIELD is a header field such as "Range: bytes=0-9"
  *   net load PORT CONNECTIONS SECONDS TARGET
  *                                          ask again and again, one request under way for each connection
+ *   net spin PORT CONNECTIONS SECONDS TARGET
+ *                                          the same, never asleep: waking a client costs its server more than a small
+ *                                          reply, and a fast server less often, for its client is seldom through
  *   net start PORT COMMAND...              milliseconds from starting a server to its first reply; then ends it
  *
  * All of it on 127.0.0.1. Each prints one line of JSON.
@@ -196,7 +199,7 @@ static int ascending(const void *one, const void *other) {
     return (difference > 0) - (difference < 0);
 }
 
-static int load(int port, int connections, double seconds, const char *target) {
+static int load(int port, int connections, double seconds, const char *target, bool sleeps) {
     static struct client clients[CONNECTIONS];
     char request[HEAD];
     int length = snprintf(request, sizeof request, "GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n", target);
@@ -219,7 +222,7 @@ static int load(int port, int connections, double seconds, const char *target) {
     double last = start;
     while (last < end) {
         struct epoll_event events[CONNECTIONS];
-        int count = epoll_wait(queue, events, CONNECTIONS, 1000);
+        int count = epoll_wait(queue, events, CONNECTIONS, sleeps ? 1000 : 0);
         last = now();
         for (int index = 0; index < count; index++) {
             struct client *client = events[index].data.ptr;
@@ -309,8 +312,9 @@ int main(int count, char **arguments) {
     if (strcmp(mode, "get") == 0 && (count == 4 || count == 5)) {
         return get(atoi(arguments[2]), arguments[3], count == 5 ? arguments[4] : NULL);
     }
-    if (strcmp(mode, "load") == 0 && count == 6) {
-        return load(atoi(arguments[2]), atoi(arguments[3]), atof(arguments[4]), arguments[5]);
+    bool sleeps = strcmp(mode, "load") == 0;
+    if ((sleeps || strcmp(mode, "spin") == 0) && count == 6) {
+        return load(atoi(arguments[2]), atoi(arguments[3]), atof(arguments[4]), arguments[5], sleeps);
     }
     if (strcmp(mode, "start") == 0 && count > 3) {
         return start_server(atoi(arguments[2]), arguments + 3);
