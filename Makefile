@@ -50,6 +50,10 @@ format: toolchain ## Bring the sources into the house form
 lint: toolchain ## Name what is not in the house form
 	$(SWIFT) format lint --strict --parallel --recursive $(sources)
 
+.PHONY: bench
+bench: build ## Measure against other services and write Benchmarks/RESULTS.md
+	$(PYTHON) Benchmarks/bench.py $(ARGS)
+
 .PHONY: clean
 clean: ## Remove all that was built or downloaded
 	rm -rf .build $(venv)
