@@ -100,7 +100,8 @@ struct PreparationCacheTests {
             switch index {
             case 0:
                 // Its client goes away, but others wait: it goes on.
-                let share = try? cache.share("a", isCancelled: { firstIsGone.load(ordering: .relaxed) }) { isCancelled in
+                let share = try? cache.share("a", isCancelled: { firstIsGone.load(ordering: .relaxed) }) {
+                    isCancelled in
                     started.store(1, ordering: .relaxed)
                     while !firstMayEnd.load(ordering: .relaxed) { usleep(500) }
                     return isCancelled() ? nil : made
@@ -182,7 +183,10 @@ struct PreparationCacheTests {
         let second = service.post("/init", #"{\#(tensors),"slices":{"x":"7:8"},"format":"safetensors"}"#)
         #expect(!second.wasDeferred)
         #expect(service.preparations.madeCount == 1)
-        #expect(Array(second.body.suffix(80)) == Array(first.body.suffix(4000)[first.body.count - 4000 + 7 * 80..<first.body.count - 4000 + 8 * 80]))
+        #expect(
+            Array(second.body.suffix(80))
+                == Array(first.body.suffix(4000)[first.body.count - 4000 + 7 * 80..<first.body.count - 4000 + 8 * 80])
+        )
         #expect(service.preparations.byteCount > 0 && service.preparations.byteCount < 1000)
     }
 

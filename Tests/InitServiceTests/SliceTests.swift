@@ -32,7 +32,9 @@ struct SliceTests {
             #expect(document["shape"] as? [Int] == [3, 4])
             #expect(document["full_shape"] as? [Int] == [10, 6])
             #expect(document["slice"] as? String == "2:5,-4:")
-            let all = try #require(service.ask(.get, "/init?method=normal&shape=10,6&seed=3").json()["data"] as? [[Double]])
+            let all = try #require(
+                service.ask(.get, "/init?method=normal&shape=10,6&seed=3").json()["data"] as? [[Double]]
+            )
             #expect(document["data"] as? [[Double]] == all[2..<5].map { Array($0[2...]) })
         }
     }
@@ -156,6 +158,17 @@ struct SliceTests {
         let fault = try answer.fault()
         #expect(fault.pointer == pointer)
         #expect(fault.detail.contains(detail), "\(fault.detail)")
+    }
+
+    @Test("a truncated normal that begins with hundreds of rounds begins elsewhere, too")
+    func rounds() {
+        let base = "/init?method=trunc_normal&shape=1073741824&format=raw"
+        let range = ["Range": "bytes=4294967000-4294967015"]
+        let rare = service.ask(.get, base + "&a=3&b=9", range)
+        #expect(rare.status == 206)
+        #expect(rare.wasDeferred)
+        #expect(!service.ask(.get, base, range).wasDeferred)
+        #expect(!service.ask(.head, base + "&a=3&b=9").wasDeferred)
     }
 
     @Test("a short reply that takes long work is not made by the thread that asks")

@@ -45,7 +45,10 @@ struct PositionTests {
             for _ in 0..<20 {
                 let start = Int.random(in: 0..<whole.count, using: &generator)
                 let count = Int.random(in: 1...min(300, whole.count - start), using: &generator)
-                #expect(read(wandering, at: start, count: count) == Array(whole[start..<start + count]), "\(request) from \(start)")
+                #expect(
+                    read(wandering, at: start, count: count) == Array(whole[start..<start + count]),
+                    "\(request) from \(start)"
+                )
             }
         }
     }

@@ -17,13 +17,16 @@ struct SliceTests {
     )
     func ends(_ text: String, _ size: Int, _ range: Range<Int>) throws {
         let whole = try bytes("normal", [size, 5])
-        #expect(try bytes("normal", [size, 5], slice: text) == Array(whole[range.lowerBound * 20..<range.upperBound * 20]))
+        #expect(
+            try bytes("normal", [size, 5], slice: text) == Array(whole[range.lowerBound * 20..<range.upperBound * 20])
+        )
     }
 
     @Test(
         "equal slices are written alike",
         arguments: [
-            ("0:512", ":512"), ("0:,:", ""), (":,:,3:,:", ":,:,3:"), ("", ""), (" ", ""), ("00:07", ":7"), ("-0:5", ":5"),
+            ("0:512", ":512"), ("0:,:", ""), (":,:,3:,:", ":,:,3:"), ("", ""), (" ", ""), ("00:07", ":7"),
+            ("-0:5", ":5"),
             ("1:-1,-2:", "1:-1,-2:"),
         ]
     )
@@ -35,8 +38,10 @@ struct SliceTests {
         "what is no list of ranges is refused with what is meant",
         arguments: [
             ("3", "3:4"), ("-1", "-1:"), ("1:2:3", "step"), ("::2", "step"), ("a:b", "not an integer"),
-            ("1:2,", "an item is empty"), (",", "an item is empty"), ("1.5:2", "not an integer"), ("...", "not an integer"),
-            ("+1:2", "not an integer"), ("1_0:", "not an integer"), ("--1:", "not an integer"), ("-:", "not an integer"),
+            ("1:2,", "an item is empty"), (",", "an item is empty"), ("1.5:2", "not an integer"),
+            ("...", "not an integer"),
+            ("+1:2", "not an integer"), ("1_0:", "not an integer"), ("--1:", "not an integer"),
+            ("-:", "not an integer"),
             ("[0:1]", "not an integer"), ("1 2:", "not an integer"), ("9223372036854775807", "would take a dimension"),
             (String(repeating: ":,", count: 64) + ":", "65 items"), ("١:", "not an integer"),
         ]
@@ -60,11 +65,13 @@ struct SliceTests {
     func blocks(_ dtype: DType) throws {
         var generator = SplitMix(state: 11)
         let cases: [(String, [Int], [String: ParameterValue])] = [
-            ("uniform", [7, 9, 5], [:]), ("normal", [7, 9, 5], [:]), ("normal", [3, 4], [:]), ("normal", [4, 3, 2, 5, 3], [:]),
+            ("uniform", [7, 9, 5], [:]), ("normal", [7, 9, 5], [:]), ("normal", [3, 4], [:]),
+            ("normal", [4, 3, 2, 5, 3], [:]),
             ("trunc_normal", [7, 9, 5], [:]), ("trunc_normal", [12, 20], ["a": .number(1), "b": .number(3)]),
             ("trunc_normal", [5, 2], [:]), ("constant", [4, 4], ["value": .number(0.3)]), ("eye", [9, 12], [:]),
             ("dirac", [6, 4, 3], ["groups": .integer(2)]), ("sparse", [20, 15], ["sparsity": .number(0.4)]),
-            ("orthogonal", [9, 14], [:]), ("kaiming_normal", [33, 65], [:]), ("normal", [0, 3], [:]), ("normal", [300], [:]),
+            ("orthogonal", [9, 14], [:]), ("kaiming_normal", [33, 65], [:]), ("normal", [0, 3], [:]),
+            ("normal", [300], [:]),
         ]
         for (method, shape, arguments) in cases {
             if method == "orthogonal", dtype.itemSize == 2 { continue }
@@ -97,7 +104,10 @@ struct SliceTests {
                 let source = try plan.prepared().makeSource()
                 #expect(source.byteCount == expected.count && plan.byteCount == expected.count)
                 #expect(readAll(source) == expected, "\(method) \(shape) [\(slice)]")
-                #expect(readAll(try plan.prepared().makeSource(), pieces: 7) == expected, "\(method) \(shape) [\(slice)]")
+                #expect(
+                    readAll(try plan.prepared().makeSource(), pieces: 7) == expected,
+                    "\(method) \(shape) [\(slice)]"
+                )
             }
         }
     }
