@@ -147,6 +147,7 @@ import Testing
     @Test func `connections beyond the limit of an address are closed`() throws {
         try withDaemon(Stub(), { $0.connectionsPerAddress = 2 }) { daemon in
             let served = try (0..<2).map { _ in try RawClient(port: daemon.port) }
+            defer { withExtendedLifetime(served) {} }
             for client in served {
                 client.send(Self.hello)
                 #expect(try client.readResponse().status == 200)
