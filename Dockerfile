@@ -1,12 +1,12 @@
 FROM swift:6.3-bookworm AS build
 
 RUN apt-get update \
-    && apt-get install -y --no-install-recommends libmicrohttpd-dev libopenblas-serial-dev pkg-config \
+    && apt-get install -y --no-install-recommends libmicrohttpd-dev libopenblas-serial-dev make pkg-config \
     && rm -rf /var/lib/apt/lists/*
 
 WORKDIR /source
 COPY . .
-RUN swift build --configuration release --static-swift-stdlib --product weight-init \
+RUN make build \
     && strip -o /weight-init .build/release/weight-init
 
 FROM debian:bookworm-slim

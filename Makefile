@@ -14,6 +14,9 @@ program := .build/release/weight-init
 tests := .build/tests
 venv := .venv
 sources := Package.swift Sources Tests
+# Swift's own libraries go in; libmicrohttpd, OpenBLAS and glibc stay outside. A static Swift program exports all of its
+# symbols unless told otherwise, which keeps the linker from leaving out what nobody calls.
+static := --static-swift-stdlib -Xlinker --no-export-dynamic
 
 ##@ Use
 
@@ -23,12 +26,12 @@ serve: build ## Build what is missing and serve at http://127.0.0.1:8080 until C
 
 .PHONY: build
 build: toolchain libraries ## Build .build/release/weight-init, with Swift's libraries inside
-	$(SWIFT) build --configuration release --static-swift-stdlib --product weight-init
+	$(SWIFT) build --configuration release --product weight-init $(static)
 
 ##@ Develop
 
 .PHONY: test
-test: test-swift test-reference ## Run all tests, and NumPy and safetensors against the running program
+test: test-swift test-reference ## Run all tests; hold the program against NumPy, safetensors and the README
 
 .PHONY: test-swift
 test-swift: toolchain libraries
@@ -37,6 +40,7 @@ test-swift: toolchain libraries
 .PHONY: test-reference
 test-reference: test-swift $(venv)/.installed
 	$(venv)/bin/python Tests/reference/check_formats.py $(tests)/release/weight-init
+	$(venv)/bin/python Tests/reference/check_readme.py $(tests)/release/weight-init
 
 .PHONY: format
 format: toolchain ## Bring the sources into the house form
@@ -45,6 +49,10 @@ format: toolchain ## Bring the sources into the house form
 .PHONY: lint
 lint: toolchain ## Name what is not in the house form
 	$(SWIFT) format lint --strict --parallel --recursive $(sources)
+
+.PHONY: bench
+bench: build ## Measure against other services and write Benchmarks/RESULTS.md
+	$(PYTHON) Benchmarks/bench.py $(ARGS)
 
 .PHONY: clean
 clean: ## Remove all that was built or downloaded

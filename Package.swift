@@ -36,6 +36,7 @@ let package = Package(
     products: [
         .executable(name: "weight-init", targets: ["weight-init"]),
         .library(name: "WeightInit", targets: ["WeightInit"]),
+        .library(name: "TensorFormats", targets: ["TensorFormats"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
@@ -68,7 +69,9 @@ let package = Package(
         ),
         .executableTarget(
             name: "weight-init",
-            dependencies: ["HTTPDaemon", "InitService", "WeightInit", "HTTPExchange", argumentParser, logging, httpTypes],
+            dependencies: [
+                "HTTPDaemon", "InitService", "WeightInit", "HTTPExchange", argumentParser, logging, httpTypes,
+            ],
             swiftSettings: swiftSettings
         ),
 

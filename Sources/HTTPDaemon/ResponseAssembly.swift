@@ -71,12 +71,31 @@ extension OutgoingResponse {
             block.map { reading(.bytes(bytes), byteCount: bytes.count, $0) }
                 ?? bytes.withUnsafeBytes { c_httpd_response_of_bytes($0.baseAddress, $0.count) }
         case .source(let source, let range):
-            block.map { reading(.source(source, range), byteCount: range.count, $0) }
-                ?? c_httpd_response_of_bytes(nil, 0)
+            block.map { block in
+                readAtOnce(source, range) ?? reading(.source(source, range), byteCount: range.count, block)
+            } ?? c_httpd_response_of_bytes(nil, 0)
         // The library puts chunks into the connection's memory, not into a block of their own.
         case .stream(let stream): reading(.stream(stream), byteCount: nil, nil)
         case .empty: c_httpd_response_of_bytes(nil, 0)
         case .unsent: nil
+        }
+    }
+
+    /// Bytes up to which a body is handed over whole: head and body then go out in one piece, with one system call.
+    fileprivate static let smallSize = 64 << 10
+
+    /// A small body; `nil` where it is not small, or where it takes more work than one call may do.
+    private static func readAtOnce(_ source: any ByteSource, _ range: Range<Int>) -> OpaquePointer? {
+        guard range.count <= smallSize else {
+            return nil
+        }
+        return withUnsafeTemporaryAllocation(byteCount: range.count, alignment: 16) { bytes in
+            // The memory lives as long as this call; the library copies it.
+            var destination = bytes.mutableBytes
+            guard source.read(at: range.lowerBound, into: &destination) == range.count else {
+                return nil
+            }
+            return c_httpd_response_of_bytes(bytes.baseAddress, bytes.count)
         }
     }
 
@@ -109,7 +128,7 @@ extension ResponseBody {
     /// The length of a body that is read block by block; `nil` for what the library gets as a whole or in chunks.
     fileprivate var readByteCount: Int? {
         switch self {
-        case .bytes(let bytes): bytes.count > 64 << 10 ? bytes.count : nil
+        case .bytes(let bytes): bytes.count > OutgoingResponse.smallSize ? bytes.count : nil
         case .source(_, let range): range.isEmpty ? nil : range.count
         case .empty, .stream, .unsent: nil
         }

@@ -17,6 +17,11 @@ struct Exchange: Sendable {
 
     var accept: Accept { Accept(fields[.accept]) }
 
+    /// The canonical URL, which a reply to `POST` alone tells, and which is not for nothing.
+    func location(_ url: (_ path: String) -> String) -> String? {
+        method == .post ? url(path) : nil
+    }
+
     /// - Throws: 406 where the client takes no JSON.
     func requireJSONAcceptable() throws(Problem) {
         guard accept.quality(of: "application/json") > 0 else {

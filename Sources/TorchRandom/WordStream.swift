@@ -177,7 +177,11 @@ extension MutableRawSpan {
     /// Writes the low bytes of an integer, little-endian.
     public mutating func store(_ bits: UInt64, byteCount: Int, at offset: Int) {
         for byte in 0..<byteCount {
-            storeBytes(of: UInt8(truncatingIfNeeded: bits >> (8 * UInt64(byte))), toByteOffset: offset + byte, as: UInt8.self)
+            storeBytes(
+                of: UInt8(truncatingIfNeeded: bits >> (8 * UInt64(byte))),
+                toByteOffset: offset + byte,
+                as: UInt8.self
+            )
         }
     }
 }

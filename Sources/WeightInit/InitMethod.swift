@@ -226,7 +226,12 @@ extension InitMethod {
             }
             let gain = try context.arguments.gain("gain")
             let std = gain * (2.0 / Double(sum)).squareRoot()
-            return try draw.resolution(std: std, blame: "gain", context, Resolution(recipe: .constant(0), fan: fan, gain: gain))
+            return try draw.resolution(
+                std: std,
+                blame: "gain",
+                context,
+                Resolution(recipe: .constant(0), fan: fan, gain: gain)
+            )
         }
     }
 
@@ -276,7 +281,12 @@ extension InitMethod {
             let gain =
                 arguments.isGiven("gain") ? try arguments.gain("gain") : try torchGain(arguments)
             let std = gain / Double(fan[mode]).squareRoot()
-            return try draw.resolution(std: std, blame: "gain", context, Resolution(recipe: .constant(0), fan: fan, mode: mode, gain: gain))
+            return try draw.resolution(
+                std: std,
+                blame: "gain",
+                context,
+                Resolution(recipe: .constant(0), fan: fan, mode: mode, gain: gain)
+            )
         }
     }
 

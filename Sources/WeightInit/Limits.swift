@@ -14,7 +14,7 @@ public struct Limits: Sendable, Equatable {
     public var maximumNameBytes = 1 << 22
     /// Times that a rule is held against a parameter: rules × parameters, summed over the passes. A module that is passed by
     /// counts as one, 64 bytes that a pattern goes through as another, a parameter that is initialised anew as 16.
-    public var maximumRuleMatches = 10_000_000
+    public var maximumRuleMatches = 4_000_000
     /// Blocks inside each other, and layers inside each other.
     public var maximumNesting = 16
 

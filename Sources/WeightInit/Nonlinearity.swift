@@ -105,7 +105,8 @@ public struct Nonlinearity: Sendable {
             0.5 * z * (1 + tanh((2 / Double.pi).squareRoot() * (z + 0.044715 * z * z * z)))
         },
         he("hardshrink", Shaping(name: "lambd", defaultValue: 0.5), kinks: { [-$0, $0] }, accepts: { $0 >= 0 }) {
-            z, lambd in abs(z) > lambd ? z : 0
+            z,
+            lambd in abs(z) > lambd ? z : 0
         },
         he("hardsigmoid", kinks: { _ in [-3, 3] }) { z, _ in min(max(z / 6 + 0.5, 0), 1) },
         he("hardswish", kinks: { _ in [-3, 3] }) { z, _ in z * min(max(z / 6 + 0.5, 0), 1) },
@@ -118,7 +119,8 @@ public struct Nonlinearity: Sendable {
             softplus(beta * z) / beta
         },
         he("softshrink", Shaping(name: "lambd", defaultValue: 0.5), kinks: { [-$0, $0] }, accepts: { $0 >= 0 }) {
-            z, lambd in z > lambd ? z - lambd : z < -lambd ? z + lambd : 0
+            z,
+            lambd in z > lambd ? z - lambd : z < -lambd ? z + lambd : 0
         },
         he("softsign", kinks: { _ in [0] }) { z, _ in z / (1 + abs(z)) },
         he("tanhshrink") { z, _ in z - tanh(z) },

@@ -14,7 +14,10 @@ struct OrthogonalizeTests {
         }
     }
 
-    @Test("has orthonormal columns, and R = QᵀA a positive diagonal", arguments: [(1, 1), (5, 1), (5, 3), (64, 64), (90, 40)])
+    @Test(
+        "has orthonormal columns, and R = QᵀA a positive diagonal",
+        arguments: [(1, 1), (5, 1), (5, 3), (64, 64), (90, 40)]
+    )
     func factor(rows: Int, columns: Int) {
         let original = matrix(rows, columns)
         var q = original

@@ -1,5 +1,6 @@
 import Foundation
 import Glibc
+import TestSupport
 import Testing
 
 @Suite("The command", .serialized)
@@ -56,6 +57,46 @@ struct CommandTests {
         #expect(try run("health", "--port", server.port).status == 1)
     }
 
+    @Test("prints its address in one line, and nothing else")
+    func output() throws {
+        let server = try Server(["serve", "--port", "0"], [:])
+        defer { server.kill() }
+        #expect(server.line.wholeMatch(of: /weight-init serves at http:\/\/127\.0\.0\.1:[1-9][0-9]*\n/) != nil)
+        let client = try server.client()
+        client.send("GET /livez HTTP/1.1\r\nHost: a\r\n\r\n")
+        #expect(try client.readResponse().status == 200)
+        server.signal(SIGTERM)
+        #expect(server.wait() == .exited(0))
+        #expect(server.restOfOutput().isEmpty)
+    }
+
+    @Test("every option can be set in the environment")
+    func environmentOfOptions() throws {
+        let help = try run("serve", "--help").output
+        let options = help.matches(of: /\n  --([a-z-]+) </).map { String($0.1) }
+        #expect(options.count > 20)
+        for option in options {
+            let variable = "WEIGHT_INIT_" + option.uppercased().replacing("-", with: "_")
+            let result = try run(["serve", "--port=0"], [variable: "!"])
+            #expect(result.status != 0, "\(option)")
+            let fault = option == "host" ? "\"!\"" : "In the environment: The value '!' is invalid for '--\(option) "
+            #expect(option == "port" || result.errors.contains(fault), "\(option): \(result.errors)")
+            #expect(result.output.isEmpty)
+        }
+    }
+
+    @Test("health gives up on what does not answer, and on what is not the service")
+    func unhealthy() throws {
+        let listener = try Listener()
+        let silent = try run("health", "--port", String(listener.port), "--timeout", "1")
+        #expect(silent.status == 1)
+        #expect(silent.errors.contains("no answer"))
+        listener.answerNext("SSH-2.0-x\r\n")
+        let other = try run("health", "--port", String(listener.port), "--timeout", "5")
+        #expect(other.status == 1)
+        #expect(other.errors.split(separator: "\n").count == 1)
+    }
+
     @Test("takes the environment, and options before it")
     func environment() throws {
         let server = try Server(
@@ -84,6 +125,11 @@ struct CommandTests {
         // Draining, it still lives.
         #expect(try server.logs("draining"))
         #expect(try run("health", "--port", server.port).status == 0)
+        let client = try server.client()
+        client.send("GET /readyz HTTP/1.1\r\nHost: a\r\n\r\n")
+        let readiness = try client.readResponse()
+        #expect(readiness.status == 503)
+        #expect(readiness["Retry-After"] != nil)
         server.signal(SIGTERM)
         #expect(server.wait() == .exited(128 + SIGTERM))
     }

@@ -1,5 +1,6 @@
 import Foundation
 import Glibc
+import TestSupport
 import Testing
 
 /// The command as built beside the tests.
@@ -62,7 +63,21 @@ final class Server {
         line.split(separator: ":").last?.trimmingCharacters(in: .newlines) ?? ""
     }
 
-    var processIdentifier: Int32 { process.processIdentifier }
+    /// Most bytes of memory that it has had in use.
+    func peakMemory() throws -> Int {
+        let status = try String(contentsOfFile: "/proc/\(process.processIdentifier)/status", encoding: .utf8)
+        let kibibytes = try #require(status.firstMatch(of: /VmHWM:\s*([0-9]+) kB/)).1
+        return try #require(Int(kibibytes)) << 10
+    }
+
+    /// What it has printed since its line, to the end.
+    func restOfOutput() -> String {
+        String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+    }
+
+    func client(receiveBuffer: Int32? = nil) throws -> RawClient {
+        try RawClient(port: try #require(UInt16(port)), receiveBuffer: receiveBuffer)
+    }
 
     func signal(_ number: Int32) {
         Glibc.kill(process.processIdentifier, number)
@@ -92,5 +107,45 @@ final class Server {
 
     func kill() {
         if process.isRunning { signal(SIGKILL) }
+    }
+}
+
+/// A socket that takes connections and says nothing, or one thing.
+final class Listener: Sendable {
+    let port: UInt16
+    private let descriptor: Int32
+
+    init() throws {
+        descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_addr.s_addr = inet_addr("127.0.0.1")
+        var size = socklen_t(MemoryLayout<sockaddr_in>.size)
+        let descriptor = descriptor
+        let code = withUnsafeMutablePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                bind(descriptor, $0, size) | listen(descriptor, 8) | getsockname(descriptor, $0, &size)
+            }
+        }
+        guard code == 0 else { throw RawClient.Failure("no listener") }
+        port = UInt16(bigEndian: address.sin_port)
+    }
+
+    deinit {
+        close(descriptor)
+    }
+
+    /// Takes the connections waiting and the next one, and says this on each.
+    func answerNext(_ text: String) {
+        let descriptor = descriptor
+        Thread.detachNewThread {
+            for _ in 0..<2 {
+                let connection = accept(descriptor, nil, nil)
+                _ = text.utf8.withContiguousStorageIfAvailable {
+                    send(connection, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
+                }
+                close(connection)
+            }
+        }
     }
 }

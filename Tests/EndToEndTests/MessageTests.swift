@@ -10,7 +10,8 @@ private let tensors = [
     "/init?method=normal&shape=0,3",
 ]
 private let formats = ["raw", "npy", "safetensors", "json", "summary"]
-private let model = "/init?request="
+private let model =
+    "/init?request="
     + percentEncoded(
         #"{"seed":5,"format":"safetensors","layers":[{"type":"LSTM","input_size":30,"hidden_size":20,"#
             + #""bidirectional":true},{"type":"BatchNorm1d","num_features":7},{"type":"Linear","in_features":90,"#
@@ -23,7 +24,10 @@ private let others = [
 
 @Suite("Messages are as long as they say, and as HTTP wants them")
 struct MessageTests {
-    @Test("Content-Length is what is sent", arguments: tensors.flatMap { path in formats.map { path + "&format=" + $0 } })
+    @Test(
+        "Content-Length is what is sent",
+        arguments: tensors.flatMap { path in formats.map { path + "&format=" + $0 } }
+    )
     func contentLength(_ target: String) throws {
         try withService { caller in
             let (head, rest) = try caller.exchangeToEnd("GET", target)
@@ -148,7 +152,8 @@ struct MessageTests {
 
     @Test("a POST tells the URL at which GET has the same")
     func contentLocation() throws {
-        let json = #"{"method":"he_normal_","shape":[64,3,7,7],"seed":"42","mode":"fan_out","#
+        let json =
+            #"{"method":"he_normal_","shape":[64,3,7,7],"seed":"42","mode":"fan_out","#
             + #""nonlinearity":"relu","format":"npy"}"#
         try withService { caller in
             let posted = try caller.post("/init", json: json)

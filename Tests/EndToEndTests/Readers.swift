@@ -210,7 +210,8 @@ struct NestedNumbers {
 
     private mutating func read(_ shape: ArraySlice<Int>, _ element: Element) throws {
         guard let size = shape.first else {
-            let end = text[position...].firstIndex { $0 == UInt8(ascii: ",") || $0 == UInt8(ascii: "]") } ?? text.endIndex
+            let end =
+                text[position...].firstIndex { $0 == UInt8(ascii: ",") || $0 == UInt8(ascii: "]") } ?? text.endIndex
             let number = Substring(text[position..<end])
             // A fraction, an exponent or quotes: not an integer that a reader would make one of.
             try #require(element == .int64 || number.contains { ".e\"".contains($0) }, "\(number)")

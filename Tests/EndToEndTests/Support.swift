@@ -84,7 +84,8 @@ final class Caller {
         if response["Connection"]?.lowercased() == "close" { client = nil }
     }
 
-    private static func request(_ method: String, _ target: String, _ fields: [String: String], body: String?) -> String {
+    private static func request(_ method: String, _ target: String, _ fields: [String: String], body: String?) -> String
+    {
         var head = "\(method) \(target) HTTP/1.1\r\nHost: 127.0.0.1\r\n"
         for (name, value) in fields.sorted(by: { $0.key < $1.key }) { head += "\(name): \(value)\r\n" }
         if let body { head += "Content-Length: \(body.utf8.count)\r\n" }
@@ -105,7 +106,11 @@ extension RawClient.Response {
         let document = try json()
         #expect(document["status"] as? Int == expected, "\(what)", sourceLocation: sourceLocation)
         for member in ["type", "title", "detail"] {
-            #expect((document[member] as? String)?.isEmpty == false, "\(what) \(member)", sourceLocation: sourceLocation)
+            #expect(
+                (document[member] as? String)?.isEmpty == false,
+                "\(what) \(member)",
+                sourceLocation: sourceLocation
+            )
         }
     }
 }

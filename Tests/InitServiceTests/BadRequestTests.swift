@@ -177,7 +177,7 @@ struct BadRequestTests {
                 "/gain/slope",
                 "unknown member"
             ),
-            Row(#"{"seed":1,"layers":[]}"#, 400, "/layers", "unknown member"),
+            Row(#"{"seed":1,"blocks":[]}"#, 400, "/blocks", "unknown member"),
             Row(String(repeating: "[", count: 100), 400, nil, "64"),
         ]
     )

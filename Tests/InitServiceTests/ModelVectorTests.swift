@@ -93,6 +93,29 @@ struct ModelVectorTests {
         try check(vector)
     }
 
+    private struct Preset: Decodable {
+        let file: String
+        let tensors: [ModelVector.Tensor]
+    }
+
+    @Test("the presets have the names and shapes of their models, and the small ones the numbers")
+    func presets() throws {
+        let folder = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "../../examples/models")
+        for line in try modelVectorLines("presets.jsonl") {
+            let preset = try JSONDecoder().decode(Preset.self, from: Data(line.utf8))
+            let request = try String(contentsOf: folder.appending(path: preset.file), encoding: .utf8)
+            let plan = try service.post("/explain", request).json()
+            let tensors = try #require(plan["tensors"] as? [[String: Any]])
+            let ties = (try JSONSerialization.jsonObject(with: Data(request.utf8)) as? [String: Any])?["tie"]
+            let expected = preset.tensors.filter { (ties as? [String: String])?[$0.name] == nil }
+            #expect(tensors.map { $0["name"] as? String } == expected.map(\.name), "\(preset.file)")
+            #expect(tensors.map { $0["shape"] as? [Int] } == expected.map(\.shape), "\(preset.file)")
+            if plan["bytes"] as? Int ?? .max < 1 << 24 {
+                try check(ModelVector(id: preset.file, request: request, tensors: preset.tensors))
+            }
+        }
+    }
+
     @Test("every tensor on its own generator", arguments: try ModelVector.all("per_tensor.jsonl"))
     func perTensor(_ vector: ModelVector) throws {
         try check(vector)

@@ -42,7 +42,12 @@ struct BlockRejectionTests {
         var storage = values.mutableSpan
         var bytes = storage.mutableBytes
         let rejection = BlockRejection(format, low: 0, high: 1)
-        let left = rejection.merge(redrawn.span.bytes, into: &bytes, pending: &pending, outside: [0b0010, 0xffff, 0, 1])
+        let left = rejection.merge(
+            redrawn.span.bytes,
+            into: &bytes,
+            pending: &pending,
+            outside: [0b0010, 0xffff, 0, 1]
+        )
         #expect(left == 2)
         #expect(pending == [0b0010, 0, 0, 1])
         let all = values.withUnsafeBytes(Array.init)

@@ -48,8 +48,11 @@ struct GoldenTests {
                 seed: Seed(decimal: golden.seed)
             )
         }
-        #expect(error?.kind == (golden.errorMessage?.contains("not supported") == true
-            || golden.errorMessage?.contains("Unsupported") == true ? .invalid : .refused))
+        #expect(
+            error?.kind
+                == (golden.errorMessage?.contains("not supported") == true
+                    || golden.errorMessage?.contains("Unsupported") == true ? .invalid : .refused)
+        )
     }
 
     @Test("seeds are refused too", arguments: GoldenCase.visible.filter { $0.kind == .seedError })

@@ -52,7 +52,8 @@ enum InitMembers: Sendable {
     func url(_ path: String, _ format: TensorFormat?) -> String {
         switch self {
         case .tensor(let members):
-            return (format.map { members.canonical.appending(MemberTable.format, .text($0.rawValue)) }
+            return
+                (format.map { members.canonical.appending(MemberTable.format, .text($0.rawValue)) }
                 ?? members.canonical).url(path)
         case .model(let members):
             guard case .object(var json) = members.canonical else { return path }

@@ -25,7 +25,8 @@ extension RequestMembers {
             members.given.removeAll { member in !table.contains { $0.name == member.name } }
         }
         // First its own type, which layers inside it take over.
-        let dtype = try members.split(by: [MemberTable.dtype]).named.decode(by: [MemberTable.dtype])
+        let dtype =
+            try members.split(by: [MemberTable.dtype]).named.decode(by: [MemberTable.dtype])
             .text("dtype").flatMap(DType.init) ?? dtype
         let decoded = try members.decode(by: table, dtype: dtype)
         var arguments = Arguments()

@@ -40,7 +40,11 @@ enum MemberTable {
 
     // MARK: Models
 
-    static let name = Member(name: "name", kind: .word, summary: "what its parameters' names begin with; its index by default")
+    static let name = Member(
+        name: "name",
+        kind: .word,
+        summary: "what its parameters' names begin with; its index by default"
+    )
     static let layers = Member(
         name: "layers",
         kind: .structure,
@@ -55,9 +59,16 @@ enum MemberTable {
     /// What every entry in a list of layers may hold.
     static let entry = [
         name,
-        Member(name: "repeat", kind: .parameter(.integer), summary: "how often it is built; {} in its name is the index"),
+        Member(
+            name: "repeat",
+            kind: .parameter(.integer),
+            summary: "how often it is built; {} in its name is the index"
+        ),
         rules,
     ]
+
+    /// An entry that is made of others.
+    static let block = entry + [layers, dtype]
 
     /// A tensor without a module, without the method and its parameters.
     static let bareTensor = [name, method.optional, shape, dtype]

@@ -128,7 +128,7 @@ private struct ModelDecoder {
     }
 
     private func block(_ members: RequestMembers) throws(InitError) -> ModelEntry {
-        let decoded = try members.decode(by: MemberTable.entry + [MemberTable.layers, MemberTable.dtype]) { name in
+        let decoded = try members.decode(by: MemberTable.block) { name in
             name == "type" ? "stands beside layers: an entry is a layer or a block of layers" : nil
         }
         let inner = ModelDecoder(dtype: dtype(decoded))
@@ -152,7 +152,7 @@ private struct ModelDecoder {
         let isEntry = members.value(of: "type") != nil
         let method =
             members.value(of: "method") == nil && isEntry
-            ? InitMethod.named("zeros") : try TensorMembers.method(of: members)
+            ? InitMethod.named("zeros") : try TensorMembers.method(of: members, besides: MemberTable.bareTensor)
         guard let method else { throw .invalid("method", "is missing") }
         let parameters = method.parameters.map { Member($0) }
         let decoded = try members.decode(
@@ -203,7 +203,7 @@ private struct ModelDecoder {
     private func rule(_ value: JSONValue) throws(InitError) -> Rule {
         let members = try value.members(of: "a rule")
         let isSkip = members.value(of: "method") == .json(.string("skip"))
-        let method = isSkip ? nil : try TensorMembers.method(of: members)
+        let method = isSkip ? nil : try TensorMembers.method(of: members, besides: MemberTable.rule)
         let parameters = method?.parameters.map { Member($0) } ?? []
         let decoded = try members.decode(by: MemberTable.rule + parameters) { name in
             method.flatMap { TensorMembers.owners(of: name, besides: $0) }

@@ -12,7 +12,7 @@ struct TensorMembers: Sendable {
 
     /// - Throws: `invalid` for what the decoder refuses, `tooLarge` for shapes past what can be counted.
     init(_ members: RequestMembers) throws(InitError) {
-        let method = try TensorMembers.method(of: members)
+        let method = try TensorMembers.method(of: members, besides: MemberTable.tensor + [MemberTable.format])
         parameters = method.parameters.map(Member.init)
         let table = MemberTable.tensor + parameters
         let decoded = try members.decode(by: table + [MemberTable.format]) { name in
@@ -36,9 +36,12 @@ struct TensorMembers: Sendable {
         canonical = CanonicalRequest(named, by: table)
     }
 
-    static func method(of members: RequestMembers) throws(InitError) -> InitMethod {
+    /// The method that members are for.
+    ///
+    /// - Parameter table: What may stand beside the method's parameters.
+    static func method(of members: RequestMembers, besides table: [Member]) throws(InitError) -> InitMethod {
         guard let value = members.value(of: "method") else {
-            try refuseStrangers(in: members)
+            try refuseStrangers(in: members, table)
             throw InitError(.invalid, ["method"], "is missing", allowed: InitMethod.all.map(\.name))
         }
         let name: String
@@ -54,8 +57,7 @@ struct TensorMembers: Sendable {
     }
 
     /// Where no method is given, at least names that none of them has are told.
-    private static func refuseStrangers(in members: RequestMembers) throws(InitError) {
-        let table = MemberTable.tensor + [MemberTable.format]
+    private static func refuseStrangers(in members: RequestMembers, _ table: [Member]) throws(InitError) {
         let known = table.map(\.name) + InitMethod.all.flatMap(\.parameters).flatMap { [$0.name] + $0.aliases }
         guard let stranger = members.given.first(where: { !known.contains($0.name) }) else { return }
         throw .unknown("member", stranger.name, in: [stranger.name], known: table.map(\.name))

@@ -6,12 +6,12 @@ struct Accept: Sendable {
         var quality: Double
     }
 
+    /// Empty where all is acceptable.
     private let ranges: [Range]
 
     /// Elements that cannot be read are passed over; without a field, or with nothing to read in it, all is acceptable.
     init(_ fieldValue: String?) {
-        let read = FieldList.elements(of: fieldValue ?? "").compactMap(Accept.range)
-        ranges = read.isEmpty ? [Range(type: "*", subtype: "*", quality: 1)] : read
+        ranges = fieldValue.map { FieldList.elements(of: $0).compactMap(Accept.range) } ?? []
     }
 
     private static func range(_ element: Substring) -> Range? {
@@ -32,6 +32,7 @@ struct Accept: Sendable {
 
     /// How welcome a media type is, from 0 to 1: what the most specific range that covers it says.
     func quality(of mediaType: String) -> Double {
+        guard !ranges.isEmpty else { return 1 }
         let names = mediaType.split(separator: "/")
         guard names.count == 2 else { return 0 }
         func best(_ type: Substring, _ subtype: Substring) -> Double? {

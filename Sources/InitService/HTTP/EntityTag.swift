@@ -10,8 +10,7 @@ struct EntityTag: Sendable, Equatable {
         var hash = SHA256()
         for part in parts {
             // A part's length before it keeps ("ab", "c") and ("a", "bc") apart.
-            hash.update(data: Array("\(part.utf8.count):".utf8))
-            hash.update(data: Array(part.utf8))
+            hash.update(data: Array("\(part.utf8.count):\(part)".utf8))
         }
         opaque = EntityTag.text(hash.finalize())
     }
@@ -33,7 +32,17 @@ struct EntityTag: Sendable, Equatable {
 
     /// 128 bits of the digest.
     private static func text(_ digest: SHA256.Digest) -> String {
-        digest.prefix(16).map { ($0 < 0x10 ? "0" : "") + String($0, radix: 16) }.joined()
+        var text: [UInt8] = []
+        text.reserveCapacity(32)
+        for byte in digest.prefix(16) {
+            text.append(hexadecimal(byte >> 4))
+            text.append(hexadecimal(byte & 15))
+        }
+        return String(decoding: text, as: UTF8.self)
+    }
+
+    private static func hexadecimal(_ digit: UInt8) -> UInt8 {
+        digit < 10 ? UInt8(ascii: "0") + digit : UInt8(ascii: "a") + digit - 10
     }
 
     var fieldValue: String { (isWeak ? "W/" : "") + "\"\(opaque)\"" }

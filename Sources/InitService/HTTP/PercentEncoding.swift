@@ -2,6 +2,9 @@
 enum PercentEncoding {
     /// - Throws: `Fault` for an escape that is none, for NUL, and where the bytes are not UTF-8.
     static func decode(_ text: Substring, plusIsSpace: Bool) throws(Fault) -> String {
+        guard text.utf8.contains(where: { $0 == UInt8(ascii: "%") || $0 == UInt8(ascii: "+") || $0 == 0 }) else {
+            return String(text)
+        }
         var decoded: [UInt8] = []
         decoded.reserveCapacity(text.utf8.count)
         var rest = text.utf8[...]

@@ -27,7 +27,7 @@ enum ExplainRoute {
         return Representation(
             json: .object(reply),
             caching: .hour,
-            location: members.url(exchange.path, members.format)
+            location: exchange.location { members.url($0, members.format) }
         )
     }
 }

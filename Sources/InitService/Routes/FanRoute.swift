@@ -26,7 +26,7 @@ enum FanRoute {
         return Representation(
             json: .object(reply),
             caching: .forever,
-            location: CanonicalRequest(decoded, by: MemberTable.fan).url(exchange.path)
+            location: exchange.location { CanonicalRequest(decoded, by: MemberTable.fan).url($0) }
         )
     }
 }

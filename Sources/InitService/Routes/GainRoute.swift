@@ -6,7 +6,7 @@ enum GainRoute {
     @Sendable static func respond(_ service: InitService, _ exchange: Exchange) throws -> Representation {
         try exchange.requireJSONAcceptable()
         let decoded = try exchange.members.decode(by: MemberTable.gain)
-        let location = CanonicalRequest(decoded, by: MemberTable.gain).url(exchange.path)
+        let location = exchange.location { CanonicalRequest(decoded, by: MemberTable.gain).url($0) }
         guard let name = decoded.text("nonlinearity") else {
             guard decoded["param"] == nil else {
                 throw InitError.invalid("param", "means nothing without a nonlinearity")

@@ -9,7 +9,7 @@ enum InitRoute {
         let plan = try members.plan(service.limits.tensors)
         let format = try negotiate(members, exchange)
         var reply = try PlannedReply(members, plan, service).representation(in: format)
-        reply.location = members.url(exchange.path, format)
+        reply.location = exchange.location { members.url($0, format) }
         reply.entityTag = EntityTag(
             of: members.canonical.encodedText,
             InitService.profile,

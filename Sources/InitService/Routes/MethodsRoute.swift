@@ -10,6 +10,8 @@ enum MethodsRoute {
             "profile": .string(InitService.profile),
             "methods": .array(InitMethod.all.map(method)),
             "parameters": .array((MemberTable.tensor + [MemberTable.format]).map(\.catalogueEntry)),
+            "layers": .array(LayerType.all.map(layer)),
+            "models": models,
             "activations": .array(Nonlinearity.all.map(activation)),
             "dtypes": .array(DType.requestable.map(dtype)),
             "formats": .array(TensorFormat.offered.map(format)),
@@ -24,6 +26,34 @@ enum MethodsRoute {
             "formula": .string(method.formula),
             "parameters": .array(method.parameters.map { Member($0).catalogueEntry }),
         ]
+    }
+
+    private static func layer(_ type: LayerType) -> JSONValue {
+        [
+            "name": .string(type.name),
+            "bases": .strings(type.bases + ["Module"]),
+            "tensors": .boolean(type.hasState),
+            "any_arguments": .boolean(type.acceptsAnyArgument),
+            "parameters": .array(type.parameters.map { Member($0).catalogueEntry }),
+        ]
+    }
+
+    /// What requests for several tensors are made of.
+    private static var models: JSONValue {
+        let forms = ModelRequest.Form.allCases.map { form in
+            JSONValue.Member(name: form.rawValue, value: members(MemberTable.model(form) + [MemberTable.format]))
+        }
+        return [
+            "requests": .object(forms),
+            "layer": members([MemberTable.layerType, MemberTable.dtype] + MemberTable.entry),
+            "block": members(MemberTable.block),
+            "tensor": members(MemberTable.bareTensor),
+            "rule": members(MemberTable.rule),
+        ]
+    }
+
+    private static func members(_ table: [Member]) -> JSONValue {
+        .array(table.map(\.catalogueEntry))
     }
 
     private static func activation(_ activation: Nonlinearity) -> JSONValue {
@@ -60,13 +90,14 @@ extension Member {
         members.append("values", choices.map(JSONValue.strings))
         members.append("required", .boolean(isRequired))
         members.append("default", defaultValue?.json(of: kind))
-        members.append("summary", .string(summary))
+        members.append("summary", summary.isEmpty ? nil : .string(summary))
         return .object(members)
     }
 
     private var typeName: String {
         switch kind {
-        case .shape, .parameter(.integers): "integers"
+        case .shape: "integers"
+        case .parameter(.integers(let count)): "integer or \(count.map { "\($0) " } ?? "")integers"
         case .seed, .parameter(.integer): "integer"
         case .word, .slice, .parameter(.choice): "string"
         case .parameter(.boolean): "boolean"

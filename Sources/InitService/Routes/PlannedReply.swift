@@ -343,9 +343,12 @@ extension Seed {
 }
 
 extension InitError {
-    /// A tensor that a format has no room for.
+    /// A tensor that a format has no room for, or no name.
     init(_ error: FormatError) {
-        self.init(.tooLarge, ["shape"], error.description)
+        switch error {
+        case .tooLarge: self.init(.tooLarge, ["shape"], error.description)
+        case .unrepresentable, .duplicateName, .reservedName: self.init(.refused, [], error.description)
+        }
     }
 }
 

@@ -9,7 +9,7 @@ public struct Glob: Sendable, Equatable {
     }
 
     public func matches(_ name: String) -> Bool {
-        var steps = 0
+        var steps = Int.max
         return matches(Array(name.utf8), steps: &steps)
     }
 
@@ -17,12 +17,13 @@ public struct Glob: Sendable, Equatable {
     ///
     /// - Parameters:
     ///   - text: A name in UTF-8.
-    ///   - steps: Counts the bytes looked at.
+    ///   - steps: How many bytes may still be looked at; where it comes to 0, the answer means nothing.
     func matches(_ text: [UInt8], steps: inout Int) -> Bool {
         var (inPattern, inText) = (0, 0)
         var retry: (pattern: Int, text: Int)?
         while inText < text.count {
-            steps += 1
+            guard steps > 0 else { return false }
+            steps -= 1
             if inPattern < bytes.count, bytes[inPattern] == UInt8(ascii: "*") {
                 retry = (inPattern + 1, inText)
                 inPattern += 1

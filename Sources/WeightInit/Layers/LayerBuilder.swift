@@ -31,7 +31,11 @@ struct LayerBuilder {
         let given = type.acceptsAnyArgument ? Arguments() : request.arguments
         let arguments = try BoundArguments(given, for: type.parameters, of: type.name)
         guard nesting < plan.limits.maximumNesting else {
-            throw InitError(.tooLarge, [], "layers are nested more than \(plan.limits.maximumNesting) deep (--max-nesting)")
+            throw InitError(
+                .tooLarge,
+                [],
+                "layers are nested more than \(plan.limits.maximumNesting) deep (--max-nesting)"
+            )
         }
         try reserve(modules: 1)
         let outer = dtype
@@ -79,7 +83,8 @@ struct LayerBuilder {
         return copy
     }
 
-    private mutating func slot(_ name: String, isParameter: Bool = true, _ cell: Cell) throws(InitError) -> Module.Slot {
+    private mutating func slot(_ name: String, isParameter: Bool = true, _ cell: Cell) throws(InitError) -> Module.Slot
+    {
         guard cells.count < plan.limits.maximumTensors else {
             throw InitError(
                 .tooLarge,

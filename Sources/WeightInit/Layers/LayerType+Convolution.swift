@@ -31,7 +31,7 @@ extension LayerType {
                 throw .refused("groups", "\(groups) groups do not divide \(name) = \(channels)")
             }
             if !transposed { try checkPadding(arguments, rank: rank) }
-            let kernel = try arguments.integers("kernel_size", count: rank)
+            let kernel = try arguments.sizes("kernel_size", count: rank)
             let channels = transposed ? [input, output / groups] : [output, input / groups]
             let weight = try Shape(channels + kernel, parameter: "kernel_size")
             var slots = [try builder.kaimingWeight(weight)]

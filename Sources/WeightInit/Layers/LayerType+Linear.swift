@@ -50,7 +50,8 @@ extension LayerType {
     ]
 
     private static let linear: @Sendable (inout LayerBuilder, LayerArguments) throws(InitError) -> Module = {
-        builder, arguments throws(InitError) in
+        builder,
+        arguments throws(InitError) in
         let output = try arguments.size("out_features")
         let weight = try Shape(output, try arguments.size("in_features"), of: "out_features")
         var slots = [try builder.kaimingWeight(weight)]

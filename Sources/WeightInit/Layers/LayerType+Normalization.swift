@@ -61,9 +61,8 @@ extension LayerType {
         "LayerNorm",
         [normalizedShape, elementwiseAffine, biasParameter, Parameter("eps", .number, default: .number(1e-5))]
     ) { builder, arguments throws(InitError) in
-        let sizes = try arguments.integers("normalized_shape")
         guard try arguments.boolean("elementwise_affine") else { return Module(types: []) }
-        let shape = try Shape(sizes, parameter: "normalized_shape")
+        let shape = try Shape(try arguments.sizes("normalized_shape"), parameter: "normalized_shape")
         return Module(types: [], slots: try affine(&builder, shape, hasBias: try arguments.boolean("bias")))
     }
 
@@ -71,9 +70,8 @@ extension LayerType {
         "RMSNorm",
         [normalizedShape, elementwiseAffine, Parameter("eps", .number, default: .null, optional: true)]
     ) { builder, arguments throws(InitError) in
-        let sizes = try arguments.integers("normalized_shape")
         guard try arguments.boolean("elementwise_affine") else { return Module(types: []) }
-        let shape = try Shape(sizes, parameter: "normalized_shape")
+        let shape = try Shape(try arguments.sizes("normalized_shape"), parameter: "normalized_shape")
         return Module(types: [], slots: try affine(&builder, shape, hasBias: false))
     }
 

@@ -101,6 +101,13 @@ struct LayerArguments {
         }
     }
 
+    /// A list of sizes, as ``integers(_:count:)`` takes it.
+    func sizes(_ name: String, count: Int? = nil) throws(InitError) -> [Int] {
+        let sizes = try integers(name, count: count)
+        if let negative = sizes.first(where: { $0 < 0 }) { throw .refused(name, "\(negative) is negative") }
+        return sizes
+    }
+
     func layer(_ name: String) throws(InitError) -> LayerRequest? {
         switch arguments.value(name) {
         case .null: nil

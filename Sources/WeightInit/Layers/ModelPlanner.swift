@@ -22,7 +22,10 @@ private struct ModelPlanner {
     init(_ request: ModelRequest, seed: Seed, limits: Limits) {
         self.request = request
         self.limits = limits
-        builder = LayerBuilder(plan: PlanBuilder(seed: seed, limits: limits), usesDefaults: request.usesDefaults)
+        builder = LayerBuilder(
+            plan: PlanBuilder(seed: seed, limits: limits, slices: !request.slices.isEmpty),
+            usesDefaults: request.usesDefaults
+        )
     }
 
     mutating func plan() throws(InitError) -> Plan {
@@ -49,7 +52,11 @@ extension ModelPlanner {
         depth: Int
     ) throws(InitError) -> Module {
         guard depth < limits.maximumNesting else {
-            throw InitError(.tooLarge, path, "blocks are nested more than \(limits.maximumNesting) deep (--max-nesting)")
+            throw InitError(
+                .tooLarge,
+                path,
+                "blocks are nested more than \(limits.maximumNesting) deep (--max-nesting)"
+            )
         }
         do {
             try builder.reserve(modules: 1)
@@ -164,7 +171,11 @@ extension ModelPlanner {
             for slot in module.slots {
                 let name = prefix + slot.name
                 guard slots.updateValue(slot, forKey: name) == nil else {
-                    throw InitError(.invalid, [request.form.rawValue], "two tensors have the name \(name.quotedForMessage)")
+                    throw InitError(
+                        .invalid,
+                        [request.form.rawValue],
+                        "two tensors have the name \(name.quotedForMessage)"
+                    )
                 }
             }
         }
@@ -243,11 +254,14 @@ extension ModelPlanner {
                 for slot in module.slots where slot.isParameter {
                     try count(matches: pass.count, path)
                     let name = prefix + slot.name
-                    var steps = 0
+                    // A step more than are left, so that using them up is noticed.
+                    let left = (limits.maximumRuleMatches - ruleMatches).multipliedReportingOverflow(by: 64)
+                    let allowed = left.overflow ? .max : left.partialValue + 64
+                    var steps = allowed
                     let matching = pass.indices.filter {
                         pass[$0].matches(Array(slot.name.utf8), in: module, qualified: Array(name.utf8), &steps)
                     }
-                    try count(matches: steps / 64, path)
+                    try count(matches: (allowed - steps) / 64, path)
                     unmatched.subtract(matching)
                     if let first = matching.first {
                         try apply(pass[first], to: slot, named: name, path: paths[first])
@@ -303,7 +317,7 @@ extension ModelPlanner {
 }
 
 extension Rule {
-    /// - Parameter steps: Counts the bytes that patterns go through.
+    /// - Parameter steps: How many bytes the patterns may still go through.
     fileprivate func matches(
         _ parameter: [UInt8],
         in module: Module,

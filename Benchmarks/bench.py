@@ -1,0 +1,481 @@
+#!/usr/bin/env python3
+"""Measures the service against its peers and writes RESULTS.md.
+
+    python3 Benchmarks/bench.py                    everything, about 12 minutes
+    python3 Benchmarks/bench.py --only small,json  these sections; the others keep what they had
+    python3 Benchmarks/bench.py --report           only writes RESULTS.md again
+
+What is compared runs alternately, A B A B, on the same machine in the same minute: figures move with the hour, ratios
+hardly. A server, or what computes in process, runs on the first processor, its client on the last, unless a section says
+otherwise. Each section's result is kept in .results/, so that a broken run is taken up where it stopped.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import statistics
+import subprocess
+import time
+from pathlib import Path
+
+import report
+from harness import CLIENT_CPU, SERVER_CPU, Line, Server, client, command, free_port, processor_seconds, status_kib, torch_python
+import harness
+
+HERE = Path(__file__).resolve().parent
+GIB = 1 << 30
+GAIN = "/gain?nonlinearity=leaky_relu&param=0.2"
+SMALL_TENSOR = "/init?method=kaiming_normal&shape=64,64&seed=42&format=raw"
+
+
+def raw(method, elements):
+    return f"/init?method={method}&shape={elements}&seed=42&format=raw"
+
+
+def interleave(rounds, **measures):
+    """Medians of what the functions return, each called once a round, in turn."""
+    values = {name: [] for name in measures}
+    for _ in range(rounds):
+        for name, measure in measures.items():
+            values[name].append(measure())
+    return {name: statistics.median(each) for name, each in values.items()}
+
+
+def row(what, ours, peer, ratio, target, unit, smaller_is_better=False, note=""):
+    reached = None if target is None else (ratio <= target if smaller_is_better else ratio >= target)
+    return {
+        "what": what, "ours": ours, "peer": peer, "ratio": ratio, "target": target, "unit": unit,
+        "smaller": smaller_is_better, "reached": reached, "note": note,
+    }  # fmt: skip
+
+
+def in_process(kernel=None, cpus=(SERVER_CPU,)):
+    environment = {"WEIGHT_INIT_KERNEL": kernel} if kernel else {}
+    return Line(harness.built("InProcess"), cpus=cpus, environment=environment)
+
+
+def torch_calls(cpus=(SERVER_CPU,)):
+    worker = Line(torch_python(), HERE / "peers/torch_calls.py", cpus=cpus)
+    worker.versions = json.loads(worker.read())
+    return worker
+
+
+def weight_init(*options, cpus=(SERVER_CPU,)):
+    port = free_port()
+    return Server([harness.binary(), "serve", "--port", str(port), *options], port, cpus=cpus)
+
+
+# Sections
+
+
+def fills(variant):
+    """Generation in process, one thread, memory that is there already."""
+    wide = variant == "avx512"
+    n = 1 << 24
+    cases = [
+        ("uniform, float32, 64 MiB", f"tensor uniform float32 {n} 1", n, 10 if wide else 7.5, 7),
+        ("normal, float32, 64 MiB", f"tensor normal float32 {n} 1", n, 7.5 if wide else 3.8, 7),
+        ("normal, float64, 64 MiB", f"tensor normal float64 {n // 2} 1", n // 2, 1.5, 3),
+        ("normal, float16, 32 MiB", f"tensor normal float16 {n} 1", n, 5, 3),
+        ("normal, bfloat16, 32 MiB", f"tensor normal bfloat16 {n} 1", n, 5, 3),
+        ("trunc_normal, default bounds, 16 M elements", f"tensor trunc_normal float32 {n} 1", n, 25, 3),
+    ]
+    rows = []
+    with in_process(variant) as ours, torch_calls() as torch:
+        for what, request, elements, target, rounds in cases:
+            for worker in (ours, torch):
+                worker.ask(request)
+            taken = interleave(rounds, ours=lambda: ours.ask(request), torch=lambda: torch.ask(request))
+            rates = {name: elements / seconds / 1e6 for name, seconds in taken.items()}
+            rows.append(row(what, rates["ours"], rates["torch"], rates["ours"] / rates["torch"], target, "M elements/s"))
+    return {"title": f"In process against PyTorch, one thread, {variant}", "peer": "torch", "rows": rows}
+
+
+def threads():
+    """Two threads, each seeking to its half, against torch, which makes a tensor on one thread whatever it has."""
+    n = 1 << 24
+    both = (SERVER_CPU, CLIENT_CPU)
+    with in_process(cpus=both) as ours, torch_calls() as torch:
+        taken = interleave(
+            7,
+            ours=lambda: ours.ask(f"tensor normal float32 {n} 2"),
+            torch=lambda: torch.ask(f"tensor normal float32 {n} 1"),
+        )
+    rates = {name: n / seconds / 1e6 for name, seconds in taken.items()}
+    rows = [row("normal, float32, 64 MiB", rates["ours"], rates["torch"], rates["ours"] / rates["torch"], 13, "M elements/s")]
+    return {"title": "In process against PyTorch, two threads on two processors", "peer": "torch", "rows": rows}
+
+
+def matrices():
+    """What is decomposed, and what needs no random numbers."""
+    cases = [
+        ("orthogonal, 1024 × 1024", "orthogonal float32 1024,1024", 0.8, 5),
+        ("orthogonal, 256 × 256", "orthogonal float32 256,256", None, 7),
+        ("constant, 64 MiB", "constant float32 16777216", None, 3),
+        ("eye, 4096 × 4096", "eye float32 4096,4096", None, 3),
+        ("dirac, 512 × 512 × 3 × 3", "dirac float32 512,512,3,3", None, 3),
+        ("sparse, 1024 × 1024, sparsity 0.1", "sparse float32 1024,1024", None, 3),
+    ]
+    rows = []
+    with in_process() as ours, torch_calls() as torch:
+        for what, request, target, rounds in cases:
+            taken = interleave(
+                rounds, ours=lambda: ours.ask(f"tensor {request} 1"), torch=lambda: torch.ask(f"tensor {request} 1")
+            )
+            rows.append(
+                row(what, 1000 * taken["ours"], 1000 * taken["torch"], taken["torch"] / taken["ours"], target, "ms")
+            )
+    return {"title": "Other methods against PyTorch, one thread", "peer": "torch", "rows": rows}
+
+
+def sizes():
+    """How cost grows with the number of elements; seeding and planning are part of it."""
+    table = []
+    with in_process() as ours, torch_calls() as torch:
+        for exponent in range(10, 31):
+            request = f"tensor normal float32 {1 << exponent} 1"
+            rounds = 25 if exponent < 16 else 7 if exponent < 24 else 3 if exponent < 29 else 1
+            if exponent >= 29:
+                # Both at once would be 8 GiB.
+                taken = {"ours": ours.ask(request)}
+                ours.ask("tensor normal float32 1024 1")
+                taken["torch"] = torch.ask(request)
+                torch.ask("tensor normal float32 1024 1")
+            else:
+                for worker in (ours, torch):
+                    worker.ask(request)
+                taken = interleave(rounds, ours=lambda: ours.ask(request), torch=lambda: torch.ask(request))
+            table.append({"exponent": exponent, **taken})
+    return {"title": "Cost by size: normal, float32, in process, one thread", "sizes": table}
+
+
+def bodies():
+    """One body of 1 GiB over loopback: bare TCP, the service, and what PyTorch needs without any network."""
+    elements = GIB // 4
+    with (
+        Line(harness.compiled("net"), "send", "reno", cpus=(SERVER_CPU,)) as bare,
+        weight_init() as service,
+        in_process() as alone,
+        torch_calls() as torch,
+    ):
+        port = json.loads(bare.read())["port"]
+
+        def fetched(method):
+            return client("get", service.port, raw(method, elements))["seconds"]
+
+        fetched("uniform")
+        for worker in (alone, torch):
+            worker.ask(f"tensor uniform float32 {elements} 1")
+        taken = interleave(
+            5,
+            bare=lambda: client("receive", port, GIB)["seconds"],
+            uniform=lambda: fetched("uniform"),
+            normal=lambda: fetched("normal"),
+        )
+        taken |= interleave(
+            3,
+            zeros=lambda: fetched("zeros"),
+            torch_uniform=lambda: torch.ask(f"tensor uniform float32 {elements} 1"),
+            again_uniform=lambda: fetched("uniform"),
+            torch_normal=lambda: torch.ask(f"tensor normal float32 {elements} 1"),
+            again_normal=lambda: fetched("normal"),
+        )
+        rate = {name: GIB / seconds / 1e9 for name, seconds in taken.items()}
+    rows = [
+        row("uniform, share of bare TCP", rate["uniform"], rate["bare"], rate["uniform"] / rate["bare"], 0.75, "GB/s"),
+        row("normal, share of bare TCP", rate["normal"], rate["bare"], rate["normal"] / rate["bare"], 0.52, "GB/s"),
+        row("zeros, share of bare TCP", rate["zeros"], rate["bare"], rate["zeros"] / rate["bare"], None, "GB/s"),
+        row(
+            "uniform fetched, against made by torch", rate["again_uniform"], rate["torch_uniform"],
+            rate["again_uniform"] / rate["torch_uniform"], 4, "GB/s",
+        ),
+        row(
+            "normal fetched, against made by torch", rate["again_normal"], rate["torch_normal"],
+            rate["again_normal"] / rate["torch_normal"], 3, "GB/s",
+        ),
+    ]  # fmt: skip
+    return {"title": "A body of 1 GiB over loopback, congestion control reno", "peer": "bare TCP, or torch", "rows": rows}
+
+
+def blocks():
+    """The same body by the size of the block that is made and sent at a time, against bare TCP."""
+    powers = range(17, 23)
+    target = raw("uniform", GIB // 4)
+    with contextlib.ExitStack() as stack:
+        bare = stack.enter_context(Line(harness.compiled("net"), "send", "reno", cpus=(SERVER_CPU,)))
+        port = json.loads(bare.read())["port"]
+        services = {power: stack.enter_context(weight_init("--block-bytes", str(1 << power))) for power in powers}
+        taken = interleave(
+            3,
+            bare=lambda: client("receive", port, GIB)["seconds"],
+            **{
+                str(power): (lambda service=service: client("get", service.port, target)["seconds"])
+                for power, service in services.items()
+            },
+        )
+    rate = {name: GIB / seconds / 1e9 for name, seconds in taken.items()}
+    rows = [
+        row(f"{(1 << power) >> 10} KiB", rate[str(power)], rate["bare"], rate[str(power)] / rate["bare"], None, "GB/s")
+        for power in powers
+    ]
+    return {"title": "A body of 1 GiB of uniforms by block size (--block-bytes)", "peer": "bare TCP", "rows": rows}
+
+
+def nginx():
+    """The same number of bytes from a file in memory, for comparison."""
+    with harness.Nginx(GIB) as peer, weight_init() as service:
+        if peer.port is None:
+            return {"title": "Against nginx", "skipped": "nginx is not installed, and only root can install it"}
+        target = raw("uniform", GIB // 4)
+        client("get", peer.port, "/body")
+        taken = interleave(
+            5,
+            nginx=lambda: client("get", peer.port, "/body")["seconds"],
+            ours=lambda: client("get", service.port, target)["seconds"],
+        )
+        small = interleave(3, nginx=lambda: requests(peer.port, "/small"), ours=lambda: requests(service.port, GAIN))
+    rate = {name: GIB / seconds / 1e9 for name, seconds in taken.items()}
+    rows = [
+        row("1 GiB: uniform, against a file in memory", rate["ours"], rate["nginx"], rate["ours"] / rate["nginx"], None, "GB/s"),
+        row("small: a gain, against a fixed text", small["ours"], small["nginx"], small["ours"] / small["nginx"], None, "requests/s"),
+    ]  # fmt: skip
+    return {"title": "Against nginx", "peer": "nginx", "rows": rows}
+
+
+def requests(port, target, seconds=1.5, connections=32):
+    counted = client("spin", port, connections, seconds, target)
+    return counted["requests"] / counted["seconds"]
+
+
+def small():
+    """Small requests, 32 connections, each asking again when it has been answered.
+
+    The processor time that a server takes for a request is told, too: it hardly feels what else the machine does.
+    """
+    with (
+        Line(harness.compiled("minimal"), cpus=(SERVER_CPU,)) as minimal,
+        weight_init() as service,
+    ):
+        port = json.loads(minimal.read())["port"]
+        costs = {}
+
+        def counted(name, server, port, target):
+            before = processor_seconds(server.pid)
+            answer = client("spin", port, 32, 1.5, target)
+            costs.setdefault(name, []).append(1e6 * (processor_seconds(server.pid) - before) / answer["requests"])
+            return answer["requests"] / answer["seconds"]
+
+        for target in ("/livez", GAIN, SMALL_TENSOR):
+            requests(service.port, target, 0.3)
+        rates = interleave(
+            7,
+            minimal=lambda: counted("minimal", minimal, port, "/"),
+            gain=lambda: counted("gain", service, service.port, GAIN),
+            again=lambda: counted("minimal", minimal, port, "/"),
+            tensor=lambda: counted("tensor", service, service.port, SMALL_TENSOR),
+            probe=lambda: counted("probe", service, service.port, "/livez"),
+        )
+    peer = (rates["minimal"] + rates["again"]) / 2
+    costs = {name: statistics.median(each) for name, each in costs.items()}
+
+    def against_minimal(what, name, target):
+        note = f"{costs[name]:.1f} µs of processor time against {costs['minimal']:.1f}"
+        return row(what, rates[name], peer, rates[name] / peer, target, "requests/s", note=note)
+
+    rows = [
+        against_minimal("/gain", "gain", 0.9),
+        against_minimal("/init of 64 × 64 float32, raw", "tensor", 0.6),
+        against_minimal("/livez", "probe", None),
+    ]
+    return {"title": "Small requests against a minimal C server over libmicrohttpd", "peer": "minimal C", "rows": rows}
+
+
+def python():
+    """The service somebody would write in an afternoon, whole: requests, tensors, JSON, memory."""
+    port = free_port()
+    command_line = [torch_python(), HERE / "peers/torch_service.py", str(port)]
+    big, million = 1 << 26, 1_000_000
+    with Server(command_line, port, cpus=(SERVER_CPU,)) as peer, weight_init() as service:
+        both = {"ours": service, "python": peer}
+
+        def each(rounds, measure):
+            return interleave(rounds, **{name: (lambda server=server: measure(server)) for name, server in both.items()})
+
+        gains = each(3, lambda server: requests(server.port, GAIN))
+        tensors = each(3, lambda server: requests(server.port, SMALL_TENSOR.replace("kaiming_normal", "normal")))
+        bytes_ = each(3, lambda server: client("get", server.port, raw("normal", big))["seconds"])
+        text = f"/init?method=normal&shape={million}&seed=42&format=json"
+        numbers = each(5, lambda server: client("get", server.port, text)["seconds"])
+        memory = {name: status_kib(server.pid, "VmHWM") / 1024 for name, server in both.items()}
+    rows = [
+        row("/gain", gains["ours"], gains["python"], gains["ours"] / gains["python"], None, "requests/s"),
+        row("/init of 64 × 64 float32, raw", tensors["ours"], tensors["python"], tensors["ours"] / tensors["python"], None, "requests/s"),
+        row("normal, 256 MiB, raw", 1000 * bytes_["ours"], 1000 * bytes_["python"], bytes_["python"] / bytes_["ours"], None, "ms"),
+        row("normal, a million as JSON", 1000 * numbers["ours"], 1000 * numbers["python"], numbers["python"] / numbers["ours"], None, "ms"),
+        row("memory at its highest", memory["ours"], memory["python"], memory["python"] / memory["ours"], None, "MiB"),
+    ]  # fmt: skip
+    return {"title": "Against a service of FastAPI, uvicorn and PyTorch", "peer": "Python", "rows": rows}
+
+
+def json_text():
+    """A million float32 to text; ours makes them as well, the peers have them already."""
+    n = 1_000_000
+    with in_process() as ours, torch_calls() as python:
+        for call in (lambda: ours.ask(f"numbers {n}"), lambda: python.ask(f"numbers orjson {n}")):
+            call()
+        taken = interleave(
+            9, ours=lambda: ours.ask(f"numbers {n}"), orjson=lambda: python.ask(f"numbers orjson {n}")
+        ) | interleave(3, dumps=lambda: python.ask(f"numbers json {n}"))
+    rate = {name: n / seconds / 1e6 for name, seconds in taken.items()}
+    rows = [
+        row("against orjson of a NumPy array", rate["ours"], rate["orjson"], rate["ours"] / rate["orjson"], 1.5, "M numbers/s"),
+        row("against json.dumps of a list", rate["ours"], rate["dumps"], rate["ours"] / rate["dumps"], 28, "M numbers/s"),
+    ]  # fmt: skip
+    return {"title": "JSON of a million float32 normals, one thread", "peer": "library", "rows": rows}
+
+
+def seek():
+    """Milliseconds to the first byte, anywhere in a tensor."""
+    words, tebibyte = 1 << 40, 1 << 40
+    with weight_init() as service:
+
+        def first_byte(elements, first, count):
+            answer = client("get", service.port, raw("uniform", elements), f"Range: bytes={first}-{first + count - 1}")
+            assert answer["status"] == 206 and answer["bytes"] == count
+            return 1000 * answer["first_byte"]
+
+        mib = 1 << 20
+        taken = interleave(
+            21,
+            first=lambda: first_byte(words, 0, 4),
+            last=lambda: first_byte(words, 4 * words - 4, 4),
+            first_mib=lambda: first_byte(tebibyte // 4, 0, mib),
+            last_mib=lambda: first_byte(tebibyte // 4, tebibyte - mib, mib),
+        )
+    later = taken["last"] - taken["first"]
+    rows = [
+        row("last element of 2^40: later than the first by", taken["last"], taken["first"], later, 1, "ms", True,
+            "target: at most so many ms later"),
+        row("last MiB of 1 TiB, against its first MiB", taken["last_mib"], taken["first_mib"],
+            taken["last_mib"] / taken["first_mib"], 3, "ms", True, "target: at most so many times as long"),
+    ]  # fmt: skip
+    return {"title": "Time to the first byte", "peer": "the first byte", "rows": rows}
+
+
+def memory():
+    """Resident memory while 64 GiB are streamed."""
+    with weight_init() as service:
+        answer = client("get", service.port, raw("uniform", 64 * GIB // 4))
+        assert answer["bytes"] == 64 * GIB
+        highest = status_kib(service.pid, "VmHWM") / 1024
+    rows = [row("highest while 64 GiB were streamed", highest, None, highest, 32, "MiB", True,
+                f"at {64 * GIB / answer['seconds'] / 1e9:.1f} GB/s")]  # fmt: skip
+    return {"title": "Memory", "peer": None, "rows": rows}
+
+
+def fairness():
+    """Latency of small requests while decompositions wait and run; server and client share all processors."""
+    cpus = tuple(sorted(os.sched_getaffinity(0)))
+    with weight_init(cpus=cpus) as service:
+        target = "/init?method=orthogonal&shape=4096,4096&format=raw&seed="
+        idle = client("load", service.port, 4, 2, GAIN, cpus=cpus)
+        pending = [
+            subprocess.Popen(
+                command(harness.compiled("net"), "get", service.port, target + str(seed)),
+                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            )  # fmt: skip
+            for seed in range(8)
+        ]
+        try:
+            time.sleep(0.5)
+            busy = client("load", service.port, 4, 3, GAIN, cpus=cpus)
+            # Were one answered already, less than eight would have been pending.
+            assert all(each.poll() is None for each in pending)
+        finally:
+            for each in pending:
+                each.kill()
+                each.wait()
+    rows = [row("99th percentile of /gain, eight orthogonal 4096² pending", 1000 * busy["p99"], 1000 * idle["p99"],
+                1000 * busy["p99"], 50, "ms", True, f"median {1000 * busy['p50']:.2f} ms")]  # fmt: skip
+    return {"title": "Small requests beside long work", "peer": "nothing pending", "rows": rows}
+
+
+def process():
+    """Start, idle memory, size."""
+    starts = []
+    for _ in range(15):
+        port = free_port()
+        starts.append(client("start", port, harness.binary(), "serve", "--port", port)["milliseconds"])
+    with weight_init() as service:
+        time.sleep(0.5)
+        idle = status_kib(service.pid, "VmRSS") / 1024
+        first = {"start": statistics.median(starts), "idle": idle}
+    stripped = harness.stripped_size() / 1e6
+    port = free_port()
+    python = client("start", port, torch_python(), HERE / "peers/torch_service.py", port)["milliseconds"]
+    rows = [
+        row("first reply after the start", first["start"], python, first["start"], 15, "ms", True),
+        row("idle resident memory", first["idle"], None, first["idle"], 16, "MiB", True),
+        row("binary, stripped" + ("" if harness.is_static() else ", Swift runtime not counted"), stripped, None,
+            stripped, 20, "MB", True),
+    ]  # fmt: skip
+    return {"title": "Process", "peer": "FastAPI and torch", "rows": rows}
+
+
+SECTIONS = {
+    "fills": lambda: fills(harness.best_kernel()),
+    "fills-avx2": lambda: fills("avx2"),
+    "threads": threads,
+    "matrices": matrices,
+    "json": json_text,
+    "small": small,
+    "bodies": bodies,
+    "blocks": blocks,
+    "seek": seek,
+    "memory": memory,
+    "fairness": fairness,
+    "process": process,
+    "python": python,
+    "nginx": nginx,
+    "sizes": sizes,
+}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", help="sections, separated by commas: " + ", ".join(SECTIONS))
+    parser.add_argument("--missing", action="store_true", help="only sections that have no result yet")
+    parser.add_argument("--report", action="store_true", help="measure nothing, write RESULTS.md")
+    parser.add_argument("--binary", type=Path, help="the service, where it is not built here first")
+    options = parser.parse_args()
+
+    results = HERE / ".results"
+    results.mkdir(exist_ok=True)
+    if not options.report:
+        names = options.only.split(",") if options.only else list(SECTIONS)
+        for unknown in set(names) - set(SECTIONS):
+            parser.error(f"no section {unknown}")
+        harness.set_up(options.binary)
+        if harness.best_kernel() != "avx512" and not options.only:
+            names.remove("fills-avx2")
+        for name in names:
+            file = results / f"{name}.json"
+            if options.missing and file.exists():
+                continue
+            started = time.time()
+            print(f"{name} …", end=" ", flush=True)
+            section = SECTIONS[name]()
+            section |= {"taken": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()), "load": os.getloadavg()[0]}
+            file.write_text(json.dumps(section, indent=1, ensure_ascii=False))
+            print(f"{time.time() - started:.0f} s", flush=True)
+        (results / "environment.json").write_text(json.dumps(harness.environment(), indent=1, ensure_ascii=False))
+    sections = {name: json.loads((results / f"{name}.json").read_text()) for name in SECTIONS if (results / f"{name}.json").exists()}
+    environment = json.loads((results / "environment.json").read_text())
+    text = report.write(sections, environment, (HERE / "NOTES.md").read_text())
+    (HERE / "RESULTS.md").write_text(text)
+    print(text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,277 @@
+"""Sets up what is measured, and runs it pinned to a processor."""
+
+import json
+import os
+import platform
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent
+TOOLS = HERE / ".tools"
+
+_cpus = sorted(os.sched_getaffinity(0))
+SERVER_CPU, CLIENT_CPU = _cpus[0], _cpus[-1]
+
+_binary = ROOT / ".build/release/weight-init"
+
+
+class Unanswered(Exception):
+    """A process ended, or said nothing in time."""
+
+
+# What is built
+
+
+def set_up(binary):
+    """Builds the service, unless one is given, the programs beside it, and the Python environment."""
+    global _binary
+    if binary:
+        _binary = binary.resolve()
+    else:
+        # As it is shipped.
+        _run("swift", "build", "-c", "release", "--static-swift-stdlib", "--package-path", ROOT, "--product", "weight-init")
+    _run("swift", "build", "-c", "release", "--static-swift-stdlib", "--package-path", HERE)
+    TOOLS.mkdir(exist_ok=True)
+    _run("cc", "-O2", "-o", compiled("net"), HERE / "peers/net.c")
+    _run("cc", "-O2", "-o", compiled("minimal"), HERE / "peers/minimal.c", "-lmicrohttpd")
+    requirements = HERE / "requirements.txt"
+    installed = HERE / ".venv/installed.txt"
+    if not installed.exists() or installed.read_text() != requirements.read_text():
+        _run("python3", "-m", "venv", HERE / ".venv")
+        _run(HERE / ".venv/bin/pip", "install", "--quiet", "-r", requirements)
+        installed.write_text(requirements.read_text())
+    if not shutil.which("nginx") and os.geteuid() == 0 and shutil.which("apt-get"):
+        # One without it is a section less.
+        subprocess.run(["apt-get", "install", "--yes", "-qq", "nginx-light"], stdout=subprocess.DEVNULL, check=False)
+
+
+def _run(*words):
+    subprocess.run([str(word) for word in words], check=True, stdout=subprocess.DEVNULL)
+
+
+def binary():
+    return _binary
+
+
+def compiled(name):
+    return TOOLS / name
+
+
+def built(name):
+    return HERE / ".build/release" / name
+
+
+def torch_python():
+    return HERE / ".venv/bin/python"
+
+
+def is_static():
+    return "libswiftCore" not in _output("ldd", _binary)
+
+
+def stripped_size():
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / "weight-init"
+        _run("strip", "-o", copy, _binary)
+        return copy.stat().st_size
+
+
+# What runs
+
+
+def command(*words, cpus=(CLIENT_CPU,)):
+    return ["taskset", "-c", ",".join(map(str, cpus)), *map(str, words)]
+
+
+def client(*arguments, cpus=(CLIENT_CPU,)):
+    """Runs a mode of peers/net.c; what it measured."""
+    done = subprocess.run(command(compiled("net"), *arguments, cpus=cpus), capture_output=True, text=True, timeout=300)
+    if done.returncode != 0:
+        raise Unanswered(f"net {arguments}: {done.stderr or done.stdout}")
+    return json.loads(done.stdout)
+
+
+class Line:
+    """A process that is asked and answers line by line, and ends with its standard input."""
+
+    def __init__(self, *words, cpus, environment={}):
+        self.process = subprocess.Popen(
+            command(*words, cpus=cpus), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            env=os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"} | environment,
+        )  # fmt: skip
+
+    @property
+    def pid(self):
+        return self.process.pid  # taskset becomes what it starts
+
+    def read(self, seconds=300):
+        ready, _, _ = select.select([self.process.stdout], [], [], seconds)
+        line = self.process.stdout.readline() if ready else ""
+        if not line:
+            raise Unanswered(f"{self.process.args}")
+        return line
+
+    def ask(self, line):
+        self.process.stdin.write(line + "\n")
+        self.process.stdin.flush()
+        return float(self.read())
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.stdin.close()
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+class Server:
+    """A server on a port of this machine."""
+
+    def __init__(self, words, port, cpus):
+        self.port = port
+        # A server that is ended while it computes complains about the clients that have gone.
+        self.process = subprocess.Popen(
+            command(*words, cpus=cpus), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        deadline = time.monotonic() + 60
+        while not self._answers():
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                self.__exit__()
+                raise Unanswered(f"{words}")
+            time.sleep(0.01)
+
+    def _answers(self):
+        try:
+            socket.create_connection(("127.0.0.1", self.port), 1).close()
+            return True
+        except OSError:
+            return False
+
+    @property
+    def pid(self):
+        return self.process.pid  # taskset becomes what it starts
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        # Not to wait for what is still being computed.
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+
+class Nginx:
+    """nginx with a file in memory and a fixed text; `port` is None where it is not installed."""
+
+    port = None
+
+    def __init__(self, byte_count):
+        self.byte_count = byte_count
+
+    def __enter__(self):
+        program = shutil.which("nginx", path=os.environ["PATH"] + ":/usr/sbin")
+        if not program:
+            return self
+        self.folder = tempfile.TemporaryDirectory(dir="/dev/shm")
+        folder, port = Path(self.folder.name), free_port()
+        folder.chmod(0o755)
+        with open(folder / "body", "wb") as file:
+            for _ in range(self.byte_count >> 20):
+                file.write(bytes(1 << 20))
+        user = "user root;" if os.geteuid() == 0 else ""
+        (folder / "nginx.conf").write_text(f"""
+            {user} daemon off; master_process off; pid {folder}/pid; error_log stderr error;
+            events {{ worker_connections 128; }}
+            http {{
+                access_log off; sendfile on; tcp_nodelay on; keepalive_requests 100000000;
+                client_body_temp_path {folder}; proxy_temp_path {folder}; fastcgi_temp_path {folder};
+                uwsgi_temp_path {folder}; scgi_temp_path {folder};
+                server {{
+                    listen 127.0.0.1:{port}; root {folder};
+                    location = /small {{ default_type application/json; return 200 '{{"gain":1.4142135623730951}}'; }}
+                }}
+            }}""")
+        self.server = Server([program, "-c", str(folder / "nginx.conf")], port, cpus=(SERVER_CPU,))
+        self.port = port
+        return self
+
+    def __exit__(self, *_):
+        if self.port is not None:
+            self.server.__exit__()
+            self.folder.cleanup()
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def status_kib(pid, field):
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith(field + ":"):
+            return int(line.split()[1])
+    raise Unanswered(f"{field} of {pid}")
+
+
+def processor_seconds(pid):
+    """What all threads of a process have used so far."""
+    return sum(int(task.read_text().split()[0]) for task in Path(f"/proc/{pid}/task").glob("*/schedstat")) / 1e9
+
+
+# The machine
+
+
+def _cpu():
+    fields = {}
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        name, _, value = line.partition(":")
+        fields.setdefault(name.strip(), value.strip())
+    return fields
+
+
+def best_kernel():
+    flags = set(_cpu().get("flags", "").split())
+    if {"avx512f", "avx512bw", "avx512dq", "avx512vl"} <= flags:
+        return "avx512"
+    return "avx2" if {"avx2", "fma"} <= flags else "portable"
+
+
+def _output(*words):
+    done = subprocess.run([str(word) for word in words], capture_output=True, text=True, check=False)
+    return (done.stdout or done.stderr).strip()
+
+
+def environment():
+    cpu = _cpu()
+    versions = {
+        name: _output(torch_python(), "-c", f"from importlib.metadata import version; print(version('{name}'))")
+        for name in ("torch", "numpy", "orjson", "fastapi", "uvicorn")
+    }
+    memory = int(Path("/proc/meminfo").read_text().split()[1]) / (1 << 20)
+    return {
+        "processor": f"{cpu.get('model name', platform.machine())} (family {cpu.get('cpu family')}, model {cpu.get('model')})",
+        "kernels": best_kernel(),
+        "processors": len(_cpus),
+        "memory": f"{memory:.0f} GiB",
+        "system": _output("sh", "-c", ". /etc/os-release; echo $PRETTY_NAME"),
+        "kernel": platform.release(),
+        "congestion control": Path("/proc/sys/net/ipv4/tcp_congestion_control").read_text().strip(),
+        "service": _output(_binary, "--version"),
+        "revision": _output("git", "-C", ROOT, "rev-parse", "--short", "HEAD"),
+        "swift": _output("swift", "--version").splitlines()[0],
+        "libmicrohttpd": _output("pkg-config", "--modversion", "libmicrohttpd"),
+        "python": platform.python_version(),
+        **versions,
+    }

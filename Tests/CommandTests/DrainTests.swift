@@ -1,0 +1,70 @@
+import Crypto
+import Glibc
+import TestSupport
+import Testing
+
+@Suite("A download under way when the end is asked for", .serialized)
+struct DrainTests {
+    /// More than the kernel holds for a reader that is slow.
+    private static let byteCount = 64 << 20
+    private static let request =
+        "GET /init?method=normal&shape=\(byteCount / 4)&seed=7&format=raw HTTP/1.1\r\nHost: a\r\n\r\n"
+
+    private func digest(_ client: RawClient, after head: RawClient.Response) throws -> SHA256.Digest {
+        var hash = SHA256()
+        try client.readBody(after: head) { piece in piece.withUnsafeBytes { hash.update(bufferPointer: $0) } }
+        return hash.finalize()
+    }
+
+    @Test("comes whole; new connections are refused meanwhile; then the command ends well")
+    func drain() throws {
+        let server = try Server(["serve", "--port", "0"], [:])
+        defer { server.kill() }
+        let fast = try server.client()
+        fast.send(Self.request)
+        let expected = try digest(fast, after: try fast.readHead())
+
+        let slow = try server.client(receiveBuffer: 16 << 10)
+        slow.send(Self.request)
+        let head = try slow.readHead()
+        #expect(head.status == 200)
+        #expect(head["Content-Length"] == String(Self.byteCount))
+        server.signal(SIGTERM)
+        #expect(try server.logs("draining"))
+        var refused = false
+        for _ in 0..<1000 where !refused {
+            refused = (try? server.client()) == nil
+            usleep(2000)
+        }
+        #expect(refused)
+        #expect(try digest(slow, after: head) == expected)
+        #expect(server.wait() == .exited(0))
+    }
+
+    @Test("is cut off when its time is over, and the command ends well all the same")
+    func timeout() throws {
+        let server = try Server(["serve", "--port", "0", "--drain-timeout", "1"], [:])
+        defer { server.kill() }
+        let stuck = try server.client(receiveBuffer: 16 << 10)
+        stuck.send(Self.request)
+        _ = try stuck.readHead()
+        server.signal(SIGTERM)
+        #expect(server.wait() == .exited(0))
+        #expect(server.errors().contains("cut off"))
+        #expect(stuck.readToEnd().count < Self.byteCount)
+    }
+
+    @Test("is cut off at once by a second signal")
+    func secondSignal() throws {
+        let server = try Server(["serve", "--port", "0", "--drain-timeout", "3600"], [:])
+        defer { server.kill() }
+        let stuck = try server.client(receiveBuffer: 16 << 10)
+        stuck.send(Self.request)
+        _ = try stuck.readHead()
+        server.signal(SIGINT)
+        #expect(try server.logs("draining"))
+        server.signal(SIGINT)
+        #expect(server.wait() == .exited(128 + SIGINT))
+        #expect(stuck.readToEnd().count < Self.byteCount)
+    }
+}
