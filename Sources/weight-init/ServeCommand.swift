@@ -91,7 +91,7 @@ struct ServeCommand: EnvironmentConfigurable {
     @Option(help: "Elements of a JSON reply.")
     var maxJsonElements = 1 << 24
 
-    @Option(help: "Elements that may be made only to count the words they draw, which of trunc_normal is not known before.")
+    @Option(help: "Elements that may be made only to count the words they draw (trunc_normal).")
     var maxCountedElements = 1 << 40
 
     @Option(help: "Elements that a summary may go through.")
