@@ -26,12 +26,12 @@ struct PlanPreparation: Sendable {
                     + "\(limits.maximumWorkBytes) (--max-work-bytes)"
             )
         }
-        guard preparation.countedElements <= limits.maximumSummaryElements else {
+        guard preparation.countedElements <= limits.maximumCountedElements else {
             throw InitError(
                 .tooLarge,
                 [],
                 "\(preparation.countedElements) elements would have to be made only to count the words they draw, over "
-                    + "the limit of \(limits.maximumSummaryElements) (--max-summary-elements)"
+                    + "the limit of \(limits.maximumCountedElements) (--max-counted-elements)"
             )
         }
         (memory, isTrivial) = (preparation.memory, false)

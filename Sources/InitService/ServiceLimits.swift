@@ -6,8 +6,10 @@ public struct ServiceLimits: Sendable {
     public var maximumBodyBytes = 1 << 20
     /// Elements of a JSON reply; rows that are empty count as one.
     public var maximumJSONElements = 1 << 24
-    /// Elements that may be gone through before a reply's first byte: for a summary, or to count the words they draw.
+    /// Elements that a summary may go through.
     public var maximumSummaryElements = 1 << 32
+    /// Elements that may be made only to count the words they draw.
+    public var maximumCountedElements = 1 << 40
     /// Bytes of memory that the work before a reply's first byte may take.
     public var maximumWorkBytes = 2 << 30
     /// Bytes of what is kept of work done: orthogonal matrices, sparse masks, the starts that a model's words were counted

@@ -15,7 +15,7 @@ public struct Plan: Sendable {
     ///
     /// - Throws: `InitError` for what the method does not take, PyTorch refuses or a limit forbids.
     public init(_ request: TensorRequest, seed: Seed, limits: Limits = Limits()) throws(InitError) {
-        var builder = PlanBuilder(seed: seed, limits: limits)
+        var builder = PlanBuilder(seed: seed, limits: limits, slices: request.slice != nil)
         try builder.add(request)
         self = builder.finish()
     }
@@ -24,7 +24,7 @@ public struct Plan: Sendable {
     ///
     /// - Throws: `InitError`, with the index of the request at fault at the front of its path.
     public init(_ requests: [TensorRequest], seed: Seed, limits: Limits = Limits()) throws(InitError) {
-        var builder = PlanBuilder(seed: seed, limits: limits)
+        var builder = PlanBuilder(seed: seed, limits: limits, slices: requests.contains { $0.slice != nil })
         for (index, request) in requests.enumerated() {
             do {
                 try builder.add(request)

@@ -4,6 +4,8 @@ internal import TorchRandom
 struct PlanBuilder {
     let seed: Seed
     let limits: Limits
+    /// Bytes that a tensor may have when it is drawn: where only blocks are wanted, that says nothing of what is sent.
+    private let drawnByteLimit: Int
     private var draws: [Draw] = []
     /// What takes the place of `draws` where every tensor has a generator of its own.
     private var detachedDraws: [Draw] = []
@@ -11,9 +13,10 @@ struct PlanBuilder {
     private var position: StreamPosition? = .start
     private var byteCount = 0
 
-    init(seed: Seed, limits: Limits) {
+    init(seed: Seed, limits: Limits, slices: Bool) {
         self.seed = seed
         self.limits = limits
+        drawnByteLimit = slices ? .max : limits.maximumTensorBytes
     }
 
     /// Draws a tensor and adds it to the plan.
@@ -64,7 +67,7 @@ struct PlanBuilder {
         guard let format = dtype.floatFormat else {
             throw .invalid("dtype", "\(dtype.rawValue) cannot be initialised")
         }
-        _ = try PlanBuilder.byteCount(shape, dtype, besides: 0, limit: .max)
+        _ = try PlanBuilder.byteCount(shape, dtype, besides: 0, limit: drawnByteLimit)
         let resolution = try method.resolve(
             InitMethod.Context(
                 arguments: try BoundArguments(arguments, for: method.parameters, of: method.name),

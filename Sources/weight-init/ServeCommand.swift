@@ -91,7 +91,10 @@ struct ServeCommand: EnvironmentConfigurable {
     @Option(help: "Elements of a JSON reply.")
     var maxJsonElements = 1 << 24
 
-    @Option(help: "Elements that may be gone through before a reply's first byte: for a summary, or to count words.")
+    @Option(help: "Elements that may be made only to count the words they draw (trunc_normal).")
+    var maxCountedElements = 1 << 40
+
+    @Option(help: "Elements that a summary may go through.")
     var maxSummaryElements = 1 << 32
 
     @Option(help: "Seconds between /readyz turning 503 and the end of accepting.")
@@ -111,6 +114,7 @@ struct ServeCommand: EnvironmentConfigurable {
             ("--max-work-bytes", maxWorkBytes), ("--max-tensor-bytes", maxTensorBytes),
             ("--max-matrix-elements", maxMatrixElements), ("--max-rounds", maxRounds),
             ("--max-json-elements", maxJsonElements), ("--max-summary-elements", maxSummaryElements),
+            ("--max-counted-elements", maxCountedElements),
             ("--max-layers", maxLayers), ("--max-tensors", maxTensors), ("--max-name-bytes", maxNameBytes),
             ("--max-rule-matches", maxRuleMatches), ("--max-nesting", maxNesting),
         ]
@@ -156,6 +160,7 @@ struct ServeCommand: EnvironmentConfigurable {
         limits.maximumBodyBytes = maxBodyBytes
         limits.maximumJSONElements = maxJsonElements
         limits.maximumSummaryElements = maxSummaryElements
+        limits.maximumCountedElements = maxCountedElements
         limits.maximumWorkBytes = maxWorkBytes
         limits.cacheBytes = cacheBytes
         limits.tensors.maximumTensorBytes = maxTensorBytes

@@ -207,8 +207,8 @@ struct PreparationCacheTests {
         let asked = Atomic(0)
         _ = work.run { asked.add(1, ordering: .relaxed).newValue > 2 }
         #expect(asked.load(ordering: .relaxed) < 10)
-        let refused = service.post("/init", tensors(1 << 33))
+        let refused = service.post("/init", tensors(1 << 41))
         #expect(refused.status == 413)
-        #expect(try refused.fault().detail.contains("--max-summary-elements"))
+        #expect(try refused.fault().detail.contains("--max-counted-elements"))
     }
 }

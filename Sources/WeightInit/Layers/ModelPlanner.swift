@@ -22,7 +22,10 @@ private struct ModelPlanner {
     init(_ request: ModelRequest, seed: Seed, limits: Limits) {
         self.request = request
         self.limits = limits
-        builder = LayerBuilder(plan: PlanBuilder(seed: seed, limits: limits), usesDefaults: request.usesDefaults)
+        builder = LayerBuilder(
+            plan: PlanBuilder(seed: seed, limits: limits, slices: !request.slices.isEmpty),
+            usesDefaults: request.usesDefaults
+        )
     }
 
     mutating func plan() throws(InitError) -> Plan {
