@@ -53,7 +53,11 @@ def set_up(binary):
 
 
 def _run(*words):
-    subprocess.run([str(word) for word in words], check=True, stdout=subprocess.DEVNULL)
+    command = [str(word) for word in words]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        # swift writes what is wrong to its standard output.
+        raise SystemExit(f"{command}\n{done.stdout}{done.stderr}")
 
 
 def binary():

@@ -264,7 +264,7 @@ public struct PreparedPlan: Sendable {
         let start = preparation.starts.indices.contains(index) ? preparation.starts[index] : nil
         var elements = draws[index].makeElements(at: start ?? .start, preparation.held[index])
         if let zeroed = planned.initialization.zeroed {
-            elements = ZeroedElements(elements, itemSize: planned.dtype.itemSize) { zeroed.clamped(to: $0) }
+            elements = ZeroedElements(elements, itemSize: planned.dtype.itemSize) { Array(zeroed.clamped(to: $0)) }
         }
         if let block = planned.block, planned.shape != planned.fullShape {
             elements = SlicedElements(elements, itemSize: planned.dtype.itemSize, block: block)

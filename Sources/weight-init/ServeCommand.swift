@@ -38,7 +38,7 @@ struct ServeCommand: EnvironmentConfigurable {
     var receiveTimeout = 30
 
     @Option(help: "Bytes for the head of a request, its buffers included.")
-    var maxHeadBytes = 128 << 10
+    var maxHeadBytes = 64 << 10
 
     @Option(help: "Bytes of a request's body.")
     var maxBodyBytes = 1 << 20

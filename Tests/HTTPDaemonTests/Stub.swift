@@ -135,7 +135,7 @@ final class Gate: Sendable {
 
 /// Waits for what is bound to become true soon; false after 10 s.
 func eventually(_ condition: () -> Bool) -> Bool {
-    for _ in 0..<5000 {
+    for _ in 0..<30_000 {
         if condition() { return true }
         usleep(2000)
     }

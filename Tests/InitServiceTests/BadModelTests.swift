@@ -478,8 +478,8 @@ struct BadModelTests {
             Row(
                 #"{"layer":{"type":"Linear","in_features":4194304,"out_features":4194304}}"#,
                 413,
-                "/layer/shape",
-                "--max-tensor-bytes"
+                "/layer",
+                #"(--max-tensor-bytes) (at "weight")"#
             ),
         ]
     )

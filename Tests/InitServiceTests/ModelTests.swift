@@ -301,7 +301,8 @@ struct ModelTests {
         #expect(plan["bytes"] as? Int == 4_000_000_000_000)
         #expect(plan["words"] is NSNull)
         #expect((plan["tensors"] as? [Any])?.count == 100)
-        let file = #"{"format":"safetensors","# + request.dropFirst()
+        // Where nothing has to be counted, the file has a length, too.
+        let file = #"{"format":"safetensors","# + request.replacing("trunc_normal", with: "normal").dropFirst()
         let head = service.ask(.head, "/init?request=" + encoded(file))
         #expect(head.status == 200)
         #expect((head.statedLength ?? 0) > 4_000_000_000_000)

@@ -8,7 +8,8 @@ struct RandomRangeTests {
     private static let methods: [(name: String, arguments: [String: ParameterValue])] = [
         ("uniform", ["a": .number(-0.3), "b": .number(0.7)]), ("normal", ["mean": .number(0.1), "std": .number(2)]),
         ("trunc_normal", [:]), ("trunc_normal", ["a": .number(1), "b": .number(3)]), ("xavier_uniform", [:]),
-        ("kaiming_normal", ["mode": .text("fan_out")]), ("constant", ["value": .number(0.3)]), ("eye", [:]), ("dirac", [:]),
+        ("kaiming_normal", ["mode": .text("fan_out")]), ("constant", ["value": .number(0.3)]), ("eye", [:]),
+        ("dirac", [:]),
         ("sparse", ["sparsity": .number(0.3)]), ("orthogonal", [:]),
     ]
 
@@ -32,7 +33,12 @@ struct RandomRangeTests {
         ]
         if method.name == "dirac" { dimensions[1] = max(1, dimensions[1] / 3) }
         let shape = try Shape(method.name == "dirac" ? dimensions + [3] : dimensions)
-        let request = TensorRequest(method: method.name, shape: shape, dtype: dtype, arguments: Arguments(method.arguments))
+        let request = TensorRequest(
+            method: method.name,
+            shape: shape,
+            dtype: dtype,
+            arguments: Arguments(method.arguments)
+        )
         let seed = UInt32.random(in: 0 ... .max, using: &generator)
         let plan = try Plan(request, seed: Seed(UInt64(seed)))
         let prepared = try plan.prepared()
@@ -40,7 +46,8 @@ struct RandomRangeTests {
         // Somewhere, at the front, or at the end, where the last block is one of its own.
         let count = min(plan.byteCount, Int.random(in: 1...2000, using: &generator))
         let last = plan.byteCount - count
-        let start = [Int.random(in: 0...last, using: &generator), Int.random(in: 0...last, using: &generator), 0, last]
+        let start =
+            [Int.random(in: 0...last, using: &generator), Int.random(in: 0...last, using: &generator), 0, last]
             .randomElement(using: &generator) ?? 0
         let range = read(prepared.makeSource(), at: start, count: count)
         if shape.elementCount <= Self.feasible {

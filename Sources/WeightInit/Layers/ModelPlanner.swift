@@ -353,7 +353,13 @@ extension ModelPlanner {
                         initialization
                     )
                 } catch {
-                    throw error.path == ["slice"] ? InitError(error.kind, ["slices", name], error.detail) : error
+                    throw error.path == ["slice"]
+                        ? InitError(error.kind, ["slices", name], error.detail)
+                        : InitError(
+                            error.kind,
+                            [request.form.rawValue],
+                            "\(error.detail) (at \(name.quotedForMessage))"
+                        )
                 }
             }
         }

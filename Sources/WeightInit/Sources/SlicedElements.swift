@@ -1,18 +1,13 @@
-internal import TorchRandom
-
 /// The elements of a block of another source, of which only the blocks of the generator are made that they lie in.
 final class SlicedElements: ElementSource {
     private let elements: any ElementSource
     private let itemSize: Int
     private let block: Block
-    /// What moving from one run to the next takes at least, in generator words.
-    private let workPerRun: Int
 
     init(_ elements: any ElementSource, itemSize: Int, block: Block) {
         self.elements = elements
         self.itemSize = itemSize
         self.block = block
-        workPerRun = 1 + WordStream.workOfSeeking(UInt64(block.runDistance))
     }
 
     func fill(_ range: Range<Int>, into destination: inout MutableRawSpan) -> (elements: Int, work: Int) {
@@ -26,7 +21,8 @@ final class SlicedElements: ElementSource {
             var rest = destination._mutatingExtracting(from..<from + count * itemSize)
             let filled = elements.fill(first..<first + count, into: &rest)
             element += filled.elements
-            work += max(filled.work, workPerRun)
+            // Sources count their seeks; those that have none to make still look for the run.
+            work += filled.work + 1
         }
         return (element - range.lowerBound, work)
     }

@@ -21,7 +21,21 @@ struct SparseMask: Sendable {
     var byteCount: Int { bits.count * 8 }
 
     /// The zeroed elements of a range, in order.
-    func zeros(in range: Range<Int>) -> some Sequence<Int> {
-        range.lazy.filter { bits[$0 / 64] & 1 << UInt64($0 % 64) != 0 }
+    func zeros(in range: Range<Int>) -> [Int] {
+        var zeros: [Int] = []
+        var first = range.lowerBound
+        while first < range.upperBound {
+            let word = first / 64
+            let end = min(range.upperBound, (word + 1) * 64)
+            var left = bits[word] >> UInt64(first % 64)
+            while left != 0 {
+                let element = first + left.trailingZeroBitCount
+                guard element < end else { break }
+                zeros.append(element)
+                left &= left - 1
+            }
+            first = end
+        }
+        return zeros
     }
 }

@@ -124,10 +124,10 @@ final class StoredElements: ElementSource {
 final class ZeroedElements: ElementSource {
     private let elements: any ElementSource
     private let itemSize: Int
-    private let zeros: (Range<Int>) -> any Sequence<Int>
+    private let zeros: (Range<Int>) -> [Int]
 
     /// - Parameter zeros: The elements of a range that are zero.
-    init(_ elements: any ElementSource, itemSize: Int, zeros: @escaping (Range<Int>) -> any Sequence<Int>) {
+    init(_ elements: any ElementSource, itemSize: Int, zeros: @escaping (Range<Int>) -> [Int]) {
         self.elements = elements
         self.itemSize = itemSize
         self.zeros = zeros

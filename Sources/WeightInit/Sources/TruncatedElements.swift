@@ -171,10 +171,13 @@ final class ProposalElements: ElementSource, RoundCounting {
     }
 
     /// Elements made at a time: enough to use a block of generator state, few enough to keep a read short.
-    private static let step = 64
+    private static let largestStep = 64
+    /// Fewer at first, while the cursors of the rounds have yet to be moved there.
+    private var step = 1
 
     func fill(_ range: Range<Int>, into destination: inout MutableRawSpan) -> (elements: Int, work: Int) {
-        let chunk = range.prefix(ProposalElements.step)
+        let chunk = range.prefix(step)
+        step = min(2 * step, ProposalElements.largestStep)
         let itemSize = format.itemSize
         var pending = Array(chunk)
         var work = 0
