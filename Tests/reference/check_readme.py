@@ -1,4 +1,5 @@
-"""Runs the README's commands and programs against a running weight-init; what they print has to be what it says.
+"""Runs the README's commands and programs against a running weight-init; what they print has to be what it says. Its table
+of options has to be that of `serve --help`.
 
 In a `console` block the lines behind `$ ` are commands and the others their output. A program's last line is a comment with
 its output; programs whose language is not installed are left out, and that is said.
@@ -6,6 +7,7 @@ its output; programs whose language is not installed are left out, and that is s
     python check_readme.py .build/release/weight-init
 """
 
+import itertools
 import pathlib
 import re
 import shutil
@@ -42,6 +44,16 @@ def check_program(language, block, directory, address):
     yield f"the {language} program", expected, run(command, directory)
 
 
+def check_options(readme, program):
+    """Names and defaults of the options, in order; help does not print the default of --log-level."""
+    help = run([pathlib.Path(program).resolve(), "serve", "--help"], ROOT).partition("OPTIONS:")[2]
+    paragraphs = [" ".join(paragraph.split()) for paragraph in re.split(r"\n  (?=-)", help)]
+    taken = re.findall(r"^(--\S+) <\S+> .*?(?:\(default: (\S+)\))?$", "\n".join(paragraphs), re.MULTILINE)
+    listed = re.findall(r"^\| `(--\S+)` \| (\S+) \|", readme, re.MULTILINE)
+    printed = "\n".join(f"{name} {default or 'notice'}" for name, default in taken)
+    yield "serve --help", "\n".join(map(" ".join, listed)), printed
+
+
 def run(command, directory):
     outcome = subprocess.run(command, cwd=directory, capture_output=True, text=True, timeout=120)
     return outcome.stdout if outcome.returncode == 0 else f"status {outcome.returncode}: {outcome.stderr}"
@@ -53,19 +65,19 @@ def main():
         directory = pathlib.Path(name)
         directory.joinpath("examples").symlink_to(ROOT / "examples")
         address = service.url.removeprefix("http://")
-        for language, block in blocks((ROOT / "README.md").read_text()):
+        readme = (ROOT / "README.md").read_text()
+        checks = [check_options(readme, sys.argv[1])]
+        for language, block in blocks(readme):
             if language == "console":
-                checks = check_console(block, directory, address)
+                checks.append(check_console(block, directory, address))
             elif language in PROGRAMS:
-                checks = check_program(language, block, directory, address)
+                checks.append(check_program(language, block, directory, address))
+        for what, expected, printed in itertools.chain.from_iterable(checks):
+            if printed.strip() == expected.strip():
+                passed += 1
             else:
-                continue
-            for what, expected, printed in checks:
-                if printed.strip() == expected.strip():
-                    passed += 1
-                else:
-                    failed += 1
-                    print(f"{what}\n  should print {expected.strip()}\n  prints {printed.strip()}", file=sys.stderr)
+                failed += 1
+                print(f"{what}\n  should print {expected.strip()}\n  prints {printed.strip()}", file=sys.stderr)
     print(f"check_readme: {passed} of {passed + failed} passed")
     raise SystemExit(1 if failed else 0)
 
