@@ -42,6 +42,10 @@ test-reference: test-swift $(venv)/.installed
 	$(venv)/bin/python Tests/reference/check_formats.py $(tests)/release/weight-init
 	$(venv)/bin/python Tests/reference/check_readme.py $(tests)/release/weight-init
 
+.PHONY: test-replicas
+test-replicas: build ## Fetch one tensor from three replicas behind nginx, killing one (as root: installs nginx)
+	$(PYTHON) Tests/replicas/replicas.py $(program)
+
 .PHONY: format
 format: toolchain ## Bring the sources into the house form
 	$(SWIFT) format format --in-place --parallel --recursive $(sources)
@@ -64,7 +68,7 @@ clean: ## Remove all that was built or downloaded
 help: ## Print this
 	@awk 'BEGIN { FS = ":.*## " } \
 	    /^##@ / { printf "\n%s\n", substr($$0, 5) } \
-	    /^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	    /^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # What has to be there first.
 
