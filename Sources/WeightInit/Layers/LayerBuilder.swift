@@ -106,7 +106,14 @@ extension LayerBuilder {
         _ method: String,
         _ arguments: [String: ParameterValue] = [:]
     ) throws(InitError) -> Module.Slot {
-        let initialization = try initialization(shape, method, Arguments(arguments))
+        let initialization: Initialization
+        do {
+            initialization = try self.initialization(shape, method, Arguments(arguments))
+        } catch {
+            // A layer has no shape of its own that could be at fault: its parameter is.
+            throw error.path == ["shape"]
+                ? InitError(error.kind, [], "\(error.detail) (at \(name.quotedForMessage))") : error
+        }
         return try slot(name, Cell(shape: shape, dtype: dtype, initialization: initialization))
     }
 
