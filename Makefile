@@ -31,7 +31,7 @@ build: toolchain libraries ## Build .build/release/weight-init, with Swift's lib
 ##@ Develop
 
 .PHONY: test
-test: test-swift test-reference ## Run all tests; hold the program against NumPy, safetensors and the README
+test: test-swift test-reference test-replicas ## Run all tests; hold the program against NumPy, safetensors and the README
 
 .PHONY: test-swift
 test-swift: toolchain libraries
@@ -43,8 +43,11 @@ test-reference: test-swift $(venv)/.installed
 	$(venv)/bin/python Tests/reference/check_readme.py $(tests)/release/weight-init
 
 .PHONY: test-replicas
-test-replicas: build ## Fetch one tensor from three replicas behind nginx, killing one (as root: installs nginx)
-	$(PYTHON) Tests/replicas/replicas.py $(program)
+test-replicas: test-swift ## Fetch one tensor from three replicas behind nginx, killing one
+	@missing=(); \
+	PATH=$$PATH:/usr/sbin command -v nginx > /dev/null || missing+=(nginx-light); \
+	$(install)
+	$(PYTHON) Tests/replicas/replicas.py $(tests)/release/weight-init
 
 .PHONY: format
 format: toolchain ## Bring the sources into the house form
