@@ -38,9 +38,10 @@ test-swift: toolchain libraries
 	$(SWIFT) test --configuration release --scratch-path $(tests) --disable-xctest $(ARGS)
 
 .PHONY: test-reference
-test-reference: test-swift $(venv)/.installed
+test-reference: test-swift languages $(venv)/.installed
 	$(venv)/bin/python Tests/reference/check_formats.py $(tests)/release/weight-init
 	$(venv)/bin/python Tests/reference/check_readme.py $(tests)/release/weight-init
+	$(venv)/bin/python Tests/reference/check_examples.py $(tests)/release/weight-init
 
 .PHONY: test-replicas
 test-replicas: build ## Fetch one tensor from three replicas behind nginx, killing one (as root: installs nginx)
@@ -84,6 +85,20 @@ libraries:
 	command -v pkg-config > /dev/null || missing+=(pkg-config); \
 	pkg-config --exists libmicrohttpd 2> /dev/null || missing+=(libmicrohttpd-dev); \
 	pkg-config --exists openblas 2> /dev/null || missing+=(libopenblas-serial-dev); \
+	$(install)
+
+# What the programs of examples/ and the documents are written in. Rust's is left out where there is no rustc.
+.PHONY: languages
+languages:
+	@missing=(); \
+	command -v cc > /dev/null || missing+=(gcc libc6-dev); \
+	command -v curl > /dev/null || missing+=(curl); \
+	command -v go > /dev/null || missing+=(golang-go); \
+	command -v javac > /dev/null || missing+=(default-jdk-headless); \
+	command -v node > /dev/null || missing+=(nodejs); \
+	command -v pkg-config > /dev/null || missing+=(pkg-config); \
+	pkg-config --exists libcurl 2> /dev/null || missing+=(libcurl4-openssl-dev); \
+	pkg-config --exists libcrypto 2> /dev/null || missing+=(libssl-dev); \
 	$(install)
 
 $(venv)/.installed: Tests/reference/requirements.txt
