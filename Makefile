@@ -13,6 +13,9 @@ program := .build/release/weight-init
 # The tests' own build: Swift Testing has no static library, and mixing both kinds would compile everything anew each time.
 tests := .build/tests
 venv := .venv
+# Without CUDA; where pip knows no such build, PyTorch's own index has it.
+torch := torch==2.13.0+cpu
+torch_index := https://download.pytorch.org/whl/cpu
 sources := Package.swift Sources Tests
 # Swift's own libraries go in; libmicrohttpd, OpenBLAS and glibc stay outside. A static Swift program exports all of its
 # symbols unless told otherwise, which keeps the linker from leaving out what nobody calls.
@@ -107,6 +110,8 @@ $(venv)/.installed: Tests/reference/requirements.txt
 	$(install)
 	$(PYTHON) -m venv $(venv)
 	$(venv)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
+	$(venv)/bin/python -m pip install --quiet --disable-pip-version-check $(torch) 2> /dev/null \
+	    || $(venv)/bin/python -m pip install --quiet --disable-pip-version-check --extra-index-url $(torch_index) $(torch)
 	touch $@
 
 # Installs the Debian packages that the array `missing` names, if any.
