@@ -13,6 +13,7 @@ program := .build/release/weight-init
 # The tests' own build: Swift Testing has no static library, and mixing both kinds would compile everything anew each time.
 tests := .build/tests
 venv := .venv
+debian := .build/debian
 # Without CUDA; where pip knows no such build, PyTorch's own index has it.
 torch := torch==2.13.0+cpu
 torch_index := https://download.pytorch.org/whl/cpu
@@ -34,7 +35,7 @@ build: toolchain libraries ## Build .build/release/weight-init, with Swift's lib
 ##@ Develop
 
 .PHONY: test
-test: test-swift test-reference ## Run all tests; hold the program against NumPy, safetensors and the README
+test: test-swift test-reference test-deploy ## Run all tests; hold the program against NumPy, safetensors and the README
 
 .PHONY: test-swift
 test-swift: toolchain libraries
@@ -46,9 +47,13 @@ test-reference: test-swift languages $(venv)/.installed
 	$(venv)/bin/python Tests/reference/check_readme.py $(tests)/release/weight-init
 	$(venv)/bin/python Tests/reference/check_examples.py $(tests)/release/weight-init
 
+.PHONY: test-deploy
+test-deploy: test-replicas ## Hold deploy/ against the schemas of its readers, and what it watches against Prometheus
+	$(venv)/bin/python Tests/reference/check_deploy.py $(tests)/release/weight-init $(debian)/usr/bin/{prometheus,promtool}
+
 .PHONY: test-replicas
-test-replicas: build ## Fetch one tensor from three replicas behind nginx, killing one (as root: installs nginx)
-	$(PYTHON) Tests/replicas/replicas.py $(program)
+test-replicas: test-swift $(venv)/.installed $(debian)/.unpacked ## Fetch one tensor from three replicas behind nginx, killing one
+	$(venv)/bin/python Tests/replicas/replicas.py $(tests)/release/weight-init $(debian)/usr/sbin/nginx
 
 .PHONY: format
 format: toolchain ## Bring the sources into the house form
@@ -104,6 +109,15 @@ languages:
 	pkg-config --exists libcrypto 2> /dev/null || missing+=(libssl-dev); \
 	$(install)
 
+# Servers that tests start: out of their packages but not installed, which would start them for good.
+$(debian)/.unpacked:
+	@$(become_root); \
+	mkdir -p $(debian) && cd $(debian); \
+	apt-get -q download nginx prometheus || { "$${as_root[@]}" apt-get -q update; apt-get -q download nginx prometheus; }; \
+	for package in *.deb; do dpkg-deb --extract "$$package" .; done; \
+	rm *.deb; \
+	touch .unpacked
+
 $(venv)/.installed: Tests/reference/requirements.txt
 	@missing=(); \
 	$(PYTHON) -c 'import ensurepip, venv' 2> /dev/null || missing+=(python3-venv); \
@@ -114,18 +128,21 @@ $(venv)/.installed: Tests/reference/requirements.txt
 	    || $(venv)/bin/python -m pip install --quiet --disable-pip-version-check --extra-index-url $(torch_index) $(torch)
 	touch $@
 
+# Sets the array `as_root` to what makes a command run as root, if there are Debian's packages at all.
+define become_root
+command -v apt-get > /dev/null || { echo "There is no apt-get here: install by hand what it would have." >&2; exit 1; }; \
+as_root=(); \
+if (( EUID )); then \
+    command -v sudo > /dev/null || { echo "Packages are missing, and only root can install them." >&2; exit 1; }; \
+    as_root=(sudo); \
+fi
+endef
+
 # Installs the Debian packages that the array `missing` names, if any.
 define install
 if (( $${#missing[@]} )); then \
-    if ! command -v apt-get > /dev/null; then \
-        echo "There is no apt-get here. Install what Debian calls $${missing[*]} and try again." >&2; exit 1; \
-    fi; \
-    as_root=(); \
-    if (( EUID )); then \
-        command -v sudo > /dev/null || { echo "As root: apt-get install $${missing[*]}" >&2; exit 1; }; \
-        as_root=(sudo); \
-    fi; \
     echo "Installing $${missing[*]}"; \
+    $(become_root); \
     "$${as_root[@]}" apt-get -q update; \
     "$${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qy install --no-install-recommends "$${missing[@]}"; \
 fi
