@@ -49,7 +49,7 @@ test-reference: test-swift languages $(venv)/.installed
 
 .PHONY: test-deploy
 test-deploy: test-replicas ## Hold deploy/ against the schemas of its readers, and what it watches against Prometheus
-	$(venv)/bin/python Tests/reference/check_deploy.py $(tests)/release/weight-init $(debian)/usr/bin/{prometheus,promtool}
+	$(venv)/bin/python Tests/reference/check_deploy.py $(tests)/release/weight-init $(debian)/usr/bin/{kubectl,prometheus,promtool}
 
 .PHONY: test-replicas
 test-replicas: test-swift $(venv)/.installed $(debian)/.unpacked ## Fetch one tensor from three replicas behind nginx, killing one
@@ -109,11 +109,12 @@ languages:
 	pkg-config --exists libcrypto 2> /dev/null || missing+=(libssl-dev); \
 	$(install)
 
-# Servers that tests start: out of their packages but not installed, which would start them for good.
+# What tests run out of its package, for to install it would start servers for good.
+packages := kubernetes-client nginx prometheus
 $(debian)/.unpacked:
 	@$(become_root); \
 	mkdir -p $(debian) && cd $(debian); \
-	apt-get -q download nginx prometheus || { "$${as_root[@]}" apt-get -q update; apt-get -q download nginx prometheus; }; \
+	apt-get -q download $(packages) || { "$${as_root[@]}" apt-get -q update; apt-get -q download $(packages); }; \
 	for package in *.deb; do dpkg-deb --extract "$$package" .; done; \
 	rm *.deb; \
 	touch .unpacked

@@ -4,7 +4,7 @@ The options that the deployments set have to be options of `serve`, what a repli
 and the time it is given to end more than it takes to drain. The dashboard and the alerts are evaluated by Prometheus, which
 scrapes the running program.
 
-    python check_deploy.py .build/release/weight-init path/to/prometheus path/to/promtool
+    python check_deploy.py .build/release/weight-init path/to/kubectl path/to/prometheus path/to/promtool
 """
 
 import http.client
@@ -41,15 +41,13 @@ def compose():
     return yaml.safe_load((DEPLOY / "compose.yaml").read_text())
 
 
-def resources():
+def kustomized(kubectl):
     """The Kubernetes objects by their kind."""
-    names = yaml.safe_load((KUBERNETES / "kustomization.yaml").read_text())["resources"]
-    objects = [yaml.safe_load((KUBERNETES / name).read_text()) for name in names]
-    return {thing["kind"]: thing for thing in objects}
+    return {thing["kind"]: thing for thing in yaml.safe_load_all(run(kubectl, "kustomize", KUBERNETES))}
 
 
-def container():
-    return resources()["Deployment"]["spec"]["template"]["spec"]["containers"][0]
+def container(objects):
+    return objects["Deployment"]["spec"]["template"]["spec"]["containers"][0]
 
 
 def byte_count(text):
@@ -92,7 +90,7 @@ def check_drain(options, grace, before=0):
     assert grace >= took + 5, f"a replica drains for {took} s and is ended after {grace} s"
 
 
-def check_dockerfile(_):
+def check_dockerfile():
     run(TOOLS / "hadolint", ROOT / "Dockerfile")
 
 
@@ -113,11 +111,11 @@ def check_compose(options):
     assert services["cache"]["ports"][0].endswith(f":{port}"), f"nginx listens on {port}"
 
 
-def check_kubernetes(options):
+def check_kubernetes(options, objects):
     listed = yaml.safe_load((KUBERNETES / "kustomization.yaml").read_text())["resources"]
     there = {path.name for path in KUBERNETES.iterdir()} - {"kustomization.yaml"}
     assert set(listed) == there, f"kustomization.yaml lists {sorted(listed)}, there are {sorted(there)}"
-    objects = resources()
+    assert len(objects) == len(listed), "two objects of a kind"
     for thing in objects.values():
         kubernetes_validate.validate(thing, kubernetes_validate.latest_version(), strict=True)
 
@@ -134,18 +132,19 @@ def check_kubernetes(options):
         assert selector.items() <= labels, f"the {kind} selects other pods"
     target = objects["HorizontalPodAutoscaler"]["spec"]["scaleTargetRef"]
     assert (target["kind"], target["name"]) == ("Deployment", objects["Deployment"]["metadata"]["name"])
-    assert "cpu" in container()["resources"]["requests"], "the autoscaler needs a request for processors"
+    assert "cpu" in container(objects)["resources"]["requests"], "the autoscaler needs a request for processors"
 
-    taken = options.set_by({entry["name"]: entry["value"] for entry in container()["env"]})
-    check_memory(taken, byte_count(container()["resources"]["limits"]["memory"]))
-    check_drain(taken, pod["terminationGracePeriodSeconds"], container()["lifecycle"]["preStop"]["sleep"]["seconds"])
+    taken = options.set_by({entry["name"]: entry["value"] for entry in container(objects)["env"]})
+    check_memory(taken, byte_count(container(objects)["resources"]["limits"]["memory"]))
+    check_drain(taken, pod["terminationGracePeriodSeconds"], container(objects)["lifecycle"]["preStop"]["sleep"]["seconds"])
     user = re.search(r"^USER (\d+):(\d+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
-    assert user.groups() == (str(pod["securityContext"]["runAsUser"]), str(pod["securityContext"]["runAsGroup"]))
+    taken = tuple(str(pod["securityContext"][name]) for name in ("runAsUser", "runAsGroup"))
+    assert user.groups() == taken, f"the pod runs as {taken}, the image as {user.groups()}"
 
 
-def check_probes(service):
-    probes = [container()[f"{kind}Probe"]["httpGet"] for kind in ("startup", "liveness", "readiness")]
-    assert {probe["port"] for probe in probes} <= {port["name"] for port in container()["ports"]}
+def check_probes(service, objects):
+    probes = [container(objects)[f"{kind}Probe"]["httpGet"] for kind in ("startup", "liveness", "readiness")]
+    assert {probe["port"] for probe in probes} <= {port["name"] for port in container(objects)["ports"]}
     for path in {probe["path"] for probe in probes}:
         # Raises where the status is not that of success.
         service.get(path)
@@ -240,15 +239,16 @@ def check_queries(service, prometheus, promtool):
 
 
 def main():
-    program, prometheus, promtool = sys.argv[1:]
+    program, kubectl, prometheus, promtool = sys.argv[1:]
     options = Options(program)
+    objects = kustomized(kubectl)
     passed = failed = 0
     with Service(program) as service:
         checks = {
-            "Dockerfile": lambda: check_dockerfile(options),
+            "Dockerfile": check_dockerfile,
             "compose.yaml": lambda: check_compose(options),
-            "kubernetes": lambda: check_kubernetes(options),
-            "probes": lambda: check_probes(service),
+            "kubernetes": lambda: check_kubernetes(options, objects),
+            "probes": lambda: check_probes(service, objects),
             "dashboard and alerts": lambda: check_queries(service, prometheus, promtool),
         }
         if "/metrics" not in yaml.safe_load((ROOT / "openapi.yaml").read_text())["paths"]:
@@ -260,7 +260,7 @@ def main():
                 passed += 1
             except Exception as error:  # Whatever goes wrong in one is that one's failure; the others are still told of.
                 failed += 1
-                print(f"{what}: {type(error).__name__}: {error}", file=sys.stderr)
+                print(f"{what}: {type(error).__name__}: {getattr(error, 'message', error)}", file=sys.stderr)
     print(f"check_deploy: {passed} of {passed + failed} passed")
     raise SystemExit(1 if failed else 0)
 
