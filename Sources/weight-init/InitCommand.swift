@@ -114,12 +114,11 @@ struct InitCommand: ParsableCommand {
         case .source(let source, let range):
             while file.byteCount < range.upperBound {
                 let count = source.read(at: file.byteCount, into: &buffer)
-                guard count > 0 else { throw Failure("the tensor has ended before its end") }
                 try file.append(buffer.span.bytes.extracting(first: count))
                 progress?.advance(to: file.byteCount)
             }
         case .stream(let stream):
-            while case let count = stream.read(into: &buffer), count > 0 {
+            while let count = stream.read(into: &buffer) {
                 try file.append(buffer.span.bytes.extracting(first: count))
                 progress?.advance(to: file.byteCount)
             }
@@ -146,7 +145,7 @@ extension ByteSource {
 }
 
 extension ByteStream {
-    fileprivate func read(into buffer: inout [UInt8]) -> Int {
+    fileprivate func read(into buffer: inout [UInt8]) -> Int? {
         var room = buffer.mutableSpan
         var bytes = room.mutableBytes
         return read(into: &bytes)
