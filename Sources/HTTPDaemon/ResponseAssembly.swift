@@ -25,7 +25,7 @@ extension OutgoingResponse {
         let block = isSent ? body.readByteCount.map(memory.take) : nil
         if case .some(.none) = block { return .noMemory }
         guard (200...999).contains(status),
-            let response = isSent ? Self.handle(body, block ?? nil) : Self.unsentHandle(body, isHead: isHead)
+            let response = isSent ? Self.handle(body, block ?? nil, memory) : Self.unsentHandle(body, isHead: isHead)
         else {
             return .refused
         }
@@ -65,14 +65,20 @@ extension OutgoingResponse {
     }
 
     /// - Parameter block: For a body with a ``ResponseBody/readByteCount``.
-    private static func handle(_ body: ResponseBody, _ block: BodyMemory.Block?) -> OpaquePointer? {
+    private static func handle(_ body: ResponseBody, _ block: BodyMemory.Block?, _ memory: BodyMemory) -> OpaquePointer?
+    {
         switch body {
         case .bytes(let bytes):
             block.map { reading(.bytes(bytes), byteCount: bytes.count, $0) }
                 ?? bytes.withUnsafeBytes { c_httpd_response_of_bytes($0.baseAddress, $0.count) }
         case .source(let source, let range):
             block.map { block in
-                readAtOnce(source, range) ?? reading(.source(source, range), byteCount: range.count, block)
+                readAtOnce(source, range)
+                    ?? reading(
+                        .source(memory.readAhead(source, range, block: block), range),
+                        byteCount: range.count,
+                        block
+                    )
             } ?? c_httpd_response_of_bytes(nil, 0)
         case .stream(let stream): reading(.stream(stream), byteCount: nil, block)
         case .empty: c_httpd_response_of_bytes(nil, 0)

@@ -25,6 +25,9 @@ struct ServeCommand: EnvironmentConfigurable {
     @Option(help: "Threads that serve connections.")
     var threads = 2
 
+    @Option(help: "Threads that may work on one reply: beside its own those that make blocks ahead, which all replies share.")
+    var threadsPerRequest = 1
+
     @Option(help: "Connections open at the same time.")
     var maxConnections = 1024
 
@@ -187,6 +190,7 @@ struct ServeCommand: EnvironmentConfigurable {
         configuration.bodyLimit = maxBodyBytes
         configuration.blockSize = blockBytes
         configuration.bodyMemory = maxBodyMemory
+        configuration.threadsPerBody = threadsPerRequest
         configuration.deferred.threadCount = workThreads
         configuration.deferred.queueLimit = workQueue
         configuration.deferred.waitLimit = .seconds(workTimeout)
