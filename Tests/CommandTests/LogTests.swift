@@ -29,8 +29,8 @@ struct LogTests {
             for request in requests + fields {
                 let client = try server.client()
                 client.send(request)
-                client.finishSending()
-                _ = client.readToEnd()
+                // What is no request to the library gets no answer, or a page of its own.
+                _ = try? client.readResponse()
             }
         }
     }

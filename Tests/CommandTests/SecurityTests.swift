@@ -50,14 +50,6 @@ struct SecurityTests {
         #expect(!log.contains("secret"))
     }
 
-    @Test("without tokens SIGHUP ends the command, as the system has it")
-    func hangUp() throws {
-        let server = try Server(["serve", "--port=0"], [:])
-        defer { server.kill() }
-        server.signal(SIGHUP)
-        #expect(server.wait() == .killed(SIGHUP))
-    }
-
     @Test("a token file from the environment counts, and an option before it")
     func precedence() throws {
         let (one, other) = (try directory.write("one\n", to: "one"), try directory.write("other\n", to: "other"))
