@@ -71,8 +71,10 @@ let package = Package(
         .executableTarget(
             name: "weight-init",
             dependencies: [
-                "HTTPDaemon", "InitService", "WeightInit", "HTTPExchange", argumentParser, logging, httpTypes,
+                "HTTPDaemon", "InitService", "WeightInit", "HTTPExchange", "ByteSource", "TorchRandom", argumentParser,
+                logging, httpTypes, crypto,
             ],
+            resources: [.embedInCode("Resources/vectors.txt")],
             swiftSettings: swiftSettings
         ),
 
@@ -80,7 +82,7 @@ let package = Package(
         .target(
             name: "GoldenVectors",
             path: "Tests/GoldenVectors",
-            exclude: ["visible", "make_vectors.py", "README.md"],
+            exclude: ["visible", "make_vectors.py", "make_verification.py", "README.md"],
             swiftSettings: swiftSettings
         ),
         // A client that says over a socket exactly what it is told to.

@@ -218,8 +218,8 @@ struct ServeCommand: EnvironmentConfigurable {
     private func identity() throws -> TLSIdentity? {
         guard let tlsCertificate, let tlsKey else { return nil }
         return try TLSIdentity(
-            certificate: String(decoding: readFile(tlsCertificate, for: "--tls-certificate"), as: UTF8.self),
-            key: String(decoding: readFile(tlsKey, for: "--tls-key"), as: UTF8.self)
+            certificate: String(decoding: contents(of: tlsCertificate, for: "--tls-certificate"), as: UTF8.self),
+            key: String(decoding: contents(of: tlsKey, for: "--tls-key"), as: UTF8.self)
         )
     }
 

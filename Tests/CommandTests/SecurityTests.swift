@@ -262,14 +262,13 @@ struct SecurityTests {
             ),
             (["--tls-certificate", "text", "--tls-key", "server.key"], "The certificate or its key cannot be used: "),
             (["--tls-certificate", "server.pem", "--tls-key", "text"], "The certificate or its key cannot be used: "),
-            (["--tls-certificate", "none", "--tls-key", "server.key"], "Cannot read --tls-certificate "),
-            (["--tls-certificate", "server.pem", "--tls-key", "none"], "No such file or directory."),
+            (["--tls-certificate", "none", "--tls-key", "server.key"], "--tls-certificate: cannot read "),
+            (["--tls-certificate", "server.pem", "--tls-key", "none"], "No such file or directory"),
             (["--tls-certificate", "server.pem"], "--tls-certificate and --tls-key belong together."),
             (["--tls-key", "server.key"], "--tls-certificate and --tls-key belong together."),
-            (["--token-file", "none"], "No such file or directory."),
-            (["--token-file", "."], "Is a directory."),
-            (["--token-file", "empty"], "there is no token in it."),
-            (["--token-file", "large"], "has more than 1048576 bytes."),
+            (["--token-file", "none"], "No such file or directory"),
+            (["--token-file", "."], "Is a directory"),
+            (["--token-file", "empty"], "there is no token in it"),
             (["--cors-origin", "example.org"], "it is * or origins like https://example.org"),
             (["--metrics-host", "::1"], "--metrics-host means nothing without --metrics-port."),
             (["--metrics-port", "0", "--metrics-host", "localhost"], "\"localhost\" is not an IPv4 or IPv6 address"),
@@ -280,8 +279,7 @@ struct SecurityTests {
         _ = try directory.makeCertificate("other")
         try directory.write("nothing of the kind", to: "text")
         try directory.write("", to: "empty")
-        try directory.write(String(repeating: "token\n", count: 200_000), to: "large")
-        let files = ["server.pem", "other.key", "server.key", "text", "none", ".", "empty", "large"]
+        let files = ["server.pem", "other.key", "server.key", "text", "none", ".", "empty"]
         let result = try run(
             ["serve", "--port=0"] + arguments.map { files.contains($0) ? directory.path($0) : $0 },
             [:]
@@ -310,7 +308,7 @@ struct SecurityTests {
         guard try runAsNobody(["--version"]).status == 0 else { return }
         let unreadable = try runAsNobody(["serve", "--port=0", "--token-file", file])
         #expect(unreadable.status != 0)
-        #expect(unreadable.errors == "weight-init: Cannot read --token-file \(file): Permission denied.\n")
+        #expect(unreadable.errors == "weight-init: --token-file: cannot read \(file): Permission denied\n")
         let lowest = try String(contentsOfFile: "/proc/sys/net/ipv4/ip_unprivileged_port_start", encoding: .utf8)
         guard let lowest = Int(lowest.trimmingCharacters(in: .whitespacesAndNewlines)), lowest > 81 else { return }
         let port = try runAsNobody(["serve", "--port=81"])
