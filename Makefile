@@ -40,7 +40,7 @@ build: toolchain libraries ## Build .build/release/weight-init, with Swift's lib
 test: test-swift test-reference test-deploy ## Run all tests; hold the program against NumPy, safetensors and the README
 
 .PHONY: test-swift
-test-swift: toolchain libraries
+test-swift: toolchain libraries test-tools
 	$(SWIFT) test --configuration release --scratch-path $(tests) --disable-xctest $(ARGS)
 
 .PHONY: test-reference
@@ -94,7 +94,14 @@ libraries:
 	@missing=(); \
 	command -v pkg-config > /dev/null || missing+=(pkg-config); \
 	pkg-config --exists libmicrohttpd 2> /dev/null || missing+=(libmicrohttpd-dev); \
+	pkg-config --exists gnutls 2> /dev/null || missing+=(libgnutls28-dev); \
 	pkg-config --exists openblas 2> /dev/null || missing+=(libopenblas-serial-dev); \
+	$(install)
+
+.PHONY: test-tools
+test-tools:
+	@missing=(); \
+	for tool in curl openssl; do command -v $$tool > /dev/null || missing+=($$tool); done; \
 	$(install)
 
 # What the programs of examples/ and the documents are written in. Rust's is left out where there is no rustc.

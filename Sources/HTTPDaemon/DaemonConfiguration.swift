@@ -1,3 +1,5 @@
+import CHTTPDaemon
+
 /// Where the daemon listens and what it allows. The defaults suit a service behind a proxy.
 public struct DaemonConfiguration: Sendable {
     /// A numeric IPv4 or IPv6 address. `::` takes IPv4 as well.
@@ -29,10 +31,29 @@ public struct DaemonConfiguration: Sendable {
     /// Threads that work on one body: its connection's and, of those that all bodies share, others that make blocks ahead.
     public var threadsPerBody = 1
     public var deferred = DeferredLimits()
-    /// Hears what the library has to say, on any thread.
-    public var log: @Sendable (String) -> Void = { _ in }
+    /// With it the daemon speaks TLS, 1.2 or 1.3, and nothing else.
+    public var identity: TLSIdentity?
+    /// Hears what there is to say, on any thread: a fault of the service, or what the library says, which is mostly of clients.
+    public var log: @Sendable (_ message: String, _ isFault: Bool) -> Void = { _, _ in }
 
     public init() {}
+}
+
+/// What a server shows of itself.
+public struct TLSIdentity: Sendable {
+    /// In PEM: the certificate, then those that sign it.
+    public let certificate: String
+    /// In PEM, not encrypted.
+    public let key: String
+
+    /// - Throws: `DaemonError.badCertificate`, where they cannot be read or do not belong together.
+    public init(certificate: String, key: String) throws(DaemonError) {
+        if let fault = c_httpd_tls_fault(certificate, key) {
+            throw .badCertificate(String(cString: fault))
+        }
+        self.certificate = certificate
+        self.key = key
+    }
 }
 
 /// What deferred work may take.

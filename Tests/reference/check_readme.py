@@ -45,12 +45,12 @@ def check_program(language, block, directory, address):
 
 
 def check_options(readme, program):
-    """Names and defaults of the options, in order; help does not print the default of --log-level."""
+    """Names and defaults of the options, in order; help does not print the default of --log-level, and others have none."""
     help = run([pathlib.Path(program).resolve(), "serve", "--help"], ROOT).partition("OPTIONS:")[2]
     paragraphs = [" ".join(paragraph.split()) for paragraph in re.split(r"\n  (?=-)", help)]
-    taken = re.findall(r"^(--\S+) <\S+> .*?(?:\(default: (\S+)\))?$", "\n".join(paragraphs), re.MULTILINE)
+    taken = re.findall(r"^(--\S+) <\S+> .*?(?:\((?:values: .*; )?default: (\S+)\))?$", "\n".join(paragraphs), re.MULTILINE)
     listed = re.findall(r"^\| `(--\S+)` \| (\S+) \|", readme, re.MULTILINE)
-    printed = "\n".join(f"{name} {default or 'notice'}" for name, default in taken)
+    printed = "\n".join(f"{name} {default or {'--log-level': 'notice'}.get(name, 'none')}" for name, default in taken)
     yield "serve --help", "\n".join(map(" ".join, listed)), printed
 
 
