@@ -61,7 +61,7 @@ struct InitCommand: ParsableCommand {
             throw request.invalid(error)
         }
         if case .source(let source, _) = body, file.byteCount > 0 { try check(&file, against: source) }
-        var progress = file.isTerminal ? nil : ProgressLine(output, total: answer.byteCount, from: file.byteCount)
+        var progress = file.isTerminal ? nil : ProgressLine(fileName, total: answer.byteCount, from: file.byteCount)
         do {
             try write(body, to: &file, &progress)
             if isText, file.isTerminal { try file.append([UInt8(ascii: "\n")].span.bytes) }
@@ -78,14 +78,15 @@ struct InitCommand: ParsableCommand {
     /// - Returns: `nil` for standard output, where a request says it itself.
     private func formatOfName() throws(ValidationError) -> String? {
         guard output != "-" else { return nil }
-        let name = output.split(separator: "/").last ?? ""
-        let ending = name.split(separator: ".").dropFirst().last.map { $0.lowercased() } ?? ""
+        let ending = fileName.split(separator: ".").dropFirst().last.map { $0.lowercased() } ?? ""
         switch ending {
         case "bin": return "raw"
         case "raw", "npy", "safetensors", "json": return ending
         default: throw ValidationError("\(output): the name does not tell the format; give it with --format")
         }
     }
+
+    private var fileName: String { output.split(separator: "/").last.map(String.init) ?? output }
 
     private static let blockBytes = 1 << 20
 
@@ -114,12 +115,11 @@ struct InitCommand: ParsableCommand {
         case .source(let source, let range):
             while file.byteCount < range.upperBound {
                 let count = source.read(at: file.byteCount, into: &buffer)
-                guard count > 0 else { throw Failure("the tensor has ended before its end") }
                 try file.append(buffer.span.bytes.extracting(first: count))
                 progress?.advance(to: file.byteCount)
             }
         case .stream(let stream):
-            while case let count = stream.read(into: &buffer), count > 0 {
+            while let count = stream.read(into: &buffer) {
                 try file.append(buffer.span.bytes.extracting(first: count))
                 progress?.advance(to: file.byteCount)
             }
@@ -146,7 +146,7 @@ extension ByteSource {
 }
 
 extension ByteStream {
-    fileprivate func read(into buffer: inout [UInt8]) -> Int {
+    fileprivate func read(into buffer: inout [UInt8]) -> Int? {
         var room = buffer.mutableSpan
         var bytes = room.mutableBytes
         return read(into: &bytes)

@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// The command as built beside the tests.
-private let executable = Bundle.main.bundleURL.appending(path: "weight-init")
+let executable = Bundle.main.bundleURL.appending(path: "weight-init")
 
 struct Outcome {
     var status: Int32
