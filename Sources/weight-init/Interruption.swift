@@ -6,11 +6,11 @@ enum Interruption {
     /// The address of the path of the file to remove, or 0. The handler reads it, between any two instructions.
     private static let unfinished = Atomic<UInt>(0)
 
-    /// From here on SIGINT, SIGTERM and SIGHUP remove a file before they end the process as they do anyway, and a limit on the
-    /// size of files is an error of writing.
-    static func removes(_ path: String) {
+    /// From here on SIGINT, SIGTERM and SIGHUP remove a file, if one is named, before they end the process as they do
+    /// anyway; and a limit on the size of files is an error of writing.
+    static func removes(_ path: String?) {
         // Never freed: the process has one such file.
-        unfinished.store(UInt(bitPattern: strdup(path)), ordering: .sequentiallyConsistent)
+        unfinished.store(UInt(bitPattern: path.flatMap { strdup($0) }), ordering: .sequentiallyConsistent)
         signal(SIGXFSZ, SIG_IGN)
         var set = sigset_t()
         sigemptyset(&set)
