@@ -25,7 +25,8 @@ extension Question {
     /// The parameters of all methods, each name once.
     private static var parameters: [QuestionMember] {
         var members: [QuestionMember] = []
-        for parameter in InitMethod.all.flatMap(\.parameters) where !members.contains(where: { $0.name == parameter.name }) {
+        for parameter in InitMethod.all.flatMap(\.parameters)
+        where !members.contains(where: { $0.name == parameter.name }) {
             var member = QuestionMember(Member(parameter))
             member.summary = summary(ofParameter: parameter.name)
             members.append(member)

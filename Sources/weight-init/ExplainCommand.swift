@@ -12,7 +12,10 @@ struct ExplainCommand: ParsableCommand {
     @OptionGroup
     var request: RequestOptions
 
-    @Option(help: "The format that it would be written in.", completion: .list(RequestOptions.Asked.format?.words ?? []))
+    @Option(
+        help: "The format that it would be written in.",
+        completion: .list(RequestOptions.Asked.format?.words ?? [])
+    )
     var format: String?
 
     func run() throws {

@@ -52,7 +52,9 @@ struct InitCommand: ParsableCommand {
             : OutputFile(path: output, isReplacing: force, isResuming: resume)
         let isText = answer.mediaType == "application/json"
         guard isText || !file.isTerminal else {
-            throw ValidationError("those bytes are not for a terminal: name a file with --output, or take --format json")
+            throw ValidationError(
+                "those bytes are not for a terminal: name a file with --output, or take --format json"
+            )
         }
         let body: ResponseBody
         do {

@@ -28,9 +28,10 @@ struct OutputFile: ~Copyable {
     ///   - isResuming: Whether an unfinished one is kept and gone on with.
     init(path: String, isReplacing: Bool, isResuming: Bool) throws(Failure) {
         let partial = try Partial(path, isReplacing: isReplacing, isResuming: isResuming)
-        let descriptor = try partial.map { partial throws(Failure) in
-            try partial.open()
-        } ?? open(path, O_WRONLY | O_CLOEXEC)
+        let descriptor =
+            try partial.map { partial throws(Failure) in
+                try partial.open()
+            } ?? open(path, O_WRONLY | O_CLOEXEC)
         guard descriptor >= 0 else { throw .last("cannot write to \(path)") }
         self.descriptor = descriptor
         self.partial = partial
@@ -141,7 +142,8 @@ private struct Partial {
         let descriptor = Glibc.open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | (isNew ? O_EXCL : 0), 0o666)
         guard descriptor >= 0 else {
             throw errno == EEXIST
-                ? Failure("\(path) exists: --resume goes on with it, --force begins anew") : .last("cannot write \(path)")
+                ? Failure("\(path) exists: --resume goes on with it, --force begins anew")
+                : .last("cannot write \(path)")
         }
         var (status, current) = (stat(), stat())
         guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {

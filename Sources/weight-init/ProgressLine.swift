@@ -84,7 +84,9 @@ enum ByteText {
     /// `1.23 GB`: powers of 1000.
     static func of(_ count: Double) -> String {
         var (scaled, unit) = (count, "B")
-        for next in ["kB", "MB", "GB", "TB", "PB", "EB"] where scaled >= 999.5 { (scaled, unit) = (scaled / 1000, next) }
+        for next in ["kB", "MB", "GB", "TB", "PB", "EB"] where scaled >= 999.5 {
+            (scaled, unit) = (scaled / 1000, next)
+        }
         return (unit == "B" ? String(Int(scaled)) : decimal(scaled)) + " " + unit
     }
 

@@ -102,7 +102,9 @@ struct VerificationVector {
     private var itemSize: Int { dtype == "float64" ? 8 : 4 }
 
     /// The largest distance of an element; infinite for what is not a number, and for what is too much.
-    private func distance(of bytes: ArraySlice<UInt8>, at position: Int, from elements: [Double], _ worst: Double) -> Double {
+    private func distance(of bytes: ArraySlice<UInt8>, at position: Int, from elements: [Double], _ worst: Double)
+        -> Double
+    {
         var worst = worst
         for (index, value) in [Double](littleEndian: bytes, isDouble: itemSize == 8).enumerated() {
             let place = position / itemSize + index
@@ -123,7 +125,9 @@ extension [Double] {
             if index % size == 0 { bits.append(0) }
             bits[bits.count - 1] |= UInt64(byte) << (8 * UInt64(index % size))
         }
-        self = bits.map { isDouble ? Double(bitPattern: $0) : Double(Float(bitPattern: UInt32(truncatingIfNeeded: $0))) }
+        self = bits.map {
+            isDouble ? Double(bitPattern: $0) : Double(Float(bitPattern: UInt32(truncatingIfNeeded: $0)))
+        }
     }
 
     fileprivate init?(hexadecimal text: Substring, isDouble: Bool) {

@@ -135,7 +135,8 @@ struct VerifyCommand: ParsableCommand {
     private var cLibrary: String {
         var text = [CChar](repeating: 0, count: 64)
         let count = confstr(Int32(_CS_GNU_LIBC_VERSION), &text, text.count)
-        return count > 1 ? String(decoding: text.prefix(count - 1).map { UInt8(bitPattern: $0) }, as: UTF8.self) : "unknown"
+        return count > 1
+            ? String(decoding: text.prefix(count - 1).map { UInt8(bitPattern: $0) }, as: UTF8.self) : "unknown"
     }
 
     /// What no vectors can show on this machine.

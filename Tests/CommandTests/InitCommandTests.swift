@@ -69,7 +69,10 @@ struct InitCommandTests {
         let file = try workplace.run(["init", "--model", Self.mlp.path, "-o", "m.safetensors"] + options)
         #expect(file.status == 0, "\(file.errors)")
         #expect(try workplace.bytes("m.safetensors") == expected)
-        let input = try workplace.run(["init", "--model", "-", "-o", "n.safetensors"] + options, input: Array(given.utf8))
+        let input = try workplace.run(
+            ["init", "--model", "-", "-o", "n.safetensors"] + options,
+            input: Array(given.utf8)
+        )
         #expect(input.status == 0, "\(input.errors)")
         #expect(try workplace.bytes("n.safetensors") == expected)
     }
@@ -102,7 +105,8 @@ struct InitCommandTests {
     @Test(
         "takes the format from the name",
         arguments: [
-            ("w.npy", "\u{93}NUMPY"), ("w.JSON", "{\"shape\""), ("w.raw", "\0\0\u{80}?"), ("a.npy/w.bin", "\0\0\u{80}?"),
+            ("w.npy", "\u{93}NUMPY"), ("w.JSON", "{\"shape\""), ("w.raw", "\0\0\u{80}?"),
+            ("a.npy/w.bin", "\0\0\u{80}?"),
         ]
     )
     func name(_ name: String, _ start: String) throws {
@@ -132,19 +136,31 @@ struct InitCommandTests {
     @Test(
         "says in a sentence what is wrong, by the option's name",
         arguments: [
-            (["--method", "kaiming_uniform", "--shape", "4"], "--shape: fan-in and fan-out need at least 2 dimensions"),
+            (
+                ["--method", "kaiming_uniform", "--shape", "4"],
+                "--shape: fan-in and fan-out need at least 2 dimensions"
+            ),
             (["--method", "normall", "--shape", "4"], #"--method: unknown method "normall"; did you mean normal?"#),
             (["--shape", "4"], "--method: is missing; one of uniform, normal, "),
             (["--method", "zeros"], "--shape: is missing"),
             (["--method", "zeros", "--shape", "4,x"], #"--shape[1]: must be an integer, found "x""#),
-            (["--method", "zeros", "--shape", "4", "--std", "1"], "--std: is not a parameter of zeros, but of normal, "),
+            (
+                ["--method", "zeros", "--shape", "4", "--std", "1"],
+                "--std: is not a parameter of zeros, but of normal, "
+            ),
             (["--method", "uniform", "--shape", "4", "--a", "-1", "--b", "-2"], "--a: "),
             (["--method", "zeros", "--shape", "4", "--seed", "18446744073709551616"], "--seed: "),
             (["--method", "zeros", "--shape", "4", "--dtype", "f4"], "--dtype: unknown value \"f4\""),
-            (["--method", "xavier_normal", "--shape", "4,4", "--gain", "relux"], "--gain: unknown activation \"relux\"; did"),
+            (
+                ["--method", "xavier_normal", "--shape", "4,4", "--gain", "relux"],
+                "--gain: unknown activation \"relux\"; did"
+            ),
             (["--method", "zeros", "--shape", "4", "--sede", "1"], "Unknown option '--sede'"),
             (["--method", "zeros", "--shape", "4", "-o", "w.dat"], "w.dat: the name does not tell the format"),
-            (["--method", "zeros", "--shape", "4", "-o", "w.json", "--resume"], "--resume: only a file in the formats raw"),
+            (
+                ["--method", "zeros", "--shape", "4", "-o", "w.json", "--resume"],
+                "--resume: only a file in the formats raw"
+            ),
             (["--method", "zeros", "--shape", "4", "--resume"], "--resume: only a file"),
             (["--method", "zeros", "--shape", "4", "--max-nesting", "0"], "--max-nesting must be from 1 to 60."),
             (["--model", "m.json", "-o", "w.npy"], "--format: npy holds one tensor only"),
@@ -152,7 +168,10 @@ struct InitCommandTests {
             (["--model", "bad.json"], "bad.json/layers/1/out_features: must be an integer, found the string \"2\""),
             (["--model", "cut.json"], "cut.json/layers/0: not JSON (RFC 8259): expected a value"),
             (["--model", "m.json", "--max-layers", "1"], "the model has more than 1 layers (--max-layers)"),
-            (["--method", "orthogonal", "--shape", "64,64", "--max-work-bytes", "9"], "over the limit of 9 (--max-work-"),
+            (
+                ["--method", "orthogonal", "--shape", "64,64", "--max-work-bytes", "9"],
+                "over the limit of 9 (--max-work-"
+            ),
         ]
     )
     func mistakes(_ options: [String], _ sentence: String) throws {
@@ -180,7 +199,10 @@ struct InitCommandTests {
         arguments: [
             (["--method", "zeros", "--shape", "4", "-o", "no/w.npy"], "cannot write no/w.npy.partial: No such file"),
             (["--method", "zeros", "--shape", "4", "-o", ".", "--format", "raw"], ". is a directory"),
-            (["--method", "zeros", "--shape", "4", "-o", "/dev/full", "--format", "raw"], "/dev/full: No space left on"),
+            (
+                ["--method", "zeros", "--shape", "4", "-o", "/dev/full", "--format", "raw"],
+                "/dev/full: No space left on"
+            ),
             (["--model", "missing.json"], "cannot read missing.json: No such file or directory"),
         ]
     )

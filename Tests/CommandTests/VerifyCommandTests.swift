@@ -17,7 +17,9 @@ struct VerifyCommandTests {
         #expect(result.status == 0)
         #expect(result.errors.isEmpty, "\(result.errors)")
         let count = try lines.count { !$0.hasPrefix("#") }
-        let kernels = result.output.matches(of: /\n([a-z0-9]+): ([0-9]+) of ([0-9]+) tensors agree, made in [0-9.]+ ms\n/)
+        let kernels = result.output.matches(
+            of: /\n([a-z0-9]+): ([0-9]+) of ([0-9]+) tensors agree, made in [0-9.]+ ms\n/
+        )
         #expect(kernels.last?.1 == "portable" || kernels.last?.1 == "neon")
         for kernel in kernels { #expect(kernel.2 == kernel.3 && kernel.3 == "\(count)") }
         let tables = result.output.matches(of: /\n[a-z0-9]+ +float32 +float64 +float16 +bfloat16\n/)

@@ -105,7 +105,9 @@ final class Terminal {
     }
 
     /// Runs the command to its end and returns what one of its streams shows here, with lines that end as in a file.
-    func run(_ arguments: [String], showing stream: Stream, in workplace: Workplace) throws -> (status: Int32, text: String) {
+    func run(_ arguments: [String], showing stream: Stream, in workplace: Workplace) throws -> (
+        status: Int32, text: String
+    ) {
         let process = Process()
         process.executableURL = executable
         process.arguments = arguments
