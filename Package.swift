@@ -105,6 +105,6 @@ let package = Package(
             resources: [.copy("Vectors")]
         ),
         tests("EndToEndTests", ["HTTPDaemon", "InitService", "GoldenVectors", "TestSupport", crypto]),
-        tests("CommandTests", ["weight-init", "TestSupport", crypto]),
+        tests("CommandTests", ["weight-init", "WeightInit", "TestSupport", crypto]),
     ]
 )

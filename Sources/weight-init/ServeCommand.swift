@@ -132,6 +132,7 @@ struct ServeCommand: EnvironmentConfigurable {
 
     @Option(
         help: "What is logged to standard error: trace, debug, info, notice, warning, error or critical.",
+        completion: .list(Logger.Level.allCases.map(\.rawValue)),
         transform: logLevel(named:)
     )
     var logLevel = Logger.Level.notice

@@ -8,6 +8,7 @@ its output; programs whose language is not installed are left out, and that is s
 """
 
 import itertools
+import os
 import pathlib
 import re
 import shutil
@@ -61,6 +62,8 @@ def run(command, directory):
 
 def main():
     passed = failed = 0
+    program = pathlib.Path(sys.argv[1]).resolve()
+    os.environ["PATH"] = f"{program.parent}:{os.environ['PATH']}"
     with Service(sys.argv[1]) as service, tempfile.TemporaryDirectory() as name:
         directory = pathlib.Path(name)
         directory.joinpath("examples").symlink_to(ROOT / "examples")
