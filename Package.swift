@@ -70,8 +70,10 @@ let package = Package(
         .executableTarget(
             name: "weight-init",
             dependencies: [
-                "HTTPDaemon", "InitService", "WeightInit", "HTTPExchange", argumentParser, logging, httpTypes,
+                "HTTPDaemon", "InitService", "WeightInit", "HTTPExchange", "ByteSource", "TorchRandom", argumentParser,
+                logging, httpTypes, crypto,
             ],
+            resources: [.embedInCode("Resources/vectors.txt")],
             swiftSettings: swiftSettings
         ),
 
@@ -79,7 +81,7 @@ let package = Package(
         .target(
             name: "GoldenVectors",
             path: "Tests/GoldenVectors",
-            exclude: ["visible", "make_vectors.py", "README.md"],
+            exclude: ["visible", "make_vectors.py", "make_verification.py", "README.md"],
             swiftSettings: swiftSettings
         ),
         // A client that says over a socket exactly what it is told to.

@@ -74,8 +74,7 @@ extension OutgoingResponse {
             block.map { block in
                 readAtOnce(source, range) ?? reading(.source(source, range), byteCount: range.count, block)
             } ?? c_httpd_response_of_bytes(nil, 0)
-        // The library puts chunks into the connection's memory, not into a block of their own.
-        case .stream(let stream): reading(.stream(stream), byteCount: nil, nil)
+        case .stream(let stream): reading(.stream(stream), byteCount: nil, block)
         case .empty: c_httpd_response_of_bytes(nil, 0)
         case .unsent: nil
         }
@@ -117,20 +116,22 @@ extension OutgoingResponse {
         let release: @convention(c) (UnsafeMutableRawPointer) -> Void = {
             Unmanaged<BodyReader>.fromOpaque($0).release()
         }
-        let blockSize = block?.size ?? 1
+        // The library puts chunks into the connection's memory, not into a block of their own.
         return byteCount.map {
-            c_httpd_response_of_reader(UInt64($0), blockSize, read, reader, release)
-        } ?? c_httpd_response_of_stream(blockSize, read, reader, release)
+            c_httpd_response_of_reader(UInt64($0), block?.size ?? 1, read, reader, release)
+        } ?? c_httpd_response_of_stream(1, read, reader, release)
     }
 }
 
 extension ResponseBody {
-    /// The length of a body that is read block by block; `nil` for what the library gets as a whole or in chunks.
+    /// The bytes that a block for the body need not exceed; `nil` for what the library gets as a whole.
     fileprivate var readByteCount: Int? {
         switch self {
         case .bytes(let bytes): bytes.count > OutgoingResponse.smallSize ? bytes.count : nil
         case .source(_, let range): range.isEmpty ? nil : range.count
-        case .empty, .stream, .unsent: nil
+        // Counted for what the stream itself holds.
+        case .stream: OutgoingResponse.smallSize
+        case .empty, .unsent: nil
         }
     }
 }
@@ -152,16 +153,17 @@ private final class BodyReader {
         self.block = block
     }
 
-    /// The number of bytes written; 0 at the end; -1 where the body breaks its promises, which cuts the connection.
+    /// The number of bytes written, 0 where there is none yet; negative at the end, and where the body breaks its promises,
+    /// which cuts the connection.
     func read(at position: UInt64, into buffer: UnsafeMutableRawBufferPointer) -> Int64 {
         // A body is shorter than Int.max, and the library asks for no more than it was told there is.
         guard let position = Int(exactly: position), !buffer.isEmpty else {
-            return -1
+            return Int64(C_HTTPD_BODY_BROKEN)
         }
         switch body {
         case .bytes(let bytes):
             guard position < bytes.count else {
-                return 0
+                return Int64(C_HTTPD_BODY_END)
             }
             let count = min(buffer.count, bytes.count - position)
             bytes.withUnsafeBytes {
@@ -170,16 +172,18 @@ private final class BodyReader {
             return Int64(count)
         case .source(let source, let range):
             guard position < range.count else {
-                return 0
+                return Int64(C_HTTPD_BODY_END)
             }
             let room = UnsafeMutableRawBufferPointer(rebasing: buffer.prefix(range.count - position))
             var destination = room.mutableBytes
             let count = source.read(at: range.lowerBound + position, into: &destination)
-            return (1...room.count).contains(count) ? Int64(count) : -1
+            return (0...room.count).contains(count) ? Int64(count) : Int64(C_HTTPD_BODY_BROKEN)
         case .stream(let stream):
             var destination = buffer.mutableBytes
-            let count = stream.read(into: &destination)
-            return (0...buffer.count).contains(count) ? Int64(count) : -1
+            guard let count = stream.read(into: &destination) else {
+                return Int64(C_HTTPD_BODY_END)
+            }
+            return (0...buffer.count).contains(count) ? Int64(count) : Int64(C_HTTPD_BODY_BROKEN)
         }
     }
 }

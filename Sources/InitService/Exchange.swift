@@ -79,16 +79,16 @@ struct MemberReader {
     }
 
     /// - Throws: `invalid` where it is not JSON or not an object.
-    func members(at place: Place) throws(InitError) -> RequestMembers {
+    func members(at place: Place, _ limits: JSONLimits = JSONLimits()) throws(InitError) -> RequestMembers {
         switch place {
         case .query(let parameters): RequestMembers(parameters)
-        case .queriedJSON(let text): try object(Array(text.utf8))
-        case .body(let bytes): try object(bytes)
+        case .queriedJSON(let text): try object(Array(text.utf8), limits)
+        case .body(let bytes): try object(bytes, limits)
         }
     }
 
-    private func object(_ bytes: [UInt8]) throws(InitError) -> RequestMembers {
-        let value = try JSONParser.parse(bytes)
+    private func object(_ bytes: [UInt8], _ limits: JSONLimits) throws(InitError) -> RequestMembers {
+        let value = try JSONParser.parse(bytes, limits: limits)
         guard case .object(let members) = value else {
             throw InitError(
                 .invalid,

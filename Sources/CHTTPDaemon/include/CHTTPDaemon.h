@@ -126,9 +126,12 @@ void c_httpd_wait_for_hang_up(const int *descriptors, bool *gone, size_t count, 
 /** A response over a copy of `bytes`. */
 c_httpd_response *_Nullable c_httpd_response_of_bytes(const void *_Nullable bytes, size_t byte_count);
 
+/** What a reader returns at the end of the body, and where there is no more to come of it, which cuts the connection. */
+enum { C_HTTPD_BODY_END = -1, C_HTTPD_BODY_BROKEN = -2 };
+
 /**
- * Writes the body from `position` on into `buffer`. Returns the number of bytes written, at least 1; 0 at the end; less than 0
- * cuts the connection.
+ * Writes the body from `position` on into `buffer`. Returns the number of bytes written, 0 where there is none yet: it is
+ * then asked again as soon as other connections have had their turn, so it should have got on with its work.
  */
 typedef int64_t (*c_httpd_reader)(void *body, uint64_t position, uint8_t *buffer, size_t capacity);
 

@@ -64,11 +64,12 @@ extension Representation {
         return EntityTag(of: bytes)
     }
 
-    private var servesRanges: Bool {
+    var servesRanges: Bool {
         if case .source = content { true } else { false }
     }
 
-    private var knownByteCount: Int? {
+    /// The length of the body; `nil` where it is known only when that has been made.
+    var knownByteCount: Int? {
         switch content {
         case .bytes(let bytes): bytes.count
         case .source(let byteCount, _): byteCount

@@ -7,7 +7,8 @@ protocol ElementSource: AnyObject {
     ///
     /// - Parameters:
     ///   - range: Not empty, within the tensor; `destination` has room for all of it.
-    /// - Returns: How many elements were written, at least 1, and the work this took, in generator words.
+    /// - Returns: How many elements were written, and the work this took, in generator words. It is no element where the
+    ///   first takes more than ``TensorSource/workPerRead``: the next call goes on with it.
     func fill(_ range: Range<Int>, into destination: inout MutableRawSpan) -> (elements: Int, work: Int)
 }
 
@@ -48,23 +49,24 @@ final class TensorSource: ByteSource {
                 offset += filled.elements * itemSize
                 work += filled.work
             } else {
-                let bytes = bytes(of: element)
+                guard let bytes = bytes(of: element, &work) else { break }
                 for index in within..<min(itemSize, within + end - offset) {
                     destination.storeBytes(of: bytes[index], toByteOffset: offset - position, as: UInt8.self)
                     offset += 1
                 }
-                work += 1
             }
         }
         return offset - position
     }
 
-    private func bytes(of element: Int) -> [UInt8] {
+    private func bytes(of element: Int, _ work: inout Int) -> [UInt8]? {
         if let partial, partial.element == element { return partial.bytes }
         var bytes = [UInt8](repeating: 0, count: itemSize)
         var storage = bytes.mutableSpan
         var span = storage.mutableBytes
-        _ = elements.fill(element..<element + 1, into: &span)
+        let filled = elements.fill(element..<element + 1, into: &span)
+        work += filled.work
+        guard filled.elements == 1 else { return nil }
         partial = (element, bytes)
         return bytes
     }
