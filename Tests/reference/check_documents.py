@@ -6,8 +6,8 @@ write is thrown away; `<!-- not run: why -->` before a block leaves it out, but 
 that make has. A program whose last line is a comment has to print that; programs whose language is not installed are left
 out, and that is said. Other blocks have to be what they claim: JSON, YAML, Python, or a diff that applies to the tree.
 
-Links have to lead somewhere, paths of the repository to exist, and README's table of options has to be that of
-`serve --help`.
+Links have to lead somewhere, paths of the repository to exist, README's table of options has to be that of
+`serve --help`, and figures those of Benchmarks/RESULTS.md.
 
     python check_documents.py .build/release/weight-init
 """
@@ -195,6 +195,11 @@ def check_options(program):
     yield "serve --help", "\n".join(map(" ".join, listed)), printed
 
 
+def check_figures():
+    command = [sys.executable, ROOT / "Benchmarks" / "figures.py", "--check"]
+    yield "Benchmarks/figures.py --check", "", subprocess.run(command, capture_output=True, text=True).stderr
+
+
 def check_document(path, directory, tools, address):
     text = path.read_text()
     yield from check_links(path, text)
@@ -224,6 +229,7 @@ def main():
         tools.joinpath("weight-init").symlink_to(program)
         count("README.md", check_options(program))
         count("openapi.yaml", check_problems())
+        count("figures", check_figures())
         for index, path in enumerate(documents()):
             directory = pathlib.Path(name, str(index))
             directory.mkdir()
