@@ -6,8 +6,8 @@ write is thrown away; `<!-- not run: why -->` before a block leaves it out, but 
 that make has. A program whose last line is a comment has to print that; programs whose language is not installed are left
 out, and that is said. Other blocks have to be what they claim: JSON, YAML, Python, or a diff that applies to the tree.
 
-Links have to lead somewhere, paths of the repository to exist, README's table of options has to be that of
-`serve --help`, and figures those of Benchmarks/RESULTS.md.
+Links have to lead somewhere; paths of the repository, options of the program and targets of make that are named have to
+exist. README's table of options has to be that of `serve --help`, and figures those of Benchmarks/RESULTS.md.
 
     python check_documents.py .build/release/weight-init
 """
@@ -116,8 +116,12 @@ def check_script(block, shell):
 def check_unrun(block):
     outcome = subprocess.run(["bash", "-n"], input=block, capture_output=True, text=True)
     yield block.strip(), "", outcome.stderr
+    yield from check_targets(re.sub(r"#.*", "", block), r"\bmake ([a-z-]+)")
+
+
+def check_targets(text, pattern):
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    for target in re.findall(r"\bmake ([a-z-]+)", re.sub(r"#.*", "", block)):
+    for target in re.findall(pattern, text):
         yield f"make {target}", "a target", "a target" if target in targets else "none"
 
 
@@ -166,7 +170,7 @@ def anchors(path):
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-def check_links(path, text):
+def check_names(path, text, options):
     for target in re.findall(r"\]\(([^)\s]+)\)", prose(text)):
         if re.match(r"[a-z]+:", target):
             continue
@@ -175,7 +179,13 @@ def check_links(path, text):
         there = led.exists() and (not anchor or anchor in anchors(led))
         yield f"the link to {target}", "something", "something" if there else "nothing"
     for name in set(re.findall(rf"`((?:{'|'.join(FOLDERS)})/[\w./+-]+)`", text)):
-        yield f"the path {name}", "something", "something" if (ROOT / name).exists() or (path.parent / name).exists() else "nothing"
+        there = (ROOT / name).exists() or (path.parent / name).exists()
+        yield f"the path {name}", "something", "something" if there else "nothing"
+    for option in set(re.findall(r"`(--[a-z-]+)", text)) if options else ():
+        yield f"the option {option}", "an option", "an option" if option in options else "none"
+    yield from check_targets(text, r"`make ([a-z-]+)`")
+    if re.search(r"^[ \t]+```", text, re.MULTILINE):
+        yield "a block", "at the beginning of a line", "where it is not seen"
 
 
 def check_problems():
@@ -185,10 +195,14 @@ def check_problems():
         yield f"/docs/problems#{anchor}", "a section", "a section" if anchor in there else "none"
 
 
+def help_of(program, *words):
+    return subprocess.run([program, *words, "--help"], capture_output=True, text=True, timeout=SECONDS).stdout
+
+
 def check_options(program):
     """Names and defaults of the options, in order; help does not print the default of --log-level."""
-    outcome = subprocess.run([program, "serve", "--help"], capture_output=True, text=True, timeout=SECONDS)
-    paragraphs = [" ".join(paragraph.split()) for paragraph in re.split(r"\n  (?=-)", outcome.stdout.partition("OPTIONS:")[2])]
+    listing = help_of(program, "serve").partition("OPTIONS:")[2]
+    paragraphs = [" ".join(paragraph.split()) for paragraph in re.split(r"\n  (?=-)", listing)]
     taken = re.findall(r"^(--\S+) <\S+> .*?(?:\(default: (\S+)\))?$", "\n".join(paragraphs), re.MULTILINE)
     listed = re.findall(r"^\| `(--\S+)` \| (\S+) \|", (ROOT / "README.md").read_text(), re.MULTILINE)
     printed = "\n".join(f"{name} {default or 'notice'}" for name, default in taken)
@@ -200,9 +214,17 @@ def check_figures():
     yield "Benchmarks/figures.py --check", "", subprocess.run(command, capture_output=True, text=True).stderr
 
 
-def check_document(path, directory, tools, address):
+def options_of(program):
+    """All options of all subcommands."""
+    commands = re.findall(r"^  ([a-z]+) ", help_of(program).partition("SUBCOMMANDS:")[2], re.MULTILINE)
+    return set(re.findall(r"--[a-z-]+", help_of(program) + "".join(help_of(program, name) for name in commands)))
+
+
+def check_document(path, directory, tools, address, options):
     text = path.read_text()
-    yield from check_links(path, text)
+    # What measures and tests has options of its own.
+    others = path.relative_to(ROOT).parts[0] in ("Benchmarks", "Tests")
+    yield from check_names(path, text, None if others else options)
     shell = Shell(directory, tools, address)
     for why, language, block in blocks(text):
         yield from check_block(why, language, block, shell)
@@ -227,6 +249,7 @@ def main():
         tools = pathlib.Path(name, "tools")
         tools.mkdir()
         tools.joinpath("weight-init").symlink_to(program)
+        options = options_of(program)
         count("README.md", check_options(program))
         count("openapi.yaml", check_problems())
         count("figures", check_figures())
@@ -235,7 +258,7 @@ def main():
             directory.mkdir()
             for entry in (*FOLDERS, "openapi.yaml"):
                 directory.joinpath(entry).symlink_to(ROOT / entry)
-            count(path.relative_to(ROOT), check_document(path, directory, tools, address))
+            count(path.relative_to(ROOT), check_document(path, directory, tools, address, options))
             shutil.rmtree(directory)
     print(f"check_documents: {passed} of {passed + failed} passed")
     raise SystemExit(1 if failed else 0)
