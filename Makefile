@@ -19,8 +19,10 @@ torch := torch==2.13.0+cpu
 torch_index := https://download.pytorch.org/whl/cpu
 sources := Package.swift Sources Tests
 # Swift's own libraries go in; libmicrohttpd, OpenBLAS and glibc stay outside. A static Swift program exports all of its
-# symbols unless told otherwise, which keeps the linker from leaving out what nobody calls.
-static := --static-swift-stdlib -Xlinker --no-export-dynamic
+# symbols unless told otherwise, which keeps the linker from leaving out what nobody calls. lld, of Swift's own tools, keeps
+# one of functions that are the same, and packs relocations, which are memory that every process would touch.
+static := --static-swift-stdlib -Xlinker --no-export-dynamic \
+    -Xswiftc -use-ld=lld -Xlinker --icf=all -Xlinker -z -Xlinker pack-relative-relocs
 
 ##@ Use
 

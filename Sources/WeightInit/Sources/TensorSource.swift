@@ -24,9 +24,6 @@ final class TensorSource: ByteSource {
 
     /// Work after which a read returns, in generator words.
     static let workPerRead = 1 << 22
-    /// Elements asked for at a time, so that the work is looked at now and then.
-    private static let elementsPerStep = 1 << 14
-
     init(elementCount: Int, itemSize: Int, elements: any ElementSource, preparation: PreparedDraws? = nil) {
         byteCount = elementCount * itemSize
         self.itemSize = itemSize
@@ -41,7 +38,8 @@ final class TensorSource: ByteSource {
         while offset < end, work < TensorSource.workPerRead {
             let element = offset / itemSize
             let within = offset - element * itemSize
-            let whole = min((end - offset) / itemSize, TensorSource.elementsPerStep)
+            // An element takes a word at least, for the most part.
+            let whole = min((end - offset) / itemSize, TensorSource.workPerRead - work)
             if within == 0, whole > 0 {
                 let from = offset - position
                 var rest = destination._mutatingExtracting(from..<from + whole * itemSize)
