@@ -138,13 +138,13 @@ def sizing(results):
         + "\nA core that makes bytes and sends them does one after the other. From what it makes in process, and the "
         f"{figure(sent)} GB/s of zeros that it sends, follows what it serves; beside it what was measured:\n\n"
         + table(("GB/s of one core", "made", "served, computed", "measured", "from a cache"), bodies)
-        + f"\nThe last column says how many times as fast they come out of a cache, which is nginx with a file in memory ({figure(cached)} "
-        "GB/s). Where it is below 1, a cache saves the replicas' work and costs the client time.\n"
-        f"\n{workers} workers fetch the shards of a model of 70 · 10^9 parameters in bfloat16 normals, {figure(model / workers)} GB each "
-        f"and {figure(model)} GB in all, from replicas of {cores} cores:\n\n"
+        + "\nThe last column says how many times as fast they come out of a cache, which is nginx with a file in memory "
+        f"({figure(cached)} GB/s). Where it is below 1, a cache saves the replicas' work and costs the client time.\n"
+        f"\n{workers} workers fetch the shards of a model of 70 · 10^9 parameters in bfloat16 normals, "
+        f"{figure(model / workers)} GB each and {figure(model)} GB in all, from replicas of {cores} cores:\n\n"
         + table(("replicas", "GB/s", "10 Gbit/s each", "25 Gbit/s each", "no bound but the cores"), fleet)
-        + "\nThe times are those of all workers together. A worker's range is made without the rest of the model, so nothing but bytes "
-        f"counts; one with a link of 10 Gbit/s cannot have its {figure(model / workers)} GB in less than "
+        + "\nThe times are those of all workers together. A worker's range is made without the rest of the model, so "
+        f"nothing but bytes counts; one with a link of 10 Gbit/s cannot have its {figure(model / workers)} GB in less than "
         f"{figure(model / workers / links[0])} s.\n"
     )
 

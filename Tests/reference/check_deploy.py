@@ -8,6 +8,7 @@ scrapes the running program.
 """
 
 import http.client
+import itertools
 import json
 import pathlib
 import re
@@ -168,8 +169,9 @@ def check_dashboard():
         for thing in (panel, *panel.get("targets", [])):
             assert panel["type"] == "row" or thing["datasource"]["uid"] == source["uid"], panel["title"]
         place = panel["gridPos"]
-        cells = {(x, y) for x in range(place["x"], place["x"] + place["w"]) for y in range(place["y"], place["y"] + place["h"])}
-        assert not cells & taken and place["x"] + place["w"] <= 24, f"{panel['title']} lies on another panel"
+        columns, rows = range(place["x"], place["x"] + place["w"]), range(place["y"], place["y"] + place["h"])
+        cells = set(itertools.product(columns, rows))
+        assert not cells & taken and columns.stop <= 24, f"{panel['title']} lies on another panel"
         taken |= cells
 
 
