@@ -46,7 +46,7 @@ test-swift: toolchain libraries test-tools
 .PHONY: test-reference
 test-reference: test-swift languages $(venv)/.installed
 	$(venv)/bin/python Tests/reference/check_formats.py $(tests)/release/weight-init
-	$(venv)/bin/python Tests/reference/check_readme.py $(tests)/release/weight-init
+	$(venv)/bin/python Tests/reference/check_documents.py $(tests)/release/weight-init
 	$(venv)/bin/python Tests/reference/check_examples.py $(tests)/release/weight-init
 
 .PHONY: test-deploy
