@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 
-from check_formats import ROOT, Service
+from service import ROOT, Service
 
 PROGRAMS = {
     "python": (sys.executable, [sys.executable, "program.py"]),

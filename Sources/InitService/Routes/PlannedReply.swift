@@ -65,7 +65,7 @@ struct PlannedReply: Sendable {
     /// Whether more than that goes into what has to be there before the first byte, the plan being prepared.
     private func needsLongWork(_ content: Representation.Content) -> Bool {
         switch content {
-        case .bytes: false
+        case .bytes, .computed: false
         case .generated(isShort: true, _): plan.work > PlannedReply.shortWork
         case .generated(isShort: false, _), .source: plan.workToBegin > 4 * PlannedReply.shortWork
         }
