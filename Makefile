@@ -8,6 +8,7 @@ SWIFT ?= swift
 PYTHON ?= python3
 # Arguments for `serve`, and filters for `test`: make serve ARGS="--port 9000"
 ARGS ?=
+SCREENSHOTS ?=
 
 program := .build/release/weight-init
 # The tests' own build: Swift Testing has no static library, and mixing both kinds would compile everything anew each time.
@@ -21,7 +22,7 @@ static := --static-swift-stdlib -Xlinker --no-export-dynamic
 ##@ Use
 
 .PHONY: serve
-serve: build ## Build what is missing and serve at http://127.0.0.1:8080 until Ctrl-C
+serve: build ## Build what is missing and serve, with a page to try it, at http://127.0.0.1:8080 until Ctrl-C
 	exec $(program) serve $(ARGS)
 
 .PHONY: build
@@ -42,6 +43,11 @@ test-reference: test-swift $(venv)/.installed
 	$(venv)/bin/python Tests/reference/check_formats.py $(tests)/release/weight-init
 	$(venv)/bin/python Tests/reference/check_readme.py $(tests)/release/weight-init
 
+.PHONY: test-page
+test-page: test-swift $(venv)-page/.installed ## Click through the page in headless Chromium; SCREENSHOTS=docs/images renews the pictures
+	$(venv)-page/bin/python Tests/page/check_page.py $(tests)/release/weight-init \
+	    $(addprefix --screenshots=,$(SCREENSHOTS))
+
 .PHONY: test-replicas
 test-replicas: build ## Fetch one tensor from three replicas behind nginx, killing one (as root: installs nginx)
 	$(PYTHON) Tests/replicas/replicas.py $(program)
@@ -60,7 +66,7 @@ bench: build ## Measure against other services and write Benchmarks/RESULTS.md
 
 .PHONY: clean
 clean: ## Remove all that was built or downloaded
-	rm -rf .build $(venv)
+	rm -rf .build $(venv) $(venv)-page
 
 ##@ Help
 
@@ -92,6 +98,15 @@ $(venv)/.installed: Tests/reference/requirements.txt
 	$(install)
 	$(PYTHON) -m venv $(venv)
 	$(venv)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
+	touch $@
+
+$(venv)-page/.installed: Tests/page/requirements.txt
+	@missing=(); \
+	$(PYTHON) -c 'import ensurepip, venv' 2> /dev/null || missing+=(python3-venv); \
+	command -v chromium > /dev/null || missing+=(chromium); \
+	$(install)
+	$(PYTHON) -m venv $(venv)-page
+	$(venv)-page/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
 	touch $@
 
 # Installs the Debian packages that the array `missing` names, if any.
