@@ -267,7 +267,7 @@ def check_tensor(context, service, failures):
             kept = {name: kept[name] for name in kept if name in [entry["name"] for entry in method["parameters"]]}
             if method["name"] == "dirac":
                 # Not for matrices.
-                failures.check("shape" in tab(".field:has([aria-invalid=true]) label").inner_text(), "dirac's shape is at fault")
+                failures.check(tab("[name=shape][aria-invalid=true]").count() == 1, "dirac's shape is at fault")
                 tab.complaints.clear()
                 continue
             failures.check(tab(".status").inner_text() == "", f"{method['name']}: {tab('.status').inner_text()}")
