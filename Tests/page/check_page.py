@@ -300,6 +300,11 @@ def check_faults(context, service, failures):
             tab.fill(name, good)
             failures.check(tab("[aria-invalid=true]").count() == 0, f"{name} stays marked")
             failures.check("stale" not in tab(".results").get_attribute("class"), "new results look old")
+        with Tab(context, service, failures, "#tensor?method=normall&shape=2") as other:
+            failures.check("did you mean normal" in other("#tensor-form-method-help").inner_text(), "a link's method is explained")
+            other.complaints.clear()
+            other.fill("method", "normal")
+            failures.check(other("[aria-invalid=true]").count() == 0, "a link's method can be mended")
         tab.open("propagate")
         tab.fill("depth", "0")
         failures.check("at least 1" in tab("#propagate-form-depth-help").inner_text(), "depth 0 is explained")
