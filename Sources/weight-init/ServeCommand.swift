@@ -10,9 +10,9 @@ struct ServeCommand: EnvironmentConfigurable {
         commandName: "serve",
         abstract: "Serve until SIGTERM or SIGINT.",
         discussion: """
-            Prints the address in one line when it is ready; a browser finds a page there to try the service. On SIGTERM or \
-            SIGINT /readyz turns 503, then, after --drain-delay, no connection is accepted any more, and what is in flight \
-            has --drain-timeout to end. A second signal ends at once.
+            Prints the address in one line when it is ready; in a browser, it is a page to try the service. On SIGTERM or SIGINT /readyz turns 503, then, after \
+            --drain-delay, no connection is accepted any more, and what is in flight has --drain-timeout to end. A second \
+            signal ends at once.
             """
     )
 
