@@ -66,7 +66,7 @@ let package = Package(
         swiftTarget(
             "InitService",
             ["HTTPExchange", "TensorFormats", "WeightInit", "ByteSource", httpTypes, crypto, logging],
-            resources: [.embedInCode("Resources/openapi.yaml")]
+            resources: [.embedInCode("Resources/openapi.yaml"), .embedInCode("Resources/page.html")]
         ),
         .executableTarget(
             name: "weight-init",
@@ -105,6 +105,6 @@ let package = Package(
             resources: [.copy("Vectors")]
         ),
         tests("EndToEndTests", ["HTTPDaemon", "InitService", "GoldenVectors", "TestSupport", crypto]),
-        tests("CommandTests", ["weight-init", "TestSupport", crypto]),
+        tests("CommandTests", ["weight-init", "WeightInit", "TestSupport", crypto]),
     ]
 )

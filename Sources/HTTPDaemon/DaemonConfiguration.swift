@@ -28,6 +28,8 @@ public struct DaemonConfiguration: Sendable {
     /// Bytes of the blocks of all responses that are being sent. The less is left, the smaller the blocks of new ones, down
     /// to 16 KiB; where there is not even that, 503. What is sent in chunks goes through the connection's memory instead.
     public var bodyMemory = 256 << 20
+    /// Threads that work on one body: its connection's and, of those that all bodies share, others that make blocks ahead.
+    public var threadsPerBody = 1
     public var deferred = DeferredLimits()
     /// With it the daemon speaks TLS, 1.2 or 1.3, and nothing else.
     public var identity: TLSIdentity?
@@ -92,6 +94,7 @@ extension DaemonConfiguration {
             ((0...1 << 30).contains(bodyLimit), "the body limit must be at most 1 GiB"),
             ((0...1 << 40).contains(drainLimit), "the drain limit must be at most 1 TiB"),
             ((4 << 10...64 << 20).contains(blockSize), "the block size must be 4 KiB to 64 MiB"),
+            ((1...256).contains(threadsPerBody), "threads per request must be between 1 and 256"),
             (bodyMemory >= blockSize, "the memory for bodies must be at least the block size (\(blockSize))"),
             ((1...256).contains(deferred.threadCount), "threads for deferred work must be between 1 and 256"),
             ((0...100_000).contains(deferred.queueLimit), "the queue of deferred work must be at most 100000 long"),

@@ -44,6 +44,7 @@ public final class HTTPDaemon: Sendable {
         }
         do throws(DaemonError) {
             try service.pool.start()
+            try service.bodyMemory.readAheadPool?.start()
             try service.connections.startCutting(every: min(.seconds(1), configuration.receiveTimeout))
         } catch {
             Self.end(started, service)
@@ -119,6 +120,7 @@ public final class HTTPDaemon: Sendable {
         service.pool.stop()
         service.connections.stopCutting()
         c_httpd_stop(handle)
+        service.bodyMemory.readAheadPool?.stop()
         service.pool.join()
         Unmanaged.passUnretained(service).release()
     }

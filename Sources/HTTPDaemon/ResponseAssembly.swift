@@ -25,7 +25,8 @@ extension OutgoingResponse {
         let block = isSent ? body.readByteCount.map(memory.take) : nil
         if case .some(.none) = block { return .noMemory }
         let made =
-            isSent ? Self.handle(body, block ?? nil) : (Self.unsentHandle(body, isHead: isHead), SentBody.whole(0))
+            isSent
+            ? Self.handle(body, block ?? nil, memory) : (Self.unsentHandle(body, isHead: isHead), SentBody.whole(0))
         guard (200...999).contains(status), let response = made.0 else { return .refused }
         defer { c_httpd_response_release(response) }
         for field in head.headerFields {
@@ -63,7 +64,11 @@ extension OutgoingResponse {
     }
 
     /// - Parameter block: For a body with a ``ResponseBody/readByteCount``.
-    private static func handle(_ body: ResponseBody, _ block: BodyMemory.Block?) -> (OpaquePointer?, SentBody) {
+    private static func handle(
+        _ body: ResponseBody,
+        _ block: BodyMemory.Block?,
+        _ memory: BodyMemory
+    ) -> (OpaquePointer?, SentBody) {
         switch body {
         case .bytes(let bytes):
             block.map { reading(.bytes(bytes), byteCount: bytes.count, $0) }
@@ -71,7 +76,11 @@ extension OutgoingResponse {
         case .source(let source, let range):
             block.map { block in
                 readAtOnce(source, range).map { ($0, .whole(range.count)) }
-                    ?? reading(.source(source, range), byteCount: range.count, block)
+                    ?? reading(
+                        .source(memory.readAhead(source, range, block: block), range),
+                        byteCount: range.count,
+                        block
+                    )
             } ?? (c_httpd_response_of_bytes(nil, 0), .whole(0))
         case .stream(let stream): reading(.stream(stream), byteCount: nil, block)
         case .empty: (c_httpd_response_of_bytes(nil, 0), .whole(0))

@@ -22,7 +22,9 @@ final class Service: Sendable {
         bodyMemory = BodyMemory(
             limit: configuration.bodyMemory,
             blockSize: configuration.blockSize,
-            connectionLimit: configuration.connectionLimit
+            connectionLimit: configuration.connectionLimit,
+            readAheadPool: configuration.threadsPerBody > 1
+                ? ReadAheadPool(threadCount: configuration.threadsPerBody - 1) : nil
         )
     }
 

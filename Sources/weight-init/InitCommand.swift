@@ -63,7 +63,7 @@ struct InitCommand: ParsableCommand {
             throw request.invalid(error)
         }
         if case .source(let source, _) = body, file.byteCount > 0 { try check(&file, against: source) }
-        var progress = file.isTerminal ? nil : ProgressLine(output, total: answer.byteCount, from: file.byteCount)
+        var progress = file.isTerminal ? nil : ProgressLine(fileName, total: answer.byteCount, from: file.byteCount)
         do {
             try write(body, to: &file, &progress)
             if isText, file.isTerminal { try file.append([UInt8(ascii: "\n")].span.bytes) }
@@ -80,14 +80,15 @@ struct InitCommand: ParsableCommand {
     /// - Returns: `nil` for standard output, where a request says it itself.
     private func formatOfName() throws(ValidationError) -> String? {
         guard output != "-" else { return nil }
-        let name = output.split(separator: "/").last ?? ""
-        let ending = name.split(separator: ".").dropFirst().last.map { $0.lowercased() } ?? ""
+        let ending = fileName.split(separator: ".").dropFirst().last.map { $0.lowercased() } ?? ""
         switch ending {
         case "bin": return "raw"
         case "raw", "npy", "safetensors", "json": return ending
         default: throw ValidationError("\(output): the name does not tell the format; give it with --format")
         }
     }
+
+    private var fileName: String { output.split(separator: "/").last.map(String.init) ?? output }
 
     private static let blockBytes = 1 << 20
 

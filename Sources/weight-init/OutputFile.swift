@@ -30,7 +30,7 @@ struct OutputFile: ~Copyable {
         let partial = try Partial(path, isReplacing: isReplacing, isResuming: isResuming)
         let descriptor =
             try partial.map { partial throws(Failure) in
-                try partial.open(isResuming: isResuming)
+                try partial.open()
             } ?? open(path, O_WRONLY | O_CLOEXEC)
         guard descriptor >= 0 else { throw .last("cannot write to \(path)") }
         self.descriptor = descriptor
@@ -40,13 +40,9 @@ struct OutputFile: ~Copyable {
     }
 
     deinit {
-        if let partial {
-            // Nobody finished it.
-            if !partial.isKept { unlink(partial.path) }
-            close(descriptor)
-        } else if descriptor != STDOUT_FILENO {
-            close(descriptor)
-        }
+        // Nobody finished it.
+        if let partial, !partial.isKept { unlink(partial.path) }
+        if descriptor != STDOUT_FILENO { close(descriptor) }
     }
 
     /// Whether a person is looking at what is written.
@@ -141,8 +137,8 @@ private struct Partial {
     }
 
     /// The descriptor of the file, which is then locked; empty unless it is to be gone on with.
-    func open(isResuming: Bool) throws(Failure) -> Int32 {
-        let isNew = !isReplacing && !isResuming
+    func open() throws(Failure) -> Int32 {
+        let isNew = !isReplacing && !isKept
         let descriptor = Glibc.open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | (isNew ? O_EXCL : 0), 0o666)
         guard descriptor >= 0 else {
             throw errno == EEXIST
@@ -157,8 +153,8 @@ private struct Partial {
         guard flock(descriptor, LOCK_EX | LOCK_NB) == 0, stat(path, &current) == 0,
             current.st_ino == status.st_ino, current.st_dev == status.st_dev
         else { throw Failure("\(path) is being written by another process") }
-        guard !isResuming else { return descriptor }
-        Interruption.removes(path)
+        Interruption.removes(isKept ? nil : path)
+        guard !isKept else { return descriptor }
         guard ftruncate(descriptor, 0) == 0 else { throw .last("cannot write \(path)") }
         return descriptor
     }

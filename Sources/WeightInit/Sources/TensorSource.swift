@@ -19,17 +19,28 @@ final class TensorSource: ByteSource {
     private let elements: any ElementSource
     /// Held while it may be read, so that who keeps it can tell.
     private let preparation: PreparedDraws?
+    private let twin: @Sendable () -> (any ByteSource)?
     /// An element that was asked for in part, kept because the other part is often asked for next.
     private var partial: (element: Int, bytes: [UInt8])?
 
     /// Work after which a read returns, in generator words.
     static let workPerRead = 1 << 22
-    init(elementCount: Int, itemSize: Int, elements: any ElementSource, preparation: PreparedDraws? = nil) {
+    /// - Parameter twin: Makes the same source anew.
+    init(
+        elementCount: Int,
+        itemSize: Int,
+        elements: any ElementSource,
+        preparation: PreparedDraws? = nil,
+        twin: @escaping @Sendable () -> (any ByteSource)? = { nil }
+    ) {
         byteCount = elementCount * itemSize
         self.itemSize = itemSize
         self.elements = elements
         self.preparation = preparation
+        self.twin = twin
     }
+
+    func makeTwin() -> (any ByteSource)? { twin() }
 
     func read(at position: Int, into destination: inout MutableRawSpan) -> Int {
         let end = position + min(destination.byteCount, byteCount - position)
