@@ -226,7 +226,7 @@ final class Exchange {
             outcome = queue(saturated)
         }
         if case .refused = outcome {
-            service.configuration.log("a response could not be sent as it was: \(head.method) \(target)", true)
+            service.configuration.log("a response could not be sent as it was: \(response.note)", true)
             var internalError = OutgoingResponse.internalError
             internalError.note = response.note
             outcome = queue(internalError)

@@ -245,7 +245,7 @@ struct ServeCommand: EnvironmentConfigurable {
         configuration.port = port
         configuration.connectionLimit = 64
         configuration.bodyLimit = 0
-        configuration.log = { logger.log(level: $1 ? .error : .info, "\($0)") }
+        configuration.log = { logger.log(level: $1 ? .error : .debug, "\($0)") }
         return configuration
     }
 
@@ -288,7 +288,7 @@ struct ServeCommand: EnvironmentConfigurable {
         configuration.deferred.queueLimit = workQueue
         configuration.deferred.waitLimit = .seconds(workTimeout)
         configuration.deferred.memoryLimit = maxWorkBytes
-        configuration.log = { logger.log(level: $1 ? .error : .info, "\($0)") }
+        configuration.log = { logger.log(level: $1 ? .error : .debug, "\($0)") }
         return configuration
     }
 }
