@@ -19,8 +19,10 @@ torch := torch==2.13.0+cpu
 torch_index := https://download.pytorch.org/whl/cpu
 sources := Package.swift Sources Tests
 # Swift's own libraries go in; libmicrohttpd, OpenBLAS and glibc stay outside. A static Swift program exports all of its
-# symbols unless told otherwise, which keeps the linker from leaving out what nobody calls.
-static := --static-swift-stdlib -Xlinker --no-export-dynamic
+# symbols unless told otherwise, which keeps the linker from leaving out what nobody calls. lld, of Swift's own tools, keeps
+# one of functions that are the same, and packs relocations, which are memory that every process would touch.
+static := --static-swift-stdlib -Xlinker --no-export-dynamic \
+    -Xswiftc -use-ld=lld -Xlinker --icf=all -Xlinker -z -Xlinker pack-relative-relocs
 
 ##@ Use
 
@@ -38,13 +40,13 @@ build: toolchain libraries ## Build .build/release/weight-init, with Swift's lib
 test: test-swift test-reference test-deploy ## Run all tests; hold the program against NumPy, safetensors and the README
 
 .PHONY: test-swift
-test-swift: toolchain libraries
+test-swift: toolchain libraries test-tools
 	$(SWIFT) test --configuration release --scratch-path $(tests) --disable-xctest $(ARGS)
 
 .PHONY: test-reference
 test-reference: test-swift languages $(venv)/.installed
 	$(venv)/bin/python Tests/reference/check_formats.py $(tests)/release/weight-init
-	$(venv)/bin/python Tests/reference/check_readme.py $(tests)/release/weight-init
+	$(venv)/bin/python Tests/reference/check_documents.py $(tests)/release/weight-init
 	$(venv)/bin/python Tests/reference/check_examples.py $(tests)/release/weight-init
 
 .PHONY: test-deploy
@@ -92,7 +94,14 @@ libraries:
 	@missing=(); \
 	command -v pkg-config > /dev/null || missing+=(pkg-config); \
 	pkg-config --exists libmicrohttpd 2> /dev/null || missing+=(libmicrohttpd-dev); \
+	pkg-config --exists gnutls 2> /dev/null || missing+=(libgnutls28-dev); \
 	pkg-config --exists openblas 2> /dev/null || missing+=(libopenblas-serial-dev); \
+	$(install)
+
+.PHONY: test-tools
+test-tools:
+	@missing=(); \
+	for tool in curl openssl; do command -v $$tool > /dev/null || missing+=($$tool); done; \
 	$(install)
 
 # What the programs of examples/ and the documents are written in. Rust's is left out where there is no rustc.

@@ -46,12 +46,13 @@ let package = Package(
     ],
     targets: [
         .systemLibrary(name: "CMicroHTTPD", pkgConfig: "libmicrohttpd", providers: [.apt(["libmicrohttpd-dev"])]),
+        .systemLibrary(name: "CGnuTLS", pkgConfig: "gnutls", providers: [.apt(["libgnutls28-dev"])]),
         .systemLibrary(name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-serial-dev"])]),
 
         // Left column of the architecture: HTTP without tensors.
         swiftTarget("ByteSource"),
         swiftTarget("HTTPExchange", ["ByteSource", httpTypes]),
-        cTarget("CHTTPDaemon", ["CMicroHTTPD"]),
+        cTarget("CHTTPDaemon", ["CMicroHTTPD", "CGnuTLS"]),
         swiftTarget("HTTPDaemon", ["HTTPExchange", "CHTTPDaemon", "ByteSource", httpTypes]),
 
         // Right column: tensors without HTTP.

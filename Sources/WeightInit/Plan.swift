@@ -268,7 +268,8 @@ public struct PreparedPlan: Sendable {
             elementCount: planned.shape.elementCount,
             itemSize: planned.dtype.itemSize,
             elements: elements,
-            preparation: preparation
+            preparation: preparation,
+            twin: { makeSource(tensor) }
         )
     }
 }

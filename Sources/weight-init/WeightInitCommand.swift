@@ -1,5 +1,6 @@
 import ArgumentParser
 import Glibc
+import InitService
 
 @main
 struct WeightInitCommand: ParsableCommand {
@@ -10,7 +11,7 @@ struct WeightInitCommand: ParsableCommand {
             Every option of serve and health can also be given as an environment variable: --max-body-bytes as \
             WEIGHT_INIT_MAX_BODY_BYTES. Options win.
             """,
-        version: "1.0.0",
+        version: InitService.version,
         subcommands: [
             ServeCommand.self, InitCommand.self, ExplainCommand.self, GainCommand.self, FanCommand.self,
             VerifyCommand.self, HealthCommand.self,

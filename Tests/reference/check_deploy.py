@@ -8,6 +8,7 @@ scrapes the running program.
 """
 
 import http.client
+import itertools
 import json
 import pathlib
 import re
@@ -150,12 +151,32 @@ def check_probes(service, objects):
         service.get(path)
 
 
-def panels():
-    return json.loads((DEPLOY / "grafana" / "dashboards" / "weight-init.json").read_text())["panels"]
+def dashboard():
+    return json.loads((DEPLOY / "grafana" / "dashboards" / "weight-init.json").read_text())
+
+
+def check_dashboard():
+    """The dashboard is where Grafana looks for it, asks the source that Grafana has, and has a place for every panel."""
+    provisioning = DEPLOY / "grafana" / "provisioning"
+    [source] = yaml.safe_load((provisioning / "datasources" / "prometheus.yaml").read_text())["datasources"]
+    host = urllib.parse.urlsplit(source["url"]).hostname
+    assert host in compose()["services"], f"there is no {host}"
+    [provider] = yaml.safe_load((provisioning / "dashboards" / "weight-init.yaml").read_text())["providers"]
+    mounts = [volume.split(":")[:2] for volume in compose()["services"]["grafana"]["volumes"]]
+    assert ["./grafana/dashboards", provider["options"]["path"]] in mounts
+    taken = set()
+    for panel in dashboard()["panels"]:
+        for thing in (panel, *panel.get("targets", [])):
+            assert panel["type"] == "row" or thing["datasource"]["uid"] == source["uid"], panel["title"]
+        place = panel["gridPos"]
+        columns, rows = range(place["x"], place["x"] + place["w"]), range(place["y"], place["y"] + place["h"])
+        cells = set(itertools.product(columns, rows))
+        assert not cells & taken and columns.stop <= 24, f"{panel['title']} lies on another panel"
+        taken |= cells
 
 
 def dashboard_queries():
-    for panel in panels():
+    for panel in dashboard()["panels"]:
         for target in panel.get("targets", []):
             yield panel["title"], target["expr"].replace("$job", "weight-init").replace("$__rate_interval", "10s")
 
@@ -247,13 +268,14 @@ def main():
         checks = {
             "Dockerfile": check_dockerfile,
             "compose.yaml": lambda: check_compose(options),
+            "dashboard": check_dashboard,
             "kubernetes": lambda: check_kubernetes(options, objects),
             "probes": lambda: check_probes(service, objects),
-            "dashboard and alerts": lambda: check_queries(service, prometheus, promtool),
+            "queries": lambda: check_queries(service, prometheus, promtool),
         }
         if "/metrics" not in yaml.safe_load((ROOT / "openapi.yaml").read_text())["paths"]:
-            del checks["dashboard and alerts"]
-            print("check_deploy: there are no /metrics yet, the dashboard is not checked")
+            del checks["queries"]
+            print("check_deploy: there are no /metrics yet, the dashboard's queries are not checked")
         for what, check in checks.items():
             try:
                 check()

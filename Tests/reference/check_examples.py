@@ -108,7 +108,7 @@ def main():
         present = {path.name for path in EXAMPLES.iterdir() if path.is_file()} - {"README.md"}
         if present != programs.keys():
             failed += 1
-            print(f"examples/README.md lists other programs than there are: {sorted(present ^ programs.keys())}", file=sys.stderr)
+            print(f"in examples/ or in its README, but not in both: {sorted(present ^ programs.keys())}", file=sys.stderr)
         for what, check in checks.items():
             try:
                 check()

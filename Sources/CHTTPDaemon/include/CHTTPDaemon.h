@@ -40,8 +40,12 @@ typedef struct c_httpd_callbacks {
         void *context, void *_Nullable request_context, c_httpd_connection *connection, const char *method,
         const char *version, const uint8_t *_Nullable bytes, size_t byte_count);
 
-    /** The request is over, whichever way it ended. Called once for each request_started. */
-    void (*_Nonnull request_ended)(void *context, void *_Nullable request_context);
+    /**
+     * The request is over, whichever way it ended. Called once for each request_started. `status` is that of the response, the
+     * library's own included, 0 where there was none; `is_whole` tells whether all of it was sent.
+     */
+    void (*_Nonnull request_ended)(
+        void *context, void *_Nullable request_context, unsigned int status, bool is_whole);
 
     /** The library has something to say. */
     void (*_Nonnull log)(void *context, const char *message);
@@ -60,6 +64,9 @@ typedef struct c_httpd_options {
     unsigned int idle_seconds;
     /** Bytes for the head of a request, its buffers included. */
     size_t connection_memory;
+    /** The server's certificate, with those that sign it behind it, and its key, in PEM; both or neither. With them it speaks TLS. */
+    const char *_Nullable tls_certificate;
+    const char *_Nullable tls_key;
 } c_httpd_options;
 
 /** What c_httpd_start failed at. */
@@ -154,6 +161,18 @@ bool c_httpd_response_add_field(c_httpd_response *response, const char *name, co
 
 /** MHD_queue_response. False where the library does not take it. */
 bool c_httpd_queue(c_httpd_connection *connection, unsigned int status, c_httpd_response *response);
+
+/** What is wrong with a certificate and its key in PEM, in English; NULL where nothing is. gnutls_certificate_set_x509_key_mem. */
+const char *_Nullable c_httpd_tls_fault(const char *certificate, const char *key);
+
+/**
+ * As a client, sends a short request over TLS on a connected socket, and reads until `answer` is full or the end has come. Takes
+ * any certificate. Returns the number of bytes read, or an error of GnuTLS, which is less than 0.
+ */
+int c_httpd_tls_exchange(int descriptor, const char *request, char *answer, size_t capacity);
+
+/** gnutls_strerror. */
+const char *c_httpd_tls_error(int code);
 
 /** MHD_destroy_response: gives up the caller's hold. What is queued lives until it has been sent. */
 void c_httpd_response_release(c_httpd_response *response);

@@ -19,20 +19,28 @@ final class TensorSource: ByteSource {
     private let elements: any ElementSource
     /// Held while it may be read, so that who keeps it can tell.
     private let preparation: PreparedDraws?
+    private let twin: @Sendable () -> (any ByteSource)?
     /// An element that was asked for in part, kept because the other part is often asked for next.
     private var partial: (element: Int, bytes: [UInt8])?
 
     /// Work after which a read returns, in generator words.
     static let workPerRead = 1 << 22
-    /// Elements asked for at a time, so that the work is looked at now and then.
-    private static let elementsPerStep = 1 << 14
-
-    init(elementCount: Int, itemSize: Int, elements: any ElementSource, preparation: PreparedDraws? = nil) {
+    /// - Parameter twin: Makes the same source anew.
+    init(
+        elementCount: Int,
+        itemSize: Int,
+        elements: any ElementSource,
+        preparation: PreparedDraws? = nil,
+        twin: @escaping @Sendable () -> (any ByteSource)? = { nil }
+    ) {
         byteCount = elementCount * itemSize
         self.itemSize = itemSize
         self.elements = elements
         self.preparation = preparation
+        self.twin = twin
     }
+
+    func makeTwin() -> (any ByteSource)? { twin() }
 
     func read(at position: Int, into destination: inout MutableRawSpan) -> Int {
         let end = position + min(destination.byteCount, byteCount - position)
@@ -41,7 +49,8 @@ final class TensorSource: ByteSource {
         while offset < end, work < TensorSource.workPerRead {
             let element = offset / itemSize
             let within = offset - element * itemSize
-            let whole = min((end - offset) / itemSize, TensorSource.elementsPerStep)
+            // An element takes a word at least, for the most part.
+            let whole = min((end - offset) / itemSize, TensorSource.workPerRead - work)
             if within == 0, whole > 0 {
                 let from = offset - position
                 var rest = destination._mutatingExtracting(from..<from + whole * itemSize)
