@@ -67,6 +67,11 @@ package struct Answer: Sendable {
     /// Whether the body can be made from any byte on.
     package var servesRanges: Bool { representation.servesRanges }
 
+    /// Whether there is more than next to nothing to do before the first byte.
+    package var takesWork: Bool {
+        representation.workMemory != nil || (representation.preparation?.memory ?? 0) > 0
+    }
+
     /// The body, with all the work done that comes before its first byte.
     package func body() throws(InitError) -> ResponseBody {
         switch representation.content {
