@@ -66,7 +66,7 @@ let package = Package(
         swiftTarget(
             "InitService",
             ["HTTPExchange", "TensorFormats", "WeightInit", "ByteSource", httpTypes, crypto, logging],
-            resources: [.embedInCode("Resources/openapi.yaml")]
+            resources: [.embedInCode("Resources/openapi.yaml"), .embedInCode("Resources/page.html")]
         ),
         .executableTarget(
             name: "weight-init",

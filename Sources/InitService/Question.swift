@@ -71,6 +71,7 @@ package struct Answer: Sendable {
     package func body() throws(InitError) -> ResponseBody {
         switch representation.content {
         case .bytes(let bytes): .bytes(bytes)
+        case .computed(let compute): .bytes(try compute { false } ?? [])
         case .generated(_, let make): try make(try prepared(), { false })
         case .source(let byteCount, let make):
             byteCount == 0 ? .empty : .source(try make(try prepared()), range: 0..<byteCount)

@@ -101,6 +101,8 @@ struct ServeCommand: EnvironmentConfigurable {
     @Option(help: "Elements that a summary may go through.")
     var maxSummaryElements = 1 << 32
 
+    @Option(help: "Weights that the runs of /propagate may make.")
+    var maxPropagatedWeights = 1 << 27
     @Option(help: "File of the bearer tokens that are accepted, one a line; without it anyone may ask.")
     var tokenFile: String?
 
@@ -145,7 +147,7 @@ struct ServeCommand: EnvironmentConfigurable {
             ("--max-work-bytes", maxWorkBytes), ("--max-tensor-bytes", maxTensorBytes),
             ("--max-matrix-elements", maxMatrixElements), ("--max-rounds", maxRounds),
             ("--max-json-elements", maxJsonElements), ("--max-summary-elements", maxSummaryElements),
-            ("--max-counted-elements", maxCountedElements),
+            ("--max-counted-elements", maxCountedElements), ("--max-propagated-weights", maxPropagatedWeights),
             ("--max-layers", maxLayers), ("--max-tensors", maxTensors), ("--max-name-bytes", maxNameBytes),
             ("--max-rule-matches", maxRuleMatches), ("--max-nesting", maxNesting),
         ]
@@ -244,6 +246,7 @@ struct ServeCommand: EnvironmentConfigurable {
         limits.maximumJSONElements = maxJsonElements
         limits.maximumSummaryElements = maxSummaryElements
         limits.maximumCountedElements = maxCountedElements
+        limits.maximumPropagatedWeights = maxPropagatedWeights
         limits.maximumWorkBytes = maxWorkBytes
         limits.cacheBytes = cacheBytes
         limits.tensors.maximumTensorBytes = maxTensorBytes

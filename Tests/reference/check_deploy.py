@@ -24,7 +24,7 @@ import urllib.error
 import kubernetes_validate
 import yaml
 
-from check_formats import ROOT, Service
+from service import ROOT, Service
 
 DEPLOY = ROOT / "deploy"
 KUBERNETES = DEPLOY / "kubernetes"

@@ -27,7 +27,7 @@ import threading
 
 import yaml
 
-from check_formats import ROOT, Service
+from service import ROOT, Service
 
 PROGRAMS = {
     "python": (sys.executable, [sys.executable, "program.py"]),

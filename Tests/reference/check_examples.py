@@ -19,7 +19,7 @@ import tempfile
 
 import numpy
 
-from check_formats import ROOT, Service
+from service import ROOT, Service
 
 EXAMPLES = ROOT / "examples"
 # Where the python is whose packages the programs use.

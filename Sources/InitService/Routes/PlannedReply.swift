@@ -68,7 +68,7 @@ struct PlannedReply: Sendable {
     private func needsLongWork(_ content: Representation.Content) -> Bool {
         switch content {
         case .generated(isShort: true, _): plan.work > PlannedReply.shortWork
-        case .bytes, .generated(isShort: false, _), .source: false
+        case .bytes, .computed, .generated(isShort: false, _), .source: false
         }
     }
 

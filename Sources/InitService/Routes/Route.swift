@@ -42,7 +42,9 @@ struct Route: Sendable {
             .question("/fan", FanRoute.respond),
             .question("/init", InitRoute.respond),
             .question("/explain", ExplainRoute.respond),
+            .question("/propagate", PropagateRoute.respond),
             .document("/methods", MethodsRoute.respond),
+            .document("/") { _, _ in PageRoute.page },
             .document("/openapi.yaml") { _, _ in
                 var document = Representation(
                     .bytes(PackageResources.openapi_yaml),
