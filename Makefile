@@ -8,6 +8,7 @@ SWIFT ?= swift
 PYTHON ?= python3
 # Arguments for `serve`, and filters for `test`: make serve ARGS="--port 9000"
 ARGS ?=
+SCREENSHOTS ?=
 
 program := .build/release/weight-init
 # The tests' own build: Swift Testing has no static library, and mixing both kinds would compile everything anew each time.
@@ -27,7 +28,7 @@ static := --static-swift-stdlib -Xlinker --no-export-dynamic \
 ##@ Use
 
 .PHONY: serve
-serve: build ## Build what is missing and serve at http://127.0.0.1:8080 until Ctrl-C
+serve: build ## Build what is missing and serve, with a page to try it, at http://127.0.0.1:8080 until Ctrl-C
 	exec $(program) serve $(ARGS)
 
 .PHONY: build
@@ -53,6 +54,11 @@ test-reference: test-swift languages $(venv)/.installed
 test-deploy: test-replicas ## Hold deploy/ against the schemas of its readers, and what it watches against Prometheus
 	$(venv)/bin/python Tests/reference/check_deploy.py $(tests)/release/weight-init $(debian)/usr/bin/{kubectl,prometheus,promtool}
 
+.PHONY: test-page
+test-page: test-swift $(venv)-page/.installed ## Click through the page in headless Chromium; SCREENSHOTS=docs/images renews the pictures
+	$(venv)-page/bin/python Tests/page/check_page.py $(tests)/release/weight-init \
+	    $(addprefix --screenshots=,$(SCREENSHOTS))
+
 .PHONY: test-replicas
 test-replicas: test-swift $(venv)/.installed $(debian)/.unpacked ## Fetch one tensor from three replicas behind nginx, killing one
 	$(venv)/bin/python Tests/replicas/replicas.py $(tests)/release/weight-init $(debian)/usr/sbin/nginx
@@ -71,7 +77,7 @@ bench: build ## Measure against other services and write Benchmarks/RESULTS.md
 
 .PHONY: clean
 clean: ## Remove all that was built or downloaded
-	rm -rf .build $(venv)
+	rm -rf .build $(venv) $(venv)-page
 
 ##@ Help
 
@@ -136,6 +142,15 @@ $(venv)/.installed: Tests/reference/requirements.txt
 	$(venv)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
 	$(venv)/bin/python -m pip install --quiet --disable-pip-version-check $(torch) 2> /dev/null \
 	    || $(venv)/bin/python -m pip install --quiet --disable-pip-version-check --extra-index-url $(torch_index) $(torch)
+	touch $@
+
+$(venv)-page/.installed: Tests/page/requirements.txt
+	@missing=(); \
+	$(PYTHON) -c 'import ensurepip, venv' 2> /dev/null || missing+=(python3-venv); \
+	command -v chromium > /dev/null || missing+=(chromium); \
+	$(install)
+	$(PYTHON) -m venv $(venv)-page
+	$(venv)-page/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
 	touch $@
 
 # Sets the array `as_root` to what makes a command run as root, if there are Debian's packages at all.

@@ -57,8 +57,6 @@ public struct Propagation: Sendable {
     /// `depth + 1` widths, the input's first.
     public let widths: [Int]
     public let layers: [Layer]
-    /// The gain that the method scales by; `nil` where it has none.
-    public let gain: Double?
     private let param: Double
 
     /// Checks a stack and finds its weights' deviations.
@@ -94,7 +92,6 @@ public struct Propagation: Sendable {
 
         widths = try Propagation.widths(stack)
         var layers: [Layer] = []
-        var gain: Double?
         for (input, output) in zip(widths, widths.dropFirst()) {
             if let last = layers.last, last.fan.fanIn == input, last.fan.fanOut == output {
                 layers.append(last)
@@ -109,7 +106,6 @@ public struct Propagation: Sendable {
             } catch {
                 throw error.renamed(["shape": "width_in"])
             }
-            gain = resolution.gain
             layers.append(
                 Layer(
                     fan: try Fan(of: shape),
@@ -122,7 +118,6 @@ public struct Propagation: Sendable {
         completed.arguments = arguments
         self.stack = completed
         self.layers = layers
-        self.gain = gain
     }
 
     /// - Throws: `tooLarge` for widths that cannot be counted.
@@ -187,7 +182,7 @@ extension Propagation {
 
     /// About how much work the theory is, in generator words.
     public var theoryWork: Double {
-        stack.nonlinearity.needsQuadrature ? Double(layers.count) * 16_000 : Double(layers.count)
+        stack.nonlinearity.needsQuadrature ? Double(layers.count) * 60_000 : 0
     }
 }
 
@@ -203,6 +198,8 @@ extension Propagation {
         public let runs: Int
         /// Weights that are made, in all runs.
         public let weightCount: Int
+        /// Whether weights must be whole, or counted, before they can be read.
+        public let needsPreparation: Bool
         /// Bytes of memory that it takes.
         public let memory: Int
         private let requests: [TensorRequest]
@@ -261,6 +258,7 @@ extension Propagation.Experiment {
         self.limits = limits
         weightCount = total
         let plan = try Propagation.Experiment.plan(requests, seed: seed.effective, limits)
+        needsPreparation = plan.preparation != nil
         // Responses of all layers, a few vectors, and what the weights themselves need.
         let elements = propagation.widths.reduce(4 * Double(propagation.widths.max() ?? 0)) { $0 + Double($1) }
         let bytes = 8 * elements + Double(WeightReader.bufferBytes) + Double(plan.preparation?.memory ?? 0)

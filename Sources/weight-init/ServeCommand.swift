@@ -11,7 +11,8 @@ struct ServeCommand: EnvironmentConfigurable {
         commandName: "serve",
         abstract: "Serve until SIGTERM or SIGINT.",
         discussion: """
-            Prints the address in one line when it is ready, and the metrics' in another where they have one. On SIGTERM or SIGINT /readyz turns 503, then, after \
+            Prints the address in one line when it is ready, and the metrics' in another where they have one; in a browser, \
+            the address is a page to try the service. On SIGTERM or SIGINT /readyz turns 503, then, after \
             --drain-delay, no connection is accepted any more, and what is in flight has --drain-timeout to end. A second \
             signal ends at once. On SIGHUP --token-file is read again.
             """

@@ -215,6 +215,8 @@ struct PropagationTests {
         #expect(!service.ask(.get, "/propagate?depth=4&width_in=50&width_out=20&runs=2").wasDeferred)
         #expect(service.ask(.get, "/propagate").wasDeferred)
         #expect(service.ask(.get, "/propagate?nonlinearity=tanh&depth=64&width_in=8&width_out=8&runs=1").wasDeferred)
+        #expect(service.ask(.get, "/propagate?depth=1000&runs=0").wasDeferred)
+        #expect(service.ask(.get, "/propagate?method=orthogonal&depth=2&width_in=9&width_out=9&runs=1").wasDeferred)
         #expect(!service.ask(.head, "/propagate").wasDeferred)
     }
 

@@ -6,6 +6,9 @@ enum PropagateRoute {
     /// Changes when the reply to the same request does.
     private static let revision = "1"
 
+    /// What it takes to write a layer down, in generator words.
+    private static let layerWork = 4_000.0
+
     /// Generator words that may be worked through without leaving the thread that asks.
     private static let shortWork = Double(1 << 20)
 
@@ -39,7 +42,7 @@ enum PropagateRoute {
                 var modes: [PropagationMode] = []
                 for (mode, propagation) in alternatives {
                     guard let theory = propagation.theory(isCancelled: isCancelled) else { return nil }
-                    modes.append(PropagationMode(mode: mode, gain: propagation.gain, variances: theory))
+                    modes.append(PropagationMode(mode: mode, variances: theory))
                 }
                 var measured: Propagation.Variances?
                 if let experiment {
@@ -51,9 +54,13 @@ enum PropagateRoute {
             mediaType: "application/json",
             caching: .forever
         )
-        let words = Double(experiment.map { 2 * Double($0.weightCount) } ?? 0) + 3 * propagation.theoryWork
-        let memory = (experiment?.memory ?? 0) + 64 * propagation.layers.count
-        if words > shortWork || memory > 1 << 20 { reply.workMemory = memory }
+        let work =
+            Double(propagation.layers.count) * layerWork + 3 * propagation.theoryWork
+            // Every weight is made on the way forward, and again on the way back.
+            + 2 * Double(experiment?.weightCount ?? 0)
+        if work > shortWork || experiment?.needsPreparation == true {
+            reply.workMemory = (experiment?.memory ?? 0) + 256 * propagation.layers.count
+        }
         reply.location = exchange.location { members.canonical.url($0) }
         reply.entityTag = EntityTag(
             of: "propagate",

@@ -4,7 +4,6 @@ import WeightInit
 /// What becomes of a stack whose weights are scaled by one of the two fans.
 struct PropagationMode {
     let mode: Fan.Mode
-    let gain: Double?
     let variances: Propagation.Variances
 
     /// The last layer's activations, as a multiple of the input's.
