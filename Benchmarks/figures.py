@@ -156,7 +156,7 @@ def rewritten(text, results):
     """The document with what its blocks should hold."""
     return re.sub(
         r"(<!-- figures: (\w+) -->\n).*?(<!-- end of figures -->)",
-        lambda match: f"{match[1]}{BLOCKS[match[2]](results)}{match[3]}",
+        lambda match: f"{match[1]}\n{BLOCKS[match[2]](results)}\n{match[3]}",
         text,
         flags=re.DOTALL,
     )
