@@ -1,10 +1,12 @@
 """Holds what the documents say against the repository and a running weight-init.
 
 In a `console` block the lines behind `$ ` are commands and the others their output; what they print has to be that. A `sh`
-block has to succeed. A document's commands run in one shell, one after the other, from the repository's root, where what they
-write is thrown away. They ask a service that is there; where a block starts one of its own, that one. `<!-- not run: why -->` before a block leaves it out, but it has to be a script and to name files that
-there are and targets that make has. A program whose last line is a comment has to print that; programs whose language is not installed are left
-out, and that is said. Other blocks have to be what they claim: JSON, YAML, Python, or a diff that applies to the tree.
+block has to succeed. A document's commands run in one shell, one after the other, from the repository's root, where what
+they write is thrown away. They ask a service that is there, or the one that their block starts. `<!-- not run: why -->`
+before a block leaves it out, but it has to be a script and to name files that there are and targets that make has.
+
+A program whose last line is a comment has to print that; programs whose language is not installed are left out, and that
+is said. Other blocks have to be what they claim: JSON, YAML, Python, or a diff that applies to the tree.
 
 Links have to lead somewhere; paths of the repository, options of the program and targets of make that are named have to
 exist. README's table of options has to be that of `serve --help`, and figures those of Benchmarks/RESULTS.md.
