@@ -38,7 +38,7 @@ build: toolchain libraries ## Build .build/release/weight-init, with Swift's lib
 ##@ Develop
 
 .PHONY: test
-test: test-swift test-reference test-deploy ## Run all tests; hold the program against NumPy, safetensors and the README
+test: test-swift test-reference test-deploy ## Run all tests but the page's: the program against PyTorch, NumPy, the documents, examples and deployments
 
 .PHONY: test-swift
 test-swift: toolchain libraries test-tools
