@@ -13,6 +13,9 @@ program := .build/release/weight-init
 # The tests' own build: Swift Testing has no static library, and mixing both kinds would compile everything anew each time.
 tests := .build/tests
 venv := .venv
+fuzzing := .build/fuzzing
+# Targets of `make fuzz`.
+FUZZ ?= query json range slice plan
 sources := Package.swift Sources Tests
 # Swift's own libraries go in; libmicrohttpd, OpenBLAS and glibc stay outside. A static Swift program exports all of its
 # symbols unless told otherwise, which keeps the linker from leaving out what nobody calls.
@@ -41,6 +44,20 @@ test-swift: toolchain libraries
 test-reference: test-swift $(venv)/.installed
 	$(venv)/bin/python Tests/reference/check_formats.py $(tests)/release/weight-init
 	$(venv)/bin/python Tests/reference/check_readme.py $(tests)/release/weight-init
+
+.PHONY: fuzz
+fuzz: toolchain libraries $(venv)/.installed ## Fuzz a minute each: FUZZ="plan json" ARGS="-max_total_time=3600"
+	FUZZING=1 $(SWIFT) build --configuration release --scratch-path $(fuzzing) --product weight-init-fuzz \
+	    --sanitize=fuzzer -Xswiftc -enable-testing
+	$(venv)/bin/python Tests/Fuzzing/make_corpus.py $(fuzzing)/seeds
+	@for target in $(FUZZ); do \
+	    mkdir -p $(fuzzing)/corpus/$$target; \
+	    FUZZ_TARGET=$$target $(fuzzing)/release/weight-init-fuzz $(fuzzing)/corpus/$$target $(fuzzing)/seeds/$$target \
+	        -dict=$(fuzzing)/seeds/words -max_len=4096 -timeout=20 -artifact_prefix=$(fuzzing)/$$target- \
+	        -print_final_stats=1 -max_total_time=60 $(ARGS) > $(fuzzing)/$$target.log 2>&1 \
+	        || { tail -n 40 $(fuzzing)/$$target.log; echo "fuzz: $$target is broken, see $(fuzzing)/$$target-*"; exit 1; }; \
+	    echo "fuzz: $$target: $$(sed -n 's/^stat::number_of_executed_units: *//p' $(fuzzing)/$$target.log) executions"; \
+	done
 
 .PHONY: test-replicas
 test-replicas: build ## Fetch one tensor from three replicas behind nginx, killing one (as root: installs nginx)

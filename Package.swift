@@ -105,3 +105,15 @@ let package = Package(
         tests("CommandTests", ["weight-init", "TestSupport", crypto]),
     ]
 )
+
+// `make fuzz` builds it with -sanitize=fuzzer, which brings its main function, and with what is internal open to it.
+if Context.environment["FUZZING"] != nil {
+    package.targets.append(
+        .executableTarget(
+            name: "weight-init-fuzz",
+            dependencies: ["InitService", "HTTPExchange", "WeightInit", "ByteSource", httpTypes],
+            path: "Tests/Fuzzing/Sources",
+            swiftSettings: swiftSettings
+        )
+    )
+}
