@@ -34,7 +34,7 @@ build: toolchain libraries ## Build .build/release/weight-init, with Swift's lib
 ##@ Develop
 
 .PHONY: test
-test: test-swift test-reference ## Run all tests; hold the program against NumPy, safetensors and the README
+test: test-swift test-reference ## Run all tests; hold the program against NumPy, safetensors, the README and openapi.yaml
 
 .PHONY: test-swift
 test-swift: toolchain libraries
@@ -44,6 +44,7 @@ test-swift: toolchain libraries
 test-reference: test-swift $(venv)/.installed
 	$(venv)/bin/python Tests/reference/check_formats.py $(tests)/release/weight-init
 	$(venv)/bin/python Tests/reference/check_readme.py $(tests)/release/weight-init
+	$(venv)/bin/python Tests/reference/check_contract.py $(tests)/release/weight-init
 
 .PHONY: fuzz
 fuzz: toolchain libraries $(venv)/.installed ## Fuzz a minute each: FUZZ="plan json" ARGS="-max_total_time=3600"
@@ -52,7 +53,7 @@ fuzz: toolchain libraries $(venv)/.installed ## Fuzz a minute each: FUZZ="plan j
 	$(venv)/bin/python Tests/Fuzzing/make_corpus.py $(fuzzing)/seeds
 	@for target in $(FUZZ); do \
 	    mkdir -p $(fuzzing)/corpus/$$target; \
-	    FUZZ_TARGET=$$target $(fuzzing)/release/weight-init-fuzz $(fuzzing)/corpus/$$target $(fuzzing)/seeds/$$target \
+	    SWIFT_BACKTRACE=enable=no FUZZ_TARGET=$$target $(fuzzing)/release/weight-init-fuzz $(fuzzing)/corpus/$$target $(fuzzing)/seeds/$$target \
 	        -dict=$(fuzzing)/seeds/words -max_len=4096 -timeout=20 -artifact_prefix=$(fuzzing)/$$target- \
 	        -print_final_stats=1 -max_total_time=60 $(ARGS) > $(fuzzing)/$$target.log 2>&1 \
 	        || { tail -n 40 $(fuzzing)/$$target.log; echo "fuzz: $$target is broken, see $(fuzzing)/$$target-*"; exit 1; }; \

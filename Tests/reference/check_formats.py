@@ -30,12 +30,13 @@ SAFETENSORS_NAMES = {"float64": "F64", "float32": "F32", "float16": "F16", "bflo
 class Service:
     """The program under test, serving until the `with` block ends."""
 
-    def __init__(self, program):
+    def __init__(self, program, *options):
         self.program = program
+        self.options = options
 
     def __enter__(self):
         self.process = subprocess.Popen(
-            [self.program, "serve", "--host", "127.0.0.1", "--port", "0"], stdout=subprocess.PIPE, text=True
+            [self.program, "serve", "--host", "127.0.0.1", "--port", "0", *self.options], stdout=subprocess.PIPE, text=True
         )
         line = self.process.stdout.readline()
         if "http://" not in line:

@@ -34,7 +34,10 @@ enum PlanTarget {
         let text = bytes.dropFirst()
         let request: Request
         switch first & 3 {
-        case 0: request = Request(path: "?" + String(decoding: text, as: UTF8.self))
+        case 0:
+            // What else a target may not hold, the transport refuses.
+            guard text.allSatisfy({ (0x21...0x7E).contains($0) }) else { return }
+            request = Request(path: "?" + String(decoding: text, as: UTF8.self))
         case 1:
             request = Request(
                 path: "?request=" + PercentEncoding.encodeQueryComponent(String(decoding: text, as: UTF8.self))
