@@ -60,6 +60,10 @@ fuzz: toolchain libraries $(venv)/.installed ## Fuzz a minute each: FUZZ="plan j
 	    echo "fuzz: $$target: $$(sed -n 's/^stat::number_of_executed_units: *//p' $(fuzzing)/$$target.log) executions"; \
 	done
 
+.PHONY: soak
+soak: build ## Five minutes of good, bad and slow clients; then all is as before: ARGS=60 for an hour
+	$(PYTHON) Tests/soak/soak.py $(program) $(ARGS)
+
 .PHONY: test-replicas
 test-replicas: build ## Fetch one tensor from three replicas behind nginx, killing one (as root: installs nginx)
 	$(PYTHON) Tests/replicas/replicas.py $(program)

@@ -124,6 +124,10 @@ final class Exchange {
             return answer(service.handler.refuse(refusal, head: head), on: handle, closes: true)
         }
 
+        // The library gives leave to send the body that there is none of, and then takes no answer where more has arrived.
+        if reader.expectsContinue, !reader.isChunked, reader.contentLength ?? 0 == 0 {
+            return takeRequest([], on: handle)
+        }
         let limit = service.configuration.bodyLimit
         if let length = reader.contentLength, length > limit {
             let refusal = Refusal.bodyTooLarge(limit: limit)
@@ -181,8 +185,8 @@ final class Exchange {
             return true
         case .clientGone:
             return false
-        case .saturated:
-            return answer(saturated, on: handle)
+        case .saturated(let saturation):
+            return answer(refusal(saturation), on: handle)
         case .finished(let response, let hold):
             return answer(response, on: handle, hold: hold)
         }
@@ -204,7 +208,7 @@ final class Exchange {
             return true
         case .noMemory:
             state = .answered(nil)
-            return saturated.queue(on: handle, isHead: isHead, closes: closes, memory: memory) == .queued
+            return refusal(.bodyMemory).queue(on: handle, isHead: isHead, closes: closes, memory: memory) == .queued
         case .refused:
             service.configuration.log("a response could not be sent as it was: \(head.method) \(target)")
             return OutgoingResponse.internalError.queue(on: handle, isHead: isHead, closes: closes, memory: memory)
@@ -212,8 +216,8 @@ final class Exchange {
         }
     }
 
-    private var saturated: OutgoingResponse {
+    private func refusal(_ saturation: Saturation) -> OutgoingResponse {
         let seconds = service.configuration.deferred.retryAfterSeconds
-        return service.handler.refuse(.saturated(retryAfterSeconds: seconds), head: head)
+        return service.handler.refuse(.saturated(saturation, retryAfterSeconds: seconds), head: head)
     }
 }

@@ -88,7 +88,10 @@ struct MemberReader {
     }
 
     private func object(_ bytes: [UInt8]) throws(InitError) -> RequestMembers {
-        let value = try JSONParser.parse(bytes)
+        let value = try JSONParser.parse(
+            bytes,
+            limits: JSONLimits(depth: limits.maximumJSONDepth, values: limits.maximumJSONValues)
+        )
         guard case .object(let members) = value else {
             throw InitError(
                 .invalid,
