@@ -13,7 +13,13 @@ program := .build/release/weight-init
 # The tests' own build: Swift Testing has no static library, and mixing both kinds would compile everything anew each time.
 tests := .build/tests
 venv := .venv
-fuzzing := .build/fuzzing
+# AddressSanitizer, and the coverage that libFuzzer goes by: one build for `fuzz` and `test-asan`.
+checked := .build/address
+coverage := edge,inline-8bit-counters,pc-table,trace-cmp
+checking := --configuration release --scratch-path $(checked) --disable-xctest --sanitize=address -Xswiftc -enable-testing \
+    -Xswiftc -sanitize-coverage=$(coverage) -Xcc -fsanitize-coverage=$(coverage)
+# Sanitizers take memory and descriptors of their own.
+skipped := --skip MemoryTests --skip CrowdTests
 # Targets of `make fuzz`.
 FUZZ ?= query json range slice plan
 sources := Package.swift Sources Tests
@@ -46,18 +52,26 @@ test-reference: test-swift $(venv)/.installed
 	$(venv)/bin/python Tests/reference/check_readme.py $(tests)/release/weight-init
 	$(venv)/bin/python Tests/reference/check_contract.py $(tests)/release/weight-init
 
+.PHONY: test-asan
+test-asan: toolchain libraries ## The tests under AddressSanitizer, Swift and C
+	FUZZING=1 $(SWIFT) build --build-tests $(checking)
+	FUZZING=1 $(SWIFT) test --skip-build $(checking) $(skipped) $(ARGS)
+
+.PHONY: test-tsan
+test-tsan: toolchain libraries ## The tests under ThreadSanitizer
+	$(SWIFT) test --configuration release --scratch-path .build/thread --disable-xctest --sanitize=thread $(skipped) $(ARGS)
+
 .PHONY: fuzz
 fuzz: toolchain libraries $(venv)/.installed ## Fuzz a minute each: FUZZ="plan json" ARGS="-max_total_time=3600"
-	FUZZING=1 $(SWIFT) build --configuration release --scratch-path $(fuzzing) --product weight-init-fuzz \
-	    --sanitize=fuzzer -Xswiftc -enable-testing
-	$(venv)/bin/python Tests/Fuzzing/make_corpus.py $(fuzzing)/seeds
+	FUZZING=1 $(SWIFT) build --build-tests $(checking)
+	$(venv)/bin/python Tests/Fuzzing/make_corpus.py $(checked)/seeds
 	@for target in $(FUZZ); do \
-	    mkdir -p $(fuzzing)/corpus/$$target; \
-	    SWIFT_BACKTRACE=enable=no FUZZ_TARGET=$$target $(fuzzing)/release/weight-init-fuzz $(fuzzing)/corpus/$$target $(fuzzing)/seeds/$$target \
-	        -dict=$(fuzzing)/seeds/words -max_len=4096 -timeout=20 -artifact_prefix=$(fuzzing)/$$target- \
-	        -print_final_stats=1 -max_total_time=60 $(ARGS) > $(fuzzing)/$$target.log 2>&1 \
-	        || { tail -n 40 $(fuzzing)/$$target.log; echo "fuzz: $$target is broken, see $(fuzzing)/$$target-*"; exit 1; }; \
-	    echo "fuzz: $$target: $$(sed -n 's/^stat::number_of_executed_units: *//p' $(fuzzing)/$$target.log) executions"; \
+	    mkdir -p $(checked)/corpus/$$target; \
+	    SWIFT_BACKTRACE=enable=no FUZZ_TARGET=$$target $(checked)/release/weight-init-fuzz \
+	        $(checked)/corpus/$$target $(checked)/seeds/$$target -dict=$(checked)/seeds/words -max_len=4096 -timeout=20 \
+	        -artifact_prefix=$(checked)/$$target- -print_final_stats=1 -max_total_time=60 $(ARGS) > $(checked)/$$target.log 2>&1 \
+	        || { tail -n 40 $(checked)/$$target.log; echo "fuzz: $$target is broken, see $(checked)/$$target-*"; exit 1; }; \
+	    echo "fuzz: $$target: $$(sed -n 's/^stat::number_of_executed_units: *//p' $(checked)/$$target.log) executions"; \
 	done
 
 .PHONY: soak

@@ -106,14 +106,15 @@ let package = Package(
     ]
 )
 
-// `make fuzz` builds it with -sanitize=fuzzer, which brings its main function, and with what is internal open to it.
+// `make fuzz` builds it with coverage, and with what is internal open to it. libFuzzer has the main function.
 if Context.environment["FUZZING"] != nil {
     package.targets.append(
         .executableTarget(
             name: "weight-init-fuzz",
             dependencies: ["InitService", "HTTPExchange", "WeightInit", "ByteSource", httpTypes],
             path: "Tests/Fuzzing/Sources",
-            swiftSettings: swiftSettings
+            swiftSettings: swiftSettings,
+            linkerSettings: [.unsafeFlags(["-sanitize=fuzzer"])]
         )
     )
 }
