@@ -114,7 +114,8 @@ if Context.environment["FUZZING"] != nil {
             dependencies: ["InitService", "HTTPExchange", "WeightInit", "ByteSource", httpTypes],
             path: "Tests/Fuzzing/Sources",
             swiftSettings: swiftSettings,
-            linkerSettings: [.unsafeFlags(["-sanitize=fuzzer"])]
+            // It comes with a main function of its own, which calls the same.
+            linkerSettings: [.unsafeFlags(["-sanitize=fuzzer", "-Xlinker", "--allow-multiple-definition"])]
         )
     )
 }

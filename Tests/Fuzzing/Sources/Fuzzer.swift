@@ -17,7 +17,24 @@ private let target: @Sendable ([UInt8]) -> Void = {
     return target
 }()
 
-/// What libFuzzer calls, whose library has the main function; 0 keeps an input that reaches something new.
+/// The package manager wants every program's main function under a name of its own. This one is libFuzzer's.
+@_silgen_name("LLVMFuzzerRunDriver")
+private func runDriver(
+    _ count: UnsafeMutablePointer<CInt>,
+    _ arguments: UnsafeMutablePointer<UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>>,
+    _ input: @convention(c) (UnsafePointer<UInt8>?, Int) -> CInt
+) -> CInt
+
+@main
+enum Fuzzer {
+    static func main() {
+        var count = CommandLine.argc
+        var arguments = CommandLine.unsafeArgv
+        exit(runDriver(&count, &arguments, fuzz))
+    }
+}
+
+/// What libFuzzer calls; 0 keeps an input that reaches something new.
 @_cdecl("LLVMFuzzerTestOneInput")
 public func fuzz(_ bytes: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
     // The bytes are libFuzzer's, for the time of the call.
