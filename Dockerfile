@@ -1,5 +1,7 @@
 FROM swift:6.3-bookworm AS build
 
+# Debian keeps a package's newest version only: one that is named here would soon be gone.
+# hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install -y --no-install-recommends libmicrohttpd-dev libopenblas-serial-dev make pkg-config \
     && rm -rf /var/lib/apt/lists/*
@@ -11,6 +13,7 @@ RUN make build \
 
 FROM debian:bookworm-slim
 
+# hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install -y --no-install-recommends libmicrohttpd12 libopenblas0-serial \
     && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/cache/debconf/*-old /var/log/*.log /var/log/apt

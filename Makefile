@@ -8,11 +8,16 @@ SWIFT ?= swift
 PYTHON ?= python3
 # Arguments for `serve`, and filters for `test`: make serve ARGS="--port 9000"
 ARGS ?=
+SCREENSHOTS ?=
 
 program := .build/release/weight-init
 # The tests' own build: Swift Testing has no static library, and mixing both kinds would compile everything anew each time.
 tests := .build/tests
 venv := .venv
+debian := .build/debian
+# Without CUDA; where pip knows no such build, PyTorch's own index has it.
+torch := torch==2.13.0+cpu
+torch_index := https://download.pytorch.org/whl/cpu
 # AddressSanitizer, and the coverage that libFuzzer goes by: one build for `fuzz` and `test-asan`.
 checked := .build/address
 coverage := edge,inline-8bit-counters,pc-table,trace-cmp
@@ -26,13 +31,15 @@ threaded := .build/thread
 FUZZ ?= query json range slice plan
 sources := Package.swift Sources Tests
 # Swift's own libraries go in; libmicrohttpd, OpenBLAS and glibc stay outside. A static Swift program exports all of its
-# symbols unless told otherwise, which keeps the linker from leaving out what nobody calls.
-static := --static-swift-stdlib -Xlinker --no-export-dynamic
+# symbols unless told otherwise, which keeps the linker from leaving out what nobody calls. lld, of Swift's own tools, keeps
+# one of functions that are the same, and packs relocations, which are memory that every process would touch.
+static := --static-swift-stdlib -Xlinker --no-export-dynamic \
+    -Xswiftc -use-ld=lld -Xlinker --icf=all -Xlinker -z -Xlinker pack-relative-relocs
 
 ##@ Use
 
 .PHONY: serve
-serve: build ## Build what is missing and serve at http://127.0.0.1:8080 until Ctrl-C
+serve: build ## Build what is missing and serve, with a page to try it, at http://127.0.0.1:8080 until Ctrl-C
 	exec $(program) serve $(ARGS)
 
 .PHONY: build
@@ -42,16 +49,17 @@ build: toolchain libraries ## Build .build/release/weight-init, with Swift's lib
 ##@ Develop
 
 .PHONY: test
-test: test-swift test-reference ## Run all tests; hold the program against NumPy, safetensors, the README and openapi.yaml
+test: test-swift test-reference test-deploy ## Run all tests; hold the program against NumPy, safetensors, the README and openapi.yaml
 
 .PHONY: test-swift
-test-swift: toolchain libraries
+test-swift: toolchain libraries test-tools
 	$(SWIFT) test --configuration release --scratch-path $(tests) --disable-xctest $(ARGS)
 
 .PHONY: test-reference
-test-reference: test-swift $(venv)/.installed
+test-reference: test-swift languages $(venv)/.installed
 	$(venv)/bin/python Tests/reference/check_formats.py $(tests)/release/weight-init
-	$(venv)/bin/python Tests/reference/check_readme.py $(tests)/release/weight-init
+	$(venv)/bin/python Tests/reference/check_documents.py $(tests)/release/weight-init
+	$(venv)/bin/python Tests/reference/check_examples.py $(tests)/release/weight-init
 	$(venv)/bin/python Tests/reference/check_contract.py $(tests)/release/weight-init
 
 .PHONY: test-asan
@@ -83,9 +91,18 @@ fuzz: toolchain libraries $(venv)/.installed ## Fuzz a minute each: FUZZ="plan j
 soak: build ## Five minutes of good, bad and slow clients; then all is as before: ARGS=60 for an hour
 	$(PYTHON) Tests/soak/soak.py $(program) $(ARGS)
 
+.PHONY: test-deploy
+test-deploy: test-replicas ## Hold deploy/ against the schemas of its readers, and what it watches against Prometheus
+	$(venv)/bin/python Tests/reference/check_deploy.py $(tests)/release/weight-init $(debian)/usr/bin/{kubectl,prometheus,promtool}
+
+.PHONY: test-page
+test-page: test-swift $(venv)-page/.installed ## Click through the page in headless Chromium; SCREENSHOTS=docs/images renews the pictures
+	$(venv)-page/bin/python Tests/page/check_page.py $(tests)/release/weight-init \
+	    $(addprefix --screenshots=,$(SCREENSHOTS))
+
 .PHONY: test-replicas
-test-replicas: build ## Fetch one tensor from three replicas behind nginx, killing one (as root: installs nginx)
-	$(PYTHON) Tests/replicas/replicas.py $(program)
+test-replicas: test-swift $(venv)/.installed $(debian)/.unpacked ## Fetch one tensor from three replicas behind nginx, killing one
+	$(venv)/bin/python Tests/replicas/replicas.py $(tests)/release/weight-init $(debian)/usr/sbin/nginx
 
 .PHONY: format
 format: toolchain ## Bring the sources into the house form
@@ -101,7 +118,7 @@ bench: build ## Measure against other services and write Benchmarks/RESULTS.md
 
 .PHONY: clean
 clean: ## Remove all that was built or downloaded
-	rm -rf .build $(venv)
+	rm -rf .build $(venv) $(venv)-page
 
 ##@ Help
 
@@ -124,8 +141,39 @@ libraries:
 	@missing=(); \
 	command -v pkg-config > /dev/null || missing+=(pkg-config); \
 	pkg-config --exists libmicrohttpd 2> /dev/null || missing+=(libmicrohttpd-dev); \
+	pkg-config --exists gnutls 2> /dev/null || missing+=(libgnutls28-dev); \
 	pkg-config --exists openblas 2> /dev/null || missing+=(libopenblas-serial-dev); \
 	$(install)
+
+.PHONY: test-tools
+test-tools:
+	@missing=(); \
+	for tool in curl openssl; do command -v $$tool > /dev/null || missing+=($$tool); done; \
+	$(install)
+
+# What the programs of examples/ and the documents are written in. Rust's is left out where there is no rustc.
+.PHONY: languages
+languages:
+	@missing=(); \
+	command -v cc > /dev/null || missing+=(gcc libc6-dev); \
+	command -v curl > /dev/null || missing+=(curl); \
+	command -v go > /dev/null || missing+=(golang-go); \
+	command -v javac > /dev/null || missing+=(default-jdk-headless); \
+	command -v node > /dev/null || missing+=(nodejs); \
+	command -v pkg-config > /dev/null || missing+=(pkg-config); \
+	pkg-config --exists libcurl 2> /dev/null || missing+=(libcurl4-openssl-dev); \
+	pkg-config --exists libcrypto 2> /dev/null || missing+=(libssl-dev); \
+	$(install)
+
+# What tests run out of its package, for to install it would start servers for good.
+packages := kubernetes-client nginx prometheus
+$(debian)/.unpacked:
+	@$(become_root); \
+	mkdir -p $(debian) && cd $(debian); \
+	apt-get -q download $(packages) || { "$${as_root[@]}" apt-get -q update; apt-get -q download $(packages); }; \
+	for package in *.deb; do dpkg-deb --extract "$$package" .; done; \
+	rm *.deb; \
+	touch .unpacked
 
 $(venv)/.installed: Tests/reference/requirements.txt
 	@missing=(); \
@@ -133,20 +181,34 @@ $(venv)/.installed: Tests/reference/requirements.txt
 	$(install)
 	$(PYTHON) -m venv $(venv)
 	$(venv)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
+	$(venv)/bin/python -m pip install --quiet --disable-pip-version-check $(torch) 2> /dev/null \
+	    || $(venv)/bin/python -m pip install --quiet --disable-pip-version-check --extra-index-url $(torch_index) $(torch)
 	touch $@
+
+$(venv)-page/.installed: Tests/page/requirements.txt
+	@missing=(); \
+	$(PYTHON) -c 'import ensurepip, venv' 2> /dev/null || missing+=(python3-venv); \
+	command -v chromium > /dev/null || missing+=(chromium); \
+	$(install)
+	$(PYTHON) -m venv $(venv)-page
+	$(venv)-page/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
+	touch $@
+
+# Sets the array `as_root` to what makes a command run as root, if there are Debian's packages at all.
+define become_root
+command -v apt-get > /dev/null || { echo "There is no apt-get here: install by hand what it would have." >&2; exit 1; }; \
+as_root=(); \
+if (( EUID )); then \
+    command -v sudo > /dev/null || { echo "Packages are missing, and only root can install them." >&2; exit 1; }; \
+    as_root=(sudo); \
+fi
+endef
 
 # Installs the Debian packages that the array `missing` names, if any.
 define install
 if (( $${#missing[@]} )); then \
-    if ! command -v apt-get > /dev/null; then \
-        echo "There is no apt-get here. Install what Debian calls $${missing[*]} and try again." >&2; exit 1; \
-    fi; \
-    as_root=(); \
-    if (( EUID )); then \
-        command -v sudo > /dev/null || { echo "As root: apt-get install $${missing[*]}" >&2; exit 1; }; \
-        as_root=(sudo); \
-    fi; \
     echo "Installing $${missing[*]}"; \
+    $(become_root); \
     "$${as_root[@]}" apt-get -q update; \
     "$${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qy install --no-install-recommends "$${missing[@]}"; \
 fi

@@ -46,12 +46,13 @@ let package = Package(
     ],
     targets: [
         .systemLibrary(name: "CMicroHTTPD", pkgConfig: "libmicrohttpd", providers: [.apt(["libmicrohttpd-dev"])]),
+        .systemLibrary(name: "CGnuTLS", pkgConfig: "gnutls", providers: [.apt(["libgnutls28-dev"])]),
         .systemLibrary(name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-serial-dev"])]),
 
         // Left column of the architecture: HTTP without tensors.
         swiftTarget("ByteSource"),
         swiftTarget("HTTPExchange", ["ByteSource", httpTypes]),
-        cTarget("CHTTPDaemon", ["CMicroHTTPD"]),
+        cTarget("CHTTPDaemon", ["CMicroHTTPD", "CGnuTLS"]),
         swiftTarget("HTTPDaemon", ["HTTPExchange", "CHTTPDaemon", "ByteSource", httpTypes]),
 
         // Right column: tensors without HTTP.
@@ -65,13 +66,15 @@ let package = Package(
         swiftTarget(
             "InitService",
             ["HTTPExchange", "TensorFormats", "WeightInit", "ByteSource", httpTypes, crypto, logging],
-            resources: [.embedInCode("Resources/openapi.yaml")]
+            resources: [.embedInCode("Resources/openapi.yaml"), .embedInCode("Resources/page.html")]
         ),
         .executableTarget(
             name: "weight-init",
             dependencies: [
-                "HTTPDaemon", "InitService", "WeightInit", "HTTPExchange", argumentParser, logging, httpTypes,
+                "HTTPDaemon", "InitService", "WeightInit", "HTTPExchange", "ByteSource", "TorchRandom", argumentParser,
+                logging, httpTypes, crypto,
             ],
+            resources: [.embedInCode("Resources/vectors.txt")],
             swiftSettings: swiftSettings
         ),
 
@@ -79,7 +82,7 @@ let package = Package(
         .target(
             name: "GoldenVectors",
             path: "Tests/GoldenVectors",
-            exclude: ["visible", "make_vectors.py", "README.md"],
+            exclude: ["visible", "make_vectors.py", "make_verification.py", "README.md"],
             swiftSettings: swiftSettings
         ),
         // A client that says over a socket exactly what it is told to.
@@ -102,7 +105,7 @@ let package = Package(
             resources: [.copy("Vectors")]
         ),
         tests("EndToEndTests", ["HTTPDaemon", "InitService", "GoldenVectors", "TestSupport", crypto]),
-        tests("CommandTests", ["weight-init", "TestSupport", crypto]),
+        tests("CommandTests", ["weight-init", "WeightInit", "TestSupport", crypto]),
     ]
 )
 

@@ -8,20 +8,29 @@ public protocol ByteSource: AnyObject {
 
     /// Writes the bytes from `position` on to the front of `destination`.
     ///
-    /// A call stops after a bounded amount of work (about 4 M generator words), so that no caller is held for long; it
-    /// may therefore write fewer bytes than fit.
+    /// A call stops after a bounded amount of work (about 4 M generator words), so that no caller is held for long. It may
+    /// therefore write fewer bytes than fit, or none yet: the next call for the same position goes on from there.
     ///
     /// - Parameters:
     ///   - position: Bytes from the start of the body, `0 ... byteCount`.
     ///   - destination: Not empty.
-    /// - Returns: The number of bytes written: at least 1, or 0 at the end of the body only.
+    /// - Returns: The number of bytes written. Before the end of the body, 0 means that the first of them takes more work
+    ///   than one call may do.
     func read(at position: Int, into destination: inout MutableRawSpan) -> Int
+
+    /// Another source of the same bytes, which another thread may read at the same time; `nil` where there is none to be had.
+    func makeTwin() -> (any ByteSource)?
+}
+
+extension ByteSource {
+    public func makeTwin() -> (any ByteSource)? { nil }
 }
 
 /// A body whose length is known only when its end is reached, read from front to back once.
 public protocol ByteStream: AnyObject {
     /// Writes the next bytes to the front of `destination`, which has room for at least 64 bytes.
     ///
-    /// - Returns: The number of bytes written: at least 1, or 0 at the end only.
-    func read(into destination: inout MutableRawSpan) -> Int
+    /// - Returns: The number of bytes written, 0 where the first of them takes more work than one call may do; `nil` at
+    ///   the end.
+    func read(into destination: inout MutableRawSpan) -> Int?
 }

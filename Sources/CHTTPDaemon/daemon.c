@@ -131,12 +131,13 @@ static enum MHD_Result request_continued(
 static void request_ended(
     void *cls, struct MHD_Connection *connection, void **request_context, enum MHD_RequestTerminationCode reason) {
     struct c_httpd_daemon *daemon = cls;
-    (void)connection;
-    (void)reason;
     void *request = *request_context;
     *request_context = NULL; /* an aborted request can be reported twice */
     if (request != NULL) {
-        daemon->callbacks.request_ended(daemon->context, request);
+        const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_HTTP_STATUS);
+        daemon->callbacks.request_ended(
+            daemon->context, request, info == NULL ? 0 : info->http_status,
+            reason == MHD_REQUEST_TERMINATED_COMPLETED_OK);
     }
 }
 
@@ -243,6 +244,9 @@ failed:
     return -1;
 }
 
+/* GnuTLS's own choice, without the versions that RFC 8996 deprecates. */
+static const char tls_priorities[] = "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2";
+
 c_httpd_daemon *c_httpd_start(
     const c_httpd_options *options, const c_httpd_callbacks *callbacks, void *context, c_httpd_failure *failure) {
     struct c_httpd_daemon *daemon = calloc(1, sizeof *daemon);
@@ -275,6 +279,11 @@ c_httpd_daemon *c_httpd_start(
         {MHD_OPTION_PER_IP_CONNECTION_LIMIT, (intptr_t)options->connections_per_address, NULL},
         {MHD_OPTION_CONNECTION_TIMEOUT, (intptr_t)options->idle_seconds, NULL},
         {MHD_OPTION_THREAD_POOL_SIZE, (intptr_t)options->thread_count, NULL},
+        /* Those for TLS come last: without it, the list ends before them. */
+        {options->tls_certificate == NULL ? MHD_OPTION_END : MHD_OPTION_HTTPS_MEM_CERT, 0,
+         (void *)options->tls_certificate},
+        {MHD_OPTION_HTTPS_MEM_KEY, 0, (void *)options->tls_key},
+        {MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)tls_priorities},
         {MHD_OPTION_END, 0, NULL},
     };
     errno = 0;
@@ -282,7 +291,7 @@ c_httpd_daemon *c_httpd_start(
     if (daemon->wake >= 0) {
         daemon->mhd = MHD_start_daemon(
             MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ITC | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG
-                | MHD_USE_NO_LISTEN_SOCKET,
+                | MHD_USE_NO_LISTEN_SOCKET | (options->tls_certificate == NULL ? 0 : MHD_USE_TLS),
             0, NULL, NULL, &request_continued, daemon, MHD_OPTION_ARRAY, items, MHD_OPTION_END);
     }
     int code = errno;

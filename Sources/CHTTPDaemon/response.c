@@ -17,8 +17,10 @@ struct body {
 static ssize_t read_body(void *cls, uint64_t position, char *buffer, size_t capacity) {
     const struct body *body = cls;
     int64_t count = body->reader(body->context, position, (uint8_t *)buffer, capacity);
-    /* 0 must not reach the library before the end: it would ask again at once, for ever. */
-    return count > 0 ? (ssize_t)count : count == 0 ? MHD_CONTENT_READER_END_OF_STREAM : MHD_CONTENT_READER_END_WITH_ERROR;
+    /* After 0 the library serves its other connections and asks again. */
+    return count >= 0                  ? (ssize_t)count
+           : count == C_HTTPD_BODY_END ? MHD_CONTENT_READER_END_OF_STREAM
+                                       : MHD_CONTENT_READER_END_WITH_ERROR;
 }
 
 static void release_body(void *cls) {

@@ -230,7 +230,7 @@ INLINE void regenerate(sink kind, uint32_t *words, void *out, size_t at, const u
 }
 
 /// Elements from which on uniforms are written past the caches, which is twice as fast: they would not stay there anyway.
-enum { TO_MEMORY = 1 << 23 };
+enum { TO_MEMORY = 1 << 22 };
 
 /// Draws `n` words and writes an element for each.
 INLINE void draw(sink kind, ctk_stream *stream, void *out, size_t n, const uniform_range *range) {

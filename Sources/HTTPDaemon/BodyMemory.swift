@@ -16,10 +16,13 @@ final class BodyMemory: Sendable {
 
     private let blockSize: Int
     private let connectionLimit: Int
+    /// `nil` where bodies are made by the threads that send them.
+    let readAheadPool: ReadAheadPool?
     private let state: Mutex<State>
 
-    init(limit: Int, blockSize: Int, connectionLimit: Int) {
+    init(limit: Int, blockSize: Int, connectionLimit: Int, readAheadPool: ReadAheadPool? = nil) {
         self.blockSize = blockSize
+        self.readAheadPool = readAheadPool
         self.connectionLimit = connectionLimit
         state = Mutex(State(available: limit))
     }

@@ -1,3 +1,5 @@
+import CHTTPDaemon
+
 /// Where the daemon listens and what it allows. The defaults suit a service behind a proxy.
 public struct DaemonConfiguration: Sendable {
     /// A numeric IPv4 or IPv6 address. `::` takes IPv4 as well.
@@ -26,11 +28,32 @@ public struct DaemonConfiguration: Sendable {
     /// Bytes of the blocks of all responses that are being sent. The less is left, the smaller the blocks of new ones, down
     /// to 16 KiB; where there is not even that, 503. What is sent in chunks goes through the connection's memory instead.
     public var bodyMemory = 256 << 20
+    /// Threads that work on one body: its connection's and, of those that all bodies share, others that make blocks ahead.
+    public var threadsPerBody = 1
     public var deferred = DeferredLimits()
-    /// Hears what the library has to say, on any thread.
-    public var log: @Sendable (String) -> Void = { _ in }
+    /// With it the daemon speaks TLS, 1.2 or 1.3, and nothing else.
+    public var identity: TLSIdentity?
+    /// Hears what there is to say, on any thread: a fault of the service, or what the library says, which is mostly of clients.
+    public var log: @Sendable (_ message: String, _ isFault: Bool) -> Void = { _, _ in }
 
     public init() {}
+}
+
+/// What a server shows of itself.
+public struct TLSIdentity: Sendable {
+    /// In PEM: the certificate, then those that sign it.
+    public let certificate: String
+    /// In PEM, not encrypted.
+    public let key: String
+
+    /// - Throws: `DaemonError.badCertificate`, where they cannot be read or do not belong together.
+    public init(certificate: String, key: String) throws(DaemonError) {
+        if let fault = c_httpd_tls_fault(certificate, key) {
+            throw .badCertificate(String(cString: fault))
+        }
+        self.certificate = certificate
+        self.key = key
+    }
 }
 
 /// What deferred work may take.
@@ -71,6 +94,7 @@ extension DaemonConfiguration {
             ((0...1 << 30).contains(bodyLimit), "the body limit must be at most 1 GiB"),
             ((0...1 << 40).contains(drainLimit), "the drain limit must be at most 1 TiB"),
             ((4 << 10...64 << 20).contains(blockSize), "the block size must be 4 KiB to 64 MiB"),
+            ((1...256).contains(threadsPerBody), "threads per request must be between 1 and 256"),
             (bodyMemory >= blockSize, "the memory for bodies must be at least the block size (\(blockSize))"),
             ((1...256).contains(deferred.threadCount), "threads for deferred work must be between 1 and 256"),
             ((0...100_000).contains(deferred.queueLimit), "the queue of deferred work must be at most 100000 long"),

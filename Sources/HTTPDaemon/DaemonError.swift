@@ -10,6 +10,8 @@ public enum DaemonError: Error, Equatable {
     case addressNotAvailable(String)
     case portTaken(host: String, port: UInt16)
     case notPermitted(host: String, port: UInt16)
+    /// The certificate or its key cannot be read, or the one is not the other's.
+    case badCertificate(String)
     /// The system refused for another reason.
     case system(String)
 }
@@ -22,6 +24,7 @@ extension DaemonError: CustomStringConvertible {
         case .addressNotAvailable(let host): "No interface of this machine has the address \(host)."
         case .portTaken(let host, let port): "Port \(port) on \(host) is taken by another program."
         case .notPermitted(let host, let port): "This user may not listen on port \(port) of \(host)."
+        case .badCertificate(let reason): "The certificate or its key cannot be used: \(reason)"
         case .system(let reason): "Cannot listen: \(reason)."
         }
     }

@@ -81,6 +81,17 @@ final class DeferredPool: Sendable {
         }
     }
 
+    /// What of the load is deferred work.
+    var load: TransportLoad {
+        state.withLock { state in
+            var load = TransportLoad()
+            load.waitingWork = state.waiting.count
+            load.runningWork = state.running.count
+            load.workMemory = state.memoryHeld
+            return load
+        }
+    }
+
     /// Settles every job and takes no more. Work that runs is told that nobody waits for it.
     func stop() {
         state.withLock { state in

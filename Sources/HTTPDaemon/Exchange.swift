@@ -30,8 +30,11 @@ final class Exchange {
     private let connection: Connection?
     private let target: String
     private let targetSize: Int
+    private let started = Timestamp.now
     private var head = Exchange.headToCome
     private var state = State.started
+    private var note: ResponseNote?
+    private var sent: SentBody?
 
     /// - Parameter target: Exactly as sent; `nil` where the request line has none.
     init(service: Service, connection: Connection?, target: UnsafePointer<CChar>?) {
@@ -39,7 +42,7 @@ final class Exchange {
         self.connection = connection
         self.target = target.map { String(cString: $0) } ?? ""
         targetSize = target.map { strlen($0) } ?? 0
-        connection?.due = .now + service.configuration.receiveTimeout + Service.grace
+        connection?.due = started + service.configuration.receiveTimeout + Service.grace
         service.exchangeStarted()
     }
 
@@ -73,9 +76,23 @@ final class Exchange {
     }
 
     /// The library is done with the request, whichever way it ended.
-    func end() {
-        connection?.due = .now + service.configuration.idleTimeout + service.configuration.receiveTimeout
+    ///
+    /// - Parameter status: Of the response, the library's own included; 0 where there was none.
+    func end(status: Int, isWhole: Bool) {
+        let now = Timestamp.now
+        connection?.due = now + service.configuration.idleTimeout + service.configuration.receiveTimeout
         service.exchangeEnded()
+        service.handler.ended(
+            ExchangeEnd(
+                request: head,
+                peer: connection?.peer,
+                status: status == 0 ? nil : status,
+                note: note,
+                bodyByteCount: sent?.byteCount ?? 0,
+                duration: now - started,
+                isWhole: isWhole && status != 0
+            )
+        )
     }
 
     // MARK: Receiving
@@ -203,17 +220,24 @@ final class Exchange {
         let closes = closes || service.isQuiescing
         let isHead = head.method == .head
         let memory = service.bodyMemory
-        switch response.queue(on: handle, isHead: isHead, closes: closes, memory: memory) {
-        case .queued:
-            return true
-        case .noMemory:
-            state = .answered(nil)
-            return refusal(.bodyMemory).queue(on: handle, isHead: isHead, closes: closes, memory: memory) == .queued
-        case .refused:
-            service.configuration.log("a response could not be sent as it was: \(head.method) \(target)")
-            return OutgoingResponse.internalError.queue(on: handle, isHead: isHead, closes: closes, memory: memory)
-                == .queued
+        func queue(_ response: OutgoingResponse) -> OutgoingResponse.Queueing {
+            note = response.note
+            return response.queue(on: handle, isHead: isHead, closes: closes, memory: memory)
         }
+        var outcome = queue(response)
+        if case .noMemory = outcome {
+            state = .answered(nil)
+            outcome = queue(refusal(.bodyMemory))
+        }
+        if case .refused = outcome {
+            service.configuration.log("a response could not be sent as it was: \(head.method) \(target)", true)
+            var internalError = OutgoingResponse.internalError
+            internalError.note = response.note
+            outcome = queue(internalError)
+        }
+        guard case .queued(let body) = outcome else { return false }
+        sent = body
+        return true
     }
 
     private func refusal(_ saturation: Saturation) -> OutgoingResponse {

@@ -22,7 +22,8 @@ public final class HTTPDaemon: Sendable {
         // Released by stop(), when no callback can come any more.
         let context = Unmanaged.passRetained(service)
         var failure = c_httpd_failure()
-        let started = configuration.host.withCString { host in
+        let (host, identity) = (configuration.host, configuration.identity)
+        let started = withCStrings(host, identity?.certificate, identity?.key) { host, certificate, key in
             var options = c_httpd_options(
                 host: host,
                 port: configuration.port,
@@ -30,7 +31,9 @@ public final class HTTPDaemon: Sendable {
                 connection_limit: UInt32(configuration.connectionLimit),
                 connections_per_address: UInt32(configuration.connectionsPerAddress ?? 0),
                 idle_seconds: UInt32(configuration.idleTimeout.components.seconds),
-                connection_memory: configuration.connectionMemory
+                connection_memory: configuration.connectionMemory,
+                tls_certificate: certificate,
+                tls_key: key
             )
             var callbacks = Service.callbacks
             return c_httpd_start(&options, &callbacks, context.toOpaque(), &failure)
@@ -41,6 +44,7 @@ public final class HTTPDaemon: Sendable {
         }
         do throws(DaemonError) {
             try service.pool.start()
+            try service.bodyMemory.readAheadPool?.start()
             try service.connections.startCutting(every: min(.seconds(1), configuration.receiveTimeout))
         } catch {
             Self.end(started, service)
@@ -63,6 +67,14 @@ public final class HTTPDaemon: Sendable {
     /// Open connections, idle ones included.
     public var openConnections: Int {
         service.connections.count
+    }
+
+    /// What is in hand now.
+    public var load: TransportLoad {
+        var load = service.pool.load
+        load.activeExchanges = activeExchanges
+        load.openConnections = openConnections
+        return load
     }
 
     /// Accepts no more connections. Those open are served on; each closes with its next response.
@@ -108,7 +120,21 @@ public final class HTTPDaemon: Sendable {
         service.pool.stop()
         service.connections.stopCutting()
         c_httpd_stop(handle)
+        service.bodyMemory.readAheadPool?.stop()
         service.pool.join()
         Unmanaged.passUnretained(service).release()
+    }
+}
+
+/// Strings for C, for the time of a call.
+private func withCStrings<Result>(
+    _ first: String,
+    _ second: String?,
+    _ third: String?,
+    _ body: (UnsafePointer<CChar>, UnsafePointer<CChar>?, UnsafePointer<CChar>?) -> Result
+) -> Result {
+    first.withCString { first in
+        guard let second, let third else { return body(first, nil, nil) }
+        return second.withCString { second in third.withCString { body(first, second, $0) } }
     }
 }

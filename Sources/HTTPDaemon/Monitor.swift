@@ -76,6 +76,11 @@ struct Timestamp: Comparable {
         one.nanoseconds < other.nanoseconds
     }
 
+    /// The time since an earlier one.
+    static func - (time: Timestamp, earlier: Timestamp) -> Duration {
+        time < earlier ? .zero : .nanoseconds(Int64(clamping: time.nanoseconds - earlier.nanoseconds))
+    }
+
     /// - Parameter duration: At least 0; more than the clock can hold is for ever.
     static func + (time: Timestamp, duration: Duration) -> Timestamp {
         let (seconds, attoseconds) = duration.components

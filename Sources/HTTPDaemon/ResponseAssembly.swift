@@ -6,7 +6,7 @@ import HTTPTypes
 extension OutgoingResponse {
     /// What became of a response.
     enum Queueing {
-        case queued
+        case queued(SentBody)
         /// There is no memory left to send it by.
         case noMemory
         /// The library does not take it: a field with no value, a body where there can be none.
@@ -24,11 +24,9 @@ extension OutgoingResponse {
         let isSent = !isHead && status != 304
         let block = isSent ? body.readByteCount.map(memory.take) : nil
         if case .some(.none) = block { return .noMemory }
-        guard (200...999).contains(status),
-            let response = isSent ? Self.handle(body, block ?? nil) : Self.unsentHandle(body, isHead: isHead)
-        else {
-            return .refused
-        }
+        let made =
+            isSent ? Self.handle(body, block ?? nil, memory) : (Self.unsentHandle(body, isHead: isHead), SentBody.whole(0))
+        guard (200...999).contains(status), let response = made.0 else { return .refused }
         defer { c_httpd_response_release(response) }
         for field in head.headerFields {
             // The library writes both from the body.
@@ -41,7 +39,7 @@ extension OutgoingResponse {
         if closes, !c_httpd_response_add_field(response, "Connection", "close") {
             return .refused
         }
-        return c_httpd_queue(connection, UInt32(status), response) ? .queued : .refused
+        return c_httpd_queue(connection, UInt32(status), response) ? .queued(made.1) : .refused
     }
 
     /// The last resort, where a response cannot be sent as it is.
@@ -65,19 +63,27 @@ extension OutgoingResponse {
     }
 
     /// - Parameter block: For a body with a ``ResponseBody/readByteCount``.
-    private static func handle(_ body: ResponseBody, _ block: BodyMemory.Block?) -> OpaquePointer? {
+    private static func handle(
+        _ body: ResponseBody,
+        _ block: BodyMemory.Block?,
+        _ memory: BodyMemory
+    ) -> (OpaquePointer?, SentBody) {
         switch body {
         case .bytes(let bytes):
             block.map { reading(.bytes(bytes), byteCount: bytes.count, $0) }
-                ?? bytes.withUnsafeBytes { c_httpd_response_of_bytes($0.baseAddress, $0.count) }
+                ?? (bytes.withUnsafeBytes { c_httpd_response_of_bytes($0.baseAddress, $0.count) }, .whole(bytes.count))
         case .source(let source, let range):
             block.map { block in
-                readAtOnce(source, range) ?? reading(.source(source, range), byteCount: range.count, block)
-            } ?? c_httpd_response_of_bytes(nil, 0)
-        // The library puts chunks into the connection's memory, not into a block of their own.
-        case .stream(let stream): reading(.stream(stream), byteCount: nil, nil)
-        case .empty: c_httpd_response_of_bytes(nil, 0)
-        case .unsent: nil
+                readAtOnce(source, range).map { ($0, .whole(range.count)) }
+                    ?? reading(
+                        .source(memory.readAhead(source, range, block: block), range),
+                        byteCount: range.count,
+                        block
+                    )
+            } ?? (c_httpd_response_of_bytes(nil, 0), .whole(0))
+        case .stream(let stream): reading(.stream(stream), byteCount: nil, block)
+        case .empty: (c_httpd_response_of_bytes(nil, 0), .whole(0))
+        case .unsent: (nil, .whole(0))
         }
     }
 
@@ -107,9 +113,10 @@ extension OutgoingResponse {
         _ body: BodyReader.Body,
         byteCount: Int?,
         _ block: BodyMemory.Block?
-    ) -> OpaquePointer? {
+    ) -> (OpaquePointer?, SentBody) {
+        let bodyReader = BodyReader(body, block)
         // Released by the callback the library runs when nothing needs the response any more.
-        let reader = Unmanaged.passRetained(BodyReader(body, block)).toOpaque()
+        let reader = Unmanaged.passRetained(bodyReader).toOpaque()
         let read: c_httpd_reader = { reader, position, buffer, capacity in
             Unmanaged<BodyReader>.fromOpaque(reader).takeUnretainedValue()
                 .read(at: position, into: UnsafeMutableRawBufferPointer(start: buffer, count: capacity))
@@ -117,26 +124,42 @@ extension OutgoingResponse {
         let release: @convention(c) (UnsafeMutableRawPointer) -> Void = {
             Unmanaged<BodyReader>.fromOpaque($0).release()
         }
-        let blockSize = block?.size ?? 1
-        return byteCount.map {
-            c_httpd_response_of_reader(UInt64($0), blockSize, read, reader, release)
-        } ?? c_httpd_response_of_stream(blockSize, read, reader, release)
+        // The library puts chunks into the connection's memory, not into a block of their own.
+        let response =
+            byteCount.map { c_httpd_response_of_reader(UInt64($0), block?.size ?? 1, read, reader, release) }
+            ?? c_httpd_response_of_stream(1, read, reader, release)
+        return (response, .read(bodyReader))
     }
 }
 
 extension ResponseBody {
-    /// The length of a body that is read block by block; `nil` for what the library gets as a whole or in chunks.
+    /// The bytes that a block for the body need not exceed; `nil` for what the library gets as a whole.
     fileprivate var readByteCount: Int? {
         switch self {
         case .bytes(let bytes): bytes.count > OutgoingResponse.smallSize ? bytes.count : nil
         case .source(_, let range): range.isEmpty ? nil : range.count
-        case .empty, .stream, .unsent: nil
+        // Counted for what the stream itself holds.
+        case .stream: OutgoingResponse.smallSize
+        case .empty, .unsent: nil
+        }
+    }
+}
+
+/// How much of a body has been handed to the library.
+enum SentBody {
+    case whole(Int)
+    case read(BodyReader)
+
+    var byteCount: Int {
+        switch self {
+        case .whole(let byteCount): byteCount
+        case .read(let reader): reader.byteCount
         }
     }
 }
 
 /// The body of one response while it is sent. Used by the thread that serves the connection alone.
-private final class BodyReader {
+final class BodyReader {
     enum Body {
         case bytes([UInt8])
         case source(any ByteSource, Range<Int>)
@@ -146,22 +169,31 @@ private final class BodyReader {
     private let body: Body
     /// What the library holds for it.
     private let block: BodyMemory.Block?
+    /// Bytes that have been read.
+    private(set) var byteCount = 0
 
     init(_ body: Body, _ block: BodyMemory.Block?) {
         self.body = body
         self.block = block
     }
 
-    /// The number of bytes written; 0 at the end; -1 where the body breaks its promises, which cuts the connection.
+    /// The number of bytes written, 0 where there is none yet; negative at the end, and where the body breaks its promises,
+    /// which cuts the connection.
     func read(at position: UInt64, into buffer: UnsafeMutableRawBufferPointer) -> Int64 {
+        let count = readPiece(at: position, into: buffer)
+        byteCount += Int(max(0, count))
+        return count
+    }
+
+    private func readPiece(at position: UInt64, into buffer: UnsafeMutableRawBufferPointer) -> Int64 {
         // A body is shorter than Int.max, and the library asks for no more than it was told there is.
         guard let position = Int(exactly: position), !buffer.isEmpty else {
-            return -1
+            return Int64(C_HTTPD_BODY_BROKEN)
         }
         switch body {
         case .bytes(let bytes):
             guard position < bytes.count else {
-                return 0
+                return Int64(C_HTTPD_BODY_END)
             }
             let count = min(buffer.count, bytes.count - position)
             bytes.withUnsafeBytes {
@@ -170,16 +202,18 @@ private final class BodyReader {
             return Int64(count)
         case .source(let source, let range):
             guard position < range.count else {
-                return 0
+                return Int64(C_HTTPD_BODY_END)
             }
             let room = UnsafeMutableRawBufferPointer(rebasing: buffer.prefix(range.count - position))
             var destination = room.mutableBytes
             let count = source.read(at: range.lowerBound + position, into: &destination)
-            return (1...room.count).contains(count) ? Int64(count) : -1
+            return (0...room.count).contains(count) ? Int64(count) : Int64(C_HTTPD_BODY_BROKEN)
         case .stream(let stream):
             var destination = buffer.mutableBytes
-            let count = stream.read(into: &destination)
-            return (0...buffer.count).contains(count) ? Int64(count) : -1
+            guard let count = stream.read(into: &destination) else {
+                return Int64(C_HTTPD_BODY_END)
+            }
+            return (0...buffer.count).contains(count) ? Int64(count) : Int64(C_HTTPD_BODY_BROKEN)
         }
     }
 }

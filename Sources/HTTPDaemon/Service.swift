@@ -22,7 +22,9 @@ final class Service: Sendable {
         bodyMemory = BodyMemory(
             limit: configuration.bodyMemory,
             blockSize: configuration.blockSize,
-            connectionLimit: configuration.connectionLimit
+            connectionLimit: configuration.connectionLimit,
+            readAheadPool: configuration.threadsPerBody > 1
+                ? ReadAheadPool(threadCount: configuration.threadsPerBody - 1) : nil
         )
     }
 
@@ -71,12 +73,12 @@ extension Service {
                     bytes: UnsafeBufferPointer(start: bytes, count: bytes == nil ? 0 : count)
                 )
             },
-            request_ended: { _, exchange in
+            request_ended: { _, exchange, status, isWhole in
                 guard let exchange else { return }
-                Unmanaged<Exchange>.fromOpaque(exchange).takeRetainedValue().end()
+                Unmanaged<Exchange>.fromOpaque(exchange).takeRetainedValue().end(status: Int(status), isWhole: isWhole)
             },
             log: { service, message in
-                Service.at(service).configuration.log(String(cString: message))
+                Service.at(service).configuration.log(String(cString: message), false)
             }
         )
     }

@@ -21,6 +21,7 @@ public struct OutgoingResponse {
     public var body: ResponseBody
     /// Bytes of memory that are held until a deferred response has been sent; `nil` for as many as the work took.
     public var memory: Int?
+    public var note = ResponseNote()
 
     public init(head: HTTPResponse, body: ResponseBody = .empty) {
         self.head = head

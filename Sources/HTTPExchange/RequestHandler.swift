@@ -59,4 +59,11 @@ public protocol RequestHandler: Sendable {
 
     /// Puts a refusal into the words and the form of the service.
     func refuse(_ refusal: Refusal, head: HTTPRequest) -> OutgoingResponse
+
+    /// Hears of each exchange once, when the transport is done with it. Returns quickly.
+    func ended(_ exchange: ExchangeEnd)
+}
+
+extension RequestHandler {
+    public func ended(_ exchange: ExchangeEnd) {}
 }

@@ -79,19 +79,19 @@ struct MemberReader {
     }
 
     /// - Throws: `invalid` where it is not JSON or not an object.
-    func members(at place: Place) throws(InitError) -> RequestMembers {
-        switch place {
+    ///
+    /// - Parameter json: What the JSON may not exceed, where that is not what the service allows.
+    func members(at place: Place, _ json: JSONLimits? = nil) throws(InitError) -> RequestMembers {
+        let json = json ?? JSONLimits(depth: limits.maximumJSONDepth, values: limits.maximumJSONValues)
+        return switch place {
         case .query(let parameters): RequestMembers(parameters)
-        case .queriedJSON(let text): try object(Array(text.utf8))
-        case .body(let bytes): try object(bytes)
+        case .queriedJSON(let text): try object(Array(text.utf8), json)
+        case .body(let bytes): try object(bytes, json)
         }
     }
 
-    private func object(_ bytes: [UInt8]) throws(InitError) -> RequestMembers {
-        let value = try JSONParser.parse(
-            bytes,
-            limits: JSONLimits(depth: limits.maximumJSONDepth, values: limits.maximumJSONValues)
-        )
+    private func object(_ bytes: [UInt8], _ limits: JSONLimits) throws(InitError) -> RequestMembers {
+        let value = try JSONParser.parse(bytes, limits: limits)
         guard case .object(let members) = value else {
             throw InitError(
                 .invalid,

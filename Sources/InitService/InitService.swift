@@ -1,5 +1,6 @@
 public import HTTPExchange
 public import HTTPTypes
+public import Logging
 import Synchronization
 import WeightInit
 
@@ -7,14 +8,32 @@ import WeightInit
 public final class InitService: RequestHandler {
     /// The release of PyTorch, and the processor, whose bits these are.
     static let profile = "torch-2.13"
+    /// The release of the service.
+    public static let version = "1.0.0"
 
     let limits: ServiceLimits
+    let policy: ServicePolicy
+    let metrics = ServiceMetrics()
     let preparations: PreparationCache
+    private let logger: Logger
+    private let requestIDs = RequestIDs()
     private let draining = Atomic(false)
 
-    public init(limits: ServiceLimits = ServiceLimits()) {
+    /// - Parameter logger: Hears of each exchange, at `info`; of those that failed, at `error`.
+    public init(
+        limits: ServiceLimits = ServiceLimits(),
+        policy: ServicePolicy = ServicePolicy(),
+        logger: Logger = Logger(label: "weight-init") { _ in SwiftLogNoOpLogHandler() }
+    ) {
         self.limits = limits
+        self.policy = policy
+        self.logger = logger
         preparations = PreparationCache(limit: limits.cacheBytes)
+    }
+
+    /// Says whom to ask for what is in hand, for the metrics.
+    public func observe(_ load: @escaping @Sendable () -> TransportLoad) {
+        metrics.observe(load)
     }
 
     /// From here on `/readyz` answers 503, so that nobody sends more; all else is answered as before.
@@ -25,10 +44,15 @@ public final class InitService: RequestHandler {
     var isDraining: Bool { draining.load(ordering: .relaxed) }
 
     public func respond(to request: IncomingRequest) -> Reply {
+        respond(to: request, at: policy.metricsAreApart ? .withoutMetrics : .all)
+    }
+
+    func respond(to request: IncomingRequest, at routes: RouteTable) -> Reply {
         var form = Problem.Form.query
+        var route: Route?
         let reply: Reply
         do {
-            reply = try answer(request, form: &form)
+            reply = try answer(request, at: routes, &route, &form)
         } catch let problem as Problem {
             reply = .ready(problem.response)
         } catch let error as InitError {
@@ -36,23 +60,56 @@ public final class InitService: RequestHandler {
         } catch {
             reply = .ready(Problem(.internalError, "an unforeseen error").response)
         }
-        return request.head.method == .head ? reply.withoutBody : reply
+        let finish = finish(request.head, route)
+        return switch reply {
+        case .ready(let response):
+            .ready(finish(request.head.method == .head ? response.withoutBody : response))
+        case .deferred(let work):
+            .deferred(DeferredWork(memory: work.memory) { finish(work.run($0)) })
+        }
     }
 
     public func refuse(_ refusal: Refusal, head: HTTPRequest) -> OutgoingResponse {
         let response = Problem(refusal).response
-        return head.method == .head ? response.withoutBody : response
+        let route = (try? RequestTarget(head.path ?? ""))?.path.flatMap { RouteTable.all[$0] }
+        return finish(head, route)(head.method == .head ? response.withoutBody : response)
     }
 
-    /// - Parameter form: Set as soon as it is known in which form errors have to name their place.
-    private func answer(_ request: IncomingRequest, form: inout Problem.Form) throws -> Reply {
+    public func ended(_ exchange: ExchangeEnd) {
+        metrics.count(exchange)
+        logger.log(exchange)
+    }
+
+    private func finish(_ head: HTTPRequest, _ route: Route?) -> ResponseFinish {
+        ResponseFinish(
+            head: head,
+            route: route,
+            id: requestIDs.id(of: head.headerFields),
+            policy: policy
+        )
+    }
+
+    /// - Parameters:
+    ///   - place: Set as soon as it is known what the request is for.
+    ///   - form: Set as soon as it is known in which form errors have to name their place.
+    private func answer(
+        _ request: IncomingRequest,
+        at routes: RouteTable,
+        _ place: inout Route?,
+        _ form: inout Problem.Form
+    ) throws -> Reply {
         let target = try RequestTarget(request.head.path ?? "")
         let method = request.head.method
         if target.isAsterisk, method == .options {
             return .ready(.options(allow: "GET, HEAD, POST, OPTIONS"))
         }
-        guard let path = target.path, let route = Route.byPath[path] else {
-            throw Problem(noRouteAt: target.path, known: Route.all.map(\.path))
+        place = target.path.flatMap { routes[$0] }
+        // A browser asks for leave before it sends a token, and whoever probes has none.
+        if method != .options, !routes.areOpen, place?.isProbe != true {
+            try policy.tokens?.check(request.head.headerFields)
+        }
+        guard let path = target.path, let route = place else {
+            throw Problem(noRouteAt: target.path, known: routes.paths)
         }
         guard method != .options else { return .ready(.options(allow: route.allow)) }
         guard route.methods.contains(method) else {
@@ -134,14 +191,5 @@ extension OutgoingResponse {
             case .unsent(let byteCount): byteCount
             }
         return OutgoingResponse(head: head, body: .unsent(byteCount: byteCount))
-    }
-}
-
-extension Reply {
-    fileprivate var withoutBody: Reply {
-        switch self {
-        case .ready(let response): .ready(response.withoutBody)
-        case .deferred: self
-        }
     }
 }

@@ -12,6 +12,8 @@ public struct ServiceLimits: Sendable {
     public var maximumJSONElements = 1 << 24
     /// Elements that a summary may go through.
     public var maximumSummaryElements = 1 << 32
+    /// Weights that the runs through a stack of layers may make.
+    public var maximumPropagatedWeights = 1 << 27
     /// Elements that may be made only to count the words they draw.
     public var maximumCountedElements = 1 << 40
     /// Bytes of memory that the work before a reply's first byte may take.

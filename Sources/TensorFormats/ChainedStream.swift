@@ -9,7 +9,8 @@ public final class BytesStream: ByteStream {
         self.bytes = bytes
     }
 
-    public func read(into destination: inout MutableRawSpan) -> Int {
+    public func read(into destination: inout MutableRawSpan) -> Int? {
+        guard position < bytes.count else { return nil }
         let bytes = self.bytes
         let count = destination.copy(bytes.span.bytes.extracting(position...))
         position += count
@@ -32,13 +33,14 @@ public final class ChainedStream: ByteStream {
         self.make = make
     }
 
-    public func read(into destination: inout MutableRawSpan) -> Int {
+    public func read(into destination: inout MutableRawSpan) -> Int? {
         var written = 0
         var begun = 0
         var hasGiven = false
         while written == 0 || destination.byteCount - written >= Self.leastRoom {
             guard let stream = current else {
-                guard next < count, begun < Self.streamsPerRead || written == 0 else { break }
+                guard next < count else { return written > 0 ? written : nil }
+                guard begun < Self.streamsPerRead else { break }
                 current = make(next)
                 next += 1
                 begun += 1
@@ -46,14 +48,13 @@ public final class ChainedStream: ByteStream {
                 continue
             }
             var room = destination._mutatingExtracting(written...)
-            let count = stream.read(into: &room)
-            written += count
-            if count == 0 {
+            guard let count = stream.read(into: &room) else {
                 current = nil
-            } else if hasGiven {
-                // Asked again, for it could have been at its end, it had more: its reads are short because they are long.
-                break
+                continue
             }
+            written += count
+            // Asked again, for it could have been at its end, it had more: its reads are short because they are long.
+            if count == 0 || hasGiven { break }
             hasGiven = true
         }
         return written
@@ -75,8 +76,7 @@ extension ByteStream {
         while true {
             var room = buffer.mutableSpan
             var rawRoom = room.mutableBytes
-            let count = read(into: &rawRoom)
-            guard count > 0 else { return bytes }
+            guard let count = read(into: &rawRoom) else { return bytes }
             guard bytes.count + count <= limit else { return nil }
             bytes.append(contentsOf: buffer[..<count])
         }

@@ -23,29 +23,27 @@ struct ElementReader<Bits: FixedWidthInteger & UnsignedInteger & BitwiseCopyable
     /// Elements that can be taken without reading.
     var available: Int { count &- nextIndex }
 
-    /// Sees to it that there is an element, unless the source has ended.
+    /// Whether the source has been read to its end, and all elements taken.
+    var isAtEnd: Bool { available == 0 && position == source.byteCount }
+
+    /// Whether there is an element, for which the source is read at most once.
     ///
-    /// - Parameter mayWait: Whether to read on even after the source has given less than it was asked for, which it does
-    ///   when it has worked for long.
-    mutating func isReady(mayWait: Bool) -> Bool {
-        while available == 0 {
-            guard mayWait || !lastReadWasShort else {
-                lastReadWasShort = false
-                return false
-            }
-            guard fill() else { return false }
+    /// After a source has given less than it was asked for, which it does when it has worked for long, one call says no.
+    mutating func isReady() -> Bool {
+        guard available == 0 else { return true }
+        if lastReadWasShort {
+            lastReadWasShort = false
+        } else {
+            fill()
         }
-        return true
+        return available > 0
     }
 
-    /// Reads once.
-    ///
-    /// - Returns: Whether anything came.
-    private mutating func fill() -> Bool {
+    private mutating func fill() {
         if partialByteCount > 0 { buffer[0] = buffer[count] }
         let itemSize = Bits.bitWidth / 8
         let wanted = min(buffer.count * itemSize - partialByteCount, source.byteCount - position)
-        guard wanted > 0 else { return false }
+        guard wanted > 0 else { return }
         let (source, start, offset) = (source, position, partialByteCount)
         var elements = buffer.mutableSpan
         var bytes = elements.mutableBytes
@@ -56,6 +54,5 @@ struct ElementReader<Bits: FixedWidthInteger & UnsignedInteger & BitwiseCopyable
         count = (offset + read) / itemSize
         partialByteCount = (offset + read) % itemSize
         nextIndex = 0
-        return read > 0
     }
 }

@@ -23,7 +23,7 @@ public final class JSONTensorStream: ByteStream {
         }
     }
 
-    public func read(into destination: inout MutableRawSpan) -> Int {
+    public func read(into destination: inout MutableRawSpan) -> Int? {
         stream.read(into: &destination)
     }
 
@@ -62,14 +62,14 @@ extension DType {
 /// The numbers and brackets. Not generic itself, for a generic class is compiled once for all types, with a call for every
 /// number; the closure is compiled for each.
 private final class NestedNumbers: ByteStream {
-    private let write: (inout MutableRawSpan) -> Int
+    private let write: (inout MutableRawSpan) -> Int?
 
     init<Element: TensorElement>(_ element: Element.Type, source: any ByteSource, shape: Shape) {
         var printer = NestedNumberPrinter<Element>(source: source, shape: shape)
         write = { destination in printer.write(into: &destination) }
     }
 
-    func read(into destination: inout MutableRawSpan) -> Int {
+    func read(into destination: inout MutableRawSpan) -> Int? {
         write(&destination)
     }
 }
@@ -104,14 +104,18 @@ private struct NestedNumberPrinter<Element: TensorElement> {
         indices = outer.map { _ in 0 }
     }
 
-    mutating func write(into destination: inout MutableRawSpan) -> Int {
+    mutating func write(into destination: inout MutableRawSpan) -> Int? {
         let limit = destination.byteCount
         var end = 0
         while true {
             punctuate(&destination, &end)
+            if isAtEnd, end == 0 { return nil }
             guard end < limit, !isAtEnd else { break }
             if leftInRow > 0 {
-                guard elements.isReady(mayWait: end == 0) else { break }
+                guard elements.isReady() else {
+                    if elements.isAtEnd, end == 0 { return nil }
+                    break
+                }
                 let count = min(leftInRow, elements.available)
                 let written = write(count, into: &destination, &end)
                 elements.nextIndex &+= written

@@ -52,7 +52,7 @@ public enum NumPyHeader {
     /// - Throws: `unrepresentable` for bfloat16.
     public static func file(
         of tensor: TensorDescription,
-        elements: @escaping () -> any ByteSource
+        elements: @escaping @Sendable () -> any ByteSource
     ) throws(FormatError) -> ConcatenatedSource {
         let header = try bytes(shape: tensor.shape, dtype: tensor.dtype)
         return try ConcatenatedSource([.bytes(header), .init(byteCount: tensor.byteCount, make: elements)])

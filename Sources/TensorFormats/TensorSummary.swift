@@ -42,7 +42,7 @@ public struct TensorSummary: Sendable, Equatable {
     ///   - range: What the histogram covers; from the least to the greatest number where there is none, or it is not
     ///     finite. A range of a single number is widened by ½ on either side, as NumPy does.
     ///   - isCancelled: Asked every 64 KiB.
-    /// - Returns: `nil` where it was cancelled, or the source ended before its `byteCount`.
+    /// - Returns: `nil` where it was cancelled.
     public static func compute(
         _ source: any ByteSource,
         shape: Shape,
@@ -127,9 +127,7 @@ public struct TensorSummary: Sendable, Equatable {
                 var elements = bits.mutableSpan
                 var bytes = elements.mutableBytes
                 var room = bytes._mutatingExtracting(filled..<wanted)
-                let read = source.read(at: position + filled, into: &room)
-                guard read > 0 else { return false }
-                filled += read
+                filled += source.read(at: position + filled, into: &room)
             }
             position += wanted
             let count = wanted / itemSize

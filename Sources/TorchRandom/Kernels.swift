@@ -16,6 +16,17 @@ public struct Kernels: @unchecked Sendable {
         return found.prefix(count).map { Kernels(functions: $0) }
     }()
 
+    /// The names of those that there are for this kind of processor, whether or not this one can run them.
+    public static let names: [String] = {
+        #if arch(x86_64)
+            ["avx512", "avx2", "portable"]
+        #elseif arch(arm64)
+            ["neon"]
+        #else
+            ["portable"]
+        #endif
+    }()
+
     /// The best of them or, where the environment variable `WEIGHT_INIT_KERNEL` names one of them, that one.
     public static let selected: Kernels = {
         let wanted = getenv("WEIGHT_INIT_KERNEL").map { String(cString: $0) }

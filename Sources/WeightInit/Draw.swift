@@ -165,17 +165,10 @@ extension Draw {
         return work
     }
 
-    /// About how much work it is to make the first element from some place on, in generator words.
-    var workToBegin: Double {
-        guard case .truncatedNormal = recipe, let format = dtype.floatFormat else { return 0 }
-        // A few elements together need five times the rounds that one needs, each with a cursor of its own.
-        return 5 * wordsPerWord * Double(WordStream.workOfSeeking(UInt64(count) * format.wordsPerElement))
-    }
-
-    /// Words read to have one that counts.
+    /// The work of having one word that counts, in words.
     private var wordsPerWord: Double {
         guard case .truncatedNormal(let truncated) = recipe else { return 1 }
-        return (truncated.path == .rejection ? 1 : 2) / truncated.acceptance
+        return Double(truncated.path == .rejection ? 1 : ProposalElements.workPerProposal) / truncated.acceptance
     }
 
     private var drawsByPosition: Bool {

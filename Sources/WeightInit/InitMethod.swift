@@ -9,6 +9,8 @@ public struct InitMethod: Sendable {
     public let parameters: [Parameter]
     /// What is computed, in one line.
     public let formula: String
+    /// Whether its numbers are drawn, for what arguments ever.
+    public private(set) var isRandom = true
 
     let resolve: @Sendable (Context) throws(InitError) -> Resolution
 
@@ -110,18 +112,21 @@ extension InitMethod {
         name: "constant",
         aliases: [],
         parameters: [Parameter("value", .number, aliases: ["val"], "the value of every element")],
-        formula: "value"
+        formula: "value",
+        isRandom: false
     ) { context throws(InitError) in
         let value = try context.arguments.number("value")
         try Recipe.checkConstant(value, count: context.shape.elementCount, format: context.format)
         return Resolution(recipe: .constant(value))
     }
 
-    private static let ones = InitMethod(name: "ones", aliases: [], parameters: [], formula: "1") { _ in
+    private static let ones = InitMethod(name: "ones", aliases: [], parameters: [], formula: "1", isRandom: false) {
+        _ in
         Resolution(recipe: .constant(1))
     }
 
-    private static let zeros = InitMethod(name: "zeros", aliases: [], parameters: [], formula: "0") { _ in
+    private static let zeros = InitMethod(name: "zeros", aliases: [], parameters: [], formula: "0", isRandom: false) {
+        _ in
         Resolution(recipe: .constant(0))
     }
 
@@ -129,7 +134,8 @@ extension InitMethod {
         name: "eye",
         aliases: ["identity"],
         parameters: [],
-        formula: "1 on the diagonal, else 0"
+        formula: "1 on the diagonal, else 0",
+        isRandom: false
     ) { context throws(InitError) in
         guard context.shape.rank == 2 else {
             throw .refused("shape", "eye needs exactly 2 dimensions, \(context.shape) has \(context.shape.rank)")
@@ -143,7 +149,8 @@ extension InitMethod {
         name: "dirac",
         aliases: [],
         parameters: [Parameter("groups", .integer, default: .integer(1), "groups of the convolution")],
-        formula: "1 at the kernel's centre where output channel = input channel within the group, else 0"
+        formula: "1 at the kernel's centre where output channel = input channel within the group, else 0",
+        isRandom: false
     ) { context throws(InitError) in
         let groups = try context.arguments.integer("groups")
         return Resolution(recipe: .dirac(try DiracPattern(shape: context.shape, groups: groups)))

@@ -165,11 +165,6 @@ extension Plan {
         tensors.reduce(0) { $0 + draws[$1.initialization.draw].work(of: $1) }
     }
 
-    /// About how much work it is at most to make the first element from some place on, in generator words.
-    public var workToBegin: Double {
-        tensors.reduce(0) { max($0, draws[$1.initialization.draw].workToBegin) }
-    }
-
     /// The draws before the last tensor whose start is not known; each of them tells where the next one starts.
     private var drawsToCount: ArraySlice<Draw> {
         let unknown = tensors.map(\.initialization.draw).filter { draws[$0].start == nil && draws[$0].words != 0 }
@@ -273,7 +268,8 @@ public struct PreparedPlan: Sendable {
             elementCount: planned.shape.elementCount,
             itemSize: planned.dtype.itemSize,
             elements: elements,
-            preparation: preparation
+            preparation: preparation,
+            twin: { makeSource(tensor) }
         )
     }
 }

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Glibc
+import HTTPDaemon
 
 struct HealthCommand: EnvironmentConfigurable {
     static let configuration = CommandConfiguration(
@@ -14,6 +15,9 @@ struct HealthCommand: EnvironmentConfigurable {
     @Option(help: "Port that it listens on.")
     var port: UInt16 = 8080
 
+    @Option(help: "The certificate that it serves with: then TLS is spoken. It is not read; whatever is shown will do.")
+    var tlsCertificate: String?
+
     @Option(help: "Seconds to wait for an answer.")
     var timeout = 3
 
@@ -25,7 +29,13 @@ struct HealthCommand: EnvironmentConfigurable {
 
     func run() throws {
         do throws(ProbeError) {
-            let status = try Probe(host: reachableHost, port: port, timeout: timeout).status(of: "/livez")
+            let probe = HTTPProbe(
+                host: reachableHost,
+                port: port,
+                timeout: timeout,
+                usesTLS: tlsCertificate != nil
+            )
+            let status = try probe.status(of: "/livez")
             guard status == 200 else { throw ProbeError(reason: "it answered with \(status)") }
         } catch {
             printError("not healthy at \(host) port \(port): \(error.reason)")

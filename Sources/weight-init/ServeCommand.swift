@@ -1,6 +1,7 @@
 import ArgumentParser
 import Glibc
 import HTTPDaemon
+import HTTPExchange
 import InitService
 import Logging
 import WeightInit
@@ -10,9 +11,10 @@ struct ServeCommand: EnvironmentConfigurable {
         commandName: "serve",
         abstract: "Serve until SIGTERM or SIGINT.",
         discussion: """
-            Prints the address in one line when it is ready. On SIGTERM or SIGINT /readyz turns 503, then, after \
+            Prints the address in one line when it is ready, and the metrics' in another where they have one; in a browser, \
+            the address is a page to try the service. On SIGTERM or SIGINT /readyz turns 503, then, after \
             --drain-delay, no connection is accepted any more, and what is in flight has --drain-timeout to end. A second \
-            signal ends at once.
+            signal ends at once. On SIGHUP --token-file is read again.
             """
     )
 
@@ -24,6 +26,9 @@ struct ServeCommand: EnvironmentConfigurable {
 
     @Option(help: "Threads that serve connections.")
     var threads = 2
+
+    @Option(help: "Threads that may work on one reply: beside its own those that make blocks ahead, which all replies share.")
+    var threadsPerRequest = 1
 
     @Option(help: "Connections open at the same time.")
     var maxConnections = 1024
@@ -103,6 +108,31 @@ struct ServeCommand: EnvironmentConfigurable {
     @Option(help: "Elements that a summary may go through.")
     var maxSummaryElements = 1 << 32
 
+    @Option(help: "Weights that the runs of /propagate may make.")
+    var maxPropagatedWeights = 1 << 27
+    @Option(help: "File of the bearer tokens that are accepted, one a line; without it anyone may ask.")
+    var tokenFile: String?
+
+    @Option(
+        help: "File of the certificate in PEM, with those that sign it behind it: then TLS is spoken, and nothing else."
+    )
+    var tlsCertificate: String?
+
+    @Option(help: "File of the certificate's key in PEM.")
+    var tlsKey: String?
+
+    @Option(
+        help: "Origins whose pages may read the answers (https://example.org), separated by commas; * is all.",
+        transform: crossOrigin(listing:)
+    )
+    var corsOrigin: CrossOrigin?
+
+    @Option(help: "Port for /metrics and the probes, in plain HTTP and without tokens; /metrics is then there alone.")
+    var metricsPort: UInt16?
+
+    @Option(help: "Address of that port; as --host, unless given.")
+    var metricsHost: String?
+
     @Option(help: "Seconds between /readyz turning 503 and the end of accepting.")
     var drainDelay = 0
 
@@ -111,16 +141,20 @@ struct ServeCommand: EnvironmentConfigurable {
 
     @Option(
         help: "What is logged to standard error: trace, debug, info, notice, warning, error or critical.",
+        completion: .list(Logger.Level.allCases.map(\.rawValue)),
         transform: logLevel(named:)
     )
     var logLevel = Logger.Level.notice
+
+    @Option(help: "How a line of the log is written; at the level info each request has one.")
+    var logFormat = LogFormat.text
 
     mutating func validate() throws {
         let atLeastOne = [
             ("--max-work-bytes", maxWorkBytes), ("--max-tensor-bytes", maxTensorBytes),
             ("--max-matrix-elements", maxMatrixElements), ("--max-rounds", maxRounds),
             ("--max-json-elements", maxJsonElements), ("--max-summary-elements", maxSummaryElements),
-            ("--max-counted-elements", maxCountedElements),
+            ("--max-counted-elements", maxCountedElements), ("--max-propagated-weights", maxPropagatedWeights),
             ("--max-layers", maxLayers), ("--max-tensors", maxTensors), ("--max-name-bytes", maxNameBytes),
             ("--max-rule-matches", maxRuleMatches), ("--max-nesting", maxNesting),
             ("--max-json-depth", maxJsonDepth), ("--max-json-values", maxJsonValues),
@@ -138,22 +172,50 @@ struct ServeCommand: EnvironmentConfigurable {
         for (name, value) in seconds where !(0...86400).contains(value) {
             throw ValidationError("\(name) must be from 0 to 86400 seconds.")
         }
+        guard (tlsCertificate == nil) == (tlsKey == nil) else {
+            throw ValidationError("--tls-certificate and --tls-key belong together.")
+        }
+        guard metricsHost == nil || metricsPort != nil else {
+            throw ValidationError("--metrics-host means nothing without --metrics-port.")
+        }
     }
 
     func run() throws {
-        LoggingSystem.bootstrap { StreamLogHandler.standardError(label: $0) }
-        var logger = Logger(label: "weight-init")
+        var logger = Logger(label: "weight-init") { _ in LineLogHandler(logFormat) }
         logger.logLevel = logLevel
 
         if let shortage = OpenFiles.makeRoom(forConnections: maxConnections) { logger.warning("\(shortage)") }
         // Before the first thread starts: they inherit what is blocked, so that signals wait for this one.
-        let signals = TerminationSignals()
-        let service = InitService(limits: limits)
-        let daemon = try HTTPDaemon(configuration: configuration(logger), handler: service)
-        print("weight-init serves at http://\(host.contains(":") ? "[\(host)]" : host):\(daemon.port)")
+        let signals = TerminationSignals(reloads: tokenFile != nil)
+        var policy = ServicePolicy()
+        policy.tokens = try tokenFile.map { try AccessTokens(file: $0) }
+        policy.crossOrigin = corsOrigin
+        policy.metricsAreApart = metricsPort != nil
+        let service = InitService(limits: limits, policy: policy, logger: logger)
+        var configuration = configuration(logger)
+        configuration.identity = try identity()
+        // First, so that nobody is served before it is known that all can be had.
+        let metricsDaemon = try metricsPort.map { port in
+            try HTTPDaemon(configuration: metricsConfiguration(port, logger), handler: MetricsService(of: service))
+        }
+        let daemon = try HTTPDaemon(configuration: configuration, handler: service)
+        service.observe { [weak daemon] in daemon?.load ?? TransportLoad() }
+        let scheme = configuration.identity == nil ? "http" : "https"
+        print("weight-init serves at \(scheme)://\(authority(host, daemon.port))")
+        if let metricsDaemon {
+            print("weight-init gives metrics at http://\(authority(metricsHost ?? host, metricsDaemon.port))/metrics")
+        }
         fflush(nil)
 
-        let signal = signals.wait()
+        let signal = signals.wait {
+            guard let tokenFile, let tokens = policy.tokens else { return }
+            do {
+                try tokens.reload(file: tokenFile)
+                logger.notice("read the tokens again: \(tokens.count)")
+            } catch {
+                logger.error("the tokens stay as they were: \(error)")
+            }
+        }
         logger.notice("signal \(signal): draining")
         service.beginDraining()
         sleep(UInt32(drainDelay))
@@ -162,7 +224,31 @@ struct ServeCommand: EnvironmentConfigurable {
             logger.warning("\(daemon.activeExchanges) replies under way are cut off")
         }
         daemon.stop()
+        metricsDaemon?.stop()
         logger.notice("stopped")
+    }
+
+    private func authority(_ host: String, _ port: UInt16) -> String {
+        "\(host.contains(":") ? "[\(host)]" : host):\(port)"
+    }
+
+    private func identity() throws -> TLSIdentity? {
+        guard let tlsCertificate, let tlsKey else { return nil }
+        return try TLSIdentity(
+            certificate: String(decoding: contents(of: tlsCertificate, for: "--tls-certificate"), as: UTF8.self),
+            key: String(decoding: contents(of: tlsKey, for: "--tls-key"), as: UTF8.self)
+        )
+    }
+
+    /// For a scraper or two, and probes.
+    private func metricsConfiguration(_ port: UInt16, _ logger: Logger) -> DaemonConfiguration {
+        var configuration = DaemonConfiguration()
+        configuration.host = metricsHost ?? host
+        configuration.port = port
+        configuration.connectionLimit = 64
+        configuration.bodyLimit = 0
+        configuration.log = { logger.log(level: $1 ? .error : .info, "\($0)") }
+        return configuration
     }
 
     private var limits: ServiceLimits {
@@ -173,6 +259,7 @@ struct ServeCommand: EnvironmentConfigurable {
         limits.maximumJSONElements = maxJsonElements
         limits.maximumSummaryElements = maxSummaryElements
         limits.maximumCountedElements = maxCountedElements
+        limits.maximumPropagatedWeights = maxPropagatedWeights
         limits.maximumWorkBytes = maxWorkBytes
         limits.cacheBytes = cacheBytes
         limits.tensors.maximumTensorBytes = maxTensorBytes
@@ -199,11 +286,12 @@ struct ServeCommand: EnvironmentConfigurable {
         configuration.bodyLimit = maxBodyBytes
         configuration.blockSize = blockBytes
         configuration.bodyMemory = maxBodyMemory
+        configuration.threadsPerBody = threadsPerRequest
         configuration.deferred.threadCount = workThreads
         configuration.deferred.queueLimit = workQueue
         configuration.deferred.waitLimit = .seconds(workTimeout)
         configuration.deferred.memoryLimit = maxWorkBytes
-        configuration.log = { logger.warning("\($0)") }
+        configuration.log = { logger.log(level: $1 ? .error : .info, "\($0)") }
         return configuration
     }
 }
@@ -213,4 +301,11 @@ private func logLevel(named name: String) throws -> Logger.Level {
         throw ValidationError("it is one of \(Logger.Level.allCases.map(\.rawValue).joined(separator: ", ")).")
     }
     return level
+}
+
+private func crossOrigin(listing list: String) throws -> CrossOrigin {
+    guard let crossOrigin = CrossOrigin(list: list) else {
+        throw ValidationError("it is * or origins like https://example.org, separated by commas.")
+    }
+    return crossOrigin
 }

@@ -1,17 +1,21 @@
 import ArgumentParser
 import Glibc
+import InitService
 
 @main
 struct WeightInitCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "weight-init",
-        abstract: "PyTorch's weight initialisation over HTTP, to the bit.",
+        abstract: "PyTorch's weight initialisation, to the bit: over HTTP and in files.",
         discussion: """
-            Every option can also be given as an environment variable: --max-body-bytes as WEIGHT_INIT_MAX_BODY_BYTES. \
-            Options win.
+            Every option of serve and health can also be given as an environment variable: --max-body-bytes as \
+            WEIGHT_INIT_MAX_BODY_BYTES. Options win.
             """,
-        version: "1.0.0",
-        subcommands: [ServeCommand.self, HealthCommand.self]
+        version: InitService.version,
+        subcommands: [
+            ServeCommand.self, InitCommand.self, ExplainCommand.self, GainCommand.self, FanCommand.self,
+            VerifyCommand.self, HealthCommand.self,
+        ]
     )
 
     static func main() {

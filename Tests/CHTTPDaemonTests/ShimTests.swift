@@ -7,7 +7,7 @@ import Testing
         connection_closed: { _, _ in },
         request_started: { _, _, _ in nil },
         request_continued: { _, _, _, _, _, _, _ in false },
-        request_ended: { _, _ in },
+        request_ended: { _, _, _, _ in },
         log: { _, _ in }
     )
 
@@ -22,7 +22,9 @@ import Testing
                 connection_limit: 10,
                 connections_per_address: 0,
                 idle_seconds: 1,
-                connection_memory: 32 << 10
+                connection_memory: 32 << 10,
+                tls_certificate: nil,
+                tls_key: nil
             )
             var context = 0
             return withUnsafeMutablePointer(to: &context) { c_httpd_start(&options, &callbacks, $0, &failure) }

@@ -35,7 +35,7 @@ import Testing
         let call = Call.uniform32(UniformRange(from: -1, to: 1))
         let whole = Stream(seed: 4)
         let parts = Stream(copying: whole)
-        let count = 1 << 23 + 1000
+        let count = 1 << 22 + 1000
         let atOnce = call.run(variant, whole.pointer, count: count, offset: offset)
         var first = 0
         var same = true

@@ -41,6 +41,37 @@ struct DrainTests {
         #expect(server.wait() == .exited(0))
     }
 
+    @Test("comes whole, and so do nineteen others")
+    func drainMany() throws {
+        let server = try Server(["serve", "--port", "0"], [:])
+        defer { server.kill() }
+        let byteCount = 8 << 20
+        let clients = try (0..<20).map { index in
+            let client = try server.client(receiveBuffer: 16 << 10)
+            let target = "/init?method=normal&shape=\(byteCount / 4)&seed=\(index % 2)&format=raw"
+            client.send("GET \(target) HTTP/1.1\r\nHost: a\r\n\r\n")
+            return client
+        }
+        let heads = try clients.map { try $0.readHead() }
+        server.signal(SIGTERM)
+        #expect(try server.logs("draining"))
+        // In turns, so that all are under way until the end.
+        var hashes = clients.map { _ in SHA256() }
+        var left = clients.map { _ in byteCount }
+        #expect(heads.allSatisfy { $0.status == 200 && $0["Content-Length"] == String(byteCount) })
+        while left.contains(where: { $0 > 0 }) {
+            for index in clients.indices where left[index] > 0 {
+                let piece = clients[index].read(min(left[index], 64 << 10))
+                try #require(!piece.isEmpty)
+                piece.withUnsafeBytes { hashes[index].update(bufferPointer: $0) }
+                left[index] -= piece.count
+            }
+        }
+        let digests = hashes.map { $0.finalize() }
+        #expect(Set(digests.enumerated().map { "\($0.offset % 2) \($0.element)" }).count == 2)
+        #expect(server.wait() == .exited(0))
+    }
+
     @Test("is cut off when its time is over, and the command ends well all the same")
     func timeout() throws {
         let server = try Server(["serve", "--port", "0", "--drain-timeout", "1"], [:])

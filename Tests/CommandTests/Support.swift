@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// The command as built beside the tests.
-private let executable = Bundle.main.bundleURL.appending(path: "weight-init")
+let executable = Bundle.main.bundleURL.appending(path: "weight-init")
 
 struct Outcome {
     var status: Int32
@@ -18,9 +18,19 @@ func run(_ arguments: String...) throws -> Outcome {
 
 /// Runs the command to its end.
 func run(_ arguments: [String], _ environment: [String: String]) throws -> Outcome {
+    try run(executable, arguments, environment)
+}
+
+/// Runs one of the system's programs to its end, with nothing to read.
+func tool(_ program: String, _ arguments: String...) throws -> Outcome {
+    try run(URL(filePath: "/usr/bin/env"), [program] + arguments, ["PATH": "/usr/bin:/bin:/usr/sbin:/sbin"])
+}
+
+private func run(_ program: URL, _ arguments: [String], _ environment: [String: String]) throws -> Outcome {
     let process = Process()
     let (output, errors) = (Pipe(), Pipe())
-    process.executableURL = executable
+    process.executableURL = program
+    process.standardInput = FileHandle.nullDevice
     process.arguments = arguments
     process.environment = environment
     process.standardOutput = output
@@ -62,7 +72,12 @@ final class Server {
     }
 
     var port: String {
-        line.split(separator: ":").last?.trimmingCharacters(in: .newlines) ?? ""
+        line.firstMatch(of: /:([0-9]+)\n/).map { String($0.1) } ?? ""
+    }
+
+    /// The metrics', where they have one of their own.
+    var metricsPort: String {
+        line.firstMatch(of: /:([0-9]+)\/metrics\n/).map { String($0.1) } ?? ""
     }
 
     /// Most bytes of memory that it has had in use.
@@ -161,5 +176,56 @@ final class Listener: Sendable {
                 close(connection)
             }
         }
+    }
+}
+
+/// A directory of a test's own, which goes away with it.
+final class Directory {
+    let path: String
+
+    init() throws {
+        let url = FileManager.default.temporaryDirectory.appending(path: "weight-init-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: url, withIntermediateDirectories: true)
+        path = url.path(percentEncoded: false)
+    }
+
+    deinit {
+        try? FileManager.default.removeItem(atPath: path)
+    }
+
+    func path(_ name: String) -> String { path + "/" + name }
+
+    /// Writes a file and gives its path.
+    @discardableResult
+    func write(_ text: String, to name: String) throws -> String {
+        try text.write(toFile: path(name), atomically: false, encoding: .utf8)
+        return path(name)
+    }
+
+    /// Makes a key, and a certificate that it signs itself, for localhost and the addresses of this machine.
+    func makeCertificate(_ name: String = "server") throws -> (certificate: String, key: String) {
+        let (certificate, key) = (path(name + ".pem"), path(name + ".key"))
+        let made = try tool(
+            "openssl",
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+            "-nodes",
+            "-days",
+            "2",
+            "-subj",
+            "/CN=localhost",
+            "-addext",
+            "subjectAltName=DNS:localhost,IP:127.0.0.1",
+            "-keyout",
+            key,
+            "-out",
+            certificate
+        )
+        guard made.status == 0 else { throw RawClient.Failure(made.errors) }
+        return (certificate, key)
     }
 }

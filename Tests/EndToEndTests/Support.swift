@@ -69,7 +69,7 @@ final class Caller {
     /// All that the server sends to a request after which it closes the connection.
     func exchangeToEnd(_ method: String, _ target: String) throws -> (head: Response, rest: [UInt8]) {
         let client = try RawClient(port: port)
-        client.send(Self.request(method, target, ["Connection": "close"], body: nil))
+        client.send(Self.request(method, target, ["Connection": "close", "X-Request-Id": "a"], body: nil))
         let head = try client.readHead()
         return (head, client.readToEnd())
     }

@@ -29,12 +29,13 @@ import Testing
         }
     }
 
-    @Test(arguments: [Int.max, 1, 4099], [4096, 1 << 20])
-    func `a source arrives from its range, however short it reads`(_ piece: Int, _ block: Int) throws {
+    @Test(arguments: [Int.max, 1, 4099], [(4096, false), (1 << 20, false), (1 << 20, true)])
+    func `a source arrives from its range, however short it reads`(_ piece: Int, _ way: (Int, Bool)) throws {
+        let (block, pauses) = way
         let range = 777..<(piece == 1 ? 2000 : 300_000)
         let traces = Traces()
         let stub = Self.serving {
-            .ok(.source(Pattern(byteCount: 1 << 30, piece: piece, traces: traces), range: range))
+            .ok(.source(Pattern(byteCount: 1 << 30, piece: piece, pauses: pauses, traces: traces), range: range))
         }
         try withDaemon(stub, { $0.blockSize = block }) { daemon in
             let client = try RawClient(port: daemon.port)
@@ -49,10 +50,11 @@ import Testing
         #expect(traces.gone == traces.made)
     }
 
-    @Test(arguments: [0, 1, 1_000_000])
-    func `a stream arrives chunked`(_ count: Int) throws {
+    @Test(arguments: [0, 1, 1_000_000], [false, true])
+    func `a stream arrives chunked`(_ count: Int, _ pauses: Bool) throws {
         let traces = Traces()
-        try withDaemon(Self.serving { .ok(.stream(Pattern(byteCount: count, traces: traces))) }) { daemon in
+        try withDaemon(Self.serving { .ok(.stream(Pattern(byteCount: count, pauses: pauses, traces: traces))) }) {
+            daemon in
             let client = try RawClient(port: daemon.port)
             client.send(Self.get("/x") + Self.get("/y"))
             let response = try client.readResponse()
@@ -237,7 +239,7 @@ import Testing
     @Test func `a source that breaks its promise cuts the connection`() throws {
         final class Broken: ByteSource {
             let byteCount = 10
-            func read(at position: Int, into destination: inout MutableRawSpan) -> Int { 0 }
+            func read(at position: Int, into destination: inout MutableRawSpan) -> Int { destination.byteCount + 1 }
         }
         try withDaemon(Self.serving { .ok(.source(Broken(), range: 0..<10)) }) { daemon in
             let client = try RawClient(port: daemon.port)

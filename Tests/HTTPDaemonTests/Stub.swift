@@ -84,13 +84,19 @@ final class Traces: Sendable {
 final class Pattern: ByteSource, ByteStream {
     let byteCount: Int
     private let piece: Int
+    private let pauses: Bool
     private let traces: Traces?
     private var position = 0
+    private var isReady: Bool
 
-    /// - Parameter piece: A read gives at most so many bytes.
-    init(byteCount: Int, piece: Int = .max, traces: Traces? = nil) {
+    /// - Parameters:
+    ///   - piece: A read gives at most so many bytes.
+    ///   - pauses: Whether every other read gives none.
+    init(byteCount: Int, piece: Int = .max, pauses: Bool = false, traces: Traces? = nil) {
         self.byteCount = byteCount
         self.piece = piece
+        self.pauses = pauses
+        isReady = pauses
         self.traces = traces
         traces?.wasMade()
     }
@@ -100,6 +106,10 @@ final class Pattern: ByteSource, ByteStream {
     }
 
     func read(at position: Int, into destination: inout MutableRawSpan) -> Int {
+        if pauses {
+            isReady.toggle()
+            guard isReady else { return 0 }
+        }
         let count = min(byteCount - position, destination.byteCount, piece)
         for index in 0..<count {
             destination.storeBytes(of: UInt8((position + index) % 251), toByteOffset: index, as: UInt8.self)
@@ -108,7 +118,8 @@ final class Pattern: ByteSource, ByteStream {
         return count
     }
 
-    func read(into destination: inout MutableRawSpan) -> Int {
+    func read(into destination: inout MutableRawSpan) -> Int? {
+        guard position < byteCount else { return nil }
         let count = read(at: position, into: &destination)
         position += count
         return count

@@ -102,8 +102,8 @@ struct CachingTests {
         ]
     )
     func head(_ target: String) {
-        let get = service.ask(.get, target)
-        let head = service.ask(.head, target)
+        let get = service.ask(.get, target, ["X-Request-Id": "a"])
+        let head = service.ask(.head, target, ["X-Request-Id": "a"])
         #expect(head.body.isEmpty)
         #expect(head.status == get.status)
         #expect(head.fields == get.fields)

@@ -1,3 +1,4 @@
+import Crypto
 import Foundation
 import GoldenVectors
 import HTTPExchange
@@ -281,9 +282,35 @@ struct RouteTests {
     @Test("the contract has every route")
     func openAPIPaths() {
         let contract = service.ask(.get, "/openapi.yaml").text
-        for path in ["/gain", "/fan", "/init", "/explain", "/methods", "/livez", "/readyz", "/openapi.yaml"] {
+        let paths = [
+            "/", "/gain", "/fan", "/init", "/explain", "/propagate", "/methods", "/livez", "/readyz", "/openapi.yaml",
+        ]
+        for path in paths {
             #expect(contract.contains("\n  \(path):\n"), "\(path)")
         }
+    }
+
+    @Test("the page is one document that may ask nobody else")
+    func page() throws {
+        let answer = service.ask(.get, "/", ["Accept": "text/html,application/xhtml+xml,*/*;q=0.8"])
+        #expect(answer.status == 200)
+        #expect(answer["Content-Type"] == "text/html; charset=utf-8")
+        #expect(answer.body.count < 60_000)
+        let policy = try #require(answer["Content-Security-Policy"])
+        #expect(policy.hasPrefix("default-src 'none'; ") && policy.contains("connect-src 'self'"))
+        #expect(!policy.contains("unsafe"))
+        for element in ["script", "style"] {
+            let parts = answer.text.components(separatedBy: "<\(element)>")
+            #expect(parts.count == 2)
+            let content = try #require(parts.last?.components(separatedBy: "</\(element)>").first)
+            let digest = Data(SHA256.hash(data: Data(content.utf8))).base64EncodedString()
+            #expect(policy.contains("\(element)-src 'sha256-\(digest)';"))
+        }
+        let head = service.ask(.head, "/")
+        #expect(head.body.isEmpty && head.statedLength == answer.body.count && head["ETag"] == answer["ETag"])
+        #expect(service.ask(.get, "/", ["If-None-Match": try #require(answer["ETag"])]).status == 304)
+        #expect(service.ask(.post, "/").status == 405)
+        #expect(service.ask(.get, "/?method=normal").status == 400)
     }
 
     // MARK: Probes and refusals

@@ -160,17 +160,6 @@ struct SliceTests {
         #expect(fault.detail.contains(detail), "\(fault.detail)")
     }
 
-    @Test("a truncated normal that begins with hundreds of rounds begins elsewhere, too")
-    func rounds() {
-        let base = "/init?method=trunc_normal&shape=1073741824&format=raw"
-        let range = ["Range": "bytes=4294967000-4294967015"]
-        let rare = service.ask(.get, base + "&a=3&b=9", range)
-        #expect(rare.status == 206)
-        #expect(rare.wasDeferred)
-        #expect(!service.ask(.get, base, range).wasDeferred)
-        #expect(!service.ask(.head, base + "&a=3&b=9").wasDeferred)
-    }
-
     @Test("a short reply that takes long work is not made by the thread that asks")
     func longWork() {
         // Each of 64 elements is a million words from the next.

@@ -107,7 +107,6 @@ extension ByteSource {
             var span = buffer.mutableSpan
             var room = span.mutableBytes
             let count = read(at: range.lowerBound + bytes.count, into: &room)
-            guard count > 0 else { break }
             bytes += buffer[..<min(count, range.count - bytes.count)]
         }
         return bytes
@@ -121,8 +120,7 @@ extension ByteStream {
         while true {
             var span = buffer.mutableSpan
             var room = span.mutableBytes
-            let count = read(into: &room)
-            guard count > 0 else { return bytes }
+            guard let count = read(into: &room) else { return bytes }
             bytes += buffer[..<count]
         }
     }

@@ -1,4 +1,5 @@
 import ByteSource
+import Synchronization
 import TensorFormats
 import Testing
 
@@ -7,7 +8,7 @@ struct ConcatenatedSourceTests {
     private func parts(
         lengths: [Int],
         readSizes: [Int] = [],
-        onMake: @escaping (Int) -> Void = { _ in }
+        onMake: @escaping @Sendable (Int) -> Void = { _ in }
     ) -> (parts: [ConcatenatedSource.Part], whole: [UInt8]) {
         var whole: [UInt8] = []
         var parts: [ConcatenatedSource.Part] = []
@@ -30,6 +31,7 @@ struct ConcatenatedSourceTests {
         let source = try ConcatenatedSource(parts)
         #expect(source.byteCount == whole.count)
         #expect(source.readAll(room: 1000) == whole)
+        #expect(try #require(source.makeTwin()).readAll(room: 1000) == whole)
         var generator = SystemRandomNumberGenerator()
         for _ in 0..<500 {
             let position = Int.random(in: 0..<whole.count, using: &generator)
@@ -50,12 +52,14 @@ struct ConcatenatedSourceTests {
     }
 
     @Test func `a read begins a bounded number of parts`() throws {
-        var made = 0
-        let (parts, whole) = parts(lengths: Array(repeating: 1, count: 1000)) { _ in made += 1 }
+        let made = Mutex(0)
+        let (parts, whole) = parts(lengths: Array(repeating: 1, count: 1000)) { _ in
+            made.withLock { $0 += 1 }
+        }
         let source = try ConcatenatedSource(parts)
         let read = source.read(at: 0, upTo: 1000)
-        #expect(made == read.count)
-        #expect(made < 100)
+        #expect(made.withLock { $0 } == read.count)
+        #expect(made.withLock { $0 } < 100)
         #expect(source.readAll() == whole)
     }
 
@@ -84,13 +88,15 @@ struct ConcatenatedSourceTests {
     }
 
     @Test func `reading on makes no part twice`() throws {
-        var made: [Int] = []
-        let (parts, whole) = parts(lengths: [50, 60, 70], readSizes: [13]) { made.append($0) }
+        let made = Mutex<[Int]>([])
+        let (parts, whole) = parts(lengths: [50, 60, 70], readSizes: [13]) { index in
+            made.withLock { $0.append(index) }
+        }
         let source = try ConcatenatedSource(parts)
         #expect(source.readAll(room: 7) == whole)
-        #expect(made == [0, 1, 2])
+        #expect(made.withLock { $0 } == [0, 1, 2])
         _ = source.read(at: 0, upTo: 1)
-        #expect(made == [0, 1, 2, 0])
+        #expect(made.withLock { $0 } == [0, 1, 2, 0])
     }
 
     @Test func `outside the body there is nothing`() throws {

@@ -61,31 +61,24 @@ extension ByteSource {
     /// As many reads as it takes.
     func readAll(from start: Int = 0, room: Int = 1 << 16) -> [UInt8] {
         var bytes: [UInt8] = []
-        while true {
-            let next = read(at: start + bytes.count, upTo: room)
-            if next.isEmpty { return bytes }
-            bytes += next
-        }
+        while start + bytes.count < byteCount { bytes += read(at: start + bytes.count, upTo: room) }
+        return bytes
     }
 }
 
 extension ByteStream {
-    /// One read.
-    func read(upTo count: Int) -> [UInt8] {
+    /// One read; `nil` at the end.
+    func read(upTo count: Int) -> [UInt8]? {
         var buffer = [UInt8](repeating: 0xaa, count: count)
         var room = buffer.mutableSpan
         var bytes = room.mutableBytes
-        let read = self.read(into: &bytes)
-        return Array(buffer[..<read])
+        return read(into: &bytes).map { Array(buffer[..<$0]) }
     }
 
     func readAll(room: Int = 1 << 16) -> [UInt8] {
         var bytes: [UInt8] = []
-        while true {
-            let next = read(upTo: room)
-            if next.isEmpty { return bytes }
-            bytes += next
-        }
+        while let next = read(upTo: room) { bytes += next }
+        return bytes
     }
 }
 

@@ -10,9 +10,6 @@ openapi.yaml has to be valid OpenAPI, and what the program serves.
 import hashlib
 import io
 import json
-import pathlib
-import signal
-import subprocess
 import sys
 import urllib.parse
 import urllib.request
@@ -22,47 +19,10 @@ import safetensors
 import yaml
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+from service import ROOT, Service
+
 VECTORS = ROOT / "Tests" / "GoldenVectors" / "visible"
 SAFETENSORS_NAMES = {"float64": "F64", "float32": "F32", "float16": "F16", "bfloat16": "BF16"}
-
-
-class Service:
-    """The program under test, serving until the `with` block ends."""
-
-    def __init__(self, program, *options):
-        self.program = program
-        self.options = options
-
-    def __enter__(self):
-        self.process = subprocess.Popen(
-            [self.program, "serve", "--host", "127.0.0.1", "--port", "0", *self.options], stdout=subprocess.PIPE, text=True
-        )
-        line = self.process.stdout.readline()
-        if "http://" not in line:
-            raise SystemExit(f"{self.program} did not start: {line!r}")
-        self.url = line.split()[-1]
-        return self
-
-    def __exit__(self, *_):
-        self.process.send_signal(signal.SIGTERM)
-        try:
-            self.process.wait(timeout=30)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            raise
-
-    def get(self, path, **query):
-        return self.read(f"{self.url}{path}?{urllib.parse.urlencode(query)}")
-
-    def post(self, path, document):
-        headers = {"Content-Type": "application/json"}
-        return self.read(urllib.request.Request(self.url + path, json.dumps(document).encode(), headers))
-
-    @staticmethod
-    def read(request):
-        with urllib.request.urlopen(request, timeout=60) as reply:
-            return reply.read()
 
 
 def from_npy(body, case):

@@ -71,7 +71,10 @@ class Proxy:
         options = f"daemon off; pid {directory}/nginx.pid;"
         # Where the workers run as another user, they must get at the cache.
         directory.chmod(0o777)
-        self.process = subprocess.Popen([nginx, "-p", str(directory), "-c", str(path), "-g", options])
+        command = [nginx, "-p", str(directory), "-c", str(path), "-g", options]
+        tested = subprocess.run([*command, "-t"], capture_output=True, text=True)
+        assert tested.returncode == 0, tested.stderr
+        self.process = subprocess.Popen(command)
         eventually(lambda: get(port, "/livez")[0] == 200, "nginx answers")
 
     def stop(self):
@@ -97,6 +100,11 @@ error_log stderr crit;
 events {{ worker_connections 256; }}
 http {{
     access_log off;
+    client_body_temp_path {directory}/client;
+    proxy_temp_path {directory}/proxy;
+    fastcgi_temp_path {directory}/fastcgi;
+    uwsgi_temp_path {directory}/uwsgi;
+    scgi_temp_path {directory}/scgi;
     upstream replicas {{ {servers} }}
     server {{
         listen 127.0.0.1:{port};
@@ -117,7 +125,7 @@ def servers(replicas):
 def parallel_ranges(binary, nginx, directory):
     replicas = [Replica(binary) for _ in range(3)]
     port = free_port()
-    proxy = Proxy(nginx, PLAIN.format(servers=servers(replicas), port=port), directory, port)
+    proxy = Proxy(nginx, PLAIN.format(servers=servers(replicas), port=port, directory=directory), directory, port)
     parts = [bytearray() for _ in range(PARTS)]
     tags = set()
     broken = []
@@ -198,8 +206,7 @@ def deployed(replicas, port, directory, *, expires=False):
     text = (HERE.parents[1] / "deploy" / "nginx.conf").read_text()
     changes = [
         (r"server weight-init:8080 [^;]*;", servers(replicas)),
-        (r"listen 80;", f"listen 127.0.0.1:{port};"),
-        (r"/var/cache/nginx/weight-init", str(directory / "cache")),
+        (r"listen 8080;", f"listen 127.0.0.1:{port};"),
     ]
     if expires:
         rule = "proxy_cache_revalidate on;"
@@ -207,7 +214,7 @@ def deployed(replicas, port, directory, *, expires=False):
     for pattern, replacement in changes:
         text, count = re.subn(pattern, replacement, text)
         assert count == 1, f"deploy/nginx.conf has {count} times {pattern}"
-    return text
+    return text.replace("/var/cache/nginx", str(directory))
 
 
 def cached(binary, nginx, directory):
@@ -225,7 +232,7 @@ def cached(binary, nginx, directory):
         assert fields["Content-Range"] == f"bytes 20000000-20000099/{len(direct)}"
 
         def kept():
-            return sum(path.stat().st_size for path in (directory / "cache").rglob("*") if path.is_file())
+            return sum(path.stat().st_size for path in (directory / "weight-init").rglob("*") if path.is_file())
 
         # The rest of the piece comes after the range has been answered.
         eventually(lambda: 8 * MIB <= kept() < 9 * MIB, "the piece that holds the range is kept, and no other")
@@ -245,6 +252,9 @@ def cached(binary, nginx, directory):
                 status, fields, body = get(port, path)
                 assert (status, fields["X-Cache-Status"]) == (200, state), (path, status, fields["X-Cache-Status"])
                 assert body == expected, path
+        # A replica's own affairs are not for those in front.
+        assert get(port, "/metrics")[0] == 404
+        assert get(port, "/livez")[0] == 200
         # Nobody is left to ask, and nobody has to be asked.
         for replica in replicas:
             replica.kill()

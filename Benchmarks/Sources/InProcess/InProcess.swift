@@ -61,7 +61,7 @@ struct Worker {
         let start = ContinuousClock.now
         let plan = try Plan(TensorRequest(method: "normal", shape: shape), seed: Seed(UInt64(42))).prepared()
         let text = JSONTensorStream(prefix: [], source: plan.makeSource(), shape: shape, dtype: .float32, suffix: [])
-        while memory.read(from: text) > 0 {}
+        while memory.read(from: text) != nil {}
         return seconds(since: start)
     }
 
@@ -85,7 +85,7 @@ final class Memory: @unchecked Sendable {
 
     deinit { start.deallocate() }
 
-    func read(from stream: any ByteStream) -> Int {
+    func read(from stream: any ByteStream) -> Int? {
         var room = UnsafeMutableRawBufferPointer(start: start, count: byteCount).mutableBytes
         return stream.read(into: &room)
     }

@@ -40,8 +40,12 @@ typedef struct c_httpd_callbacks {
         void *context, void *_Nullable request_context, c_httpd_connection *connection, const char *method,
         const char *version, const uint8_t *_Nullable bytes, size_t byte_count);
 
-    /** The request is over, whichever way it ended. Called once for each request_started. */
-    void (*_Nonnull request_ended)(void *context, void *_Nullable request_context);
+    /**
+     * The request is over, whichever way it ended. Called once for each request_started. `status` is that of the response, the
+     * library's own included, 0 where there was none; `is_whole` tells whether all of it was sent.
+     */
+    void (*_Nonnull request_ended)(
+        void *context, void *_Nullable request_context, unsigned int status, bool is_whole);
 
     /** The library has something to say. */
     void (*_Nonnull log)(void *context, const char *message);
@@ -60,6 +64,9 @@ typedef struct c_httpd_options {
     unsigned int idle_seconds;
     /** Bytes for the head of a request, its buffers included. */
     size_t connection_memory;
+    /** The server's certificate, with those that sign it behind it, and its key, in PEM; both or neither. With them it speaks TLS. */
+    const char *_Nullable tls_certificate;
+    const char *_Nullable tls_key;
 } c_httpd_options;
 
 /** What c_httpd_start failed at. */
@@ -126,9 +133,12 @@ void c_httpd_wait_for_hang_up(const int *descriptors, bool *gone, size_t count, 
 /** A response over a copy of `bytes`. */
 c_httpd_response *_Nullable c_httpd_response_of_bytes(const void *_Nullable bytes, size_t byte_count);
 
+/** What a reader returns at the end of the body, and where there is no more to come of it, which cuts the connection. */
+enum { C_HTTPD_BODY_END = -1, C_HTTPD_BODY_BROKEN = -2 };
+
 /**
- * Writes the body from `position` on into `buffer`. Returns the number of bytes written, at least 1; 0 at the end; less than 0
- * cuts the connection.
+ * Writes the body from `position` on into `buffer`. Returns the number of bytes written, 0 where there is none yet: it is
+ * then asked again as soon as other connections have had their turn, so it should have got on with its work.
  */
 typedef int64_t (*c_httpd_reader)(void *body, uint64_t position, uint8_t *buffer, size_t capacity);
 
@@ -151,6 +161,18 @@ bool c_httpd_response_add_field(c_httpd_response *response, const char *name, co
 
 /** MHD_queue_response. False where the library does not take it. */
 bool c_httpd_queue(c_httpd_connection *connection, unsigned int status, c_httpd_response *response);
+
+/** What is wrong with a certificate and its key in PEM, in English; NULL where nothing is. gnutls_certificate_set_x509_key_mem. */
+const char *_Nullable c_httpd_tls_fault(const char *certificate, const char *key);
+
+/**
+ * As a client, sends a short request over TLS on a connected socket, and reads until `answer` is full or the end has come. Takes
+ * any certificate. Returns the number of bytes read, or an error of GnuTLS, which is less than 0.
+ */
+int c_httpd_tls_exchange(int descriptor, const char *request, char *answer, size_t capacity);
+
+/** gnutls_strerror. */
+const char *c_httpd_tls_error(int code);
 
 /** MHD_destroy_response: gives up the caller's hold. What is queued lives until it has been sent. */
 void c_httpd_response_release(c_httpd_response *response);

@@ -121,6 +121,43 @@ enum MemberTable {
         ),
     ]
 
+    /// A request for the variances in a stack of layers, without the method's parameters.
+    static let propagate = [
+        Member(name: "depth", kind: .parameter(.integer), defaultValue: .integer(16), summary: "layers"),
+        Member(
+            name: "width_in",
+            kind: .parameter(.integer),
+            defaultValue: .integer(512),
+            summary: "elements of the stack's input"
+        ),
+        Member(
+            name: "width_out",
+            kind: .parameter(.integer),
+            defaultValue: .integer(128),
+            summary: "elements of its output; the widths between are a geometric sequence"
+        ),
+        Member(
+            name: "nonlinearity",
+            kind: .word,
+            defaultValue: .text("relu"),
+            summary: "the activation behind every weight"
+        ),
+        gain[1],
+        Member(
+            name: "method",
+            kind: .word,
+            defaultValue: .text("kaiming_normal"),
+            summary: "how the weights are initialised; kaiming takes the activation's gain unless it is given one"
+        ),
+        seed,
+        Member(
+            name: "runs",
+            kind: .parameter(.integer),
+            defaultValue: .integer(8),
+            summary: "stacks that are made and run through; 0 is theory alone"
+        ),
+    ]
+
     static let gainArgument = [
         Member(name: "nonlinearity", kind: .word, isRequired: true, summary: "the activation"),
         gain[1],

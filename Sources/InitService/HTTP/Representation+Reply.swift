@@ -30,6 +30,8 @@ extension Representation {
         switch content {
         case .bytes(let bytes):
             return .ready(OutgoingResponse(head: head, body: .bytes(bytes)))
+        case .computed(let compute):
+            return try computed(head, for: exchange, compute)
         case .generated(_, let make):
             return try made(head, for: exchange, make)
         case .source(let byteCount, let make):
@@ -64,15 +66,16 @@ extension Representation {
         return EntityTag(of: bytes)
     }
 
-    private var servesRanges: Bool {
+    var servesRanges: Bool {
         if case .source = content { true } else { false }
     }
 
-    private var knownByteCount: Int? {
+    /// The length of the body; `nil` where it is known only when that has been made.
+    var knownByteCount: Int? {
         switch content {
         case .bytes(let bytes): bytes.count
         case .source(let byteCount, _): byteCount
-        case .generated: nil
+        case .computed, .generated: nil
         }
     }
 
@@ -107,6 +110,29 @@ extension Representation {
         return ByteRangeRequest(exchange.fields[.range], byteCount: byteCount)
     }
 
+    private func computed(
+        _ head: HTTPResponse,
+        for exchange: Exchange,
+        _ compute: @escaping @Sendable (() -> Bool) throws(InitError) -> [UInt8]?
+    ) throws(InitError) -> Reply {
+        guard let workMemory else {
+            return .ready(OutgoingResponse(head: head, body: .bytes(try compute { false } ?? [])))
+        }
+        let form = exchange.form
+        return .deferred(
+            DeferredWork(memory: workMemory) { isCancelled in
+                do throws(InitError) {
+                    guard let bytes = try compute(isCancelled) else { return .clientIsGone }
+                    var response = OutgoingResponse(head: head, body: .bytes(bytes))
+                    response.memory = bytes.count
+                    return response
+                } catch {
+                    return Problem(error, form: form).response
+                }
+            }
+        )
+    }
+
     /// The response now or, where the body takes long work, later.
     private func made(
         _ head: HTTPResponse,
@@ -125,9 +151,7 @@ extension Representation {
         return .deferred(
             DeferredWork(memory: memory) { [workMemory] isCancelled in
                 do throws(InitError) {
-                    guard let share = try preparation.make(isCancelled, ready) else {
-                        return Problem(.unavailable, "the client is gone").response
-                    }
+                    guard let share = try preparation.make(isCancelled, ready) else { return .clientIsGone }
                     var response = OutgoingResponse(head: head, body: try make(share.0, isCancelled))
                     response.memory = share.1 + (workMemory ?? 0)
                     return response
@@ -136,6 +160,13 @@ extension Representation {
                 }
             }
         )
+    }
+}
+
+extension OutgoingResponse {
+    /// What nobody reads.
+    fileprivate static var clientIsGone: OutgoingResponse {
+        Problem(.unavailable, "the client is gone").response
     }
 }
 

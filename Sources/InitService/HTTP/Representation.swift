@@ -9,6 +9,8 @@ struct Representation: Sendable {
         case bytes([UInt8])
         /// Any part of it can be made: serves ranges.
         case source(byteCount: Int, make: @Sendable (PreparedPlan) throws(InitError) -> any ByteSource)
+        /// Worked out without a plan; long work where `workMemory` is set. `nil` when cancelled.
+        case computed(@Sendable (_ isCancelled: () -> Bool) throws(InitError) -> [UInt8]?)
         /// Its length is known when it has been made. `isShort` where that is done at once.
         case generated(isShort: Bool, make: Make)
 

@@ -22,7 +22,7 @@ extension JSONValue: JSONWritable {
         return writer.bytes
     }
 
-    var encodedText: String {
+    package var encodedText: String {
         String(decoding: encoded, as: UTF8.self)
     }
 }

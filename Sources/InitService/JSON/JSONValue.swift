@@ -1,8 +1,10 @@
+package import WeightInit
+
 /// A JSON value, with its numbers as they were written and its members in their order.
-enum JSONValue: Sendable, Equatable {
-    struct Member: Sendable, Equatable {
-        var name: String
-        var value: JSONValue
+package enum JSONValue: Sendable, Equatable {
+    package struct Member: Sendable, Equatable {
+        package var name: String
+        package var value: JSONValue
     }
 
     case null
@@ -32,13 +34,13 @@ enum JSONValue: Sendable, Equatable {
 }
 
 extension JSONValue: ExpressibleByStringLiteral {
-    init(stringLiteral value: String) {
+    package init(stringLiteral value: String) {
         self = .string(value)
     }
 }
 
 extension JSONValue: ExpressibleByDictionaryLiteral {
-    init(dictionaryLiteral elements: (String, JSONValue)...) {
+    package init(dictionaryLiteral elements: (String, JSONValue)...) {
         self = .object(elements.map { Member(name: $0.0, value: $0.1) })
     }
 }
@@ -54,5 +56,12 @@ extension Double {
     /// The shortest decimal that reads back as the same float64, without the `+` that a query would take for a space.
     var shortestText: String {
         isNaN ? "nan" : String(description.filter { $0 != "+" })
+    }
+}
+
+extension JSONValue {
+    /// - Throws: `invalid` for what is not JSON.
+    package init(parsing bytes: [UInt8]) throws(InitError) {
+        self = try JSONParser.parse(bytes, limits: JSONLimits(values: .max))
     }
 }

@@ -5,6 +5,7 @@ extension Problem {
     enum Kind: String, CaseIterable, Sendable {
         case malformed
         case invalid
+        case unauthorized
         case notFound
         case methodNotAllowed
         case notAcceptable
@@ -23,6 +24,7 @@ extension Problem {
             switch self {
             case .malformed: (.badRequest, "malformed-request", "The request is not acceptable HTTP")
             case .invalid: (.badRequest, "invalid-request", "The request is not understood")
+            case .unauthorized: (.unauthorized, "unauthorized", "The request has no token that is accepted")
             case .notFound: (.notFound, "not-found", "There is nothing at this path")
             case .methodNotAllowed: (.methodNotAllowed, "method-not-allowed", "This path does not take this method")
             case .notAcceptable: (.notAcceptable, "not-acceptable", "Not available in the form asked for")

@@ -7,6 +7,8 @@ extension Problem {
         var head = HTTPResponse(status: kind.status, headerFields: fields)
         head.headerFields[.contentType] = "application/problem+json"
         head.headerFields[.cacheControl] = "no-store"
-        return OutgoingResponse(head: head, body: .bytes(document.encoded))
+        var response = OutgoingResponse(head: head, body: .bytes(document.encoded))
+        response.note.problem = kind.slug
+        return response
     }
 }

@@ -12,6 +12,7 @@ enum MethodsRoute {
             "parameters": .array((MemberTable.tensor + [MemberTable.format]).map(\.catalogueEntry)),
             "layers": .array(LayerType.all.map(layer)),
             "models": models,
+            "propagate": propagate,
             "activations": .array(Nonlinearity.all.map(activation)),
             "dtypes": .array(DType.requestable.map(dtype)),
             "formats": .array(TensorFormat.offered.map(format)),
@@ -49,6 +50,18 @@ enum MethodsRoute {
             "block": members(MemberTable.block),
             "tensor": members(MemberTable.bareTensor),
             "rule": members(MemberTable.rule),
+        ]
+    }
+
+    /// What requests to `/propagate` are made of.
+    private static var propagate: JSONValue {
+        [
+            "parameters": members(MemberTable.propagate),
+            "methods": .array(
+                InitMethod.all.filter(\.isRandom).map { method in
+                    ["name": .string(method.name), "parameters": members(PropagateMembers.parameters(of: method))]
+                }
+            ),
         ]
     }
 

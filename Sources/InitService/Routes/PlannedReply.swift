@@ -17,11 +17,13 @@ struct PlannedReply: Sendable {
     private let limits: ServiceLimits
     private let preparation: PlanPreparation
     private let descriptions: [TensorDescription]
+    private let metrics: ServiceMetrics
 
     init(_ members: InitMembers, _ plan: Plan, _ service: InitService) throws(InitError) {
         self.members = members
         self.plan = plan
         limits = service.limits
+        metrics = service.metrics
         preparation = try PlanPreparation(plan, of: members, service)
         var descriptions: [TensorDescription] = []
         do throws(FormatError) {
@@ -65,9 +67,8 @@ struct PlannedReply: Sendable {
     /// Whether more than that goes into what has to be there before the first byte, the plan being prepared.
     private func needsLongWork(_ content: Representation.Content) -> Bool {
         switch content {
-        case .bytes: false
         case .generated(isShort: true, _): plan.work > PlannedReply.shortWork
-        case .generated(isShort: false, _), .source: plan.workToBegin > 4 * PlannedReply.shortWork
+        case .bytes, .computed, .generated(isShort: false, _), .source: false
         }
     }
 
@@ -93,10 +94,12 @@ struct PlannedReply: Sendable {
         do throws(FormatError) {
             var bytes: [UInt8] = []
             for description in descriptions { bytes += try header(description) }
-            return try source(headerBytes: bytes.count) { [bytes] prepared throws(FormatError) in
-                let tensor = ConcatenatedSource.Part(byteCount: prepared.plan.byteCount) { prepared.makeSource() }
+            return try source(headerBytes: bytes.count) { [bytes, metrics] prepared throws(FormatError) in
+                let tensor = ConcatenatedSource.Part(byteCount: prepared.plan.byteCount) {
+                    prepared.makeSource(countedBy: metrics)
+                }
                 return bytes.isEmpty
-                    ? prepared.makeSource() : try ConcatenatedSource([.bytes(bytes), tensor])
+                    ? prepared.makeSource(countedBy: metrics) : try ConcatenatedSource([.bytes(bytes), tensor])
             }
         } catch {
             throw InitError(error)
@@ -110,9 +113,9 @@ struct PlannedReply: Sendable {
         } catch {
             throw InitError(error)
         }
-        return .source(byteCount: layout.byteCount) { prepared throws(InitError) in
+        return .source(byteCount: layout.byteCount) { [metrics] prepared throws(InitError) in
             do throws(FormatError) {
-                return try layout.file { prepared.makeSource($0) }
+                return try layout.file { prepared.makeSource($0, countedBy: metrics) }
             } catch {
                 throw InitError(error)
             }
@@ -151,12 +154,12 @@ struct PlannedReply: Sendable {
     private func json() throws(InitError) -> Representation.Content {
         let written = try checkedJSONElements()
         let frames = frames()
-        let stream = { @Sendable [descriptions] (prepared: PreparedPlan) -> any ByteStream in
+        let stream = { @Sendable [descriptions, metrics] (prepared: PreparedPlan) -> any ByteStream in
             ChainedStream(count: descriptions.count + 1) { index in
                 guard index < descriptions.count else { return BytesStream(frames[index]) }
                 return JSONTensorStream(
                     prefix: frames[index],
-                    source: prepared.makeSource(index),
+                    source: prepared.makeSource(index, countedBy: metrics),
                     shape: descriptions[index].shape,
                     dtype: descriptions[index].dtype,
                     suffix: []
@@ -230,11 +233,11 @@ struct PlannedReply: Sendable {
             }
             count = sum
         }
-        return .generated(isShort: false) { [plan, members] prepared, isCancelled in
+        return .generated(isShort: false) { [plan, members, metrics] prepared, isCancelled in
             var summaries: [TensorSummary] = []
             for (index, tensor) in plan.tensors.enumerated() {
                 let summary = TensorSummary.compute(
-                    prepared.makeSource(index),
+                    prepared.makeSource(index, countedBy: metrics),
                     shape: tensor.shape,
                     dtype: tensor.dtype,
                     range: tensor.initialization.likelyRange,

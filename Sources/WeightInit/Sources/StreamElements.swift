@@ -125,6 +125,8 @@ final class ZeroedElements: ElementSource {
     private let elements: any ElementSource
     private let itemSize: Int
     private let zeros: (Range<Int>) -> [Int]
+    /// Elements made at a time, so that a list of zeros is short.
+    private let step = 1 << 14
 
     /// - Parameter zeros: The elements of a range that are zero.
     init(_ elements: any ElementSource, itemSize: Int, zeros: @escaping (Range<Int>) -> [Int]) {
@@ -134,8 +136,8 @@ final class ZeroedElements: ElementSource {
     }
 
     func fill(_ range: Range<Int>, into destination: inout MutableRawSpan) -> (elements: Int, work: Int) {
-        let filled = elements.fill(range, into: &destination)
         let first = range.lowerBound
+        let filled = elements.fill(first..<min(range.upperBound, first + step), into: &destination)
         for element in zeros(first..<first + filled.elements) {
             destination.store(0, byteCount: itemSize, at: (element - first) * itemSize)
         }

@@ -7,7 +7,8 @@ protocol ElementSource: AnyObject {
     ///
     /// - Parameters:
     ///   - range: Not empty, within the tensor; `destination` has room for all of it.
-    /// - Returns: How many elements were written, at least 1, and the work this took, in generator words.
+    /// - Returns: How many elements were written, and the work this took, in generator words. It is no element where the
+    ///   first takes more than ``TensorSource/workPerRead``: the next call goes on with it.
     func fill(_ range: Range<Int>, into destination: inout MutableRawSpan) -> (elements: Int, work: Int)
 }
 
@@ -18,20 +19,28 @@ final class TensorSource: ByteSource {
     private let elements: any ElementSource
     /// Held while it may be read, so that who keeps it can tell.
     private let preparation: PreparedDraws?
+    private let twin: @Sendable () -> (any ByteSource)?
     /// An element that was asked for in part, kept because the other part is often asked for next.
     private var partial: (element: Int, bytes: [UInt8])?
 
     /// Work after which a read returns, in generator words.
     static let workPerRead = 1 << 22
-    /// Elements asked for at a time, so that the work is looked at now and then.
-    private static let elementsPerStep = 1 << 14
-
-    init(elementCount: Int, itemSize: Int, elements: any ElementSource, preparation: PreparedDraws? = nil) {
+    /// - Parameter twin: Makes the same source anew.
+    init(
+        elementCount: Int,
+        itemSize: Int,
+        elements: any ElementSource,
+        preparation: PreparedDraws? = nil,
+        twin: @escaping @Sendable () -> (any ByteSource)? = { nil }
+    ) {
         byteCount = elementCount * itemSize
         self.itemSize = itemSize
         self.elements = elements
         self.preparation = preparation
+        self.twin = twin
     }
+
+    func makeTwin() -> (any ByteSource)? { twin() }
 
     func read(at position: Int, into destination: inout MutableRawSpan) -> Int {
         let end = position + min(destination.byteCount, byteCount - position)
@@ -40,7 +49,8 @@ final class TensorSource: ByteSource {
         while offset < end, work < TensorSource.workPerRead {
             let element = offset / itemSize
             let within = offset - element * itemSize
-            let whole = min((end - offset) / itemSize, TensorSource.elementsPerStep)
+            // An element takes a word at least, for the most part.
+            let whole = min((end - offset) / itemSize, TensorSource.workPerRead - work)
             if within == 0, whole > 0 {
                 let from = offset - position
                 var rest = destination._mutatingExtracting(from..<from + whole * itemSize)
@@ -48,23 +58,24 @@ final class TensorSource: ByteSource {
                 offset += filled.elements * itemSize
                 work += filled.work
             } else {
-                let bytes = bytes(of: element)
+                guard let bytes = bytes(of: element, &work) else { break }
                 for index in within..<min(itemSize, within + end - offset) {
                     destination.storeBytes(of: bytes[index], toByteOffset: offset - position, as: UInt8.self)
                     offset += 1
                 }
-                work += 1
             }
         }
         return offset - position
     }
 
-    private func bytes(of element: Int) -> [UInt8] {
+    private func bytes(of element: Int, _ work: inout Int) -> [UInt8]? {
         if let partial, partial.element == element { return partial.bytes }
         var bytes = [UInt8](repeating: 0, count: itemSize)
         var storage = bytes.mutableSpan
         var span = storage.mutableBytes
-        _ = elements.fill(element..<element + 1, into: &span)
+        let filled = elements.fill(element..<element + 1, into: &span)
+        work += filled.work
+        guard filled.elements == 1 else { return nil }
         partial = (element, bytes)
         return bytes
     }

@@ -34,7 +34,7 @@ private struct RejectionMaker {
     private(set) var roundsNeeded = 0
 
     /// Blocks that are made at a time: few enough to stay in the processor's nearest cache.
-    private static let chunk = 256
+    private static let largestChunk = 256
     /// Room for as many blocks; as integers, so that elements are aligned.
     private var values: [UInt64]
     private var redrawn: [UInt64]
@@ -47,62 +47,99 @@ private struct RejectionMaker {
         self.start = start
         values = [UInt64](
             repeating: 0,
-            count: RejectionMaker.chunk * NormalLayout.blockSize * layout.format.itemSize / 8
+            count: RejectionMaker.largestChunk * NormalLayout.blockSize * layout.format.itemSize / 8
         )
         redrawn = values
     }
 
+    /// Blocks that have been begun, or are made: those in `values`.
+    private var chunk = Chunk(blocks: 0, firstElement: 0, word: 0)
+
+    private struct Chunk {
+        var blocks: Int
+        var firstElement: Int
+        var word: UInt64
+        /// Rounds that have been drawn, and how many blocks wait for the next.
+        var rounds = 0
+        var left = 0
+        /// A bit for each element that has not been accepted, a mask for each block.
+        var pending: [UInt16] = []
+        var outside: [UInt16] = []
+
+        var isMade: Bool { rounds > 0 && left == 0 }
+        var elements: Range<Int> { firstElement..<firstElement + blocks * NormalLayout.blockSize }
+    }
+
     mutating func fill(_ range: Range<Int>, into destination: inout MutableRawSpan) -> (elements: Int, work: Int) {
-        let size = NormalLayout.blockSize
         let itemSize = layout.format.itemSize
         let first = layout.block(of: range.lowerBound)
         let runEnd = min(range.upperBound, layout.endOfRun(from: range.lowerBound))
-        let isTail = first.firstElement == layout.tailStart
-        let blocks =
-            isTail ? 1 : min((runEnd - first.firstElement + size - 1) / size, RejectionMaker.chunk)
-        // What the tail block overlaps is not looked at: it takes part in no round.
-        let hidden = isTail ? 0 : max(0, first.firstElement + blocks * size - layout.tailStart)
-        let work = make(blocks, at: first.word, hidden: hidden)
-        let end = min(runEnd, first.firstElement + blocks * size)
-        let from = (range.lowerBound - first.firstElement) * itemSize
+        var work = 0
+        // The tail's block overlaps the one before it, and is another one.
+        if !chunk.elements.contains(range.lowerBound) || (chunk.firstElement == layout.tailStart) != isTail(first) {
+            work += begin(at: first, through: runEnd)
+        }
+        while !chunk.isMade, work < TensorSource.workPerRead { work += drawRound() }
+        guard chunk.isMade else { return (0, work) }
+        roundsNeeded = max(roundsNeeded, chunk.rounds - 1)
+        let end = min(runEnd, chunk.elements.upperBound)
+        let from = (range.lowerBound - chunk.firstElement) * itemSize
         destination.copy(values.span.bytes.extracting(from..<from + (end - range.lowerBound) * itemSize))
-        return (end - range.lowerBound, work)
+        // Copying is not free.
+        return (end - range.lowerBound, work + (end - range.lowerBound) / 4 + 1)
     }
 
-    /// Makes whole blocks in `values`, redrawing what is outside.
+    private func isTail(_ block: (firstElement: Int, word: UInt64)) -> Bool {
+        block.firstElement == layout.tailStart
+    }
+
+    /// Draws the blocks that hold the elements up to one for the first time.
     ///
-    /// - Parameter hidden: How many elements of the last block are not the tensor's.
     /// - Returns: The work that this took, in generator words.
-    private mutating func make(_ blocks: Int, at word: UInt64, hidden: Int) -> Int {
+    private mutating func begin(at first: (firstElement: Int, word: UInt64), through end: Int) -> Int {
+        let size = NormalLayout.blockSize
+        let needed = (end - first.firstElement + size - 1) / size
+        let blocks = isTail(first) ? 1 : min(needed, RejectionMaker.largestChunk)
+        var chunk = Chunk(blocks: blocks, firstElement: first.firstElement, word: first.word)
+        let used = 0..<blocks * size * layout.format.itemSize
+        let work = values.draw(normals(of: 0), blocks, at: first.word, to: used)
+        chunk.pending = [UInt16](repeating: 0, count: blocks)
+        chunk.outside = chunk.pending
+        rejection.findOutside(values.span.bytes.extracting(used), masks: &chunk.pending)
+        // What the tail block overlaps is not looked at: it takes part in no round.
+        let hidden = isTail(first) ? 0 : max(0, first.firstElement + blocks * size - layout.tailStart)
+        chunk.pending[blocks - 1] &= 0xffff >> UInt16(hidden)
+        chunk.left = chunk.pending.count { $0 != 0 }
+        chunk.rounds = 1
+        self.chunk = chunk
+        return work
+    }
+
+    /// Redraws what is outside.
+    ///
+    /// - Returns: The work that this took, in generator words.
+    private mutating func drawRound() -> Int {
         let blockBytes = NormalLayout.blockSize * layout.format.itemSize
         let wordsPerBlock = UInt64(NormalLayout.blockSize) * layout.format.wordsPerElement
-        let used = 0..<blocks * blockBytes
-        let first = normals(of: 0)
-        var work = values.draw(first, blocks, at: word, to: used)
-        var pending = [UInt16](repeating: 0, count: blocks)
-        var outside = pending
-        rejection.findOutside(values.span.bytes.extracting(used), masks: &pending)
-        pending[blocks - 1] &= 0xffff >> UInt16(hidden)
-        var left = pending.count { $0 != 0 }
-        var round = 0
-        while left > 0 {
-            round += 1
-            let waiting = (0..<blocks).filter { pending[$0] != 0 }
-            // Where many wait, making them all at once costs less than moving from one to the next.
-            let runs = left * 4 > blocks ? [0..<blocks] : waiting.map { $0..<$0 + 1 }
-            let normals = normals(of: round)
-            for run in runs {
-                let bytes = run.lowerBound * blockBytes..<run.upperBound * blockBytes
-                let runWord = word + UInt64(run.lowerBound) * wordsPerBlock
-                work += redrawn.draw(normals, run.count, at: runWord, to: bytes)
-                rejection.findOutside(redrawn.span.bytes.extracting(bytes), masks: &outside, from: run.lowerBound)
-            }
-            let (rejection, redrawn) = (rejection, redrawn)
-            var storage = values.mutableSpan
-            var bytes = storage.mutableBytes
-            left = rejection.merge(redrawn.span.bytes, into: &bytes, pending: &pending, outside: outside)
+        var chunk = self.chunk
+        let blocks = 0..<chunk.blocks
+        // Where many wait, making them all at once costs less than moving from one to the next.
+        let runs =
+            chunk.left * 4 > chunk.blocks ? [blocks] : blocks.filter { chunk.pending[$0] != 0 }.map { $0..<$0 + 1 }
+        let normals = normals(of: chunk.rounds)
+        var work = 0
+        for run in runs {
+            let bytes = run.lowerBound * blockBytes..<run.upperBound * blockBytes
+            let runWord = chunk.word + UInt64(run.lowerBound) * wordsPerBlock
+            work += redrawn.draw(normals, run.count, at: runWord, to: bytes)
+            rejection.findOutside(redrawn.span.bytes.extracting(bytes), masks: &chunk.outside, from: run.lowerBound)
         }
-        roundsNeeded = max(roundsNeeded, round)
+        let (rejection, redrawn, outside) = (rejection, redrawn, chunk.outside)
+        var storage = values.mutableSpan
+        var bytes = storage.mutableBytes
+        chunk.left = rejection.merge(redrawn.span.bytes, into: &bytes, pending: &chunk.pending, outside: outside)
+        chunk.rounds += 1
+        self.chunk = chunk
         return work
     }
 
@@ -170,30 +207,72 @@ final class ProposalElements: ElementSource, RoundCounting {
         self.start = start
     }
 
+    /// The work of deciding about one proposal, in generator words: two logarithms for the two or four words drawn.
+    static let workPerProposal = 64
+
     /// Elements made at a time: enough to use a block of generator state, few enough to keep a read short.
     private static let largestStep = 64
     /// Fewer at first, while the cursors of the rounds have yet to be moved there.
     private var step = 1
+    /// Elements that have been begun, or are made.
+    private var made = Proposals(0..<0)
+
+    private struct Proposals {
+        let elements: Range<Int>
+        /// The latest proposal for each of the elements.
+        var bits: [UInt64]
+        /// The elements that have not accepted theirs, those of the round under way in front: `next` have had their turn
+        /// in it, of which the first `kept` go on to the next round.
+        var pending: [Int]
+        var next = 0
+        var kept = 0
+        var round = 0
+
+        init(_ elements: Range<Int>) {
+            self.elements = elements
+            bits = [UInt64](repeating: 0, count: elements.count)
+            pending = Array(elements)
+        }
+    }
 
     func fill(_ range: Range<Int>, into destination: inout MutableRawSpan) -> (elements: Int, work: Int) {
-        let chunk = range.prefix(step)
-        step = min(2 * step, ProposalElements.largestStep)
-        let itemSize = format.itemSize
-        var pending = Array(chunk)
-        var work = 0
-        var round = 0
-        while !pending.isEmpty {
-            let draws = draws(of: round)
-            pending = pending.filter { element in
-                let proposal = bits(of: element, from: draws.proposals, work: &work)
-                let decider = format.value(bits: bits(of: element, from: draws.deciders, work: &work))
-                destination.store(proposal, byteCount: itemSize, at: (element - range.lowerBound) * itemSize)
-                return density.logarithm(decider) > density(format.value(bits: proposal))
-            }
-            if !pending.isEmpty { round += 1 }
+        if !made.elements.contains(range.lowerBound) {
+            made = Proposals(range.prefix(step))
+            step = min(2 * step, ProposalElements.largestStep)
         }
-        roundsNeeded = max(roundsNeeded, round)
-        return (chunk.count, work)
+        var work = 0
+        while !made.pending.isEmpty, work < TensorSource.workPerRead { work += propose() }
+        guard made.pending.isEmpty else { return (0, work) }
+        roundsNeeded = max(roundsNeeded, made.round)
+        let given = range.clamped(to: made.elements)
+        for element in given {
+            let offset = (element - given.lowerBound) * format.itemSize
+            destination.store(made.bits[element - made.elements.lowerBound], byteCount: format.itemSize, at: offset)
+        }
+        return (given.count, work + given.count)
+    }
+
+    /// Decides about one proposal for one element.
+    ///
+    /// - Returns: The work that this took, in generator words.
+    private func propose() -> Int {
+        let element = made.pending[made.next]
+        let draws = draws(of: made.round)
+        var work = ProposalElements.workPerProposal
+        let proposal = bits(of: element, from: draws.proposals, work: &work)
+        let decider = format.value(bits: bits(of: element, from: draws.deciders, work: &work))
+        made.bits[element - made.elements.lowerBound] = proposal
+        if density.logarithm(decider) > density(format.value(bits: proposal)) {
+            made.pending[made.kept] = element
+            made.kept += 1
+        }
+        made.next += 1
+        if made.next == made.pending.count {
+            made.pending.removeLast(made.next - made.kept)
+            (made.next, made.kept) = (0, 0)
+            if !made.pending.isEmpty { made.round += 1 }
+        }
+        return work
     }
 
     private func draws(of round: Int) -> (proposals: UniformElements, deciders: UniformElements) {

@@ -1,0 +1,102 @@
+import CHTTPDaemon
+import Glibc
+
+/// Why a service did not answer.
+public struct ProbeError: Error {
+    public var reason: String
+
+    public init(reason: String) {
+        self.reason = reason
+    }
+}
+
+/// One request over a socket: as little HTTP as a health check needs.
+///
+/// The calls of the socket interface take addresses and buffers by pointer; none outlives its call.
+public struct HTTPProbe {
+    public var host: String
+    public var port: UInt16
+    /// Seconds for each of connecting, sending and receiving.
+    public var timeout: Int
+    /// Whether TLS is spoken. Any certificate will do: whoever probes itself by an address has no name to hold it against.
+    public var usesTLS: Bool
+
+    public init(host: String, port: UInt16, timeout: Int, usesTLS: Bool = false) {
+        self.host = host
+        self.port = port
+        self.timeout = timeout
+        self.usesTLS = usesTLS
+    }
+
+    /// The status of the answer to a GET.
+    public func status(of path: String) throws(ProbeError) -> Int {
+        let descriptor = try connect()
+        defer { close(descriptor) }
+        let authority = host.contains(":") ? "[\(host)]" : host
+        let request = "GET \(path) HTTP/1.1\r\nHost: \(authority):\(port)\r\nConnection: close\r\n\r\n"
+        let answer = usesTLS ? try secureAnswer(to: request, descriptor) : try answer(to: request, descriptor)
+        let line = String(decoding: answer, as: UTF8.self)
+        guard line.hasPrefix("HTTP/1."), let status = Int(line.suffix(3)) else {
+            throw ProbeError(reason: "it does not speak HTTP")
+        }
+        return status
+    }
+
+    /// "HTTP/1.1 200" is all that is looked at.
+    private static let answerSize = 12
+
+    private func answer(to request: String, _ descriptor: Int32) throws(ProbeError) -> [UInt8] {
+        let request = Array(request.utf8)
+        guard send(descriptor, request, request.count, Int32(MSG_NOSIGNAL)) == request.count else {
+            throw .last("cannot send")
+        }
+        var answer: [UInt8] = []
+        var buffer = [UInt8](repeating: 0, count: Self.answerSize)
+        while answer.count < Self.answerSize {
+            let count = recv(descriptor, &buffer, Self.answerSize - answer.count, 0)
+            guard count > 0 else { throw count == 0 ? ProbeError(reason: "it hung up") : .last("no answer") }
+            answer += buffer[..<count]
+        }
+        return answer
+    }
+
+    private func secureAnswer(to request: String, _ descriptor: Int32) throws(ProbeError) -> [UInt8] {
+        var answer = [CChar](repeating: 0, count: Self.answerSize)
+        let count = c_httpd_tls_exchange(descriptor, request, &answer, answer.count)
+        guard count >= 0 else {
+            throw ProbeError(reason: "no answer over TLS: \(String(cString: c_httpd_tls_error(count)))")
+        }
+        guard count == answer.count else { throw ProbeError(reason: "it hung up") }
+        return answer.map { UInt8(bitPattern: $0) }
+    }
+
+    private func connect() throws(ProbeError) -> Int32 {
+        var hints = addrinfo()
+        hints.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV
+        hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
+        var found: UnsafeMutablePointer<addrinfo>?
+        guard getaddrinfo(host, String(port), &hints, &found) == 0, let address = found?.pointee else {
+            throw ProbeError(reason: "not an address in numbers")
+        }
+        defer { freeaddrinfo(found) }
+        let descriptor = socket(address.ai_family, address.ai_socktype, address.ai_protocol)
+        guard descriptor >= 0 else { throw .last("no socket") }
+        var limit = timeval(tv_sec: timeout, tv_usec: 0)
+        let size = socklen_t(MemoryLayout<timeval>.size)
+        setsockopt(descriptor, SOL_SOCKET, SO_SNDTIMEO, &limit, size)
+        setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, size)
+        guard Glibc.connect(descriptor, address.ai_addr, address.ai_addrlen) == 0 else {
+            let error = ProbeError.last("cannot connect")
+            close(descriptor)
+            throw error
+        }
+        return descriptor
+    }
+}
+
+extension ProbeError {
+    /// What the last call of the system failed with.
+    fileprivate static func last(_ what: String) -> ProbeError {
+        ProbeError(reason: "\(what): \(String(cString: strerror(errno)))")
+    }
+}

@@ -1,0 +1,69 @@
+public import HTTPTypes
+
+/// What a handler notes on a response, to be told it again when the exchange is over.
+public struct ResponseNote: Sendable, Equatable {
+    /// The route's template: one of few, whatever clients send.
+    public var route: String
+    /// Names the request and its response in logs.
+    public var id: String
+    /// The kind of problem that the response is about.
+    public var problem: String?
+
+    public init(route: String = "", id: String = "", problem: String? = nil) {
+        self.route = route
+        self.id = id
+        self.problem = problem
+    }
+}
+
+/// How an exchange ended.
+public struct ExchangeEnd: Sendable {
+    /// As much of the request's head as there was.
+    public var request: HTTPRequest
+    /// Address of the other end, where the transport has one.
+    public var peer: String?
+    /// Of the response; `nil` where the connection ended before there was one.
+    public var status: Int?
+    /// What the handler noted on its response; `nil` where the transport answered by itself, or nobody did.
+    public var note: ResponseNote?
+    /// Bytes of the body that were handed to the connection.
+    public var bodyByteCount: Int
+    /// From the arrival of the request's first line to the end of sending.
+    public var duration: Duration
+    /// False where the connection ended before the response did.
+    public var isWhole: Bool
+
+    public init(
+        request: HTTPRequest,
+        peer: String? = nil,
+        status: Int?,
+        note: ResponseNote? = nil,
+        bodyByteCount: Int = 0,
+        duration: Duration = .zero,
+        isWhole: Bool = true
+    ) {
+        self.request = request
+        self.peer = peer
+        self.status = status
+        self.note = note
+        self.bodyByteCount = bodyByteCount
+        self.duration = duration
+        self.isWhole = isWhole
+    }
+}
+
+/// What a transport has in hand at a moment.
+public struct TransportLoad: Sendable {
+    /// Requests whose first line has arrived and whose response has not gone out whole.
+    public var activeExchanges = 0
+    /// Open connections, idle ones included.
+    public var openConnections = 0
+    /// Deferred work that waits for a thread or for memory.
+    public var waitingWork = 0
+    /// Deferred work that is being done.
+    public var runningWork = 0
+    /// Bytes held by deferred work and by its responses.
+    public var workMemory = 0
+
+    public init() {}
+}

@@ -1,0 +1,98 @@
+import Crypto
+import HTTPTypes
+import Synchronization
+
+/// The bearer tokens that are accepted (RFC 6750), kept as digests.
+public final class AccessTokens: Sendable {
+    /// What is wrong with a list of tokens. The sentence holds none of them.
+    public struct Fault: Error, Equatable, CustomStringConvertible {
+        public let description: String
+    }
+
+    private let digests: Mutex<[SHA256.Digest]>
+
+    /// - Parameter list: One token a line; empty lines and those that begin with `#` hold none.
+    /// - Throws: `Fault` where there is no token, or a line that cannot be one.
+    public init(list: [UInt8]) throws(Fault) {
+        digests = Mutex(try Self.digests(of: list))
+    }
+
+    /// Accepts these from now on, and those before no more.
+    ///
+    /// - Throws: `Fault`; then those before are kept.
+    public func replace(by list: [UInt8]) throws(Fault) {
+        let new = try Self.digests(of: list)
+        digests.withLock { $0 = new }
+    }
+
+    public var count: Int { digests.withLock { $0.count } }
+
+    /// Whether a request has one of them.
+    ///
+    /// - Throws: 401.
+    func check(_ fields: HTTPFields) throws(Problem) {
+        guard let credentials = fields[.authorization] else {
+            throw .unauthorized("this service wants a token: Authorization: Bearer …", challenge: "")
+        }
+        let parts = credentials.split(separator: " ", maxSplits: 1)
+        guard parts.count == 2, parts[0].lowercased() == "bearer", accepts(parts[1].trimmed) else {
+            throw .unauthorized("the token is not one that this service takes", challenge: #", error="invalid_token""#)
+        }
+    }
+
+    /// Takes the same time whichever of them it is, and whether or not it is one.
+    private func accepts(_ token: Substring) -> Bool {
+        let digest = SHA256.hash(data: Array(token.utf8))
+        let known = digests.withLock { $0 }
+        // Digests compare in constant time, and all are compared.
+        return known.reduce(false) { $1 == digest || $0 }
+    }
+
+    private static func digests(of list: [UInt8]) throws(Fault) -> [SHA256.Digest] {
+        var digests: [SHA256.Digest] = []
+        for (index, line) in list.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false).enumerated() {
+            let token = line.trimmed
+            guard let first = token.first, first != UInt8(ascii: "#") else { continue }
+            guard token.allSatisfy(\.isTokenByte) else {
+                throw Fault(description: "line \(index + 1) has characters that a token cannot have")
+            }
+            digests.append(SHA256.hash(data: Array(token)))
+        }
+        guard !digests.isEmpty else { throw Fault(description: "there is no token in it") }
+        return digests
+    }
+}
+
+extension Problem {
+    fileprivate static func unauthorized(_ detail: String, challenge: String) -> Problem {
+        Problem(
+            .unauthorized,
+            detail,
+            faults: [Fault(place: .header("Authorization"), detail: detail)],
+            fields: [.wwwAuthenticate: #"Bearer realm="weight-init""# + challenge]
+        )
+    }
+}
+
+extension ArraySlice<UInt8> {
+    /// Without spaces, tabs and carriage returns at both ends.
+    fileprivate var trimmed: ArraySlice<UInt8> {
+        let isBlank = { (byte: UInt8) in byte == 0x20 || byte == 0x09 || byte == 0x0D }
+        var text = drop(while: isBlank)
+        while let last = text.last, isBlank(last) { text.removeLast() }
+        return text
+    }
+}
+
+extension UInt8 {
+    /// RFC 6750, `b64token`, its order aside.
+    fileprivate var isTokenByte: Bool {
+        switch self {
+        case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "a")...UInt8(ascii: "z"),
+            UInt8(ascii: "A")...UInt8(ascii: "Z"):
+            true
+        default:
+            "-._~+/=".utf8.contains(self)
+        }
+    }
+}

@@ -1,0 +1,64 @@
+import HTTPTypes
+
+/// Which pages may read the answers, by the Fetch standard's CORS protocol.
+public struct CrossOrigin: Sendable {
+    private enum Allowed {
+        case any
+        case these(Set<String>)
+    }
+
+    /// Fields that a page may read, besides those that it always may.
+    private static let exposed =
+        "ETag, Content-Range, Content-Location, Accept-Ranges, Retry-After, X-Request-Id, X-Tensor-Shape, X-Tensor-Dtype"
+    /// Fields that a page may send.
+    private static let accepted =
+        "Accept, Authorization, Content-Type, If-Match, If-None-Match, If-Range, Range, traceparent, X-Request-Id"
+
+    private let allowed: Allowed
+
+    /// - Parameter list: Origins as browsers write them (`https://example.org:8443`), separated by commas, or `*`.
+    /// - Returns: `nil` where it is not such a list.
+    public init?(list: String) {
+        let origins = FieldList.elements(of: list)
+        guard origins != ["*"] else {
+            allowed = .any
+            return
+        }
+        guard !origins.isEmpty, origins.allSatisfy(Self.isOrigin) else { return nil }
+        allowed = .these(Set(origins.map(String.init)))
+    }
+
+    /// Scheme, host and port, in small letters, without a path.
+    private static func isOrigin(_ text: Substring) -> Bool {
+        guard let scheme = ["http://", "https://"].first(where: text.hasPrefix) else { return false }
+        let authority = text.dropFirst(scheme.count)
+        return !authority.isEmpty
+            && authority.utf8.allSatisfy { byte in
+                switch byte {
+                case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "a")...UInt8(ascii: "z"): true
+                default: "-.:[]".utf8.contains(byte)
+                }
+            }
+    }
+
+    /// Adds to an answer what a browser has to know of it.
+    ///
+    /// - Parameter methods: What the place takes, where the answer is to `OPTIONS`.
+    func add(to fields: inout HTTPFields, for request: HTTPRequest, methods: String?) {
+        switch allowed {
+        case .any:
+            fields[.accessControlAllowOrigin] = "*"
+        case .these(let origins):
+            fields[.vary] = (fields[.vary].map { $0 + ", " } ?? "") + "Origin"
+            guard let origin = request.headerFields[.origin], origins.contains(origin) else { return }
+            fields[.accessControlAllowOrigin] = origin
+        }
+        if let methods {
+            fields[.accessControlAllowMethods] = methods
+            fields[.accessControlAllowHeaders] = Self.accepted
+            fields[.accessControlMaxAge] = "86400"
+        } else {
+            fields[.accessControlExposeHeaders] = Self.exposed
+        }
+    }
+}

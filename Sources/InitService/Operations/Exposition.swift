@@ -1,0 +1,52 @@
+/// A metric as it is announced: its samples follow under its name.
+struct MetricFamily: Sendable {
+    enum Kind: String, Sendable {
+        case counter, gauge, histogram
+    }
+
+    var name: String
+    var kind: Kind
+    /// Names of the labels, `le` of a histogram's buckets aside.
+    var labels: [String] = []
+    /// A sentence without line breaks or backslashes.
+    var help: String
+}
+
+/// Metrics as Prometheus reads them: the text format, version 0.0.4.
+struct Exposition {
+    static let mediaType = "text/plain; version=0.0.4; charset=utf-8"
+
+    private(set) var text = ""
+
+    /// Announces a family. Its samples follow, and no others in between.
+    mutating func begin(_ family: MetricFamily) {
+        text += "# HELP \(family.name) \(family.help)\n# TYPE \(family.name) \(family.kind.rawValue)\n"
+    }
+
+    mutating func sample(_ name: String, _ labels: [(name: String, value: String)], _ value: String) {
+        text += name
+        if !labels.isEmpty {
+            text += "{" + labels.map { "\($0.name)=\"\(Self.escaped($0.value))\"" }.joined(separator: ",") + "}"
+        }
+        text += " \(value)\n"
+    }
+
+    /// A family of one sample without labels.
+    mutating func add(_ family: MetricFamily, _ value: Int) {
+        begin(family)
+        sample(family.name, [], String(value))
+    }
+
+    private static func escaped(_ value: String) -> String {
+        var escaped = ""
+        for scalar in value.unicodeScalars {
+            switch scalar {
+            case "\\": escaped += "\\\\"
+            case "\"": escaped += "\\\""
+            case "\n": escaped += "\\n"
+            default: escaped.unicodeScalars.append(scalar)
+            }
+        }
+        return escaped
+    }
+}

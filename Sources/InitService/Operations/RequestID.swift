@@ -1,0 +1,85 @@
+import HTTPTypes
+import Synchronization
+
+/// Names for requests that have none.
+final class RequestIDs: Sendable {
+    /// What a client may call a request: characters of a token (RFC 9110 section 5.6.2), and not many.
+    private static let maximumLength = 128
+
+    private let next = Atomic(UInt64.random(in: .min ... .max))
+
+    /// The client's name for the request, if it has a sane one, else a new one.
+    func id(of fields: HTTPFields) -> String {
+        guard let given = fields[HTTPFields.Further.requestID], Self.isSane(given) else { return made() }
+        return given
+    }
+
+    private static func isSane(_ id: String) -> Bool {
+        (1...maximumLength).contains(id.utf8.count) && id.utf8.allSatisfy(\.isTokenCharacter)
+    }
+
+    private func made() -> String {
+        // SplitMix64 (Steele, Lea and Flood 2014): no two counts have the same name, and none tells the next.
+        var bits = next.wrappingAdd(0x9E37_79B9_7F4A_7C15, ordering: .relaxed).newValue
+        bits = (bits ^ bits >> 30) &* 0xBF58_476D_1CE4_E5B9
+        bits = (bits ^ bits >> 27) &* 0x94D0_49BB_1331_11EB
+        bits ^= bits >> 31
+        var text: [UInt8] = []
+        text.reserveCapacity(13)
+        // Of the last digit, 64 bits have only 4.
+        for index in 0..<13 as Range<UInt64> {
+            let digit = UInt8(truncatingIfNeeded: bits >> (5 * index) & 31)
+            text.append(digit < 10 ? UInt8(ascii: "0") + digit : UInt8(ascii: "a") + digit - 10)
+        }
+        return String(decoding: text, as: UTF8.self)
+    }
+}
+
+/// The trace that a request belongs to: W3C Trace Context, `traceparent`.
+enum TraceParent {
+    /// The identifier of the trace; `nil` where the field is not one that the specification's version 00 would read.
+    static func traceID(of fields: HTTPFields) -> String? {
+        guard let field = fields[HTTPFields.Further.traceParent] else { return nil }
+        let parts = field.utf8.split(separator: UInt8(ascii: "-"), omittingEmptySubsequences: false)
+        // Later versions may add parts behind the fourth.
+        guard parts.count >= 4, parts.prefix(4).map(\.count) == [2, 32, 16, 2],
+            parts.prefix(4).allSatisfy({ $0.allSatisfy(\.isLowerHexadecimal) }),
+            !parts[0].elementsEqual("ff".utf8), parts.count == 4 || !parts[0].elementsEqual("00".utf8),
+            !parts[1].allSatisfy({ $0 == UInt8(ascii: "0") }), !parts[2].allSatisfy({ $0 == UInt8(ascii: "0") })
+        else {
+            return nil
+        }
+        return String(Substring(parts[1]))
+    }
+}
+
+extension HTTPFields {
+    /// Fields that the library has no names for.
+    enum Further {
+        static let requestID = HTTPField.Name("X-Request-Id")
+        static let traceParent = HTTPField.Name("traceparent")
+    }
+
+    /// Does nothing for what is not a name.
+    subscript(name: HTTPField.Name?) -> String? {
+        get { name.flatMap { self[$0] } }
+        set { if let name { self[name] = newValue } }
+    }
+}
+
+extension UInt8 {
+    /// RFC 9110, `tchar`.
+    fileprivate var isTokenCharacter: Bool {
+        switch self {
+        case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "a")...UInt8(ascii: "z"),
+            UInt8(ascii: "A")...UInt8(ascii: "Z"):
+            true
+        default:
+            "!#$%&'*+-.^_`|~".utf8.contains(self)
+        }
+    }
+
+    fileprivate var isLowerHexadecimal: Bool {
+        (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(self) || (UInt8(ascii: "a")...UInt8(ascii: "f")).contains(self)
+    }
+}

@@ -1,0 +1,213 @@
+import HTTPExchange
+import HTTPTypes
+import Synchronization
+import WeightInit
+
+/// What the service counts.
+///
+/// All counters there can be are made at the start, so that counting takes no lock and no memory.
+final class ServiceMetrics: Sendable {
+    /// What stands for a route where nothing is, so that nobody can make up labels.
+    static let otherRoute = "other"
+    private static let noStatus = "none"
+
+    /// Route by route, status by status.
+    private let durations: [String: [Int: DurationHistogram]]
+    private let responseBytes = Counter()
+    private let cutOff = Counter()
+    private let rejected: [String: Counter]
+    private let madeBytes: [String: [DType: Counter]]
+    private let load = Mutex<(@Sendable () -> TransportLoad)?>(nil)
+
+    init() {
+        let statuses = Set(Problem.Kind.allCases.map(\.status.code)).union(Self.furtherStatuses)
+        durations = Dictionary(
+            uniqueKeysWithValues: (Route.all.map(\.path) + [Self.otherRoute]).map { route in
+                (route, Dictionary(uniqueKeysWithValues: statuses.map { ($0, DurationHistogram()) }))
+            }
+        )
+        rejected = Dictionary(uniqueKeysWithValues: Problem.Kind.allCases.map { ($0.slug, Counter()) })
+        madeBytes = Dictionary(
+            uniqueKeysWithValues: InitMethod.all.map { method in
+                (method.name, Dictionary(uniqueKeysWithValues: DType.allCases.map { ($0, Counter()) }))
+            }
+        )
+    }
+
+    /// Besides those of problems: what is well, what the transport may answer by itself, and 0 for what had no answer.
+    private static let furtherStatuses = [0, 200, 204, 206, 304, 414, 431, 501, 505]
+
+    /// Says whom to ask for the load.
+    func observe(_ load: @escaping @Sendable () -> TransportLoad) {
+        self.load.withLock { $0 = load }
+    }
+
+    func count(_ exchange: ExchangeEnd) {
+        let statuses = durations[exchange.note?.route ?? Self.otherRoute] ?? durations[Self.otherRoute]
+        (statuses?[exchange.status ?? 0] ?? statuses?[0])?.record(exchange.duration)
+        if exchange.bodyByteCount > 0 { responseBytes.add(exchange.bodyByteCount) }
+        if !exchange.isWhole { cutOff.add() }
+        if let problem = exchange.note?.problem { rejected[problem]?.add() }
+    }
+
+    /// Where the bytes of a tensor are counted that are made.
+    func madeBytes(of tensor: PlannedTensor) -> Counter? {
+        madeBytes[tensor.initialization.method]?[tensor.dtype]
+    }
+}
+
+// MARK: What they are called
+
+extension ServiceMetrics {
+    private static let requestDuration = MetricFamily(
+        name: "http_server_request_duration_seconds",
+        kind: .histogram,
+        labels: ["route", "status"],
+        help: "From the arrival of a request's first line to the end of sending its response."
+    )
+    private static let activeRequests = MetricFamily(
+        name: "http_server_active_requests",
+        kind: .gauge,
+        help: "Requests whose response has not been sent whole."
+    )
+    private static let openConnections = MetricFamily(
+        name: "http_server_open_connections",
+        kind: .gauge,
+        help: "Open connections, idle ones included."
+    )
+    private static let responseBodyBytes = MetricFamily(
+        name: "http_server_response_body_bytes_total",
+        kind: .counter,
+        help: "Bytes of response bodies handed to connections."
+    )
+    private static let cutOffRequests = MetricFamily(
+        name: "weight_init_cut_off_requests_total",
+        kind: .counter,
+        help: "Requests whose connection ended before their response did."
+    )
+    private static let rejectedRequests = MetricFamily(
+        name: "weight_init_rejected_requests_total",
+        kind: .counter,
+        labels: ["reason"],
+        help: "Requests answered with a problem document, by its type."
+    )
+    private static let madeBytesFamily = MetricFamily(
+        name: "weight_init_made_bytes_total",
+        kind: .counter,
+        labels: ["method", "dtype"],
+        help: "Bytes of tensors made, before any format."
+    )
+    private static let madeElements = MetricFamily(
+        name: "weight_init_made_elements_total",
+        kind: .counter,
+        labels: ["method", "dtype"],
+        help: "Elements of tensors made."
+    )
+    private static let workQueueDepth = MetricFamily(
+        name: "weight_init_work_queue_depth",
+        kind: .gauge,
+        help: "Pieces of work before a first byte that wait."
+    )
+    private static let workRunning = MetricFamily(
+        name: "weight_init_work_running",
+        kind: .gauge,
+        help: "Pieces of work before a first byte that are being done."
+    )
+    private static let workMemory = MetricFamily(
+        name: "weight_init_work_memory_bytes",
+        kind: .gauge,
+        help: "Memory held by such work and by its responses."
+    )
+    private static let cacheBytes = MetricFamily(
+        name: "weight_init_cache_bytes",
+        kind: .gauge,
+        help: "Memory held by what is kept of such work."
+    )
+    private static let preparations = MetricFamily(
+        name: "weight_init_preparations_total",
+        kind: .counter,
+        help: "Pieces of such work begun because nothing of the kind was kept."
+    )
+    private static let draining = MetricFamily(
+        name: "weight_init_draining",
+        kind: .gauge,
+        help: "1 from the signal to end on, else 0."
+    )
+    private static let buildInfo = MetricFamily(
+        name: "weight_init_build_info",
+        kind: .gauge,
+        labels: ["version", "profile"],
+        help: "Always 1; the labels say which release runs and whose bits it makes."
+    )
+}
+
+// MARK: Writing
+
+extension ServiceMetrics {
+    /// All of them in the text format.
+    func exposition(of service: InitService) -> Exposition {
+        var exposition = Exposition()
+        addDurations(to: &exposition)
+        let load = load.withLock { $0 }?() ?? TransportLoad()
+        exposition.add(Self.activeRequests, load.activeExchanges)
+        exposition.add(Self.openConnections, load.openConnections)
+        exposition.add(Self.responseBodyBytes, responseBytes.value)
+        exposition.add(Self.cutOffRequests, cutOff.value)
+        exposition.begin(Self.rejectedRequests)
+        for kind in Problem.Kind.allCases {
+            let count = rejected[kind.slug]?.value ?? 0
+            exposition.sample(Self.rejectedRequests.name, [("reason", kind.slug)], String(count))
+        }
+        addMade(Self.madeBytesFamily, to: &exposition) { bytes, _ in bytes }
+        addMade(Self.madeElements, to: &exposition) { bytes, dtype in bytes / dtype.itemSize }
+        exposition.add(Self.workQueueDepth, load.waitingWork)
+        exposition.add(Self.workRunning, load.runningWork)
+        exposition.add(Self.workMemory, load.workMemory)
+        exposition.add(Self.cacheBytes, service.preparations.byteCount)
+        exposition.add(Self.preparations, service.preparations.madeCount)
+        exposition.add(Self.draining, service.isDraining ? 1 : 0)
+        exposition.begin(Self.buildInfo)
+        exposition.sample(
+            Self.buildInfo.name,
+            [("version", InitService.version), ("profile", InitService.profile)],
+            "1"
+        )
+        return exposition
+    }
+
+    /// Only what there was: most routes never give most statuses.
+    private func addDurations(to exposition: inout Exposition) {
+        let name = Self.requestDuration.name
+        exposition.begin(Self.requestDuration)
+        for (route, statuses) in durations.sorted(by: { $0.key < $1.key }) {
+            for (status, histogram) in statuses.sorted(by: { $0.key < $1.key }) {
+                let (counts, sum) = histogram.cumulative
+                guard let count = counts.last, count > 0 else { continue }
+                let labels = [("route", route), ("status", status == 0 ? Self.noStatus : String(status))]
+                for (bound, count) in zip(DurationHistogram.bounds + ["+Inf"], counts) {
+                    exposition.sample(name + "_bucket", labels + [("le", bound)], String(count))
+                }
+                exposition.sample(name + "_sum", labels, String(sum))
+                exposition.sample(name + "_count", labels, String(count))
+            }
+        }
+    }
+
+    private func addMade(
+        _ family: MetricFamily,
+        to exposition: inout Exposition,
+        _ value: (_ bytes: Int, DType) -> Int
+    ) {
+        exposition.begin(family)
+        for method in InitMethod.all {
+            for dtype in DType.allCases {
+                guard let bytes = madeBytes[method.name]?[dtype]?.value, bytes > 0 else { continue }
+                exposition.sample(
+                    family.name,
+                    [("method", method.name), ("dtype", dtype.rawValue)],
+                    String(value(bytes, dtype))
+                )
+            }
+        }
+    }
+}

@@ -1,0 +1,31 @@
+import InitService
+
+extension AccessTokens {
+    convenience init(file path: String) throws {
+        let list = try contents(of: path, for: "--token-file")
+        do {
+            try self.init(list: list)
+        } catch {
+            throw Failure("--token-file: \(path): \(error)")
+        }
+    }
+
+    /// - Throws: `Failure`; then the tokens are what they were.
+    func reload(file path: String) throws {
+        let list = try contents(of: path, for: "--token-file")
+        do {
+            try replace(by: list)
+        } catch {
+            throw Failure("--token-file: \(path): \(error)")
+        }
+    }
+}
+
+/// The bytes of a file that an option names.
+func contents(of path: String, for option: String) throws(Failure) -> [UInt8] {
+    do throws(Failure) {
+        return try contents(of: path)
+    } catch {
+        throw Failure("\(option): \(error)")
+    }
+}

@@ -1,0 +1,168 @@
+import Glibc
+
+/// Where bytes go: standard output, a device or a pipe, or a file that has its name only when it is whole.
+///
+/// Until then the file is beside its place, with `.partial` behind its name, and locked. Should the command end before, it
+/// is removed, or kept where it is to be resumed.
+struct OutputFile: ~Copyable {
+    private let descriptor: Int32
+    /// `nil` for what is not a file.
+    private var partial: Partial?
+    /// What it is called in messages.
+    private let name: String
+    /// Bytes that are there.
+    private(set) var byteCount = 0
+
+    /// - Parameter descriptor: Is not closed.
+    private init(descriptor: Int32, name: String) {
+        self.descriptor = descriptor
+        self.name = name
+    }
+
+    static func standardOutput() -> OutputFile {
+        OutputFile(descriptor: STDOUT_FILENO, name: "standard output")
+    }
+
+    /// - Parameters:
+    ///   - isReplacing: Whether a file of this name, or an unfinished one, may be overwritten.
+    ///   - isResuming: Whether an unfinished one is kept and gone on with.
+    init(path: String, isReplacing: Bool, isResuming: Bool) throws(Failure) {
+        let partial = try Partial(path, isReplacing: isReplacing, isResuming: isResuming)
+        let descriptor =
+            try partial.map { partial throws(Failure) in
+                try partial.open()
+            } ?? open(path, O_WRONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw .last("cannot write to \(path)") }
+        self.descriptor = descriptor
+        self.partial = partial
+        name = path
+        byteCount = partial == nil ? 0 : Int(lseek(descriptor, 0, SEEK_END))
+    }
+
+    deinit {
+        // Nobody finished it.
+        if let partial, !partial.isKept { unlink(partial.path) }
+        if descriptor != STDOUT_FILENO { close(descriptor) }
+    }
+
+    /// Whether a person is looking at what is written.
+    var isTerminal: Bool { isatty(descriptor) == 1 }
+
+    /// Begins anew.
+    mutating func truncate() throws(Failure) {
+        guard ftruncate(descriptor, 0) == 0, lseek(descriptor, 0, SEEK_SET) == 0 else {
+            throw .last("cannot write \(name)")
+        }
+        byteCount = 0
+    }
+
+    /// Bytes that are there, from a position on.
+    func bytes(at position: Int, count: Int) throws(Failure) -> [UInt8] {
+        var bytes = [UInt8](repeating: 0, count: count)
+        var filled = 0
+        while filled < count {
+            // Unsafe because system calls take pointers.
+            let got = bytes.withUnsafeMutableBytes { all in
+                let rest = UnsafeMutableRawBufferPointer(rebasing: all[filled...])
+                return pread(descriptor, rest.baseAddress, rest.count, position + filled)
+            }
+            if got < 0, errno == EINTR { continue }
+            guard got > 0 else { throw .last("cannot read \(name)") }
+            filled += got
+        }
+        return bytes
+    }
+
+    /// Writes behind the bytes that are there.
+    mutating func append(_ bytes: RawSpan) throws(Failure) {
+        var rest = bytes
+        while !rest.isEmpty {
+            // Unsafe because system calls take pointers.
+            let count = rest.withUnsafeBytes { write(descriptor, $0.baseAddress, $0.count) }
+            if count < 0, errno == EINTR { continue }
+            guard count > 0 else { throw failureOfWriting() }
+            byteCount += count
+            rest = rest.extracting(droppingFirst: count)
+        }
+    }
+
+    /// Gives the file its name.
+    mutating func finish() throws(Failure) {
+        guard let partial else { return }
+        guard fsync(descriptor) == 0 else { throw failureOfWriting() }
+        guard place(partial) else { throw .last("cannot call \(partial.path) \(name)") }
+        Interruption.removesNothing()
+        self.partial = nil
+    }
+
+    private func place(_ partial: Partial) -> Bool {
+        guard !partial.isReplacing else { return rename(partial.path, partial.finalPath) == 0 }
+        // Unlike renaming, a link never replaces what has come into being meanwhile.
+        if link(partial.path, partial.finalPath) == 0 { return unlink(partial.path) == 0 }
+        // Some file systems have none.
+        guard errno != EEXIST, access(partial.finalPath, F_OK) != 0 else { return false }
+        return rename(partial.path, partial.finalPath) == 0
+    }
+
+    private func failureOfWriting() -> Failure {
+        let failure = Failure.last("cannot write \(name)")
+        guard let partial, partial.isKept else { return failure }
+        return Failure("\(failure); --resume goes on with \(partial.path)")
+    }
+}
+
+/// What a file is for as long as it is not whole.
+private struct Partial {
+    let finalPath: String
+    let path: String
+    let isReplacing: Bool
+    let isKept: Bool
+
+    /// - Returns: `nil` for a device or a pipe.
+    init?(_ path: String, isReplacing: Bool, isResuming: Bool) throws(Failure) {
+        var status = stat()
+        if stat(path, &status) == 0 {
+            switch status.st_mode & S_IFMT {
+            case S_IFDIR: throw Failure("\(path) is a directory")
+            case S_IFREG where !isReplacing: throw Failure("\(path) exists; --force overwrites it")
+            case S_IFREG: break
+            default: return nil
+            }
+        }
+        // Where the name is a link, the file that it leads to is replaced.
+        finalPath = realPath(path) ?? path
+        self.path = finalPath + ".partial"
+        self.isReplacing = isReplacing
+        isKept = isResuming
+    }
+
+    /// The descriptor of the file, which is then locked; empty unless it is to be gone on with.
+    func open() throws(Failure) -> Int32 {
+        let isNew = !isReplacing && !isKept
+        let descriptor = Glibc.open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | (isNew ? O_EXCL : 0), 0o666)
+        guard descriptor >= 0 else {
+            throw errno == EEXIST
+                ? Failure("\(path) exists: --resume goes on with it, --force begins anew")
+                : .last("cannot write \(path)")
+        }
+        var (status, current) = (stat(), stat())
+        guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
+            throw Failure("\(path) is not a file")
+        }
+        // Who held the lock until now may have given the file its name.
+        guard flock(descriptor, LOCK_EX | LOCK_NB) == 0, stat(path, &current) == 0,
+            current.st_ino == status.st_ino, current.st_dev == status.st_dev
+        else { throw Failure("\(path) is being written by another process") }
+        Interruption.removes(isKept ? nil : path)
+        guard !isKept else { return descriptor }
+        guard ftruncate(descriptor, 0) == 0 else { throw .last("cannot write \(path)") }
+        return descriptor
+    }
+}
+
+/// The path without links; `nil` where nothing is there.
+private func realPath(_ path: String) -> String? {
+    guard let resolved = realpath(path, nil) else { return nil }
+    defer { free(resolved) }
+    return String(cString: resolved)
+}

@@ -1,0 +1,192 @@
+import ArgumentParser
+import Glibc
+import InitService
+import TorchRandom
+import WeightInit
+
+struct VerifyCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "verify",
+        abstract: "Make tensors that PyTorch has made, and tell whether they are the same on this machine.",
+        discussion: """
+            Every method in every dtype, with all the kernels that this processor can run, and how long it took. Says which \
+            of them serve uses here, and what cannot be proven here. Ends with 1 where anything differs.
+            """
+    )
+
+    @Option(
+        help: "Only with these kernels.",
+        completion: .list(Kernels.names)
+    )
+    var kernel: String?
+
+    @Option(
+        help: "Vectors of your own, as Tests/GoldenVectors/make_verification.py writes them.",
+        completion: .file()
+    )
+    var vectors: String?
+
+    func run() throws {
+        if let kernel {
+            guard Kernels.all.contains(where: { $0.name == kernel }) else {
+                let names = Kernels.all.map(\.name).joined(separator: ", ")
+                throw ValidationError("--kernel: this processor runs \(names), not \(kernel)")
+            }
+            // They are picked once, when the process begins.
+            guard Kernels.selected.name == kernel else { throw ExitCode(try runAgain(with: kernel)) }
+            try verify()
+        } else {
+            print(Table.aligned(machine))
+            var different: [String] = []
+            for kernel in Kernels.all.map(\.name) where try runAgain(with: kernel) != 0 { different.append(kernel) }
+            print(unproven.map { "Not proven: \($0)\n" }.joined())
+            guard different.isEmpty else {
+                throw Failure("not PyTorch's numbers, with \(different.joined(separator: ", "))")
+            }
+            print("All of it is what PyTorch made.")
+        }
+    }
+
+    // MARK: One kernel
+
+    private func verify() throws {
+        let vectors = try VerificationVector.parse(
+            vectors.map { path throws(Failure) in try contents(of: path) } ?? PackageResources.vectors_txt,
+            of: vectors ?? "vectors.txt"
+        )
+        let service = InitService()
+        var times: [String: [String: Duration]] = [:]
+        var different: [String: Set<String>] = [:]
+        var total = Duration.zero
+        var differences: [String] = []
+        for vector in vectors {
+            do {
+                let (difference, time) = try vector.check(service)
+                times[vector.method, default: [:]][vector.dtype, default: .zero] += time
+                total += time
+                guard let difference else { continue }
+                differences.append("\(vector.query): \(difference)")
+                different[vector.method, default: []].insert(vector.dtype)
+            } catch let error as InitError {
+                throw Failure("\(vector.query): \(error.detail)")
+            }
+        }
+        let methods = vectors.map(\.method).unique
+        let dtypes = vectors.map(\.dtype).unique
+        let rows = methods.map { method in
+            [method]
+                + dtypes.map { dtype in
+                    different[method]?.contains(dtype) == true
+                        ? "DIFFERENT" : times[method]?[dtype].map { milliseconds($0) } ?? "–"
+                }
+        }
+        print(Table.aligned([[Kernels.selected.name] + dtypes] + rows), terminator: "")
+        let count = vectors.count - differences.count
+        print("\(Kernels.selected.name): \(count) of \(vectors.count) tensors agree, made in \(milliseconds(total))\n")
+        fflush(nil)
+        for difference in differences { printError("\(Kernels.selected.name): \(difference)") }
+        guard differences.isEmpty else { throw ExitCode(1) }
+    }
+
+    private func milliseconds(_ duration: Duration) -> String {
+        ByteText.decimal(duration / .milliseconds(1)) + " ms"
+    }
+
+    // MARK: All kernels
+
+    /// Verifies in another process, in which these kernels are the ones in use.
+    ///
+    /// - Returns: The status that it ends with.
+    private func runAgain(with kernel: String) throws(Failure) -> Int32 {
+        fflush(nil)
+        setenv("WEIGHT_INIT_KERNEL", kernel, 1)
+        let arguments = ["weight-init", "verify", "--kernel", kernel] + (vectors.map { ["--vectors", $0] } ?? [])
+        // Unsafe because the call takes pointers; what they point to is freed below.
+        var pointers = arguments.map { strdup($0) } + [nil]
+        defer { for pointer in pointers { free(pointer) } }
+        var child: pid_t = 0
+        let code = posix_spawn(&child, "/proc/self/exe", nil, nil, &pointers, environ)
+        guard code == 0 else {
+            errno = code
+            throw .last("cannot run again with the \(kernel) kernels")
+        }
+        var status: Int32 = 0
+        while waitpid(child, &status, 0) < 0 {
+            guard errno == EINTR else { throw .last("cannot wait for the \(kernel) kernels") }
+        }
+        // The low bits are the signal that ended it.
+        return status & 0x7f == 0 ? status >> 8 & 0xff : 1
+    }
+
+    private var machine: [[String]] {
+        let processor = Processor()
+        let others = Kernels.all.map(\.name).filter { $0 != Kernels.selected.name }
+        return [
+            ["processor", processor.model],
+            ["it has", processor.has.isEmpty ? "–" : processor.has.joined(separator: " ")],
+            ["it lacks", processor.lacks.isEmpty ? "–" : processor.lacks.joined(separator: " ")],
+            ["kernels in use", Kernels.selected.name],
+            ["others", others.isEmpty ? "–" : others.joined(separator: ", ")],
+            ["C library", cLibrary],
+            ["OpenBLAS core", LinearAlgebra.coreName],
+        ]
+    }
+
+    private var cLibrary: String {
+        var text = [CChar](repeating: 0, count: 64)
+        let count = confstr(Int32(_CS_GNU_LIBC_VERSION), &text, text.count)
+        return count > 1
+            ? String(decoding: text.prefix(count - 1).map { UInt8(bitPattern: $0) }, as: UTF8.self) : "unknown"
+    }
+
+    /// What no vectors can show on this machine.
+    private var unproven: [String] {
+        Kernels.names.filter { name in !Kernels.all.contains { $0.name == name } }
+            .map { "the \($0) kernels, which this processor cannot run." } + [
+                """
+                float64 normals, and normals of fewer than 16 elements, on other machines: they are the log, sin and cos of \
+                \(cLibrary) here, and PyTorch's with glibc on a processor with FMA only.
+                """,
+                "float32 trunc_normal with bounds that let less than 30 % through: fewer than 5 in 10^9 may differ.",
+                "the last bits of orthogonal, which has a tolerance: they depend on the OpenBLAS core.",
+            ]
+    }
+}
+
+/// The processor, as the kernel of the system describes it.
+private struct Processor {
+    var model = "unknown"
+    var has: [String] = []
+    var lacks: [String] = []
+
+    /// What the kernels are compiled for, and what glibc's functions depend on.
+    #if arch(x86_64)
+        private static let features = ["avx2", "fma", "f16c", "avx512f", "avx512bw", "avx512dq", "avx512vl"]
+    #elseif arch(arm64)
+        private static let features = ["asimd", "fphp", "asimdhp"]
+    #else
+        private static let features: [String] = []
+    #endif
+
+    init() {
+        let text = (try? contents(of: "/proc/cpuinfo")).map { String(decoding: $0, as: UTF8.self) } ?? ""
+        var flags: [Substring] = []
+        for line in text.split(separator: "\n") {
+            guard let colon = line.firstIndex(of: ":") else { continue }
+            let name = line[..<colon].filter { $0 != "\t" }
+            let value = line[line.index(after: colon)...].drop { $0 == " " }
+            if name == "model name" || name == "CPU implementer" { model = String(value) }
+            if name == "flags" || name == "Features" { flags = value.split(separator: " ") }
+        }
+        has = Processor.features.filter { flags.contains($0[...]) }
+        lacks = Processor.features.filter { !flags.contains($0[...]) }
+    }
+}
+
+extension [String] {
+    /// Each once, in the order of their first places.
+    fileprivate var unique: [String] {
+        var seen: Set<String> = []
+        return filter { seen.insert($0).inserted }
+    }
+}

@@ -1,0 +1,318 @@
+import Foundation
+import Glibc
+import TestSupport
+import Testing
+
+@Suite("Tokens, TLS and the metrics' port", .serialized)
+struct SecurityTests {
+    private let directory: Directory
+
+    init() throws {
+        directory = try Directory()
+    }
+
+    private func status(_ server: Server, _ token: String) throws -> Int {
+        let client = try server.client()
+        client.send("GET /gain HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer \(token)\r\n\r\n")
+        return try client.readResponse().status
+    }
+
+    // MARK: Tokens
+
+    @Test("SIGHUP reads the tokens again; what cannot be read changes nothing and is logged")
+    func reload() throws {
+        let file = try directory.write("old\n", to: "tokens")
+        let server = try Server(["serve", "--port=0", "--token-file", file], [:])
+        defer { server.kill() }
+        #expect(try status(server, "old") == 200)
+        #expect(try status(server, "new") == 401)
+        #expect(try run("health", "--port", server.port).status == 0)
+
+        try directory.write("# changed\nnew\n", to: "tokens")
+        server.signal(SIGHUP)
+        #expect(try server.logs("read the tokens again: 1"))
+        #expect(try status(server, "old") == 401)
+        #expect(try status(server, "new") == 200)
+
+        try directory.write("secret with spaces\n", to: "tokens")
+        server.signal(SIGHUP)
+        #expect(try server.logs("line 1 has characters that a token cannot have"))
+        #expect(try status(server, "new") == 200)
+
+        try FileManager.default.removeItem(atPath: file)
+        server.signal(SIGHUP)
+        #expect(try server.logs("No such file or directory"))
+        #expect(try status(server, "new") == 200)
+        server.signal(SIGTERM)
+        #expect(server.wait() == .exited(0))
+        let log = server.errors()
+        #expect(log.components(separatedBy: " error the tokens stay as they were: ").count == 3)
+        #expect(!log.contains("secret"))
+    }
+
+    @Test("a token file from the environment counts, and an option before it")
+    func precedence() throws {
+        let (one, other) = (try directory.write("one\n", to: "one"), try directory.write("other\n", to: "other"))
+        let server = try Server(["serve", "--port=0", "--token-file", other], ["WEIGHT_INIT_TOKEN_FILE": one])
+        defer { server.kill() }
+        #expect(try status(server, "one") == 401)
+        #expect(try status(server, "other") == 200)
+        let second = try Server(["serve", "--port=0"], ["WEIGHT_INIT_TOKEN_FILE": one])
+        defer { second.kill() }
+        #expect(try status(second, "one") == 200)
+    }
+
+    // MARK: TLS
+
+    @Test("over TLS the bytes are the same, small and large, by 1.2 and 1.3; plain HTTP and older TLS get nothing")
+    func tls() throws {
+        let (certificate, key) = try directory.makeCertificate()
+        let secure = try Server(["serve", "--port=0", "--tls-certificate", certificate, "--tls-key", key], [:])
+        defer { secure.kill() }
+        let plain = try Server(["serve", "--port=0"], [:])
+        defer { plain.kill() }
+        #expect(secure.line == "weight-init serves at https://127.0.0.1:\(secure.port)\n")
+
+        let targets = [
+            "/init?method=normal&shape=4000000&format=raw", "/init?method=ones&shape=300,100&format=npy",
+            "/init?method=normal&shape=30000", "/init?method=orthogonal&shape=40,40&format=summary", "/gain",
+        ]
+        for target in targets {
+            let files = try [plain, secure].map { server in
+                let file = directory.path("body")
+                let scheme = server === secure ? "https" : "http"
+                let fetched = try tool(
+                    "curl",
+                    "-sS",
+                    "--fail",
+                    "--cacert",
+                    certificate,
+                    "--max-time",
+                    "60",
+                    "-o",
+                    file,
+                    "\(scheme)://127.0.0.1:\(server.port)\(target)"
+                )
+                #expect(fetched.status == 0, "\(fetched.errors)")
+                return try Data(contentsOf: URL(filePath: file))
+            }
+            #expect(!files[0].isEmpty && files[0] == files[1], "\(target)")
+        }
+        // Many on one connection, several connections, ranges, uploads.
+        let url = "https://127.0.0.1:\(secure.port)"
+        let many = try tool(
+            "curl",
+            "-sS",
+            "--cacert",
+            certificate,
+            "--max-time",
+            "60",
+            "-w",
+            "%{http_code} %{num_connects}\\n",
+            "-o",
+            "/dev/null",
+            "-o",
+            "/dev/null",
+            "\(url)/gain",
+            "\(url)/fan?shape=2,3"
+        )
+        #expect(many.output == "200 1\n200 0\n")
+        let range = try tool(
+            "curl",
+            "-sS",
+            "--cacert",
+            certificate,
+            "--max-time",
+            "60",
+            "-r",
+            "4-11",
+            "\(url)/init?method=ones&shape=9&format=raw"
+        )
+        #expect(Array(range.output.utf8).count == 8)
+        let posted = try tool(
+            "curl",
+            "-sS",
+            "--cacert",
+            certificate,
+            "--max-time",
+            "60",
+            "-H",
+            "Content-Type: application/json",
+            "-d",
+            #"{"nonlinearity":"relu"}"#,
+            "\(url)/gain"
+        )
+        #expect(posted.output.contains("1.4142135623730951"))
+
+        for version in ["1_2", "1_3"] {
+            let session = try tool(
+                "openssl",
+                "s_client",
+                "-connect",
+                "127.0.0.1:\(secure.port)",
+                "-tls\(version)",
+                "-CAfile",
+                certificate
+            )
+            #expect(session.output.contains("TLSv1.\(version.last ?? " ")"))
+            #expect(session.output.contains("Verify return code: 0 (ok)"))
+        }
+        let old = try tool(
+            "openssl",
+            "s_client",
+            "-connect",
+            "127.0.0.1:\(secure.port)",
+            "-tls1_1",
+            "-cipher",
+            "DEFAULT@SECLEVEL=0"
+        )
+        #expect(old.status != 0)
+
+        let client = try secure.client()
+        client.send("GET /gain HTTP/1.1\r\nHost: a\r\n\r\n")
+        #expect(!String(decoding: client.readToEnd(), as: UTF8.self).contains("HTTP/"))
+        secure.signal(SIGTERM)
+        #expect(secure.wait() == .exited(0))
+    }
+
+    @Test("health speaks TLS where it is told of the certificate, by option or environment")
+    func secureHealth() throws {
+        let (certificate, key) = try directory.makeCertificate()
+        let environment = ["WEIGHT_INIT_TLS_CERTIFICATE": certificate, "WEIGHT_INIT_TLS_KEY": key]
+        let server = try Server(["serve", "--port=0"], environment)
+        defer { server.kill() }
+        #expect(server.line.contains("https://"))
+        #expect(try run(["health", "--port", server.port], environment).status == 0)
+        #expect(try run("health", "--port", server.port, "--tls-certificate", certificate).status == 0)
+        #expect(try run("health", "--port", server.port).status == 1)
+        let plain = try Server(["serve", "--port=0"], [:])
+        defer { plain.kill() }
+        let refused = try run(["health", "--port", plain.port], environment)
+        #expect(refused.status == 1 && refused.errors.contains("no answer over TLS"))
+    }
+
+    @Test("a download over TLS survives SIGTERM whole")
+    func secureDrain() throws {
+        let (certificate, key) = try directory.makeCertificate()
+        let server = try Server(["serve", "--port=0", "--tls-certificate", certificate, "--tls-key", key], [:])
+        defer { server.kill() }
+        let download = Process()
+        let byteCount = 32 << 20
+        download.executableURL = URL(filePath: "/usr/bin/env")
+        download.arguments = [
+            "curl", "-sS", "--cacert", certificate, "--limit-rate", "16M", "-o", directory.path("body"),
+            "https://127.0.0.1:\(server.port)/init?method=normal&shape=\(byteCount / 4)&format=raw",
+        ]
+        try download.run()
+        var begun = false
+        for _ in 0..<5000 where !begun {
+            begun = ((try? Data(contentsOf: URL(filePath: directory.path("body"))))?.count ?? 0) > 0
+            usleep(2000)
+        }
+        try #require(begun)
+        server.signal(SIGTERM)
+        download.waitUntilExit()
+        #expect(download.terminationStatus == 0)
+        #expect(try Data(contentsOf: URL(filePath: directory.path("body"))).count == byteCount)
+        #expect(server.wait() == .exited(0))
+    }
+
+    // MARK: The metrics' port
+
+    @Test("metrics and probes have a port of their own, without tokens and TLS, until the end")
+    func metricsPort() throws {
+        let file = try directory.write("token", to: "tokens")
+        let server = try Server(
+            ["serve", "--port=0", "--token-file", file, "--metrics-port=0", "--drain-delay=60"],
+            [:]
+        )
+        defer { server.kill() }
+        #expect(
+            server.line == "weight-init serves at http://127.0.0.1:\(server.port)\n"
+                + "weight-init gives metrics at http://127.0.0.1:\(server.metricsPort)/metrics\n"
+        )
+        #expect(try status(server, "token") == 200)
+        func answer(_ path: String) throws -> RawClient.Response {
+            let client = try RawClient(port: try #require(UInt16(server.metricsPort)))
+            client.send("GET \(path) HTTP/1.1\r\nHost: a\r\n\r\n")
+            return try client.readResponse()
+        }
+        let metrics = try ParsedMetrics(try answer("/metrics").text)
+        let histogram = "http_server_request_duration_seconds_count"
+        #expect(metrics[histogram, ["route": "/gain", "status": "200"]] == 1)
+        #expect(metrics.sum(histogram) == 1)
+        #expect(try answer("/readyz").status == 200 && answer("/gain").status == 404)
+        let client = try server.client()
+        client.send("GET /metrics HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer token\r\n\r\n")
+        #expect(try client.readResponse().status == 404)
+        server.signal(SIGTERM)
+        #expect(try server.logs("draining"))
+        #expect(try answer("/readyz").status == 503)
+        #expect(try ParsedMetrics(try answer("/metrics").text)["weight_init_draining", [:]] == 1)
+    }
+
+    // MARK: What cannot work
+
+    @Test(
+        "says in a sentence what is wrong with a file",
+        arguments: [
+            (
+                ["--tls-certificate", "server.pem", "--tls-key", "other.key"],
+                "The certificate and the given key do not match."
+            ),
+            (["--tls-certificate", "text", "--tls-key", "server.key"], "The certificate or its key cannot be used: "),
+            (["--tls-certificate", "server.pem", "--tls-key", "text"], "The certificate or its key cannot be used: "),
+            (["--tls-certificate", "none", "--tls-key", "server.key"], "--tls-certificate: cannot read "),
+            (["--tls-certificate", "server.pem", "--tls-key", "none"], "No such file or directory"),
+            (["--tls-certificate", "server.pem"], "--tls-certificate and --tls-key belong together."),
+            (["--tls-key", "server.key"], "--tls-certificate and --tls-key belong together."),
+            (["--token-file", "none"], "No such file or directory"),
+            (["--token-file", "."], "Is a directory"),
+            (["--token-file", "empty"], "there is no token in it"),
+            (["--cors-origin", "example.org"], "it is * or origins like https://example.org"),
+            (["--metrics-host", "::1"], "--metrics-host means nothing without --metrics-port."),
+            (["--metrics-port", "0", "--metrics-host", "localhost"], "\"localhost\" is not an IPv4 or IPv6 address"),
+        ] as [([String], String)]
+    )
+    func mistakes(_ arguments: [String], _ sentence: String) throws {
+        _ = try directory.makeCertificate()
+        _ = try directory.makeCertificate("other")
+        try directory.write("nothing of the kind", to: "text")
+        try directory.write("", to: "empty")
+        let files = ["server.pem", "other.key", "server.key", "text", "none", ".", "empty"]
+        let result = try run(
+            ["serve", "--port=0"] + arguments.map { files.contains($0) ? directory.path($0) : $0 },
+            [:]
+        )
+        #expect(result.status != 0)
+        #expect(result.output.isEmpty)
+        #expect(result.errors.hasPrefix("weight-init: "))
+        #expect(result.errors.contains(sentence), "\(result.errors)")
+        #expect(result.errors.split(separator: "\n").count == 1, "\(result.errors)")
+    }
+
+    @Test("says what it may not do, where it may not")
+    func permission() throws {
+        // Only root can become somebody who may less.
+        guard geteuid() == 0 else { return }
+        let file = try directory.write("token", to: "tokens")
+        chmod(file, 0)
+        chmod(directory.path, 0o755)
+        let copy = directory.path("weight-init")
+        try FileManager.default.copyItem(atPath: executable.path(percentEncoded: false), toPath: copy)
+        func runAsNobody(_ arguments: [String]) throws -> Outcome {
+            let line =
+                "exec setpriv --reuid 65534 --regid 65534 --clear-groups \(copy) \(arguments.joined(separator: " "))"
+            return try tool("sh", "-c", line)
+        }
+        guard try runAsNobody(["--version"]).status == 0 else { return }
+        let unreadable = try runAsNobody(["serve", "--port=0", "--token-file", file])
+        #expect(unreadable.status != 0)
+        #expect(unreadable.errors == "weight-init: --token-file: cannot read \(file): Permission denied\n")
+        let lowest = try String(contentsOfFile: "/proc/sys/net/ipv4/ip_unprivileged_port_start", encoding: .utf8)
+        guard let lowest = Int(lowest.trimmingCharacters(in: .whitespacesAndNewlines)), lowest > 81 else { return }
+        let port = try runAsNobody(["serve", "--port=81"])
+        #expect(port.status != 0)
+        #expect(port.errors == "weight-init: This user may not listen on port 81 of 127.0.0.1.\n")
+    }
+}

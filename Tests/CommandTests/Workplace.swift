@@ -1,0 +1,132 @@
+import Foundation
+import Glibc
+import Testing
+
+/// A directory that is empty at first and gone at last.
+final class Workplace {
+    let directory: URL
+
+    init() throws {
+        directory = FileManager.default.temporaryDirectory.appending(path: "weight-init-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
+    }
+
+    deinit {
+        try? FileManager.default.removeItem(at: directory)
+    }
+
+    func path(_ name: String) -> String { directory.appending(path: name).path }
+
+    func bytes(_ name: String) throws -> [UInt8] { Array(try Data(contentsOf: directory.appending(path: name))) }
+
+    func write(_ bytes: some Sequence<UInt8>, to name: String) throws {
+        try Data(bytes).write(to: directory.appending(path: name))
+    }
+
+    /// The names of what is there.
+    var names: [String] {
+        get throws { try FileManager.default.contentsOfDirectory(atPath: directory.path).sorted() }
+    }
+
+    /// The length of a file; 0 where there is none.
+    func byteCount(_ name: String) -> Int {
+        var status = stat()
+        return stat(path(name), &status) == 0 ? Int(status.st_size) : 0
+    }
+
+    /// Runs the command here to its end.
+    ///
+    /// - Parameter file: The name of a file for what it prints.
+    func run(_ arguments: [String], input: [UInt8] = [], output file: String? = nil) throws -> Outcome {
+        let process = Process()
+        let (inputPipe, output, errors) = (Pipe(), Pipe(), Pipe())
+        process.executableURL = executable
+        process.arguments = arguments
+        // As for a server: what is there may choose other kernels.
+        process.environment = [:]
+        process.currentDirectoryURL = directory
+        process.standardInput = inputPipe
+        process.standardOutput = output
+        if let file {
+            try write([], to: file)
+            process.standardOutput = try FileHandle(forWritingTo: directory.appending(path: file))
+        }
+        process.standardError = errors
+        try process.run()
+        // What goes in and what is complained about is short and fits the pipes.
+        inputPipe.fileHandleForWriting.write(Data(input))
+        try inputPipe.fileHandleForWriting.close()
+        let written = file != nil ? Data() : output.fileHandleForReading.readDataToEndOfFile()
+        process.waitUntilExit()
+        return Outcome(
+            status: process.terminationStatus,
+            output: String(decoding: written, as: UTF8.self),
+            errors: String(decoding: errors.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+        )
+    }
+
+    /// Starts the command here.
+    func start(_ arguments: [String]) throws -> Process {
+        let process = Process()
+        process.executableURL = executable
+        process.arguments = arguments
+        // As for a server: what is there may choose other kernels.
+        process.environment = [:]
+        process.currentDirectoryURL = directory
+        process.standardInput = FileHandle.nullDevice
+        process.standardOutput = FileHandle.nullDevice
+        process.standardError = FileHandle.nullDevice
+        try process.run()
+        return process
+    }
+}
+
+/// A terminal that someone is looking at.
+final class Terminal {
+    private let descriptor: Int32
+    private let path: String
+
+    init() throws {
+        descriptor = open("/dev/ptmx", O_RDWR | O_NOCTTY)
+        try #require(descriptor >= 0)
+        var (isLocked, number): (Int32, Int32) = (0, 0)
+        // TIOCSPTLCK and TIOCGPTN, which Swift does not see.
+        try #require(ioctl(descriptor, 0x4004_5431, &isLocked) == 0)
+        try #require(ioctl(descriptor, 0x8004_5430, &number) == 0)
+        path = "/dev/pts/\(number)"
+    }
+
+    deinit {
+        close(descriptor)
+    }
+
+    enum Stream {
+        case output, errors
+    }
+
+    /// Runs the command to its end and returns what one of its streams shows here, with lines that end as in a file.
+    func run(_ arguments: [String], showing stream: Stream, in workplace: Workplace) throws -> (
+        status: Int32, text: String
+    ) {
+        let process = Process()
+        process.executableURL = executable
+        process.arguments = arguments
+        // As for a server: what is there may choose other kernels.
+        process.environment = [:]
+        process.currentDirectoryURL = workplace.directory
+        process.standardInput = FileHandle.nullDevice
+        let other = open(path, O_RDWR | O_NOCTTY)
+        try #require(other >= 0)
+        let handle = FileHandle(fileDescriptor: other)
+        process.standardOutput = stream == .output ? handle : FileHandle.nullDevice
+        process.standardError = stream == .errors ? handle : FileHandle.nullDevice
+        try process.run()
+        close(other)
+        var text: [UInt8] = []
+        var buffer = [UInt8](repeating: 0, count: 4096)
+        // Fails as soon as nobody has the other end any more.
+        while case let count = read(descriptor, &buffer, buffer.count), count > 0 { text += buffer[..<count] }
+        process.waitUntilExit()
+        return (process.terminationStatus, String(decoding: text, as: UTF8.self).replacing("\r\n", with: "\n"))
+    }
+}

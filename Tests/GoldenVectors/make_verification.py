@@ -1,0 +1,79 @@
+#!/usr/bin/env python3
+"""Makes the vectors that `weight-init verify` carries with PyTorch, or checks the ones that are there.
+
+    python make_verification.py --output ../../Sources/weight-init/Resources/vectors.txt
+    python make_verification.py --check ../../Sources/weight-init/Resources/vectors.txt
+
+Two lines or more for every method and dtype. A line is a query to /init, a space, and the SHA-256 of the elements' bytes,
+row-major and little-endian. `orthogonal` has a tolerance instead of a digest, and behind it the bytes in hexadecimal.
+Needs what make_vectors.py needs.
+"""
+import argparse
+import math
+import pathlib
+
+import torch
+
+from make_vectors import DTYPES, VERSION, complete_init, digest, initialise, little_endian
+
+# Ends in the middle of a block of normals, and takes long enough to be timed.
+LARGE = [1024, 1031]
+
+CALLS = {
+    "uniform_": [([3, 5], {}), (LARGE, {"a": -0.5, "b": 0.25})],
+    # Fewer than 16 elements are drawn in another way than more.
+    "normal_": [([3, 5], {"mean": 1.0, "std": 0.5}), (LARGE, {"std": 0.02})],
+    # The bounds of the second and third let less than 30 % through, which is drawn in yet another way.
+    "trunc_normal_": [(LARGE, {}), ([3, 5], {"a": -0.1, "b": 0.2}), ([64, 65], {"mean": 1.0, "a": 2.0, "b": 2.5})],
+    "constant_": [([3, 5], {"val": 0.3}), (LARGE, {"val": -1.5})],
+    "ones_": [([3, 5], {}), (LARGE, {})],
+    "zeros_": [([3, 5], {}), (LARGE, {})],
+    "eye_": [([3, 5], {}), (LARGE, {})],
+    "dirac_": [([6, 4, 3], {"groups": 2}), ([192, 64, 9, 9], {"groups": 3})],
+    "xavier_uniform_": [([64, 3, 7, 7], {"gain": 5 / 3}), (LARGE, {})],
+    "xavier_normal_": [([64, 3, 7, 7], {"gain": 5 / 3}), (LARGE, {})],
+    "kaiming_uniform_": [([10, 512], {"a": math.sqrt(5)}), (LARGE, {})],
+    "kaiming_normal_": [([64, 3, 7, 7], {"mode": "fan_out", "nonlinearity": "relu"}), (LARGE, {})],
+    "orthogonal_": [([24, 16], {}), ([12, 20], {"gain": 1.5})],
+    "sparse_": [([30, 20], {"sparsity": 0.5, "std": 0.1}), (LARGE, {"sparsity": 0.9})],
+}
+
+
+def line(method, shape, params, dtype, seed):
+    case = {"method": method, "shape": shape, "dtype": dtype, "params": params, "seed": seed}
+    arguments = "".join(f"&{name}={value}" for name, value in params.items())
+    query = f"method={method.rstrip('_')}&dtype={dtype}&shape={','.join(map(str, shape))}&seed={seed}{arguments}"
+    if method != "orthogonal_":
+        torch.manual_seed(seed)
+        return f"{query} {digest(little_endian(initialise(case)))}"
+    case["id"], matrices = "orthogonal", {}
+    complete_init(case, matrices)
+    return f"{query} {case['abs_tol']!r} {matrices[case['npy']].tobytes().hex()}"
+
+
+def lines():
+    yield f"# Made by PyTorch {VERSION} with Tests/GoldenVectors/make_verification.py; do not edit."
+    seed = 0
+    for method, calls in CALLS.items():
+        for dtype in DTYPES[:2] if method == "orthogonal_" else DTYPES:
+            for shape, params in calls:
+                seed += 1
+                yield line(method, shape, params, dtype, seed)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--output", type=pathlib.Path, help="the file to write")
+    parser.add_argument("--check", type=pathlib.Path, help="a file to compare with what PyTorch makes now")
+    options = parser.parse_args()
+    if not torch.__version__.startswith(VERSION):
+        raise SystemExit(f"PyTorch {VERSION} is needed, this is {torch.__version__}")
+    text = "".join(line + "\n" for line in lines())
+    if options.output:
+        options.output.write_text(text)
+    if options.check and options.check.read_text() != text:
+        raise SystemExit(f"{options.check} is not what PyTorch makes")
+
+
+if __name__ == "__main__":
+    main()

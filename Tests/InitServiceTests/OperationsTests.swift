@@ -1,0 +1,251 @@
+import Foundation
+import HTTPExchange
+import HTTPTypes
+import InitService
+import Testing
+
+@Suite("Who may ask, and what every response says")
+struct OperationsTests {
+    private func service(_ change: (inout ServicePolicy) throws -> Void) rethrows -> InitService {
+        var policy = ServicePolicy()
+        try change(&policy)
+        return InitService(policy: policy)
+    }
+
+    private func guarded(_ list: String = "first\n# a comment\n\n  second-._~+/==  \r\n") throws -> InitService {
+        try service { $0.tokens = try AccessTokens(list: Array(list.utf8)) }
+    }
+
+    // MARK: Tokens
+
+    @Test("a token of the file is needed, whatever is asked for", arguments: ["first", "second-._~+/=="])
+    func tokens(_ token: String) throws {
+        let service = try guarded()
+        let targets = [
+            "/gain", "/init?method=ones&shape=2", "/methods", "/openapi.yaml", "/metrics", "/nowhere", "/%2F",
+        ]
+        for target in targets {
+            let refused = service.ask(.get, target)
+            #expect(refused.status == 401)
+            #expect(refused["WWW-Authenticate"] == #"Bearer realm="weight-init""#)
+            #expect(try refused.fault().allowed.isEmpty)
+            for scheme in ["Bearer ", "bearer ", "BEARER  "] {
+                let accepted = service.ask(.get, target, ["Authorization": scheme + token])
+                #expect(
+                    accepted.status == (target == "/nowhere" || target == "/%2F" ? 404 : 200),
+                    "\(scheme) \(target)"
+                )
+            }
+        }
+    }
+
+    @Test(
+        "nothing else will do",
+        arguments: [
+            "", "Bearer", "Bearer ", "Bearer first,second", "Bearer first second-._~+/==", "Bearer firs",
+            "Bearer firstt",
+            "Bearer First", "Basic first", "first", "Bearer # a comment", "Bearer a comment", "Bearer fi\u{301}rst",
+            "Bearer second-._~+/=", "Bearerfirst",
+        ]
+    )
+    func wrong(_ credentials: String) throws {
+        let refused = try guarded().ask(.get, "/gain", ["Authorization": credentials])
+        #expect(refused.status == 401)
+        #expect(refused["WWW-Authenticate"] == #"Bearer realm="weight-init", error="invalid_token""#)
+        #expect(!refused.text.contains("first"))
+    }
+
+    @Test("probes and what a browser asks first stay open")
+    func open() throws {
+        let service = try guarded()
+        for path in ["/livez", "/readyz"] {
+            #expect(service.ask(.get, path).status == 200)
+            #expect(service.ask(.head, path).status == 200)
+        }
+        #expect(service.ask(.options, "/init").status == 204)
+        #expect(service.ask(.options, "*").status == 204)
+        #expect(service.ask(.post, "/init", body: Array("{}".utf8)).status == 401)
+        #expect(service.ask(.head, "/gain").status == 401)
+    }
+
+    @Test("with tokens what may be kept is private, at once or later, and what may not be stays so")
+    func privacy() throws {
+        let service = try guarded()
+        let token = ["Authorization": "Bearer first"]
+        #expect(service.ask(.get, "/gain", token)["Cache-Control"] == "private, max-age=3600")
+        let forever = "private, max-age=31536000, immutable"
+        let now = service.ask(.get, "/init?method=normal&shape=4", token)
+        #expect(now["Cache-Control"] == forever)
+        let tag = try #require(now["ETag"])
+        let unmodified = service.ask(
+            .get,
+            "/init?method=normal&shape=4",
+            token.merging(["If-None-Match": tag]) { $1 }
+        )
+        #expect(unmodified.status == 304 && unmodified["Cache-Control"] == forever)
+        let later = service.ask(.get, "/init?method=orthogonal&shape=4,4", token)
+        #expect(later.wasDeferred && later["Cache-Control"] == forever)
+        #expect(service.ask(.get, "/livez", token)["Cache-Control"] == "no-store")
+        #expect(InitService().ask(.get, "/gain")["Cache-Control"] == "public, max-age=3600")
+    }
+
+    @Test(
+        "a list without tokens, or with a line that cannot be one, is refused without naming it",
+        arguments: [
+            ("", "there is no token in it"), ("\n\n", "there is no token in it"),
+            ("# only\n #this", "there is no token in it"),
+            ("good\nsecret two", "line 2 has characters that a token cannot have"),
+            ("secret\u{0}", "line 1 has characters that a token cannot have"),
+            ("sécret", "line 1 has characters that a token cannot have"),
+            ("\u{FEFF}secret", "line 1 has characters that a token cannot have"),
+        ]
+    )
+    func badLists(_ list: String, _ sentence: String) {
+        #expect(throws: AccessTokens.Fault.self) { try AccessTokens(list: Array(list.utf8)) }
+        do {
+            _ = try AccessTokens(list: Array(list.utf8))
+        } catch {
+            #expect(error.description == sentence)
+        }
+    }
+
+    @Test("tokens are replaced, all at once or not at all")
+    func replacement() throws {
+        let tokens = try AccessTokens(list: Array("old".utf8))
+        let service = service { $0.tokens = tokens }
+        let status = { (token: String) in service.ask(.get, "/gain", ["Authorization": "Bearer \(token)"]).status }
+        #expect(status("old") == 200 && status("new") == 401)
+        try tokens.replace(by: Array("new\nnewer".utf8))
+        #expect(status("old") == 401 && status("new") == 200 && status("newer") == 200)
+        #expect(throws: AccessTokens.Fault.self) { try tokens.replace(by: Array("other\nb d".utf8)) }
+        #expect(status("other") == 401 && status("new") == 200)
+    }
+
+    // MARK: CORS
+
+    private static let readable =
+        "ETag, Content-Range, Content-Location, Accept-Ranges, Retry-After, X-Request-Id, X-Tensor-Shape, X-Tensor-Dtype"
+
+    @Test("pages of origins that are listed may read, others not, and caches know")
+    func origins() throws {
+        let service = service { $0.crossOrigin = CrossOrigin(list: "https://a.example, http://localhost:3000") }
+        for origin in ["https://a.example", "http://localhost:3000"] {
+            for target in ["/init?method=ones&shape=2", "/init?method=orthogonal&shape=2,2", "/nowhere", "/livez"] {
+                let answer = service.ask(.get, target, ["Origin": origin])
+                #expect(answer["Access-Control-Allow-Origin"] == origin, "\(target)")
+                #expect(answer["Access-Control-Expose-Headers"] == Self.readable)
+                #expect(answer["Vary"] == (target.hasPrefix("/init") ? "Accept, Origin" : "Origin"))
+            }
+        }
+        for origin in [
+            "https://b.example", "http://a.example", "https://a.example:443", "null", "https://a.example, x",
+        ] {
+            let answer = service.ask(.get, "/gain", ["Origin": origin])
+            #expect(answer.status == 200)
+            #expect(answer["Access-Control-Allow-Origin"] == nil && answer["Access-Control-Expose-Headers"] == nil)
+            #expect(answer["Vary"] == "Accept, Origin")
+        }
+        #expect(service.ask(.get, "/gain")["Vary"] == "Accept, Origin")
+        let plain = InitService().ask(.get, "/gain", ["Origin": "https://a.example"])
+        #expect(plain["Vary"] == "Accept" && plain["Access-Control-Allow-Origin"] == nil)
+    }
+
+    @Test("a preflight is told the methods and fields that are accepted, and needs no token")
+    func preflight() throws {
+        let service = try service {
+            $0.crossOrigin = CrossOrigin(list: "*")
+            $0.tokens = try AccessTokens(list: Array("t".utf8))
+        }
+        let asked = ["Origin": "https://a.example", "Access-Control-Request-Method": "POST"]
+        let answer = service.ask(.options, "/init", asked)
+        #expect(answer.status == 204)
+        #expect(answer["Access-Control-Allow-Origin"] == "*")
+        #expect(answer["Vary"] == nil)
+        #expect(answer["Access-Control-Allow-Methods"] == "GET, HEAD, POST, OPTIONS")
+        let fields = answer["Access-Control-Allow-Headers"]?.split(separator: ", ").map { $0.lowercased() } ?? []
+        for field in ["authorization", "content-type", "range", "if-none-match", "x-request-id", "traceparent"] {
+            #expect(fields.contains(field))
+        }
+        #expect(answer["Access-Control-Max-Age"] == "86400")
+        #expect(service.ask(.options, "/livez", asked)["Access-Control-Allow-Methods"] == "GET, HEAD, OPTIONS")
+    }
+
+    @Test(
+        "what is not a list of origins is refused",
+        arguments: [
+            "", ",", "example.org", "https://", "https://a.example/", "https://a.example/path", "*, https://a.example",
+            "https://A.example", "ftp://a.example", "https://a.example https://b.example", "null",
+            "https://ex\u{e4}mple",
+        ]
+    )
+    func badOrigins(_ list: String) {
+        #expect(CrossOrigin(list: list) == nil)
+    }
+
+    // MARK: Names of requests
+
+    @Test(
+        "a sane X-Request-Id comes back",
+        arguments: [
+            "a", "3f2504e0-4f89-11d3-9a0c-0305e82c3301", "!#$%&'*+-.^_`|~09azAZ", String(repeating: "x", count: 128),
+        ]
+    )
+    func sane(_ id: String) {
+        let service = InitService()
+        for target in ["/gain", "/init?method=orthogonal&shape=2,2", "/nowhere", "/livez"] {
+            #expect(service.ask(.get, target, ["X-Request-Id": id])["X-Request-Id"] == id)
+        }
+    }
+
+    @Test(
+        "any other is replaced by a new one",
+        arguments: [
+            nil, "", " ", "a b", "a,b", "a\"b", "{\"a\":1}", "\u{1b}[31m", "caf\u{e9}", "a/b",
+            String(repeating: "x", count: 129),
+        ]
+    )
+    func made(_ id: String?) throws {
+        let service = InitService()
+        var seen: Set<String> = []
+        for _ in 0..<100 {
+            let made = try #require(service.ask(.get, "/livez", id.map { ["X-Request-Id": $0] } ?? [:])["X-Request-Id"])
+            #expect(made.wholeMatch(of: /[0-9a-v]{13}/) != nil)
+            seen.insert(made)
+        }
+        #expect(seen.count == 100)
+    }
+
+    @Test("refusals of the transport have one, too, and count under their route")
+    func refusals() throws {
+        let service = InitService()
+        var head = HTTPRequest(method: .post, scheme: "http", authority: "a", path: "/init")
+        head.headerFields[try #require(HTTPField.Name("X-Request-Id"))] = "mine"
+        let response = service.refuse(.bodyTooLarge(limit: 5), head: head)
+        #expect(Answer(response)["X-Request-Id"] == "mine")
+        #expect(response.note == ResponseNote(route: "/init", id: "mine", problem: "over-limit"))
+        head.path = "/\u{0}%%%"
+        #expect(service.refuse(.malformed("x"), head: head).note.route == "other")
+    }
+
+    // MARK: Metrics apart
+
+    @Test("metrics on a port of their own are not among the rest, and need no token there")
+    func metricsApart() throws {
+        let service = try service {
+            $0.metricsAreApart = true
+            $0.tokens = try AccessTokens(list: Array("t".utf8))
+        }
+        #expect(service.ask(.get, "/metrics", ["Authorization": "Bearer t"]).status == 404)
+        let apart = MetricsService(of: service)
+        func status(_ path: String) throws -> Int {
+            let head = HTTPRequest(method: .get, scheme: "http", authority: "a", path: path)
+            guard case .ready(let response) = apart.respond(to: IncomingRequest(head: head)) else { return 0 }
+            return response.head.status.code
+        }
+        #expect(try status("/metrics") == 200)
+        #expect(try status("/readyz") == 200 && status("/livez") == 200)
+        #expect(try status("/gain") == 404 && status("/init?method=ones&shape=2") == 404)
+        service.beginDraining()
+        #expect(try status("/readyz") == 503 && status("/metrics") == 200)
+    }
+}

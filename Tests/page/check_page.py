@@ -1,0 +1,570 @@
+"""Clicks through the page in headless Chromium and holds what it shows against the service's own answers.
+
+    python check_page.py .build/release/weight-init [--screenshots docs/images] [--chromium /usr/bin/chromium]
+
+`--screenshots` also writes the pictures that the README shows; otherwise nothing is written.
+"""
+
+import argparse
+import contextlib
+import hashlib
+import io
+import json
+import math
+import os
+import pathlib
+import re
+import shutil
+import struct
+import subprocess
+import sys
+import tempfile
+import urllib.parse
+
+import numpy
+from PIL import Image
+from playwright.sync_api import sync_playwright
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "reference"))
+
+from service import Service
+
+PANELS = ["tensor", "propagate", "model"]
+SIZE_LIMIT = 60_000
+
+# Shifts that no input explains, from the first frame on.
+OBSERVE_SHIFTS = """
+window.shifts = 0;
+new PerformanceObserver((list) => {
+  for (const entry of list.getEntries()) if (!entry.hadRecentInput) window.shifts += entry.value;
+}).observe({ type: "layout-shift", buffered: true });
+"""
+
+# WCAG 2.2, contrast of every text that is seen (1.4.3) and of the borders of fields (1.4.11): the worst of each, and which.
+CONTRAST = """() => {
+  const parse = (color) => {
+    const [r, g, b, a = 1] = color.match(/[\\d.]+/g).map(Number);
+    return [r, g, b, a];
+  };
+  const over = ([r, g, b, a], under) => [r, g, b].map((channel, i) => channel * a + under[i] * (1 - a));
+  const luminance = (color) => color.slice(0, 3).map((channel) => channel / 255)
+    .map((c) => c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4)
+    .reduce((sum, c, i) => sum + c * [0.2126, 0.7152, 0.0722][i], 0);
+  const ratio = (a, b) => {
+    const [x, y] = [luminance(a), luminance(b)];
+    return (Math.max(x, y) + 0.05) / (Math.min(x, y) + 0.05);
+  };
+  const background = (node) => {
+    const layers = [];
+    for (; node; node = node.parentElement) layers.unshift(parse(getComputedStyle(node).backgroundColor));
+    return layers.reduce((under, layer) => over(layer, under), [255, 255, 255]);
+  };
+  const visible = (node) => node.checkVisibility({ checkOpacity: true, checkVisibilityCSS: true }) && node.getClientRects().length;
+  const found = [];
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  for (let text; (text = walker.nextNode());) {
+    const node = text.parentElement;
+    if (!text.data.trim() || ["SCRIPT", "STYLE", "NOSCRIPT", "OPTION", "title"].includes(node.tagName) || !visible(node)) continue;
+    const style = getComputedStyle(node), under = background(node);
+    const color = over(parse(node instanceof SVGElement ? style.fill : style.color), under);
+    const size = parseFloat(style.fontSize), large = size >= 24 || (size >= 18.66 && style.fontWeight >= 700);
+    found.push({ what: text.data.trim().slice(0, 40), ratio: ratio(color, under), needed: large ? 3 : 4.5 });
+  }
+  for (const node of document.querySelectorAll("input, select, textarea, .button")) {
+    if (!visible(node)) continue;
+    const under = background(node.parentElement);
+    const border = over(parse(getComputedStyle(node).borderTopColor), under);
+    found.push({ what: "border of " + (node.id || node.textContent), ratio: ratio(border, under), needed: 3 });
+    if (node.placeholder) {
+      const paint = over(parse(getComputedStyle(node, "::placeholder").color), background(node));
+      found.push({ what: "placeholder of " + node.id, ratio: ratio(paint, background(node)), needed: 4.5 });
+    }
+  }
+  for (const [selector, needed] of [[".line", 3], [".points", 3]]) {
+    for (const node of document.querySelectorAll(selector)) {
+      if (!node.checkVisibility()) continue;
+      const style = getComputedStyle(node), under = background(node.closest(".card"));
+      found.push({ what: selector, ratio: ratio(parse(selector === ".line" ? style.stroke : style.fill), under), needed });
+    }
+  }
+  return found;
+}"""
+
+# What has neither a label nor a name.
+UNNAMED = """() => [...document.querySelectorAll("input, select, textarea, button, a, svg[role=img], [role=tabpanel], [role=region]")]
+  .filter((node) => node.checkVisibility())
+  .filter((node) => !((node.labels && node.labels.length && node.labels[0].textContent.trim()) || node.getAttribute("aria-label")
+    || (node.getAttribute("aria-labelledby") && document.getElementById(node.getAttribute("aria-labelledby")))
+    || (["BUTTON", "A"].includes(node.tagName) && node.textContent.trim())))
+  .map((node) => node.outerHTML.slice(0, 120))"""
+
+REACHABLE = """() => [...document.querySelectorAll("input, select, textarea, button, a[href], summary, [tabindex]")]
+  .filter((node) => node.checkVisibility({ checkVisibilityCSS: true }) && node.tabIndex >= 0)
+  .map((node) => node.dataset.number = node.dataset.number || String(Math.random()))"""
+
+
+class Failures(list):
+    """What does not hold; `check` counts what does."""
+
+    passed = 0
+
+    def check(self, holds, what):
+        if holds:
+            self.passed += 1
+        else:
+            self.append(what)
+            print(f"check_page: {what}", file=sys.stderr)
+
+
+class Tab:
+    """A page of the service, and what it did besides."""
+
+    def __init__(self, context, service, failures, fragment=""):
+        self.service = service
+        self.failures = failures
+        self.page = context.new_page()
+        self.page.set_default_timeout(60_000)
+        self.page.add_init_script(OBSERVE_SHIFTS)
+        self.complaints = []
+        # What the service refuses, the browser reports; whoever asks for refusals clears these.
+        self.page.on("console", lambda message: message.type in ("error", "warning") and self.complaints.append(message.text))
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("request", self.check_address)
+        self.page.goto(service.url + "/" + fragment)
+        self.panel = fragment.lstrip("#").partition("?")[0] or "tensor"
+        self.settle(0)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.failures.check(not self.complaints, f"the console says {self.complaints}")
+        self.page.close()
+
+    def check_address(self, request):
+        allowed = (self.service.url + "/", f"blob:{self.service.url}/", "data:image/svg+xml")
+        self.failures.check(request.url.startswith(allowed), f"{request.url} is asked for")
+
+    def __call__(self, selector):
+        return self.page.locator(f"#{self.panel} {selector}")
+
+    @property
+    def version(self):
+        return int(self(".results").get_attribute("data-version") or 0)
+
+    def settle(self, version):
+        """Waits until results have come since `version`."""
+        self.page.wait_for_function(
+            "([panel, version]) => document.querySelector(`#${panel} .results`)?.dataset.version > version",
+            arg=[self.panel, version],
+        )
+
+    @contextlib.contextmanager
+    def change(self):
+        version = self.version
+        yield
+        self.settle(version)
+
+    def open(self, panel):
+        self.panel = panel
+        with self.change():
+            self.page.click(f"#tab-{panel}")
+
+    def fill(self, name, value):
+        field = self.page.locator(f"#{self.panel}-form-{name}")
+        with self.change():
+            if field.evaluate("node => node.tagName") == "SELECT":
+                field.select_option(value)
+            else:
+                field.fill(value)
+
+    def facts(self):
+        terms, values = self(".facts dt").all_inner_texts(), self(".facts dd").all_inner_texts()
+        return dict(zip(terms, values))
+
+    def json(self, path, **query):
+        return json.loads(self.service.get(path, **query))
+
+
+def number(text):
+    return float(text.replace("\u202f", "").lstrip("×"))
+
+
+def is_close(shown, value, digits):
+    if not isinstance(value, (int, float)):
+        return shown == str(value)
+    return math.isclose(number(shown), value, rel_tol=0.6 * 10 ** (1 - digits), abs_tol=1e-300)
+
+
+def elements(body, dtype):
+    if dtype == "bfloat16":
+        return (numpy.frombuffer(body, "<u2").astype("<u4") << 16).view("<f4").astype(float)
+    return numpy.frombuffer(body, {"float16": "<f2", "float32": "<f4", "float64": "<f8"}[dtype]).astype(float)
+
+
+def check_tensor_numbers(tab, query):
+    """The facts and the elements are those that the API gives."""
+    plan, facts = tab.json("/explain", **query), tab.facts()
+    for name in ["fan_in", "fan_out", "gain", "mean", "std", "bound"]:
+        if name in plan:
+            tab.failures.check(is_close(facts.get(name, "nan"), plan[name], 7), f"{query}: {name} is {facts.get(name)}")
+        else:
+            tab.failures.check(name not in facts, f"{query}: {name} is shown")
+    tab.failures.check(number(facts["bytes"]) == plan["bytes"], f"{query}: bytes are {facts['bytes']}")
+    tab.failures.check(tab(".formula").inner_text() == plan["formula"], f"{query}: the formula")
+    dtype = plan["dtype"]
+    body = tab.service.get("/init", format="raw", **query)
+    expected = elements(body, dtype)
+    shown = tab(".first li").all_inner_texts()
+    tab.failures.check(len(shown) == min(8, len(expected)), f"{query}: {len(shown)} elements are shown")
+    kinds = {"float16": numpy.float16, "float64": float}
+    for text, value in zip(shown, expected):
+        # The digits read back as the element; NumPy has no bfloat16.
+        read = numpy.float64(kinds.get(dtype, numpy.float32)(text))
+        holds = abs(read - value) < abs(value) * 2.0**-9 if dtype == "bfloat16" else read == value
+        tab.failures.check(holds or value == read, f"{query}: {text} for {value}")
+    sample = expected[: 1 << 16]
+    sample = sample[sample != 0] if query["method"] == "sparse" else sample
+    caption = tab(".caption").inner_text()
+    if "mean" in caption:
+        mean, std = (number(part.split()[-1]) for part in caption.rstrip(".").split(":")[1].split(","))
+        tab.failures.check(math.isclose(mean, sample.mean(), rel_tol=1e-3, abs_tol=1e-9), f"{query}: {caption}")
+        tab.failures.check(math.isclose(std, sample.std(), rel_tol=1e-3, abs_tol=1e-9), f"{query}: {caption}")
+    return plan
+
+
+def check_tensor(context, service, failures):
+    with Tab(context, service, failures) as tab:
+        query = {"method": "kaiming_normal", "shape": "64,3,7,7", "seed": "42", "nonlinearity": "relu"}
+        check_tensor_numbers(tab, query)
+        failures.check(tab("#histogram .bars").get_attribute("d").count("M") > 20, "the histogram has bars")
+        failures.check(tab("#histogram .line").count() == 1, "the density is drawn")
+        for name, value in [("seed", "-7"), ("shape", "[20, 30]"), ("mode", "fan_out"), ("gain", "gelu")]:
+            if name == "gain":
+                query.pop("nonlinearity")
+                # Both at once are refused, and the field that is named says so.
+                tab.fill("gain", value)
+                failures.check(tab("#tensor-form-gain").get_attribute("aria-invalid") == "true", "gain is at fault")
+                tab.complaints.clear()
+                tab.fill("nonlinearity", "leaky_relu")
+            else:
+                tab.fill(name, value)
+            query[name] = value
+            check_tensor_numbers(tab, query)
+        for dtype in ["float64", "float16", "bfloat16"]:
+            tab.fill("dtype", dtype)
+            query["dtype"] = dtype
+            check_tensor_numbers(tab, query)
+        tab.fill("dtype", "float32")
+        query = {"shape": "[20, 30]", "seed": "-7"}
+        for method in tab.json("/methods")["methods"]:
+            tab.fill("method", method["name"])
+            required = {entry["name"]: "0.25" for entry in method["parameters"] if entry["required"]}
+            for name, value in required.items():
+                tab.complaints.clear()
+                tab.fill(name, value)
+            kept = {"mode": "fan_out", "gain": "gelu"}
+            kept = {name: kept[name] for name in kept if name in [entry["name"] for entry in method["parameters"]]}
+            if method["name"] == "dirac":
+                # Not for matrices.
+                failures.check("shape" in tab(".field:has([aria-invalid=true]) label").inner_text(), "dirac's shape is at fault")
+                tab.complaints.clear()
+                continue
+            failures.check(tab(".status").inner_text() == "", f"{method['name']}: {tab('.status').inner_text()}")
+            check_tensor_numbers(tab, query | {"method": method["name"]} | required | kept)
+        # More than is fetched, and with a seed that JavaScript would round.
+        tab.fill("method", "uniform")
+        tab.fill("seed", "18446744073709551615")
+        tab.fill("shape", "1000,1000")
+        check_tensor_numbers(tab, {"method": "uniform", "seed": "18446744073709551615", "shape": "1000,1000"})
+        failures.check("65\u202f536 of 1\u202f000\u202f000" in tab(".caption").inner_text(), "a part is said to be one")
+        for shape in ["", "0,3", "1", "1000000,1000000"]:
+            tab.fill("shape", shape)
+            failures.check(tab(".status").inner_text() == "", f"shape {shape!r}: {tab('.status').inner_text()}")
+
+
+def check_faults(context, service, failures):
+    with Tab(context, service, failures) as tab:
+        for name, value, words in [
+            ("shape", "4", "at least 2 dimensions"),
+            ("shape", "4,x", "must be an integer"),
+            ("seed", "1.5", "not an integer"),
+            ("gain", "rleu", "did you mean relu"),
+        ]:
+            good = tab(f"#tensor-form-{name}").input_value()
+            tab.fill(name, value)
+            help = tab(f"#tensor-form-{name}-help").inner_text()
+            failures.check(words in help, f"{name}={value} says {help!r}")
+            failures.check(tab(f"#tensor-form-{name}").get_attribute("aria-invalid") == "true", f"{name} is not marked")
+            failures.check("stale" in tab(".results").get_attribute("class"), "old results look new")
+            tab.fill(name, good)
+            failures.check(tab("[aria-invalid=true]").count() == 0, f"{name} stays marked")
+            failures.check("stale" not in tab(".results").get_attribute("class"), "new results look old")
+        tab.open("propagate")
+        tab.fill("depth", "0")
+        failures.check("at least 1" in tab("#propagate-form-depth-help").inner_text(), "depth 0 is explained")
+        tab.fill("depth", "4")
+        tab.fill("runs", "1000000000")
+        failures.check("--max-propagated-weights" in tab("#propagate-form-runs-help").inner_text(), "the limit is named")
+        tab.open("model")
+        with tab.change():
+            tab("#model-request").fill('{"layers": [{"type": "Linear", "in_features": 3, "out_feature": 2}]}')
+        help = tab("#model-request-help").inner_text()
+        failures.check("/layers/0/out_feature" in help and "did you mean out_features" in help, f"the model says {help!r}")
+        with tab.change():
+            tab("#model-request").fill('{"layers": [}')
+        failures.check(tab("#model-request").get_attribute("aria-invalid") == "true", "what is no JSON is marked")
+        failures.check(all("Failed to load resource" in text for text in tab.complaints), f"{tab.complaints}")
+        tab.complaints.clear()
+
+
+def run(command, directory):
+    outcome = subprocess.run(command, cwd=directory, capture_output=True, text=True, timeout=120)
+    return outcome.stdout if outcome.returncode == 0 else f"status {outcome.returncode}: {outcome.stderr}"
+
+
+def check_programs(context, service, failures):
+    """What the button copies runs, and prints the first elements."""
+    context.grant_permissions(["clipboard-read", "clipboard-write"], origin=service.url)
+    with Tab(context, service, failures, "#tensor?method=xavier_normal&shape=5,7&seed=3") as tab, tempfile.TemporaryDirectory() as name:
+        directory = pathlib.Path(name)
+        for dtype in ["float32", "float64", "float16", "bfloat16"]:
+            tab.fill("dtype", dtype) if dtype != "float32" else None
+            body = service.get("/init", method="xavier_normal", shape="5,7", seed=3, dtype=dtype, format="raw")
+            first = elements(body, dtype)[:4]
+            for language in ["curl", "Python", "JavaScript", "Go"]:
+                tab.page.click(f"#code-{language}")
+                tab(".code .copy").click()
+                program = tab("#tensor-code").text_content()
+                tab.page.wait_for_function("async (shown) => await navigator.clipboard.readText() === shown", arg=program)
+                tool = {"curl": "curl", "Python": sys.executable, "JavaScript": "node", "Go": "go"}[language]
+                if shutil.which(tool) is None:
+                    print(f"check_page: no {tool} here, its program is not run")
+                elif language == "curl":
+                    run(["bash", "-c", program], directory)
+                    file = directory / ("weight.safetensors" if dtype == "bfloat16" else "weight.npy")
+                    failures.check(file.exists() and file.read_bytes().endswith(body), f"{program} gives {dtype}")
+                else:
+                    source = directory / {"Python": "program.py", "JavaScript": "program.mjs", "Go": "program.go"}[language]
+                    source.write_text(program)
+                    printed = run([tool, "run", source] if language == "Go" else [tool, source], directory)
+                    if language == "Go" and dtype in ("float16", "bfloat16"):
+                        expected = [str(bits) for bits in struct.unpack("<4H", body[:8])]
+                        holds = printed.strip("[]\n").split() == expected
+                    else:
+                        numbers = [float(text) for text in re.findall(r"-?\d+\.\d+(?:e-?\d+)?", printed)]
+                        holds = len(numbers) == 4 and numpy.allclose(numbers, first, rtol=1e-3, atol=1e-6)
+                    failures.check(holds, f"{language} in {dtype} prints {printed!r} for {first}")
+
+
+def check_link(context, service, failures):
+    """A link shows the same thing, after a reload and elsewhere."""
+    states = {
+        "tensor": [("method", "trunc_normal"), ("std", "0.02"), ("a", "-0.04"), ("b", "0.04"), ("dtype", "bfloat16"), ("seed", "9")],
+        "propagate": [("nonlinearity", "leaky_relu"), ("param", "0.3"), ("method", "kaiming_uniform"), ("mode", "fan_out"), ("depth", "6")],
+    }
+    look = "panel => [document.querySelector(`#${panel} .results`).innerText, document.querySelector(`#${panel} form`).innerHTML.length]"
+    for panel, changes in states.items():
+        with Tab(context, service, failures) as tab:
+            if panel != "tensor":
+                tab.open(panel)
+            for name, value in changes:
+                tab.fill(name, value)
+            before = tab.page.evaluate(look, panel)
+            link = tab.page.url
+            tab.page.reload()
+            tab.settle(0)
+            failures.check(tab.page.evaluate(look, panel) == before, f"{link} shows the same after a reload")
+            for name, value in changes:
+                failures.check(tab(f"#{panel}-form-{name}").input_value() == value, f"{link}: {name}")
+            with Tab(context, service, failures, link.removeprefix(service.url + "/")) as other:
+                failures.check(other.page.evaluate(look, panel) == before, f"{link} shows the same elsewhere")
+    request = '{"seed": 5, "layer": {"type": "GRU", "input_size": 3, "hidden_size": 4}}'
+    with Tab(context, service, failures, "#model?request=" + urllib.parse.quote(request)) as tab:
+        failures.check(tab("#model-request").input_value() == request, "a model's link has its request")
+        failures.check(tab("tbody tr").count() == 4, "a model's link shows its tensors")
+
+
+def check_propagate(context, service, failures):
+    with Tab(context, service, failures, "#propagate") as tab:
+        query = {}
+        for name, value in [(None, None), ("nonlinearity", "tanh"), ("width_out", "512"), ("mode", "fan_out"),
+                            ("method", "xavier_uniform"), ("runs", "0"), ("depth", "1")]:
+            if name:
+                tab.fill(name, value)
+                query[name] = value
+                if name == "method":
+                    query.pop("mode")
+            reply = tab.json("/propagate", **query)
+            failures.check(tab(".advice p").all_inner_texts() == reply["advice"], f"{query}: the advice")
+            tab("details").evaluate("node => node.open = true")
+            rows = [row.split("\t") for row in tab("tbody tr").all_inner_texts()]
+            failures.check(len(rows) == reply["depth"], f"{query}: {len(rows)} rows")
+            for row, layer in zip(rows, reply["layers"]):
+                values = [layer["layer"], layer["fan_in"], layer["fan_out"], layer["std"]]
+                for key in ["forward", "backward"]:
+                    values += [layer[key]["theory"], layer[key].get("measured", "")]
+                holds = len(row) == 8 and all(is_close(shown.strip(), value, 5) for shown, value in zip(row, values))
+                failures.check(holds, f"{query}: {row} for {values}")
+            for key in ["forward", "backward"]:
+                points = tab(f"#{key} circle").count()
+                failures.check(points == (reply["depth"] if reply["runs"] else 0), f"{query}: {points} points")
+                failures.check(tab(f"#{key} .line").count() == 1, f"{query}: a line")
+            facts = tab.facts()
+            for mode in reply["modes"]:
+                failures.check(is_close(facts[mode["mode"] + ": activations"], mode["forward"], 4), f"{query}: {facts}")
+                failures.check(is_close(facts[mode["mode"] + ": gradients"], mode["backward"], 4), f"{query}: {facts}")
+        # The points are where their numbers are: further up for more.
+        tab.fill("depth", "9")
+        tab.fill("runs", "4")
+        query |= {"depth": 9, "runs": 4}
+        heights = tab("#backward circle").evaluate_all("nodes => nodes.map((node) => -node.getAttribute('cy'))")
+        values = [layer["backward"]["measured"] for layer in tab.json("/propagate", **query)["layers"]]
+        slope = numpy.polyfit(numpy.log(values), heights, 1)
+        failures.check(slope[0] > 0 and numpy.abs(numpy.polyval(slope, numpy.log(values)) - heights).max() < 0.1, "the points' places")
+        command = tab("#propagate-code").text_content()
+        failures.check(run(["bash", "-c", command], ".") == service.get("/propagate", **query).decode(), f"{command}")
+
+
+def check_model(context, service, failures):
+    with Tab(context, service, failures, "#model") as tab:
+        for example in tab("#model-example option").all_inner_texts()[1:]:
+            if tab("#model-example").evaluate("node => node.selectedOptions[0].text") != example:
+                with tab.change():
+                    tab("#model-example").select_option(example)
+            request = json.loads(tab("#model-request").input_value())
+            plan = json.loads(service.post("/explain", request))
+            facts = tab.facts()
+            failures.check(number(facts["parameters"]) == plan["parameters"], f"{example}: {facts}")
+            failures.check(number(facts["bytes"]) == plan["bytes"], f"{example}: {facts}")
+            failures.check(number(facts["tensors"]) == len(plan["tensors"]), f"{example}: {facts}")
+            rows = [row.split("\t") for row in tab("tbody tr").all_inner_texts()]
+            shown = [(row[0], row[1], row[2], row[3], number(row[5])) for row in rows]
+            expected = [(tensor["name"], str(tensor["shape"]), tensor["dtype"], tensor["method"], tensor["bytes"]) for tensor in plan["tensors"]]
+            failures.check(shown == expected, f"{example}: the tensors")
+            check_download(tab, service, request, example)
+        # A seed that JavaScript would round, and a request that is too long for a link.
+        with tab.change():
+            tab("#model-request").fill('{"seed": 18446744073709551615, "format": "npy", "tensors": [{"shape": [3], "method": "normal"}]}')
+        tab.complaints.clear()
+        seed = 18446744073709551615
+        with tab.change():
+            tab("#model-request").fill(json.dumps({"seed": seed, "tensors": [{"shape": [3], "method": "normal"}]}))
+        check_download(tab, service, {"seed": seed, "tensors": [{"shape": [3], "method": "normal"}]}, "a large seed")
+        long = {"seed": 1, "tensors": [{"name": f"a name of some length, number {index}", "shape": [2], "method": "normal"} for index in range(300)]}
+        with tab.change():
+            tab("#model-request").fill(json.dumps(long))
+        failures.check(tab("#download").get_attribute("data-long") == "yes", "a long request is posted")
+        check_download(tab, service, long, "a long request")
+
+
+def check_download(tab, service, request, what):
+    expected = service.post("/init", request | {"format": "safetensors"})
+    with tab.page.expect_download() as download:
+        tab("#download").click()
+    name = download.value.suggested_filename
+    body = pathlib.Path(download.value.path()).read_bytes()
+    same = hashlib.sha256(body).digest() == hashlib.sha256(expected).digest()
+    tab.failures.check(same and name == "model.safetensors", f"{what}: the download, {name}")
+    with tempfile.TemporaryDirectory() as directory:
+        run(["bash", "-c", tab("#model-code").text_content()], directory)
+        file = pathlib.Path(directory) / "model.safetensors"
+        tab.failures.check(file.exists() and file.read_bytes() == expected, f"{what}: the command")
+
+
+def check_access(browser, service, failures):
+    """Names, keyboard, contrast, width, layout: in all panels, in both colour schemes, on a desk and on a phone."""
+    for scheme in ["light", "dark"]:
+        for width, height in [(1280, 900), (360, 740)]:
+            where = f"{scheme}, {width} px"
+            context = browser.new_context(color_scheme=scheme, viewport={"width": width, "height": height}, reduced_motion="reduce")
+            for panel in PANELS:
+                with Tab(context, service, failures, "#" + panel) as tab:
+                    failures.check(tab.page.evaluate("window.shifts") < 0.01, f"{panel}, {where}: what is seen shifts by {tab.page.evaluate('window.shifts')}")
+                    unnamed = tab.page.evaluate(UNNAMED)
+                    failures.check(not unnamed, f"{panel}: no label for {unnamed}")
+                    for details in tab("details").all():
+                        details.evaluate("node => node.open = true")
+                    found = tab.page.evaluate(CONTRAST)
+                    failures.check(len(found) > 30, f"{panel}, {where}: only {len(found)} contrasts are found")
+                    for item in found:
+                        failures.check(item["ratio"] >= item["needed"], f"{panel}, {where}: contrast of {item}")
+                    wide = tab.page.evaluate("[document.scrollingElement.scrollWidth, innerWidth]")
+                    failures.check(wide[0] <= wide[1], f"{panel}, {where}: {wide[0]} px wide")
+                    if (scheme, width) == ("light", 1280):
+                        check_keyboard(tab, panel)
+            context.close()
+
+
+def check_keyboard(tab, panel):
+    wanted = set(tab.page.evaluate(REACHABLE))
+    reached = set()
+    tab.page.evaluate("document.activeElement.blur()")
+    for _ in range(len(wanted) + 5):
+        tab.page.keyboard.press("Tab")
+        found = tab.page.evaluate(
+            "() => { const node = document.activeElement, style = getComputedStyle(node);"
+            " return [node.dataset.number, node.matches(':focus-visible') && style.outlineStyle !== 'none']; }"
+        )
+        if found[0]:
+            reached.add(found[0])
+            tab.failures.check(found[1], f"{panel}: focus is seen")
+    tab.failures.check(wanted <= reached, f"{panel}: {len(wanted - reached)} of {len(wanted)} are not reached with the keyboard")
+    tab.page.focus(f"#tab-{panel}")
+    following = PANELS[(PANELS.index(panel) + 1) % len(PANELS)]
+    tab.page.keyboard.press("ArrowRight")
+    tab.panel = following
+    tab.settle(0)
+    tab.failures.check(tab(".results").is_visible(), f"the arrow key leads from {panel} to {following}")
+    tab.failures.check(tab.page.evaluate("document.activeElement.id") == f"tab-{following}", "focus follows")
+
+
+def check_document(service, failures):
+    size = len(service.read(service.url + "/"))
+    failures.check(size < SIZE_LIMIT, f"the page has {size} bytes")
+
+
+def take_screenshots(browser, service, failures, directory):
+    directory.mkdir(parents=True, exist_ok=True)
+    for name, scheme, fragment in [
+        ("tensor", "light", "#tensor?method=kaiming_normal&shape=64,3,7,7&seed=42&mode=fan_out&nonlinearity=relu"),
+        ("propagate", "dark", "#propagate"),
+        ("model", "light", "#model"),
+    ]:
+        context = browser.new_context(color_scheme=scheme, viewport={"width": 1200, "height": 800}, reduced_motion="reduce")
+        with Tab(context, service, failures, fragment) as tab:
+            # The port is another one every time.
+            tab("pre").evaluate("(node) => node.textContent = node.textContent.replace(location.origin, 'http://localhost:8080')")
+            tab.page.evaluate("document.activeElement.blur()")
+            picture = Image.open(io.BytesIO(tab.page.screenshot(full_page=True))).convert("RGB")
+            # Flat colours: a palette is a third of the bytes.
+            picture.quantize(64, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(directory / f"{name}.png", optimize=True)
+        context.close()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("program")
+    parser.add_argument("--screenshots", type=pathlib.Path)
+    parser.add_argument("--chromium", default=shutil.which("chromium") or shutil.which("google-chrome"))
+    arguments = parser.parse_args()
+    failures = Failures()
+    # Chromium's own sandbox does not start as root.
+    options = ["--no-sandbox"] if os.geteuid() == 0 else []
+    with Service(arguments.program) as service, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=arguments.chromium, args=options)
+        check_document(service, failures)
+        for check in [check_tensor, check_faults, check_programs, check_link, check_propagate, check_model]:
+            context = browser.new_context(viewport={"width": 1280, "height": 900}, accept_downloads=True)
+            check(context, service, failures)
+            context.close()
+        check_access(browser, service, failures)
+        if arguments.screenshots:
+            take_screenshots(browser, service, failures, arguments.screenshots)
+        browser.close()
+    print(f"check_page: {failures.passed} of {failures.passed + len(failures)} passed")
+    raise SystemExit(1 if failures else 0)
+
+
+if __name__ == "__main__":
+    main()

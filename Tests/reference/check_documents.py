@@ -1,0 +1,268 @@
+"""Holds what the documents say against the repository and a running weight-init.
+
+In a `console` block the lines behind `$ ` are commands and the others their output; what they print has to be that. A `sh`
+block has to succeed. A document's commands run in one shell, one after the other, from the repository's root, where what they
+write is thrown away; `<!-- not run: why -->` before a block leaves it out, but it has to be a script and to name targets
+that make has. A program whose last line is a comment has to print that; programs whose language is not installed are left
+out, and that is said. Other blocks have to be what they claim: JSON, YAML, Python, or a diff that applies to the tree.
+
+Links have to lead somewhere; paths of the repository, options of the program and targets of make that are named have to
+exist. README's table of options has to be that of `serve --help`, and figures those of Benchmarks/RESULTS.md.
+
+    python check_documents.py .build/release/weight-init
+"""
+
+import ast
+import json
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+
+import yaml
+
+from service import ROOT, Service
+
+PROGRAMS = {
+    "python": (sys.executable, [sys.executable, "program.py"]),
+    "javascript": ("node", ["node", "program.mjs"]),
+    "go": ("go", ["go", "run", "program.go"]),
+}
+# What a path in a document may begin with.
+FOLDERS = ("Benchmarks", "Sources", "Tests", "deploy", "docs", "examples")
+SECONDS = 300
+
+
+def documents():
+    for path in sorted(ROOT.rglob("*.md")):
+        if not any(part.startswith(".") for part in path.relative_to(ROOT).parts):
+            yield path
+
+
+def blocks(text):
+    """Why a block is not run, if so; its language; its text."""
+    pattern = r"^(?:<!-- not run: (.+) -->\n)?```(\w*)\n(.*?)^```$"
+    return re.findall(pattern, text, re.MULTILINE | re.DOTALL)
+
+
+def prose(text):
+    """A document without its blocks and its code."""
+    return re.sub(r"`[^`\n]*`", "", re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL))
+
+
+class Shell:
+    """One bash for the commands of a document, in which the first that fails is the last."""
+
+    MARK = "\x1e"
+
+    def __init__(self, directory, tools, address):
+        self.directory, self.address = directory, address
+        self.environment = {**os.environ, "PATH": f"{tools}:{pathlib.Path(sys.executable).parent}:{os.environ['PATH']}"}
+        self.process = None
+
+    def run(self, commands):
+        """What the commands print, or how they failed."""
+        if self.process is None or self.process.poll() is not None:
+            self.errors = tempfile.TemporaryFile("w+")
+            self.process = subprocess.Popen(
+                ["bash"],
+                cwd=self.directory,
+                env=self.environment,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self.errors,
+                text=True,
+            )
+            self.process.stdin.write("set -euo pipefail\n")
+        for public in ("localhost:8080", "127.0.0.1:8080"):
+            commands = commands.replace(public, self.address)
+        self.process.stdin.write(f"{{\n{commands}\n}} < /dev/null\nprintf '{self.MARK}\\n'\n")
+        self.process.stdin.flush()
+        timer = threading.Timer(SECONDS, self.process.kill)
+        timer.start()
+        printed = ""
+        for line in self.process.stdout:
+            printed += line
+            if line.endswith(f"{self.MARK}\n"):
+                break
+        timer.cancel()
+        if printed.endswith(f"{self.MARK}\n"):
+            return printed.removesuffix(f"{self.MARK}\n")
+        self.errors.seek(0)
+        return f"{printed}status {self.process.wait()}: {self.errors.read()}"
+
+    def close(self):
+        if self.process is not None:
+            self.process.stdin.close()
+            self.process.wait(timeout=SECONDS)
+
+
+def check_console(block, shell):
+    for session in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
+        # A command goes on behind a backslash.
+        command, expected = re.fullmatch(r"((?:.*\\\n)*.*)\n?((?:.*\n?)*)", session).groups()
+        yield command, expected, shell.run(command)
+
+
+def check_script(block, shell):
+    printed = shell.run(block)
+    yield block.strip(), "", printed[printed.find("status ") :] if shell.process.poll() is not None else ""
+
+
+def check_unrun(block):
+    outcome = subprocess.run(["bash", "-n"], input=block, capture_output=True, text=True)
+    yield block.strip(), "", outcome.stderr
+    yield from check_targets(re.sub(r"#.*", "", block), r"\bmake ([a-z-]+)")
+
+
+def check_targets(text, pattern):
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    for target in re.findall(pattern, text):
+        yield f"make {target}", "a target", "a target" if target in targets else "none"
+
+
+def check_program(language, block, directory, address):
+    tool, command = PROGRAMS[language]
+    if shutil.which(tool) is None:
+        print(f"check_documents: no {tool} here, the {language} program is not checked")
+        return
+    directory.joinpath(command[-1]).write_text(block.replace("localhost:8080", address))
+    expected = block.splitlines()[-1].lstrip("#/ ")
+    outcome = subprocess.run(command, cwd=directory, capture_output=True, text=True, timeout=SECONDS)
+    yield f"the {language} program", expected, outcome.stdout if outcome.returncode == 0 else outcome.stderr
+
+
+def check_form(language, block):
+    """Whether a block is what it claims."""
+    if language == "diff":
+        outcome = subprocess.run(["git", "apply", "--check", "-"], cwd=ROOT, input=block, capture_output=True, text=True)
+        yield "the diff", "", outcome.stderr
+        return
+    # A member that stands alone is shown without the object around it.
+    text = f"{{{block}}}" if language == "json" and block.startswith('"') else block
+    try:
+        {"json": json.loads, "yaml": yaml.safe_load, "python": ast.parse, "text": str}[language](text)
+        yield language, "", ""
+    except KeyError:
+        yield block.strip(), "a language", "none that is checked"
+    except (ValueError, SyntaxError, yaml.YAMLError) as error:
+        yield block.strip(), language, str(error)
+
+
+def check_block(why, language, block, shell):
+    if language == "console":
+        return check_console(block, shell)
+    if language == "sh":
+        return check_unrun(block) if why else check_script(block, shell)
+    if language in PROGRAMS and re.match(r"#|//", block.splitlines()[-1]):
+        return check_program(language, block, shell.directory, shell.address)
+    return check_form(language, block)
+
+
+def anchors(path):
+    """What can stand behind the # of a link to a document, as GitHub makes it of headings."""
+    text = re.sub(r"^```.*?^```$", "", path.read_text(), flags=re.MULTILINE | re.DOTALL)
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def check_names(path, text, options):
+    for target in re.findall(r"\]\(([^)\s]+)\)", prose(text)):
+        if re.match(r"[a-z]+:", target):
+            continue
+        name, _, anchor = target.partition("#")
+        led = path.parent / name if name else path
+        there = led.exists() and (not anchor or anchor in anchors(led))
+        yield f"the link to {target}", "something", "something" if there else "nothing"
+    for name in set(re.findall(rf"`((?:{'|'.join(FOLDERS)})/[\w./+-]+)`", text)):
+        there = (ROOT / name).exists() or (path.parent / name).exists()
+        yield f"the path {name}", "something", "something" if there else "nothing"
+    for option in set(re.findall(r"`(--[a-z-]+)", text)) if options else ():
+        yield f"the option {option}", "an option", "an option" if option in options else "none"
+    yield from check_targets(text, r"`make ([a-z-]+)`")
+    if re.search(r"^[ \t]+```", text, re.MULTILINE):
+        yield "a block", "at the beginning of a line", "where it is not seen"
+
+
+def check_problems():
+    """What a problem's `type` names is a section of docs/problems.md."""
+    there = anchors(ROOT / "docs" / "problems.md")
+    for anchor in set(re.findall(r"/docs/problems#([a-z-]+)", (ROOT / "openapi.yaml").read_text())):
+        yield f"/docs/problems#{anchor}", "a section", "a section" if anchor in there else "none"
+
+
+def help_of(program, *words):
+    return subprocess.run([program, *words, "--help"], capture_output=True, text=True, timeout=SECONDS).stdout
+
+
+def check_options(program):
+    """Names and defaults of the options, in order; help does not print the default of --log-level, and others have none."""
+    listing = help_of(program, "serve").partition("OPTIONS:")[2]
+    paragraphs = [" ".join(paragraph.split()) for paragraph in re.split(r"\n  (?=-)", listing)]
+    taken = re.findall(r"^(--\S+) <\S+> .*?(?:\((?:values: .*; )?default: (\S+)\))?$", "\n".join(paragraphs), re.MULTILINE)
+    listed = re.findall(r"^\| `(--\S+)` \| (\S+) \|", (ROOT / "README.md").read_text(), re.MULTILINE)
+    printed = "\n".join(f"{name} {default or {'--log-level': 'notice'}.get(name, 'none')}" for name, default in taken)
+    yield "serve --help", "\n".join(map(" ".join, listed)), printed
+
+
+def check_figures():
+    command = [sys.executable, ROOT / "Benchmarks" / "figures.py", "--check"]
+    yield "Benchmarks/figures.py --check", "", subprocess.run(command, capture_output=True, text=True).stderr
+
+
+def options_of(program):
+    """All options of all subcommands."""
+    commands = re.findall(r"^  ([a-z]+) ", help_of(program).partition("SUBCOMMANDS:")[2], re.MULTILINE)
+    return set(re.findall(r"--[a-z-]+", help_of(program) + "".join(help_of(program, name) for name in commands)))
+
+
+def check_document(path, directory, tools, address, options):
+    text = path.read_text()
+    # What measures and tests has options of its own.
+    others = path.relative_to(ROOT).parts[0] in ("Benchmarks", "Tests")
+    yield from check_names(path, text, None if others else options)
+    shell = Shell(directory, tools, address)
+    for why, language, block in blocks(text):
+        yield from check_block(why, language, block, shell)
+    shell.close()
+
+
+def main():
+    program = pathlib.Path(sys.argv[1]).resolve()
+    passed = failed = 0
+
+    def count(where, checks):
+        nonlocal passed, failed
+        for what, expected, printed in checks:
+            if printed.strip() == expected.strip():
+                passed += 1
+            else:
+                failed += 1
+                print(f"{where}: {what}\n  should give {expected.strip()}\n  gives {printed.strip()}", file=sys.stderr)
+
+    with Service(program) as service, tempfile.TemporaryDirectory() as name:
+        address = service.url.removeprefix("http://")
+        tools = pathlib.Path(name, "tools")
+        tools.mkdir()
+        tools.joinpath("weight-init").symlink_to(program)
+        options = options_of(program)
+        count("README.md", check_options(program))
+        count("openapi.yaml", check_problems())
+        count("figures", check_figures())
+        for index, path in enumerate(documents()):
+            directory = pathlib.Path(name, str(index))
+            directory.mkdir()
+            for entry in (*FOLDERS, "openapi.yaml"):
+                directory.joinpath(entry).symlink_to(ROOT / entry)
+            count(path.relative_to(ROOT), check_document(path, directory, tools, address, options))
+            shutil.rmtree(directory)
+    print(f"check_documents: {passed} of {passed + failed} passed")
+    raise SystemExit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    main()

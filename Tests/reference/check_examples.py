@@ -1,0 +1,124 @@
+"""Runs the programs of examples/, by the commands of its README, against a running weight-init; each has to print what
+PyTorch makes, as examples.json says. A client that is generated from openapi.yaml has to get the same numbers.
+
+A program whose language is not installed is left out, and that is said.
+
+    python check_examples.py .build/release/weight-init
+"""
+
+import hashlib
+import importlib
+import json
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+
+import numpy
+
+from service import ROOT, Service
+
+EXAMPLES = ROOT / "examples"
+# Where the python is whose packages the programs use.
+TOOLS = pathlib.Path(sys.executable).parent
+
+
+def listed():
+    """The programs and the commands that run them, as examples/README.md has them."""
+    return dict(re.findall(r"^\| \[(\S+)\]\(\1\) \| .* \| `(.+)` \|$", (EXAMPLES / "README.md").read_text(), re.MULTILINE))
+
+
+def check_program(command, expected, service, folder):
+    outcome = subprocess.run(
+        ["bash", "-c", command],
+        cwd=folder,
+        env={**os.environ, "PATH": f"{TOOLS}:{os.environ['PATH']}", "WEIGHT_INIT_URL": service.url},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    if outcome.returncode != 0 or outcome.stdout.splitlines() != expected:
+        wanted = "".join(f"\n    {line}" for line in expected)
+        raise AssertionError(f"status {outcome.returncode}, should print{wanted}\n{outcome.stdout}{outcome.stderr}")
+
+
+def check_client(expected, service, scratch):
+    """Generates a client, gets a tensor by GET, a model by POST, and a refusal."""
+    configuration = scratch / "generator.json"
+    configuration.write_text(json.dumps({"post_hooks": [], "content_type_overrides": {"application/yaml": "text/plain"}}))
+    # A warning is something in openapi.yaml that programs cannot use.
+    generator = [TOOLS / "openapi-python-client", "generate", "--fail-on-warning", "--config", configuration]
+    outcome = subprocess.run(
+        [*generator, "--path", ROOT / "openapi.yaml", "--output-path", scratch / "client"],
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert outcome.returncode == 0, outcome.stdout + outcome.stderr
+    sys.path.insert(0, str(scratch / "client"))
+    models = importlib.import_module("weight_init_client.models")
+    tensors = importlib.import_module("weight_init_client.api.tensors")
+    get, post = (importlib.import_module(f"{tensors.__name__}.{name}") for name in ("get_tensor", "post_tensor"))
+    client = importlib.import_module("weight_init_client").Client(base_url=service.url)
+
+    def digest(*nested):
+        return hashlib.sha256(b"".join(numpy.array(data, dtype=numpy.float32).tobytes() for data in nested)).hexdigest()
+
+    tensor = get.sync(
+        client=client,
+        method="kaiming_normal",
+        shape="64,3,7,7",
+        seed=42,
+        mode=models.GetTensorMode.FAN_OUT,
+        nonlinearity=models.TorchNonlinearity.RELU,
+    )
+    assert isinstance(tensor, models.Tensor), tensor
+    assert f"{tensor.shape} {tensor.dtype}" == expected["tensor"][0], (tensor.shape, tensor.dtype)
+    assert digest(tensor.data) == expected["tensor"][-1], "the client's tensor is not PyTorch's"
+
+    request = json.loads((EXAMPLES / "models" / "mlp.json").read_text()) | {"format": "json"}
+    model = post.sync(client=client, body=models.LayersRequest.from_dict(request))
+    assert isinstance(model, models.Tensors), model
+    assert " ".join(tensor.name for tensor in model.tensors) == expected["load_state_dict"][0]
+    assert digest(*(tensor.data for tensor in model.tensors)) == expected["load_state_dict"][-1]
+
+    problem = get.sync(client=client, method="normal", shape="2,3", sparsity=0.5)
+    assert isinstance(problem, models.Problem) and problem.status == 400, problem
+
+
+def main():
+    expected = json.loads((ROOT / "Tests" / "reference" / "examples.json").read_text())
+    passed = failed = skipped = 0
+    with Service(sys.argv[1]) as service, tempfile.TemporaryDirectory() as name:
+        scratch = pathlib.Path(name)
+        folder = shutil.copytree(EXAMPLES, scratch / "examples")
+        checks = {"the generated client": lambda: check_client(expected, service, scratch)}
+        programs = listed()
+        for program, command in programs.items():
+            tool = command.split()[0]
+            if shutil.which(tool) is None:
+                print(f"check_examples: no {tool} here, {program} is not run")
+                skipped += 1
+                continue
+            wanted = expected[pathlib.Path(program).stem.lower()]
+            checks[program] = lambda command=command, wanted=wanted: check_program(command, wanted, service, folder)
+        present = {path.name for path in EXAMPLES.iterdir() if path.is_file()} - {"README.md"}
+        if present != programs.keys():
+            failed += 1
+            print(f"in examples/ or in its README, but not in both: {sorted(present ^ programs.keys())}", file=sys.stderr)
+        for what, check in checks.items():
+            try:
+                check()
+                passed += 1
+            except Exception as error:  # Whatever goes wrong in one is that one's failure; the others are still told of.
+                failed += 1
+                print(f"{what}: {type(error).__name__}: {error}", file=sys.stderr)
+    print(f"check_examples: {passed} of {passed + failed} passed, {skipped} left out")
+    raise SystemExit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    main()
