@@ -42,7 +42,7 @@ struct ServeCommand: EnvironmentConfigurable {
     @Option(help: "Connections open at the same time from one address; 0 is no limit.")
     var maxConnectionsPerAddress = 0
 
-    @Option(help: "Seconds without traffic after which a connection is closed.")
+    @Option(help: "Seconds without traffic after which a connection is closed, be it idle or its reader stalled.")
     var idleTimeout = 30
 
     @Option(help: "Seconds in which a request must have arrived.")
@@ -53,6 +53,12 @@ struct ServeCommand: EnvironmentConfigurable {
 
     @Option(help: "Bytes of a request's body.")
     var maxBodyBytes = 1 << 20
+
+    @Option(help: "Arrays and objects inside one another in a request's JSON.")
+    var maxJsonDepth = 64
+
+    @Option(help: "Values in a request's JSON.")
+    var maxJsonValues = 1 << 17
 
     @Option(help: "Bytes made and sent at a time; each reply under way holds as many.")
     var blockBytes = 1 << 20
@@ -157,10 +163,13 @@ struct ServeCommand: EnvironmentConfigurable {
             ("--max-counted-elements", maxCountedElements), ("--max-propagated-weights", maxPropagatedWeights),
             ("--max-layers", maxLayers), ("--max-tensors", maxTensors), ("--max-name-bytes", maxNameBytes),
             ("--max-rule-matches", maxRuleMatches), ("--max-nesting", maxNesting),
+            ("--max-json-depth", maxJsonDepth), ("--max-json-values", maxJsonValues),
         ]
         for (name, value) in atLeastOne where value < 1 {
             throw ValidationError("\(name) must be at least 1.")
         }
+        // What is inside one another is also read so, on the stack.
+        guard maxJsonDepth <= 1024 else { throw ValidationError("--max-json-depth must be at most 1024.") }
         guard cacheBytes >= 0 else { throw ValidationError("--cache-bytes must be at least 0.") }
         let seconds = [
             ("--idle-timeout", idleTimeout), ("--receive-timeout", receiveTimeout), ("--work-timeout", workTimeout),
@@ -181,6 +190,7 @@ struct ServeCommand: EnvironmentConfigurable {
         var logger = Logger(label: "weight-init") { _ in LineLogHandler(logFormat) }
         logger.logLevel = logLevel
 
+        if let shortage = OpenFiles.makeRoom(forConnections: maxConnections) { logger.warning("\(shortage)") }
         // Before the first thread starts: they inherit what is blocked, so that signals wait for this one.
         let signals = TerminationSignals(reloads: tokenFile != nil)
         var policy = ServicePolicy()
@@ -252,6 +262,8 @@ struct ServeCommand: EnvironmentConfigurable {
     private var limits: ServiceLimits {
         var limits = ServiceLimits()
         limits.maximumBodyBytes = maxBodyBytes
+        limits.maximumJSONDepth = maxJsonDepth
+        limits.maximumJSONValues = maxJsonValues
         limits.maximumJSONElements = maxJsonElements
         limits.maximumSummaryElements = maxSummaryElements
         limits.maximumCountedElements = maxCountedElements
