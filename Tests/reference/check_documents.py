@@ -251,7 +251,9 @@ def check_figures():
 def options_of(program):
     """All options of all subcommands."""
     commands = re.findall(r"^  ([a-z]+) ", help_of(program).partition("SUBCOMMANDS:")[2], re.MULTILINE)
-    return set(re.findall(r"--[a-z-]+", help_of(program) + "".join(help_of(program, name) for name in commands)))
+    texts = [help_of(program), *(help_of(program, name) for name in commands)]
+    # Swift's argument parser has that one by itself and does not list it.
+    return {"--generate-completion-script", *re.findall(r"--[a-z-]+", "".join(texts))}
 
 
 def check_document(path, directory, tools, address, options):
