@@ -228,6 +228,23 @@ struct OperationsTests {
         #expect(service.refuse(.malformed("x"), head: head).note.route == "other")
     }
 
+    @Test(
+        "want of room is told apart in the metrics, by the option that would make more",
+        arguments: zip(
+            Saturation.allCases,
+            ["work-queue", "work-timeout", "max-work-bytes", "max-body-memory", "unavailable"]
+        )
+    )
+    func saturation(_ saturation: Saturation, _ reason: String) throws {
+        let service = InitService()
+        let head = HTTPRequest(method: .get, scheme: "http", authority: "a", path: "/init")
+        let response = service.refuse(.saturated(saturation, retryAfterSeconds: 1), head: head)
+        #expect(response.head.status == .serviceUnavailable && response.note.problem == reason)
+        service.ended(ExchangeEnd(request: head, status: 503, note: response.note))
+        let line = "weight_init_rejected_requests_total{reason=\"\(reason)\"} 1\n"
+        #expect(service.ask(.get, "/metrics").text.contains(line))
+    }
+
     // MARK: Metrics apart
 
     @Test("metrics on a port of their own are not among the rest, and need no token there")
