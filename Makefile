@@ -18,6 +18,17 @@ debian := .build/debian
 # Without CUDA; where pip knows no such build, PyTorch's own index has it.
 torch := torch==2.13.0+cpu
 torch_index := https://download.pytorch.org/whl/cpu
+# AddressSanitizer, and the coverage that libFuzzer goes by: one build for `fuzz` and `test-asan`.
+checked := .build/address
+coverage := edge,inline-8bit-counters,pc-table,trace-cmp
+checking := --configuration release --scratch-path $(checked) --disable-xctest --sanitize=address -Xswiftc -enable-testing \
+    -Xswiftc -sanitize-coverage=$(coverage) -Xcc -fsanitize-coverage=$(coverage)
+# AddressSanitizer takes memory of its own.
+skipped := --skip MemoryTests --skip CrowdTests
+# ThreadSanitizer; the command's tests start processes that it cannot follow, and what they do is also done in the tests' own.
+threaded := .build/thread
+# Targets of `make fuzz`.
+FUZZ ?= query json range slice plan
 sources := Package.swift Sources Tests
 # Swift's own libraries go in; libmicrohttpd, OpenBLAS and glibc stay outside. A static Swift program exports all of its
 # symbols unless told otherwise, which keeps the linker from leaving out what nobody calls. lld, of Swift's own tools, keeps
@@ -38,7 +49,7 @@ build: toolchain libraries ## Build .build/release/weight-init, with Swift's lib
 ##@ Develop
 
 .PHONY: test
-test: test-swift test-reference test-deploy ## Run all tests; hold the program against NumPy, safetensors and the README
+test: test-swift test-reference test-deploy ## Run all tests but the page's: the program against PyTorch, NumPy, openapi.yaml, the documents, examples and deployments
 
 .PHONY: test-swift
 test-swift: toolchain libraries test-tools
@@ -49,6 +60,36 @@ test-reference: test-swift languages $(venv)/.installed
 	$(venv)/bin/python Tests/reference/check_formats.py $(tests)/release/weight-init
 	$(venv)/bin/python Tests/reference/check_documents.py $(tests)/release/weight-init
 	$(venv)/bin/python Tests/reference/check_examples.py $(tests)/release/weight-init
+	$(venv)/bin/python Tests/reference/check_contract.py $(tests)/release/weight-init
+
+.PHONY: test-asan
+test-asan: toolchain libraries ## The tests under AddressSanitizer, Swift and C
+	FUZZING=1 $(SWIFT) build --build-tests $(checking)
+	FUZZING=1 $(SWIFT) test --skip-build $(checking) $(skipped) $(ARGS)
+
+.PHONY: test-tsan
+test-tsan: toolchain libraries ## The tests under ThreadSanitizer
+	mkdir -p $(threaded)
+	$(dir $(shell command -v $(SWIFT)))clang -shared -fPIC -O2 -o $(threaded)/mutex.so Tests/Sanitizers/mutex.c
+	LD_PRELOAD=$(CURDIR)/$(threaded)/mutex.so $(SWIFT) test --configuration release --scratch-path $(threaded) \
+	    --disable-xctest --sanitize=thread --skip CommandTests $(ARGS)
+
+.PHONY: fuzz
+fuzz: toolchain libraries $(venv)/.installed ## Fuzz a minute each: FUZZ="plan json" ARGS="-max_total_time=3600"
+	FUZZING=1 $(SWIFT) build --build-tests $(checking)
+	$(venv)/bin/python Tests/Fuzzing/make_corpus.py $(checked)/seeds
+	@for target in $(FUZZ); do \
+	    mkdir -p $(checked)/corpus/$$target; \
+	    SWIFT_BACKTRACE=enable=no FUZZ_TARGET=$$target $(checked)/release/weight-init-fuzz \
+	        $(checked)/corpus/$$target $(checked)/seeds/$$target -dict=$(checked)/seeds/words -max_len=4096 -timeout=20 \
+	        -artifact_prefix=$(checked)/$$target- -print_final_stats=1 -max_total_time=60 $(ARGS) > $(checked)/$$target.log 2>&1 \
+	        || { tail -n 40 $(checked)/$$target.log; echo "fuzz: $$target is broken, see $(checked)/$$target-*"; exit 1; }; \
+	    echo "fuzz: $$target: $$(sed -n 's/^stat::number_of_executed_units: *//p' $(checked)/$$target.log) executions"; \
+	done
+
+.PHONY: soak
+soak: build ## Five minutes of good, bad and slow clients; then all is as before: ARGS=60 for an hour
+	$(PYTHON) Tests/soak/soak.py $(program) $(ARGS)
 
 .PHONY: test-deploy
 test-deploy: test-replicas ## Hold deploy/ against the schemas of its readers, and what it watches against Prometheus

@@ -108,3 +108,17 @@ let package = Package(
         tests("CommandTests", ["weight-init", "WeightInit", "TestSupport", crypto]),
     ]
 )
+
+// `make fuzz` builds it with coverage, and with what is internal open to it. libFuzzer has the main function.
+if Context.environment["FUZZING"] != nil {
+    package.targets.append(
+        .executableTarget(
+            name: "weight-init-fuzz",
+            dependencies: ["InitService", "HTTPExchange", "WeightInit", "ByteSource", httpTypes],
+            path: "Tests/Fuzzing/Sources",
+            swiftSettings: swiftSettings,
+            // It comes with a main function of its own, which calls the same.
+            linkerSettings: [.unsafeFlags(["-sanitize=fuzzer", "-Xlinker", "--allow-multiple-definition"])]
+        )
+    )
+}

@@ -402,6 +402,29 @@ def fairness():
     return {"title": "Small requests beside long work", "peer": "nothing pending", "rows": rows}
 
 
+def crowds():
+    """Latency of small requests beside many connections that want nothing, and many that send or read slowly."""
+    cpus = tuple(sorted(os.sched_getaffinity(0)))
+    options = ("--max-connections", "11000", "--idle-timeout", "3600", "--receive-timeout", "3600")
+
+    def percentiles(service):
+        return client("load", service.port, 4, 3, GAIN, cpus=cpus)
+
+    with weight_init(*options, cpus=cpus) as service:
+        alone = percentiles(service)
+        with harness.Crowd(service.port, 10_000):
+            idle = percentiles(service)
+    with weight_init(*options, cpus=cpus) as service, harness.Crowd(service.port, 500) as crowd:
+        crowd.slow(raw("normal", GIB // 4))
+        slow = percentiles(service)
+    rows = [
+        row(f"99th percentile of /gain, {who}", 1000 * found["p99"], 1000 * alone["p99"], 1000 * found["p99"], 20, "ms", True,
+            f"median {1000 * found['p50']:.2f} ms")
+        for who, found in [("10 000 idle connections", idle), ("500 slow readers and senders", slow)]
+    ]  # fmt: skip
+    return {"title": "Small requests beside many connections", "peer": "nobody else", "rows": rows}
+
+
 def process():
     """Start, idle memory, size."""
     starts = []
@@ -436,6 +459,7 @@ SECTIONS = {
     "seek": seek,
     "memory": memory,
     "fairness": fairness,
+    "crowds": crowds,
     "process": process,
     "python": python,
     "nginx": nginx,

@@ -3,12 +3,14 @@
 import json
 import os
 import platform
+import resource
 import select
 import shutil
 import signal
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -173,6 +175,50 @@ class Server:
         # Not to wait for what is still being computed.
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
+
+
+class Crowd:
+    """Connections that are open and want nothing, until they are told to be slow."""
+
+    def __init__(self, port, count):
+        limit, highest = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if limit < count + 100:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (min(count + 100, highest), highest))
+        self.port, self.count = port, count
+        self.ended = threading.Event()
+        self.thread = None
+
+    def __enter__(self):
+        self.sockets = []
+        for _ in range(self.count):
+            each = socket.socket()
+            each.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            each.connect(("127.0.0.1", self.port))
+            self.sockets.append(each)
+        return self
+
+    def slow(self, target):
+        """Every other one asks for a body and reads a little now and then; the others send a request byte by byte."""
+        readers, senders = self.sockets[::2], self.sockets[1::2]
+        for each in readers:
+            each.sendall(f"GET {target} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+        for each in senders:
+            each.sendall(b"GET /gain HTTP/1.1\r\nHost: a\r\nX: ")
+        self.thread = threading.Thread(target=self._trickle, args=(readers, senders))
+        self.thread.start()
+
+    def _trickle(self, readers, senders):
+        while not self.ended.wait(0.1):
+            for reader, sender in zip(readers, senders):
+                reader.recv(1000)
+                sender.sendall(b"x")
+
+    def __exit__(self, *_):
+        self.ended.set()
+        if self.thread:
+            self.thread.join()
+        for each in self.sockets:
+            each.close()
 
 
 class Nginx:

@@ -17,7 +17,7 @@ final class DeferredPool: Sendable {
     enum Outcome {
         case finished(OutgoingResponse, MemoryHold)
         /// No room, no time, or the service is stopping.
-        case saturated
+        case saturated(Saturation)
         case clientGone
     }
 
@@ -54,15 +54,19 @@ final class DeferredPool: Sendable {
     /// Takes a job whose connection is suspended already. It is settled in any case, perhaps before this returns.
     func submit(_ job: DeferredJob) {
         state.withLock { state in
-            if state.isStopped || state.waiting.count >= limits.queueLimit + idleThreads(state)
-                || job.memory > limits.memoryLimit
-            {
-                settle(job, .saturated)
+            if let saturation = saturation(state, for: job) {
+                settle(job, .saturated(saturation))
             } else {
                 job.waitsUntil = .now + limits.waitLimit
                 state.waiting.append(job)
             }
         }
+    }
+
+    private func saturation(_ state: State, for job: DeferredJob) -> Saturation? {
+        if state.isStopped { return .stopping }
+        if state.waiting.count >= limits.queueLimit + idleThreads(state) { return .workQueue }
+        return job.memory > limits.memoryLimit ? .workMemory : nil
     }
 
     private func idleThreads(_ state: State) -> Int {
@@ -93,7 +97,7 @@ final class DeferredPool: Sendable {
         state.withLock { state in
             state.isStopped = true
             for job in state.waiting + state.running {
-                settle(job, .saturated)
+                settle(job, .saturated(.stopping))
             }
             state.waiting.removeAll()
         }
@@ -180,7 +184,7 @@ final class DeferredPool: Sendable {
                     settle(job, .clientGone)
                 }
                 for job in state.waiting where job.waitsUntil <= now {
-                    settle(job, .saturated)
+                    settle(job, .saturated(.workTime))
                 }
                 state.waiting.removeAll { $0.isSettled }
             }

@@ -141,6 +141,10 @@ final class Exchange {
             return answer(service.handler.refuse(refusal, head: head), on: handle, closes: true)
         }
 
+        // The library gives leave to send the body that there is none of, and then takes no answer where more has arrived.
+        if reader.expectsContinue, !reader.isChunked, reader.contentLength ?? 0 == 0 {
+            return takeRequest([], on: handle)
+        }
         let limit = service.configuration.bodyLimit
         if let length = reader.contentLength, length > limit {
             let refusal = Refusal.bodyTooLarge(limit: limit)
@@ -198,8 +202,8 @@ final class Exchange {
             return true
         case .clientGone:
             return false
-        case .saturated:
-            return answer(saturated, on: handle)
+        case .saturated(let saturation):
+            return answer(refusal(saturation), on: handle)
         case .finished(let response, let hold):
             return answer(response, on: handle, hold: hold)
         }
@@ -223,10 +227,10 @@ final class Exchange {
         var outcome = queue(response)
         if case .noMemory = outcome {
             state = .answered(nil)
-            outcome = queue(saturated)
+            outcome = queue(refusal(.bodyMemory))
         }
         if case .refused = outcome {
-            service.configuration.log("a response could not be sent as it was: \(head.method) \(target)", true)
+            service.configuration.log("a response could not be sent as it was: \(response.note)", true)
             var internalError = OutgoingResponse.internalError
             internalError.note = response.note
             outcome = queue(internalError)
@@ -236,8 +240,8 @@ final class Exchange {
         return true
     }
 
-    private var saturated: OutgoingResponse {
+    private func refusal(_ saturation: Saturation) -> OutgoingResponse {
         let seconds = service.configuration.deferred.retryAfterSeconds
-        return service.handler.refuse(.saturated(retryAfterSeconds: seconds), head: head)
+        return service.handler.refuse(.saturated(saturation, retryAfterSeconds: seconds), head: head)
     }
 }

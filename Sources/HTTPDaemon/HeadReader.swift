@@ -31,7 +31,8 @@ struct HeadReader {
     /// Takes the next field. False after the first refusal.
     mutating func take(name: UnsafeBufferPointer<UInt8>, value: UnsafeBufferPointer<UInt8>) -> Bool {
         guard fields.count < Self.fieldLimit else {
-            return refuse("more than \(Self.fieldLimit) header fields")
+            refusal = .tooManyFields(limit: Self.fieldLimit)
+            return false
         }
         guard let fieldName = HTTPField.Name(String(decoding: name, as: UTF8.self)) else {
             return refuse("a header field's name is not a token")

@@ -32,8 +32,24 @@ public enum Refusal: Sendable, Equatable {
     case expectationFailed(String)
     /// The request did not arrive in time: 408.
     case timedOut
-    /// The queue of deferred work is full, or the work waited too long: 503.
-    case saturated(retryAfterSeconds: Int)
+    /// The head has more fields than are taken: 431.
+    case tooManyFields(limit: Int)
+    /// There is no room for the request now: 503.
+    case saturated(Saturation, retryAfterSeconds: Int)
+}
+
+/// What there is no more room in.
+public enum Saturation: Sendable, Equatable, CaseIterable {
+    /// As much deferred work waits as may.
+    case workQueue
+    /// The work waited as long as it may.
+    case workTime
+    /// The work needs more memory than there is for all of it.
+    case workMemory
+    /// Responses under way hold all the memory that there is for their bodies.
+    case bodyMemory
+    /// The transport is ending.
+    case stopping
 }
 
 /// What a transport needs of the service behind it. Called on several threads at once.

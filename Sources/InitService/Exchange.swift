@@ -79,11 +79,14 @@ struct MemberReader {
     }
 
     /// - Throws: `invalid` where it is not JSON or not an object.
-    func members(at place: Place, _ limits: JSONLimits = JSONLimits()) throws(InitError) -> RequestMembers {
-        switch place {
+    ///
+    /// - Parameter json: What the JSON may not exceed, where that is not what the service allows.
+    func members(at place: Place, _ json: JSONLimits? = nil) throws(InitError) -> RequestMembers {
+        let json = json ?? JSONLimits(depth: limits.maximumJSONDepth, values: limits.maximumJSONValues)
+        return switch place {
         case .query(let parameters): RequestMembers(parameters)
-        case .queriedJSON(let text): try object(Array(text.utf8), limits)
-        case .body(let bytes): try object(bytes, limits)
+        case .queriedJSON(let text): try object(Array(text.utf8), json)
+        case .body(let bytes): try object(bytes, json)
         }
     }
 

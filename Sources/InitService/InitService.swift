@@ -150,13 +150,27 @@ extension Problem {
         case .expectationFailed(let expectation):
             self.init(.expectationFailed, "only 100-continue can be expected, found \(expectation.quotedForMessage)")
         case .timedOut:
-            self.init(.timedOut, "the request did not arrive in time")
-        case .saturated(let seconds):
+            self.init(.timedOut, "the request did not arrive in time (--receive-timeout)")
+        case .tooManyFields(let limit):
+            self.init(.headTooLarge, "there are more than \(limit) header fields")
+        case .saturated(let saturation, let seconds):
             self.init(
                 .unavailable,
-                "too much work is waiting; try again in \(seconds) s",
+                "\(saturation.sentence); try again in \(seconds) s",
                 fields: [.retryAfter: String(seconds)]
             )
+        }
+    }
+}
+
+extension Saturation {
+    fileprivate var sentence: String {
+        switch self {
+        case .workQueue: "as much work waits as may (--work-queue)"
+        case .workTime: "the work has waited as long as it may (--work-timeout)"
+        case .workMemory: "the work needs more memory than there is for it (--max-work-bytes)"
+        case .bodyMemory: "the replies under way hold all the memory that there is for them (--max-body-memory)"
+        case .stopping: "the service is ending"
         }
     }
 }

@@ -4,6 +4,10 @@ public import WeightInit
 public struct ServiceLimits: Sendable {
     /// Bytes of a request's body.
     public var maximumBodyBytes = 1 << 20
+    /// Arrays and objects inside one another in a request's JSON.
+    public var maximumJSONDepth = 64
+    /// Values in a request's JSON, at every level.
+    public var maximumJSONValues = 1 << 17
     /// Elements of a JSON reply; rows that are empty count as one.
     public var maximumJSONElements = 1 << 24
     /// Elements that a summary may go through.

@@ -24,10 +24,16 @@ struct ServeCommand: EnvironmentConfigurable {
     @Option(help: "Port to listen on; 0 picks a free one.")
     var port: UInt16 = 8080
 
+    @Option(help: "Path of a socket in the file system to listen at, instead of address and port.")
+    var unixSocket: String?
+
     @Option(help: "Threads that serve connections.")
     var threads = 2
 
-    @Option(help: "Threads that may work on one reply: beside its own those that make blocks ahead, which all replies share.")
+    @Option(
+        help:
+            "Threads that may work on one reply: beside its own those that make blocks ahead, which all replies share."
+    )
     var threadsPerRequest = 1
 
     @Option(help: "Connections open at the same time.")
@@ -36,7 +42,7 @@ struct ServeCommand: EnvironmentConfigurable {
     @Option(help: "Connections open at the same time from one address; 0 is no limit.")
     var maxConnectionsPerAddress = 0
 
-    @Option(help: "Seconds without traffic after which a connection is closed.")
+    @Option(help: "Seconds without traffic after which a connection is closed, be it idle or its reader stalled.")
     var idleTimeout = 30
 
     @Option(help: "Seconds in which a request must have arrived.")
@@ -47,6 +53,12 @@ struct ServeCommand: EnvironmentConfigurable {
 
     @Option(help: "Bytes of a request's body.")
     var maxBodyBytes = 1 << 20
+
+    @Option(help: "Arrays and objects inside one another in a request's JSON.")
+    var maxJsonDepth = 64
+
+    @Option(help: "Values in a request's JSON.")
+    var maxJsonValues = 1 << 17
 
     @Option(help: "Bytes made and sent at a time; each reply under way holds as many.")
     var blockBytes = 1 << 20
@@ -151,10 +163,13 @@ struct ServeCommand: EnvironmentConfigurable {
             ("--max-counted-elements", maxCountedElements), ("--max-propagated-weights", maxPropagatedWeights),
             ("--max-layers", maxLayers), ("--max-tensors", maxTensors), ("--max-name-bytes", maxNameBytes),
             ("--max-rule-matches", maxRuleMatches), ("--max-nesting", maxNesting),
+            ("--max-json-depth", maxJsonDepth), ("--max-json-values", maxJsonValues),
         ]
         for (name, value) in atLeastOne where value < 1 {
             throw ValidationError("\(name) must be at least 1.")
         }
+        // What is inside one another is also read so, on the stack.
+        guard maxJsonDepth <= 1024 else { throw ValidationError("--max-json-depth must be at most 1024.") }
         guard cacheBytes >= 0 else { throw ValidationError("--cache-bytes must be at least 0.") }
         let seconds = [
             ("--idle-timeout", idleTimeout), ("--receive-timeout", receiveTimeout), ("--work-timeout", workTimeout),
@@ -175,6 +190,7 @@ struct ServeCommand: EnvironmentConfigurable {
         var logger = Logger(label: "weight-init") { _ in LineLogHandler(logFormat) }
         logger.logLevel = logLevel
 
+        if let shortage = OpenFiles.makeRoom(forConnections: maxConnections) { logger.warning("\(shortage)") }
         // Before the first thread starts: they inherit what is blocked, so that signals wait for this one.
         let signals = TerminationSignals(reloads: tokenFile != nil)
         var policy = ServicePolicy()
@@ -191,7 +207,9 @@ struct ServeCommand: EnvironmentConfigurable {
         let daemon = try HTTPDaemon(configuration: configuration, handler: service)
         service.observe { [weak daemon] in daemon?.load ?? TransportLoad() }
         let scheme = configuration.identity == nil ? "http" : "https"
-        print("weight-init serves at \(scheme)://\(authority(host, daemon.port))")
+        print(
+            "weight-init serves at \(unixSocket.map { "unix:\($0)" } ?? "\(scheme)://\(authority(host, daemon.port))")"
+        )
         if let metricsDaemon {
             print("weight-init gives metrics at http://\(authority(metricsHost ?? host, metricsDaemon.port))/metrics")
         }
@@ -237,13 +255,15 @@ struct ServeCommand: EnvironmentConfigurable {
         configuration.port = port
         configuration.connectionLimit = 64
         configuration.bodyLimit = 0
-        configuration.log = { logger.log(level: $1 ? .error : .info, "\($0)") }
+        configuration.log = { logger.log(level: $1 ? .error : .debug, "\($0)") }
         return configuration
     }
 
     private var limits: ServiceLimits {
         var limits = ServiceLimits()
         limits.maximumBodyBytes = maxBodyBytes
+        limits.maximumJSONDepth = maxJsonDepth
+        limits.maximumJSONValues = maxJsonValues
         limits.maximumJSONElements = maxJsonElements
         limits.maximumSummaryElements = maxSummaryElements
         limits.maximumCountedElements = maxCountedElements
@@ -265,6 +285,7 @@ struct ServeCommand: EnvironmentConfigurable {
         var configuration = DaemonConfiguration()
         configuration.host = host
         configuration.port = port
+        configuration.socketPath = unixSocket
         configuration.threadCount = threads
         configuration.connectionLimit = maxConnections
         configuration.connectionsPerAddress = maxConnectionsPerAddress == 0 ? nil : maxConnectionsPerAddress
@@ -279,7 +300,7 @@ struct ServeCommand: EnvironmentConfigurable {
         configuration.deferred.queueLimit = workQueue
         configuration.deferred.waitLimit = .seconds(workTimeout)
         configuration.deferred.memoryLimit = maxWorkBytes
-        configuration.log = { logger.log(level: $1 ? .error : .info, "\($0)") }
+        configuration.log = { logger.log(level: $1 ? .error : .debug, "\($0)") }
         return configuration
     }
 }

@@ -59,9 +59,11 @@ final class Server {
     private let errorOutput = Pipe()
     private var logged = ""
 
-    init(_ arguments: [String], _ environment: [String: String]) throws {
-        process.executableURL = executable
-        process.arguments = arguments
+    /// - Parameter openFiles: Limits on open files, as options of `ulimit`.
+    init(_ arguments: [String], _ environment: [String: String], openFiles: String? = nil) throws {
+        process.executableURL = openFiles == nil ? executable : URL(filePath: "/bin/sh")
+        process.arguments =
+            openFiles.map { ["-c", "ulimit \($0) && exec \"$0\" \"$@\"", executable.path] + arguments } ?? arguments
         process.environment = environment
         process.standardOutput = output
         process.standardError = errorOutput
@@ -83,6 +85,18 @@ final class Server {
         let status = try String(contentsOfFile: "/proc/\(process.processIdentifier)/status", encoding: .utf8)
         let kibibytes = try #require(status.firstMatch(of: /VmHWM:\s*([0-9]+) kB/)).1
         return try #require(Int(kibibytes)) << 10
+    }
+
+    /// Descriptors that it has open.
+    func openFiles() throws -> Int {
+        try FileManager.default.contentsOfDirectory(atPath: "/proc/\(process.processIdentifier)/fd").count
+    }
+
+    /// Its own limit of open files.
+    func openFileLimit() throws -> Int {
+        let limits = try String(contentsOfFile: "/proc/\(process.processIdentifier)/limits", encoding: .utf8)
+        let limit = try #require(limits.firstMatch(of: /Max open files\s+([0-9]+)/)).1
+        return try #require(Int(limit))
     }
 
     /// What it has printed since its line, to the end.

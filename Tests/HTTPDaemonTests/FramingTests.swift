@@ -73,7 +73,8 @@ import Testing
         ),
         Head(
             name: "257 fields",
-            bytes: "GET / HTTP/1.1\r\nHost: a\r\n" + (0..<257).map { "X\($0): b\r\n" }.joined() + "\r\n"
+            bytes: "GET / HTTP/1.1\r\nHost: a\r\n" + (0..<257).map { "X\($0): b\r\n" }.joined() + "\r\n",
+            status: 431
         ),
     ]
 

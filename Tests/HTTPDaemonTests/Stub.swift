@@ -31,7 +31,8 @@ final class Stub: RequestHandler {
             case .bodyTooLarge(let limit): (.contentTooLarge, "limit \(limit)")
             case .expectationFailed(let what): (.expectationFailed, what)
             case .timedOut: (.requestTimeout, "late")
-            case .saturated: (.serviceUnavailable, "saturated")
+            case .tooManyFields: (.requestHeaderFieldsTooLarge, "too many fields")
+            case .saturated(let saturation, _): (.serviceUnavailable, "\(saturation)")
             }
         return .text(words, status: status)
     }

@@ -29,6 +29,6 @@ import Testing
     @Test func `refusals are told apart by what they say`() {
         #expect(Refusal.bodyTooLarge(limit: 1) != .bodyTooLarge(limit: 2))
         #expect(Refusal.malformed("a") == .malformed("a"))
-        #expect(Refusal.timedOut != .saturated(retryAfterSeconds: 1))
+        #expect(Refusal.timedOut != .saturated(.workQueue, retryAfterSeconds: 1))
     }
 }

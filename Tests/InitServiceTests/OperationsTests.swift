@@ -1,3 +1,4 @@
+import ByteSource
 import Foundation
 import HTTPExchange
 import HTTPTypes
@@ -247,5 +248,26 @@ struct OperationsTests {
         #expect(try status("/gain") == 404 && status("/init?method=ones&shape=2") == 404)
         service.beginDraining()
         #expect(try status("/readyz") == 503 && status("/metrics") == 200)
+    }
+
+    @Test(
+        "a body whose bytes are counted can still be made by several threads",
+        arguments: ["raw", "npy", "safetensors"]
+    )
+    func twins(_ format: String) throws {
+        let head = HTTPRequest(
+            method: .get,
+            scheme: "http",
+            authority: "a",
+            path: "/init?method=normal&shape=100000&format=\(format)"
+        )
+        guard case .ready(let response) = InitService().respond(to: IncomingRequest(head: head)),
+            case .source(let source, _) = response.body
+        else {
+            Issue.record("no source")
+            return
+        }
+        let twin = try #require(source.makeTwin())
+        #expect(twin !== source && twin.byteCount == source.byteCount)
     }
 }

@@ -335,8 +335,12 @@ struct RouteTests {
             (Refusal.malformed("a bare line feed"), 400, "a bare line feed"),
             (.bodyTooLarge(limit: 10), 413, "--max-body-bytes"),
             (.expectationFailed("200-ok"), 417, "200-ok"),
-            (.timedOut, 408, "in time"),
-            (.saturated(retryAfterSeconds: 7), 503, "7 s"),
+            (.timedOut, 408, "--receive-timeout"), (.tooManyFields(limit: 256), 431, "256 header fields"),
+            (.saturated(.workQueue, retryAfterSeconds: 7), 503, "(--work-queue); try again in 7 s"),
+            (.saturated(.workTime, retryAfterSeconds: 7), 503, "--work-timeout"),
+            (.saturated(.workMemory, retryAfterSeconds: 7), 503, "--max-work-bytes"),
+            (.saturated(.bodyMemory, retryAfterSeconds: 7), 503, "--max-body-memory"),
+            (.saturated(.stopping, retryAfterSeconds: 7), 503, "ending"),
         ]
     )
     func refusals(_ refusal: Refusal, _ status: Int, _ detail: String) throws {

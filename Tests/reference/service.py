@@ -13,12 +13,13 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 class Service:
     """The program under test, serving until the `with` block ends."""
 
-    def __init__(self, program):
+    def __init__(self, program, *options):
         self.program = program
+        self.options = options
 
     def __enter__(self):
         self.process = subprocess.Popen(
-            [self.program, "serve", "--host", "127.0.0.1", "--port", "0"], stdout=subprocess.PIPE, text=True
+            [self.program, "serve", "--host", "127.0.0.1", "--port", "0", *self.options], stdout=subprocess.PIPE, text=True
         )
         line = self.process.stdout.readline()
         if "http://" not in line:

@@ -69,7 +69,7 @@ struct JSONParser {
     private mutating func value() throws(InitError) -> JSONValue {
         valueCount += 1
         guard valueCount <= limits.values else {
-            throw InitError(.tooLarge, path, "the JSON has more than \(limits.values) values")
+            throw InitError(.tooLarge, path, "the JSON has more than \(limits.values) values (--max-json-values)")
         }
         guard let current else {
             throw fault("expected a value, found \(found)")
@@ -97,7 +97,7 @@ struct JSONParser {
     private func checkDepth() throws(InitError) {
         // The path has one component for each array and object around this one.
         guard path.count < limits.depth else {
-            throw fault("more than \(limits.depth) arrays and objects inside one another")
+            throw fault("more than \(limits.depth) arrays and objects inside one another (--max-json-depth)")
         }
     }
 

@@ -15,6 +15,7 @@ extension Problem {
         case unsupportedMediaType
         case rangeNotSatisfiable
         case expectationFailed
+        case headTooLarge
         case refused
         case internalError
         case unavailable
@@ -34,6 +35,8 @@ extension Problem {
                 (.unsupportedMediaType, "unsupported-media-type", "The body's media type is not supported")
             case .rangeNotSatisfiable: (.rangeNotSatisfiable, "range-not-satisfiable", "The range is outside the body")
             case .expectationFailed: (.expectationFailed, "expectation-failed", "The expectation cannot be met")
+            case .headTooLarge:
+                (.requestHeaderFieldsTooLarge, "head-too-large", "The head of the request is too large")
             case .refused: (.unprocessableContent, "refused", "The initialisation cannot be done")
             case .internalError: (.internalServerError, "internal-error", "The service has failed")
             case .unavailable: (.serviceUnavailable, "unavailable", "The service cannot answer now")

@@ -1,0 +1,109 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// How fast it is beside them is a matter of the benchmarks; here it is that everybody is served.
+@Suite("Beside a crowd", .serialized)
+struct CrowdTests {
+    private static let gain = "GET /gain?nonlinearity=leaky_relu&param=0.2 HTTP/1.1\r\nHost: a\r\n\r\n"
+
+    /// A thousand replies, on twenty connections in turn, and after each what the crowd does meanwhile.
+    private func expectService(of server: Server, meanwhile: (Int) -> Void = { _ in }) throws {
+        let clients = try (0..<20).map { _ in try server.client() }
+        for number in 0..<1000 {
+            let client = clients[number % clients.count]
+            client.send(Self.gain)
+            #expect(try client.readResponse().text.contains("1.3867504905630728"))
+            meanwhile(number)
+        }
+    }
+
+    private func eventually(_ condition: () throws -> Bool) rethrows -> Bool {
+        for _ in 0..<12_000 {
+            if try condition() { return true }
+            usleep(5000)
+        }
+        return try condition()
+    }
+
+    @Test(
+        "of ten thousand who say nothing, a thousand replies come back",
+        .enabled(if: Crowd.makeRoom(for: 10_200), "the system allows fewer open files")
+    )
+    func idle() throws {
+        let count = 10_000
+        let server = try Server(
+            ["serve", "--port=0", "--max-connections=10100", "--idle-timeout=3600", "--receive-timeout=3600"],
+            [:],
+            openFiles: "-Sn 256"
+        )
+        defer { server.kill() }
+        #expect(try server.openFileLimit() >= 10_100)
+        let crowd = try Crowd(count, port: try #require(UInt16(server.port)))
+        #expect(try eventually { try server.openFiles() >= count })
+        try expectService(of: server)
+        #expect(try server.openFiles() >= count)
+        #expect(crowd.openCount == count)
+        #expect(try server.peakMemory() < 512 << 20)
+    }
+
+    @Test("of five hundred who send or read slowly, a thousand replies come back")
+    func slow() throws {
+        #expect(Crowd.makeRoom(for: 800))
+        let server = try Server(["serve", "--port=0", "--idle-timeout=3600", "--receive-timeout=3600"], [:])
+        defer { server.kill() }
+        let port = try #require(UInt16(server.port))
+        let (senders, readers) = (try Crowd(250, port: port), try Crowd(250, port: port, receiveBuffer: 4 << 10))
+        for index in 0..<250 {
+            senders.send(index % 2 == 0 ? "GET /gain HTTP/1.1\r\nHost: a\r\nX: " : "P", from: index)
+            readers.send("GET /init?method=normal&shape=268435456&format=raw HTTP/1.1\r\nHost: a\r\n\r\n", from: index)
+        }
+        #expect(try eventually { try server.openFiles() >= 500 })
+        try expectService(of: server) { number in
+            senders.send("x", from: number % 250)
+            _ = readers.receive(1000, at: number % 250)
+        }
+        #expect(senders.openCount == 250 && readers.openCount == 250)
+        // Each body of 1 GiB is under way.
+        #expect((0..<250).allSatisfy { readers.receive(1000, at: $0) ?? 0 > 0 })
+        #expect(try server.peakMemory() < 512 << 20)
+    }
+
+    @Test("that the system has no room for, those inside are served, and who waits comes in when others have left")
+    func shortage() throws {
+        let server = try Server(["serve", "--port=0", "--max-connections=1000"], [:], openFiles: "-n 100")
+        defer { server.kill() }
+        #expect(
+            try server.logs(
+                "--max-connections 1000 needs 1064 open files, and the system allows 100 (ulimit -Hn): "
+                    + "further connections wait until others have ended"
+            )
+        )
+        let inside = try server.client()
+        inside.send(Self.gain)
+        #expect(try inside.readResponse().status == 200)
+        let port = try #require(UInt16(server.port))
+        var crowd: Crowd? = try Crowd(150, port: port)
+        #expect(try eventually { try server.openFiles() >= 99 })
+        inside.send(Self.gain)
+        #expect(try inside.readResponse().status == 200)
+        let outside = try server.client()
+        outside.send(Self.gain)
+        #expect(crowd?.openCount == 150)
+        crowd = nil
+        #expect(try outside.readResponse().status == 200)
+    }
+
+    @Test("a reader that stalls is cut off after the idle timeout")
+    func stalledReader() throws {
+        let server = try Server(["serve", "--port=0", "--idle-timeout=1"], [:])
+        defer { server.kill() }
+        let files = try server.openFiles()
+        let client = try server.client(receiveBuffer: 4 << 10)
+        client.send("GET /init?method=normal&shape=268435456&format=raw HTTP/1.1\r\nHost: a\r\n\r\n")
+        #expect(try client.readHead().status == 200)
+        #expect(try eventually { try server.openFiles() > files })
+        #expect(try eventually { try server.openFiles() == files })
+        #expect(client.readToEnd().count < 1 << 30)
+    }
+}

@@ -1,0 +1,148 @@
+import Foundation
+import TestSupport
+import Testing
+
+@Suite("Each limit is an option, and says so when it is met", .serialized)
+struct LimitTests {
+    struct Limit: CustomTestStringConvertible, Sendable {
+        var option: String
+        var value: Int
+        var status = 413
+        /// A query, or JSON for `/init`.
+        var request: String
+        var testDescription: String { option }
+
+        init(_ option: String, _ value: Int, _ request: String, _ status: Int = 413) {
+            (self.option, self.value, self.request, self.status) = (option, value, request, status)
+        }
+    }
+
+    private static let linear = #"{"type":"Linear","in_features":2,"out_features":2}"#
+
+    @Test(arguments: [
+        Limit("max-body-bytes", 40, #"{"method":"normal","shape":[2],"seed":12345}"#),
+        Limit("max-json-depth", 2, #"{"method":"normal","shape":[[[2]]]}"#, 400),
+        Limit("max-json-values", 5, #"{"method":"normal","shape":[1,1,1,1]}"#),
+        Limit("max-tensor-bytes", 100, "method=normal&shape=26&format=raw"),
+        Limit("max-matrix-elements", 100, "method=orthogonal&shape=11,10"),
+        Limit(
+            "max-rounds",
+            1000,
+            "method=trunc_normal&shape=64&mean=100000004&std=0.1&a=100000004.01&b=100000012",
+            422
+        ),
+        Limit("max-json-elements", 100, "method=normal&shape=101"),
+        Limit("max-summary-elements", 100, "method=normal&shape=101&format=summary"),
+        Limit("max-work-bytes", 100, "method=orthogonal&shape=10,10"),
+        Limit(
+            "max-counted-elements",
+            100,
+            #"{"tensors":[{"method":"trunc_normal","shape":[101]},{"method":"normal","shape":[2]}]}"#
+        ),
+        Limit("max-layers", 1, #"{"layers":[\#(linear),\#(linear)]}"#),
+        Limit("max-tensors", 3, #"{"layers":[\#(linear),\#(linear)]}"#),
+        Limit("max-name-bytes", 10, #"{"layers":[\#(linear),\#(linear)]}"#),
+        Limit(
+            "max-rule-matches",
+            1,
+            #"{"layers":[\#(linear),\#(linear)],"rules":[{"type":"Linear","method":"zeros"}]}"#
+        ),
+        Limit("max-nesting", 1, #"{"layers":[{"layers":[{"layers":[\#(linear)]}]}]}"#),
+    ])
+    func limit(_ limit: Limit) throws {
+        #expect(try run("serve", "--help").output.contains("--\(limit.option) <"))
+        let server = try Server(["serve", "--port=0", "--\(limit.option)=\(limit.value)"], [:])
+        defer { server.kill() }
+        let client = try server.client()
+        if limit.request.hasPrefix("{") {
+            client.send(
+                "POST /init HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+                    + "Content-Length: \(limit.request.utf8.count)\r\n\r\n\(limit.request)"
+            )
+        } else {
+            client.send("GET /init?\(limit.request) HTTP/1.1\r\nHost: a\r\n\r\n")
+        }
+        let answer = try client.readResponse()
+        #expect(answer.status == limit.status, "\(answer.text)")
+        #expect(answer["Content-Type"] == "application/problem+json")
+        #expect(answer.text.contains("--\(limit.option)"), "\(answer.text)")
+    }
+
+    @Test("the time that a request may take to arrive")
+    func receiveTimeout() throws {
+        let server = try Server(["serve", "--port=0", "--receive-timeout=1"], [:])
+        defer { server.kill() }
+        let client = try server.client()
+        client.send("POST /init HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhello")
+        usleep(1_500_000)
+        client.send("world")
+        let answer = try client.readResponse()
+        #expect(answer.status == 408)
+        #expect(answer.text.contains("--receive-timeout"))
+    }
+
+    @Test("the memory of replies under way")
+    func bodyMemory() throws {
+        let server = try Server(["serve", "--port=0", "--block-bytes=16384", "--max-body-memory=16384"], [:])
+        defer { server.kill() }
+        let reader = try server.client(receiveBuffer: 4 << 10)
+        reader.send("GET /init?method=normal&shape=268435456&format=raw HTTP/1.1\r\nHost: a\r\n\r\n")
+        #expect(try reader.readHead().status == 200)
+        let client = try server.client()
+        client.send("GET /init?method=normal&shape=268435456&format=raw HTTP/1.1\r\nHost: a\r\n\r\n")
+        let answer = try client.readResponse()
+        #expect(answer.status == 503)
+        #expect(answer["Retry-After"] != nil)
+        #expect(answer.text.contains("--max-body-memory"))
+        withExtendedLifetime(reader) {}
+    }
+
+    @Test("the queue of work", arguments: [("--work-queue", 0), ("--work-timeout", 0)])
+    func work(_ option: String, _ value: Int) throws {
+        let server = try Server(["serve", "--port=0", "\(option)=\(value)"], [:])
+        defer { server.kill() }
+        // Of seconds of work, one is done at a time.
+        let clients = try (0..<4).map { seed in
+            let client = try server.client()
+            client.send(
+                "GET /init?method=orthogonal&shape=2048,2048&format=raw&seed=\(seed) HTTP/1.1\r\nHost: a\r\n\r\n"
+            )
+            return client
+        }
+        // The first may be through by now.
+        let refused = try #require(clients.last)
+        let answer = try refused.readResponse()
+        #expect(answer.status == 503)
+        #expect(answer["Retry-After"] != nil)
+        #expect(answer.text.contains(option))
+    }
+
+    @Test("connections in all, and of an address")
+    func connections() throws {
+        let server = try Server(["serve", "--port=0", "--max-connections=3"], [:])
+        defer { server.kill() }
+        let request = "GET /livez HTTP/1.1\r\nHost: a\r\n\r\n"
+        var inside = try (0..<3).map { _ in try server.client() }
+        for client in inside {
+            client.send(request)
+            #expect(try client.readResponse().status == 200)
+        }
+        let outside = try server.client()
+        outside.send(request)
+        inside.removeFirst().reset()
+        #expect(try outside.readResponse().status == 200)
+        withExtendedLifetime(inside) {}
+
+        let strict = try Server(["serve", "--port=0", "--max-connections-per-address=2"], [:])
+        defer { strict.kill() }
+        let two = try (0..<2).map { _ in try strict.client() }
+        for client in two {
+            client.send(request)
+            #expect(try client.readResponse().status == 200)
+        }
+        let third = try strict.client()
+        third.send(request)
+        #expect(third.readToEnd().isEmpty)
+        withExtendedLifetime(two) {}
+    }
+}

@@ -1,0 +1,226 @@
+import ByteSource
+import HTTPExchange
+import HTTPTypes
+@testable import InitService
+@testable import WeightInit
+
+/// A whole request: a byte that says how it is put (the two lowest bits) and which part is asked for besides, then a query
+/// or JSON. The service answers with small limits; the plan, the reply and parts of it have to agree.
+enum PlanTarget {
+    private static let service = InitService(limits: limits)
+
+    private static var limits: ServiceLimits {
+        var limits = ServiceLimits()
+        limits.maximumJSONElements = 1 << 10
+        limits.maximumSummaryElements = 1 << 12
+        limits.maximumCountedElements = 1 << 12
+        limits.maximumWorkBytes = 1 << 20
+        limits.cacheBytes = 1 << 14
+        limits.tensors.maximumTensorBytes = 1 << 12
+        limits.tensors.maximumMatrixElements = 1 << 8
+        limits.tensors.maximumRounds = 64
+        limits.tensors.maximumLayers = 64
+        limits.tensors.maximumTensors = 128
+        limits.tensors.maximumNameBytes = 1 << 13
+        limits.tensors.maximumRuleMatches = 1 << 13
+        return limits
+    }
+
+    /// Words of work past which only the plan is looked at: a few blocks of a huge tensor take many jumps.
+    private static let longWork = Double(1 << 16)
+
+    static func run(_ bytes: [UInt8]) {
+        guard let first = bytes.first else { return }
+        let text = bytes.dropFirst()
+        let request: Request
+        switch first & 3 {
+        case 0:
+            // What else a target may not hold, the transport refuses.
+            guard text.allSatisfy({ (0x21...0x7E).contains($0) }) else { return }
+            request = Request(path: "?" + String(decoding: text, as: UTF8.self))
+        case 1:
+            request = Request(
+                path: "?request=" + PercentEncoding.encodeQueryComponent(String(decoding: text, as: UTF8.self))
+            )
+        default: request = Request(path: "", body: Array(text))
+        }
+        let explained = ask(request, "/explain")
+        guard let members = request.members, let plan = try? members.plan(limits.tensors) else {
+            check(explained.status >= 400, "what has no plan is not explained")
+            check(ask(request, "/init").status >= 400, "what has no plan is not made")
+            return
+        }
+        look(at: plan, explained, members)
+        guard plan.work + plan.workToBegin < longWork, (plan.preparation?.countedElements ?? 0) < 1 << 12 else {
+            return
+        }
+        compareSources(plan, part: Int(first >> 2))
+        compareReplies(request, members, part: Int(first >> 2))
+    }
+
+    // MARK: The plan
+
+    private static func look(at plan: Plan, _ explained: Answer, _ members: InitMembers) {
+        check([200, 406].contains(explained.status), "a plan is explained: \(explained.text)")
+        check(plan.byteCount <= limits.tensors.maximumTensorBytes, "the limit holds")
+        check(plan.tensors.reduce(0) { $0 + $1.byteCount } == plan.byteCount, "the plan's bytes are its tensors'")
+        guard explained.status == 200 else { return }
+        guard case .object(let document)? = try? JSONParser.parse(explained.body) else {
+            check(false, "a plan is explained in JSON")
+            return
+        }
+        let stated = document.first { $0.name == "bytes" }?.value
+        check(stated == .number(String(plan.byteCount)), "a plan states its bytes: \(explained.text)")
+        check(
+            document.first { $0.name == "url" }?.value == .string(members.url("/init", members.format)),
+            "and its URL"
+        )
+    }
+
+    /// Reading from the middle gives what reading from the front does.
+    private static func compareSources(_ plan: Plan, part: Int) {
+        // What is too much for the limits of the work is refused by the service.
+        guard (plan.preparation?.memory ?? 0) <= limits.maximumWorkBytes, let prepared = try? plan.prepared() else {
+            return
+        }
+        for (index, tensor) in plan.tensors.enumerated().prefix(8) {
+            let whole = read(prepared.makeSource(index), from: 0)
+            check(whole.count == tensor.byteCount, "a source is as long as the plan says")
+            guard !whole.isEmpty else { continue }
+            let start = part * 131 % whole.count
+            let source = prepared.makeSource(index)
+            check(read(source, from: start).elementsEqual(whole[start...]), "bytes from \(start) on")
+            check(read(source, from: 0) == whole, "and once more from the front")
+        }
+    }
+
+    private static func read(_ source: any ByteSource, from start: Int) -> [UInt8] {
+        var bytes = [UInt8](repeating: 0, count: source.byteCount - start)
+        var position = 0
+        while position < bytes.count {
+            // Pieces of an odd size do not end where elements do.
+            let end = min(position + 1009, bytes.count)
+            var span = bytes.mutableSpan
+            var room = span.mutableBytes
+            var piece = room._mutatingExtracting(position..<end)
+            let count = source.read(at: start + position, into: &piece)
+            check((1...end - position).contains(count), "a source writes something, and not more than fits")
+            position += count
+        }
+        return bytes
+    }
+
+    // MARK: The replies
+
+    private static func compareReplies(_ request: Request, _ members: InitMembers, part: Int) {
+        let whole = ask(request, "/init")
+        check(whole.status == 200 || whole.status >= 400, "a status that was asked for: \(whole.status)")
+        guard whole.status == 200 else { return }
+        let url = members.url("", members.format)
+        let canonical = ask(Request(path: url), "/init")
+        check(canonical.body == whole.body && canonical.tag == whole.tag, "the canonical URL has the same: \(url)")
+        let head = ask(Request(method: .head, path: url), "/init")
+        check(
+            head.tag == whole.tag && (head.length == nil || head.length == whole.body.count),
+            "HEAD says what GET does"
+        )
+        let known = ask(Request(path: url, fields: [.ifNoneMatch: whole.tag]), "/init")
+        check(known.status == 304, "who has it is told so")
+        guard canonical.servesRanges, !whole.body.isEmpty else { return }
+        let start = part * 131 % whole.body.count
+        let end = min(start + part, whole.body.count - 1)
+        let middle = ask(Request(path: url, fields: [.range: "bytes=\(start)-\(end)"]), "/init")
+        check(
+            middle.status == 206 && middle.body.elementsEqual(whole.body[start...end]),
+            "bytes \(start) to \(end) of \(url)"
+        )
+    }
+
+    private struct Request {
+        var method = HTTPRequest.Method.get
+        /// What follows the path.
+        var path: String
+        var fields: HTTPFields = [:]
+        var body: [UInt8] = []
+
+        init(method: HTTPRequest.Method = .get, path: String, fields: HTTPFields = [:]) {
+            (self.method, self.path, self.fields) = (method, path, fields)
+        }
+
+        init(path: String, body: [UInt8]) {
+            (method, self.path, self.body) = (.post, path, body)
+            fields[.contentType] = "application/json"
+        }
+
+        func incoming(_ route: String) -> IncomingRequest {
+            let head = HTTPRequest(
+                method: method,
+                scheme: "http",
+                authority: "localhost",
+                path: route + path,
+                headerFields: fields
+            )
+            return IncomingRequest(head: head, body: body)
+        }
+
+        /// What the service decodes of it; `nil` where it refuses.
+        var members: InitMembers? {
+            let reader = MemberReader(limits: PlanTarget.limits)
+            guard let target = try? RequestTarget("/init" + path), target.path == "/init",
+                let place = try? reader.place(of: incoming("/init"), target),
+                let members = try? reader.members(at: place)
+            else { return nil }
+            return try? InitMembers(members)
+        }
+    }
+
+    private struct Answer {
+        var status: Int
+        var fields: HTTPFields
+        var body: [UInt8] = []
+        /// Stated before the body; `nil` where it would be sent in chunks.
+        var length: Int?
+
+        var text: String { String(decoding: body, as: UTF8.self) }
+        var tag: String { fields[.eTag] ?? "" }
+        var servesRanges: Bool { fields[.acceptRanges] == "bytes" }
+    }
+
+    /// What openapi.yaml declares of the routes asked here; a 500 would be a fault of the service.
+    private static let declared: Set = [200, 206, 304, 400, 404, 406, 412, 413, 415, 416, 422, 503]
+
+    private static func ask(_ request: Request, _ route: String) -> Answer {
+        let response: OutgoingResponse
+        switch service.respond(to: request.incoming(route)) {
+        case .ready(let ready): response = ready
+        case .deferred(let work): response = work.run { false }
+        }
+        var answer = Answer(status: response.head.status.code, fields: response.head.headerFields)
+        check(declared.contains(answer.status), "\(answer.status) is declared")
+        switch response.body {
+        case .empty: answer.length = 0
+        case .bytes(let bytes): (answer.body, answer.length) = (bytes, bytes.count)
+        case .unsent(let count): answer.length = count
+        case .stream(let stream): answer.body = read(stream)
+        case .source(let source, let range):
+            answer.length = range.count
+            answer.body = Array(read(source, from: range.lowerBound).prefix(range.count))
+        }
+        if answer.status >= 400, request.method != .head {
+            check(answer.fields[.contentType] == "application/problem+json", "a refusal is a problem document")
+        }
+        return answer
+    }
+
+    private static func read(_ stream: any ByteStream) -> [UInt8] {
+        var bytes: [UInt8] = []
+        var buffer = [UInt8](repeating: 0, count: 1009)
+        while true {
+            var span = buffer.mutableSpan
+            var room = span.mutableBytes
+            let count = stream.read(into: &room)
+            guard count > 0 else { return bytes }
+            bytes += buffer[..<count]
+        }
+    }
+}

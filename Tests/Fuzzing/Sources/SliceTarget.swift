@@ -1,0 +1,54 @@
+@testable import WeightInit
+
+/// A slice of a tensor: a byte of rank, the sizes, then the notation. Small sizes take a byte each, and then every
+/// element is looked at; with the highest bit of the rank set they take eight.
+enum SliceTarget {
+    static func run(_ bytes: [UInt8]) {
+        guard let first = bytes.first else { return }
+        let rank = Int(first & 7)
+        let sizeWidth = first < 128 ? 1 : 8
+        let dimensions = (0..<rank).map { dimension in
+            let size = bytes.dropFirst(1 + dimension * sizeWidth).prefix(sizeWidth).reduce(0) { $0 << 8 | UInt64($1) }
+            return sizeWidth == 1 ? Int(size % 6) : Int(size >> 1)
+        }
+        let text = String(decoding: bytes.dropFirst(1 + rank * sizeWidth), as: UTF8.self)
+        do {
+            let slice = try Slice(text)
+            check(try Slice(slice.description) == slice, "\(text) is \(slice)")
+            let shape = try Shape(dimensions)
+            guard slice.items.count <= rank else {
+                check(
+                    (try? Block(slice, of: shape)) == nil,
+                    "there are more items than dimensions: \(text) of \(shape)"
+                )
+                return
+            }
+            let block = try Block(slice, of: shape)
+            check(zip(block.shape.dimensions, shape.dimensions).allSatisfy(<=), "\(block.shape) is no part of \(shape)")
+            guard shape.elementCount <= 1 << 12, block.shape.elementCount > 0 else { return }
+            let elements = (0..<block.runCount).flatMap { run in
+                (0..<block.runLength).map { block.firstElement(ofRun: run) + $0 }
+            }
+            check(elements == expected(slice, of: dimensions), "\(text) of \(shape)")
+        } catch {
+            check([.invalid, .tooLarge].contains(error.kind), "\(error)")
+        }
+    }
+
+    /// The elements of the block by the rule that Python's documentation of sequences has, one index at a time.
+    private static func expected(_ slice: Slice, of dimensions: [Int]) -> [Int] {
+        var elements = [0]
+        for (dimension, size) in dimensions.enumerated() {
+            let item = slice.items.count > dimension ? slice.items[dimension] : Slice.Item()
+            let indices = (0..<size).filter { index in
+                func isReached(_ end: Int?, or missing: Bool, by reached: (Int, Int) -> Bool) -> Bool {
+                    guard let end else { return missing }
+                    return reached(index, end < 0 ? end + size : end)
+                }
+                return isReached(item.start, or: true, by: >=) && isReached(item.end, or: true, by: <)
+            }
+            elements = elements.flatMap { element in indices.map { element * size + $0 } }
+        }
+        return elements
+    }
+}

@@ -1,0 +1,327 @@
+"""Holds openapi.yaml and a running weight-init against each other, both ways.
+
+What the program says of itself (its routes, what they take, its tables of methods and formats) has to be what the contract
+says, every status that the contract declares has to come back for some request, and schemathesis sends what the contract
+allows and what it does not: every status, media type, field and document that comes back has to be declared.
+
+    python check_contract.py .build/release/weight-init
+"""
+
+import itertools
+import json
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+import urllib.error
+import urllib.request
+
+import yaml
+from check_formats import expect
+from service import ROOT, Service
+
+HERE = pathlib.Path(__file__).resolve().parent
+JSON = {"Content-Type": "application/json"}
+# So that nothing that schemathesis thinks up takes long, and what is over a limit is met.
+LIMITS = (
+    "--max-tensor-bytes", "65536", "--max-json-elements", "4096", "--max-summary-elements", "65536",
+    "--max-counted-elements", "65536", "--max-matrix-elements", "65536", "--max-head-bytes", "131072",
+)  # fmt: skip
+
+
+class Contract:
+    def __init__(self, text):
+        self.root = yaml.safe_load(text)
+
+    def resolve(self, node):
+        while "$ref" in node:
+            found = self.root
+            for name in node["$ref"].removeprefix("#/").split("/"):
+                found = found[name]
+            node = found
+        return node
+
+    def schema(self, name):
+        return self.root["components"]["schemas"][name]
+
+    def operations(self):
+        for path, operations in self.root["paths"].items():
+            for method, operation in operations.items():
+                yield path, method.upper(), operation
+
+    def parameters(self, operation, place="query"):
+        parameters = map(self.resolve, operation.get("parameters", []))
+        return {parameter["name"]: parameter for parameter in parameters if parameter["in"] == place}
+
+    def alternatives(self, schema):
+        """The objects that a schema allows."""
+        schema = self.resolve(schema)
+        for key in ("oneOf", "anyOf", "allOf"):
+            for alternative in schema.get(key, []):
+                yield from self.alternatives(alternative)
+        if "properties" in schema:
+            yield schema
+
+    def values(self, schema):
+        """The words of an enumeration, wherever it stands."""
+        schema = self.resolve(schema)
+        words = list(schema.get("enum", []))
+        for alternative in schema.get("anyOf", []) + schema.get("oneOf", []):
+            words += self.values(alternative)
+        return words
+
+
+class Reply:
+    def __init__(self, status, fields, body):
+        self.status, self.fields, self.body = status, fields, body
+
+    @property
+    def media_type(self):
+        return self.fields.get("Content-Type", "").partition(";")[0]
+
+    def json(self):
+        return yaml.safe_load(self.body)
+
+
+def ask(service, method, target, fields=None, body=None):
+    request = urllib.request.Request(service.url + target, body, fields or {}, method=method)
+    try:
+        with urllib.request.urlopen(request, timeout=60) as reply:
+            return Reply(reply.status, reply.headers, reply.read())
+    except urllib.error.HTTPError as error:
+        return Reply(error.code, error.headers, error.read())
+
+
+def same(what, declared, found):
+    declared, found = set(declared), set(found)
+    expect(declared == found, f"{what}: only openapi.yaml has {declared - found}, only the code {found - declared}")
+
+
+def check_routes(contract, service):
+    """Paths, and the methods of each; OPTIONS is answered everywhere and not declared."""
+    found = ask(service, "GET", "/there-is-nothing-here").json()["errors"][0]["allowed"]
+    same("paths", contract.root["paths"], found)
+    for path, operations in contract.root["paths"].items():
+        allow = ask(service, "OPTIONS", path).fields["Allow"].split(", ")
+        same(f"methods of {path}", [method.upper() for method in operations] + ["OPTIONS"], allow)
+
+
+def names(service, path, query):
+    """What a route takes beside what is given, as it says when it is given something else."""
+    return ask(service, "GET", f"{path}?{query}&there-is-no-such-member=1").json()["errors"][0]["allowed"]
+
+
+def check_parameters(contract, service, catalogue):
+    """Query parameters of every route, and members of every body."""
+    of_methods = {parameter["name"] for method in catalogue["methods"] for parameter in method["parameters"]}
+    of_tensors = {parameter["name"] for parameter in catalogue["parameters"]}
+    taken = {
+        "/init": of_tensors | of_methods,
+        "/explain": of_tensors | of_methods,
+        "/gain": set(names(service, "/gain", "")),
+        "/fan": set(names(service, "/fan", "shape=2,2")),
+    }
+    for path, method, operation in contract.operations():
+        if method != "POST":
+            declared = contract.parameters(operation)
+            same(f"{method} {path}", declared, taken[path] | {"request"} if path in taken else set())
+    for path in ("/gain", "/fan"):
+        body = contract.root["paths"][path]["post"]["requestBody"]["content"]["application/json"]["schema"]
+        members = {name for schema in contract.alternatives(body) for name in schema["properties"]}
+        same(f"POST {path}", members, taken[path])
+
+
+def check_tables(contract, catalogue):
+    """Members of tensors and models, formats and their media types, dtypes, activations."""
+    of_methods = [parameter for method in catalogue["methods"] for parameter in method["parameters"]]
+    taken = {name for parameter in catalogue["parameters"] + of_methods for name in spellings(parameter)}
+    same("members of a tensor", contract.schema("TensorRequest")["properties"], taken)
+    formats = {format["name"]: format for format in catalogue["formats"]}
+    same("formats", contract.values(contract.schema("Format")), formats)
+    tensor = contract.root["components"]["responses"]["tensor"]["content"]
+    same("media types", tensor, {format["media_type"] for format in formats.values()})
+    same("dtypes", contract.values(contract.schema("DType")), [dtype["name"] for dtype in catalogue["dtypes"]])
+    torch = [each["name"] for each in catalogue["activations"] if each["convention"] == "torch"]
+    same("PyTorch's activations", contract.values(contract.schema("TorchNonlinearity")), torch)
+    for form, members in catalogue["models"]["requests"].items():
+        schema = contract.schema({"layer": "LayerRequest", "layers": "LayersRequest", "tensors": "TensorsRequest"}[form])
+        same(f"members beside {form}", schema["properties"], [member["name"] for member in members])
+    rule = [member["name"] for member in catalogue["models"]["rule"]]
+    same("members of a rule", contract.schema("Rule")["properties"], rule)
+
+
+def spellings(named):
+    return [named["name"], *named.get("aliases", [])]
+
+
+TENSOR = "method=normal&shape=4"
+QUESTIONS = {
+    "/init": (TENSOR, b'{"method":"normal","shape":[4]}'),
+    "/explain": (TENSOR, b'{"method":"normal","shape":[4]}'),
+    "/gain": ("nonlinearity=relu", b'{"nonlinearity":"relu"}'),
+    "/fan": ("shape=6,4", b'{"shape":[6,4]}'),
+}
+REFUSED = {
+    "/init": ("method=xavier_normal&shape=4", b'{"method":"xavier_normal","shape":[4]}'),
+    "/explain": ("method=xavier_normal&shape=4", b'{"method":"xavier_normal","shape":[4]}'),
+    "/gain": ("nonlinearity=celu&param=0", b'{"nonlinearity":"celu","param":0}'),
+    "/fan": ("shape=4", b'{"shape":[4]}'),
+}
+
+
+def provocations(path, method):
+    """Requests that get each status; a status that the contract declares and that is missing here is an error."""
+    query, body = QUESTIONS.get(path, ("", b""))
+    refused_query, refused_body = REFUSED.get(path, ("", b""))
+    target = f"{path}?{query}"
+    if method == "POST":
+        return {
+            "200": (path, JSON, body),
+            "400": (path, JSON, b"{"),
+            "406": (path, {**JSON, "Accept": "text/html"}, body),
+            "413": (path, JSON, body.replace(b"[", b"[99999999999999999999,")),
+            "415": (path, {"Content-Type": "text/plain"}, body),
+            "422": (path, JSON, refused_body),
+        }
+    return {
+        "200": (target, {}, None),
+        "206": (target + "&format=raw", {"Range": "bytes=0-3"}, None),
+        "304": (target, {"If-None-Match": "*"}, None),
+        "400": (target + "&there-is-no-such-member=1", {}, None),
+        "406": (target, {"Accept": "text/html"}, None),
+        "412": (target, {"If-Match": '"another"'}, None),
+        "413": (target.replace("shape=", "shape=99999999999999999999,"), {}, None),
+        "416": (target + "&format=raw", {"Range": "bytes=16-"}, None),
+        "422": (f"{path}?{refused_query}", {}, None),
+    }
+
+
+# What takes a busy or an ending service has tests of its own.
+UNPROVOKED = {"503", "default"}
+
+
+def check_statuses(contract, service):
+    for path, method, operation in contract.operations():
+        requests = provocations(path, method)
+        missing = set(operation["responses"]) - set(requests) - UNPROVOKED
+        expect(not missing, f"{method} {path}: nobody knows how to get {missing}")
+        for status, (target, fields, body) in requests.items():
+            if status not in operation["responses"]:
+                continue
+            reply = ask(service, method, target, fields, body)
+            expect(str(reply.status) == status, f"{method} {target} gets {reply.status}, not {status}: {reply.body[:200]}")
+            if method == "HEAD":
+                continue
+            declared = contract.resolve(operation["responses"][status]).get("content", {})
+            expect(
+                reply.media_type in declared or not declared and not reply.body,
+                f"{method} {target}: {reply.media_type} is not declared for {status}",
+            )
+
+
+def check_problems(contract, service):
+    """What problem documents say of themselves is in the documents."""
+    sections = set(re.findall(r"^## (\S+)$", (ROOT / "docs" / "problems.md").read_text(), re.MULTILINE))
+    for path, method, operation in contract.operations():
+        for status, (target, fields, body) in provocations(path, method).items():
+            if status < "400" or method == "HEAD" or status not in operation["responses"]:
+                continue
+            kind = ask(service, method, target, fields, body).json()["type"]
+            expect(kind.removeprefix("/docs/problems#") in sections, f"{kind} is not in docs/problems.md")
+
+
+def refine(contract, catalogue):
+    """The contract, with what it leaves to /methods: the names there are, and the parameters of each method.
+
+    A schema of eleven kinds of tensor is more exact, and generators of clients make eleven classes of it.
+    """
+    schemas = contract.root["components"]["schemas"]
+    flat = schemas["TensorRequest"]["properties"]
+    shared = [parameter["name"] for parameter in catalogue["parameters"]]
+    variants = []
+    for method in catalogue["methods"]:
+        for required, excluded in choices(method["parameters"]):
+            taken = shared + [name for each in method["parameters"] for name in spellings(each) if name not in excluded]
+            variants.append({
+                "type": "object", "additionalProperties": False, "required": ["method", "shape", *required],
+                "properties": {name: flat[name] for name in taken} | {"method": {"enum": spellings(method)}},
+            })  # fmt: skip
+    schemas["TensorRequest"] = {"oneOf": variants}
+    methods = [name for method in catalogue["methods"] for name in spellings(method)]
+    activations = [activation["name"] for activation in catalogue["activations"]]
+    refine_named(contract.root, "method", {"enum": methods}, {"enum": [*methods, "skip"]})
+    refine_named(contract.root, "nonlinearity", {"enum": activations}, {"enum": activations})
+    parameters = contract.root["components"]["parameters"]
+    parameters["gain"]["schema"] = {"anyOf": [{"$ref": "#/components/schemas/Number"}, {"enum": activations}]}
+    flat["mode"]["pattern"] = "^[Ff][Aa][Nn]_([Ii][Nn]|[Oo][Uu][Tt])$"
+
+
+def choices(parameters):
+    """Parameters that are given, and those that are not: one spelling of what is required, a gain or what it replaces."""
+    names = {parameter["name"] for parameter in parameters}
+    required = [spellings(parameter) for parameter in parameters if parameter["required"]]
+    for chosen in itertools.product(*required):
+        others = {name for each in required for name in each} - set(chosen)
+        if {"gain", "nonlinearity"} <= names:
+            yield [*chosen, "gain"], others | {"a", "nonlinearity"}
+            yield chosen, others | {"gain"}
+        else:
+            yield chosen, others
+
+
+def refine_named(node, name, schema, in_rules):
+    """Gives members and parameters of a name, wherever they are plain text, a schema that lists their values."""
+    for key, child in node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ():
+        if isinstance(child, dict) and child.get("type") == "string":
+            if key == name:
+                node[key] = in_rules if "skip" in child.get("description", "") else schema
+            elif key == "schema" and node.get("name") == name:
+                node[key] = schema
+        refine_named(child, name, schema, in_rules)
+
+
+def check_with_schemathesis(contract, catalogue, service):
+    refine(contract, catalogue)
+    with tempfile.TemporaryDirectory() as directory:
+        refined = pathlib.Path(directory) / "openapi.json"
+        refined.write_text(json.dumps(contract.root))
+        outcome = subprocess.run(
+            [
+                pathlib.Path(sys.executable).parent / "schemathesis",
+                "--config-file", HERE / "contract" / "schemathesis.toml",
+                "run", refined, "--url", service.url, "--no-color", "--seed", "1",
+            ],  # fmt: skip
+            cwd=directory, env={**os.environ, "PYTHONPATH": str(HERE / "contract"), "PYTHONDONTWRITEBYTECODE": "1"},
+            capture_output=True, text=True, timeout=600,
+        )  # fmt: skip
+    print("check_contract:", *re.findall(r"^ +(\d+ generated.*)$", outcome.stdout, re.MULTILINE)[-1:])
+    expect(outcome.returncode == 0, f"schemathesis:\n{outcome.stdout}{outcome.stderr}")
+
+
+def main():
+    contract = Contract((ROOT / "openapi.yaml").read_text())
+    failures = 0
+    with Service(sys.argv[1], *LIMITS) as service:
+        catalogue = ask(service, "GET", "/methods").json()
+        checks = [
+            lambda: check_routes(contract, service),
+            lambda: check_parameters(contract, service, catalogue),
+            lambda: check_tables(contract, catalogue),
+            lambda: check_statuses(contract, service),
+            lambda: check_problems(contract, service),
+            lambda: check_with_schemathesis(contract, catalogue, service),
+        ]
+        for check in checks:
+            try:
+                check()
+            except Exception as error:  # The other checks are still told of.
+                failures += 1
+                print(f"check_contract: {type(error).__name__}: {error}", file=sys.stderr)
+    print(f"check_contract: {len(checks) - failures} of {len(checks)} passed")
+    raise SystemExit(1 if failures or service.process.returncode else 0)
+
+
+if __name__ == "__main__":
+    main()

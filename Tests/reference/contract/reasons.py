@@ -1,0 +1,29 @@
+"""A check for schemathesis: a request that openapi.yaml allows gets a 400 only for a reason that no schema can say."""
+
+import re
+
+import schemathesis
+
+# Parameters of a query cannot depend on one another, as members of an object can.
+QUERY = (
+    r"is not a parameter of \w+, but of",
+    r"(method|shape|value|sparsity): is missing",
+    r"stands alone in the query",
+    r"takes the place of \w+; give one of the two",
+    r"means nothing without a nonlinearity",
+    r"gain: unknown activation",
+)
+# A pattern says how digits look, not what they come to; to a schema, 2.0 is an integer.
+NUMBERS = (r"is over the largest float64", r"is out of range", r"must be an integer, found -?[0-9]+(\.0|(\.[0-9]+)?e\+?[0-9]+)$")
+# A model's layers are those of /methods, and its names are its own.
+MODEL = (r'^(layer|layers|tensors|rules|tie|slices)(\.|:)', r"beside (layers|layer|tensors)")
+
+
+@schemathesis.check
+def refusals_have_reasons(context, response, case):
+    if response.status_code != 400 or case.method == "HEAD" or case.meta.generation.mode.is_negative:
+        return
+    is_json = case.method == "POST" or "request" in (case.query or {})
+    reasons = NUMBERS + (MODEL if is_json else ()) + (QUERY if case.method == "GET" else ())
+    detail = response.json()["detail"]
+    assert any(re.search(reason, detail) for reason in reasons), f"a schema could say this: {detail}"
