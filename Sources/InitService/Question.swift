@@ -24,7 +24,7 @@ extension InitService {
     ///
     /// - Parameters:
     ///   - members: Names and values as a query holds them, decoded.
-    ///   - document: A request in JSON. What `members` name, too, counts from there.
+    ///   - document: A request in JSON. Members of it that `members` name as well are left out.
     /// - Throws: what the routes refuse; the error's path starts at a member.
     package func answer(
         _ question: Question,
