@@ -77,11 +77,14 @@ struct CommandTests {
         #expect(options.count > 20)
         for option in options {
             let variable = "WEIGHT_INIT_" + option.uppercased().replacing("-", with: "_")
-            let result = try run(["serve", "--port=0"], [variable: "!"])
+            // As a path, ! could be a socket's.
+            let value = option == "unix-socket" ? "/nowhere/!" : "!"
+            let result = try run(["serve", "--port=0"], [variable: value])
             #expect(result.status != 0, "\(option)")
             let isText = ["host", "metrics-host", "token-file", "tls-certificate", "tls-key"].contains(option)
             let fault = "In the environment: The value '!' is invalid for '--\(option) "
-            let words = option == "host" ? "\"!\"" : isText ? "--\(option)" : fault
+            let isAddress = ["host", "unix-socket"].contains(option)
+            let words = isAddress ? value : isText ? "--\(option)" : fault
             #expect(option == "port" || result.errors.contains(words), "\(option): \(result.errors)")
             #expect(result.output.isEmpty)
         }
