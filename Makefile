@@ -49,11 +49,19 @@ build: toolchain libraries ## Build .build/release/weight-init, with Swift's lib
 ##@ Develop
 
 .PHONY: test
-test: test-swift test-reference test-deploy ## Run all tests; hold the program against NumPy, safetensors, the README and openapi.yaml
+test: test-swift test-kernels test-reference test-deploy ## Run all tests but the page's: the program against PyTorch, NumPy, openapi.yaml, the documents, examples and deployments
 
 .PHONY: test-swift
 test-swift: toolchain libraries test-tools
 	$(SWIFT) test --configuration release --scratch-path $(tests) --disable-xctest $(ARGS)
+
+# Where the processor cannot run one, the best of those it can is tested once more.
+.PHONY: test-kernels
+test-kernels: test-swift ## Hold the kernels for lesser processors against PyTorch's vectors, too
+	for kernel in avx2 portable; do \
+	    WEIGHT_INIT_KERNEL=$$kernel $(SWIFT) test --skip-build --configuration release --scratch-path $(tests) --disable-xctest \
+	        --filter WeightInitTests.GoldenTests --filter WeightInitTests.PositionTests; \
+	done
 
 .PHONY: test-reference
 test-reference: test-swift languages $(venv)/.installed

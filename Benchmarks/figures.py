@@ -12,7 +12,7 @@ import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent
-DOCUMENTS = ("README.md",)
+DOCUMENTS = ("README.md", "docs/operations.md")
 
 
 class Results:
@@ -99,10 +99,10 @@ def sizing(results):
     cached = results.peers(NGINX, "1 GiB")
 
     core = [
-        ("`/gain`", f"{figure(results.ours(SMALL, '/gain'))} requests/s", "measured"),
-        ("`/init` of 64 × 64 float32, raw", f"{figure(results.ours(SMALL, '/init of 64'))} requests/s", "measured"),
-        ("long bodies of float32 uniforms", f"{figure(results.ours(SENT, 'uniform, share'))} GB/s", "measured"),
-        ("long bodies of float32 normals", f"{figure(results.ours(SENT, 'normal, share'))} GB/s", "measured"),
+        ("`/gain`", f"{figure(results.ours(SMALL, '/gain'))} requests/s"),
+        ("`/init` of 64 × 64 float32, raw", f"{figure(results.ours(SMALL, '/init of 64'))} requests/s"),
+        ("long bodies of float32 uniforms", f"{figure(results.ours(SENT, 'uniform, share'))} GB/s"),
+        ("long bodies of float32 normals", f"{figure(results.ours(SENT, 'normal, share'))} GB/s"),
     ]
     computed = [
         ("float32 uniforms", uniform, results.ours(SENT, "uniform, share")),
@@ -134,7 +134,7 @@ def sizing(results):
     kernels = re.search(r"avx\w+|baseline", results.machine["kernels"]).group()
     return (
         f"Measured on {results.machine['processor']} with {kernels}, server and client on a core each:\n\n"
-        + table(("one core", "", ""), core)
+        + table(("one core", ""), core)
         + "\nA core that makes bytes and sends them does one after the other. From what it makes in process, and the "
         f"{figure(sent)} GB/s of zeros that it sends, follows what it serves; beside it what was measured:\n\n"
         + table(("GB/s of one core", "made", "served, computed", "measured", "from a cache"), bodies)
@@ -156,7 +156,7 @@ def rewritten(text, results):
     """The document with what its blocks should hold."""
     return re.sub(
         r"(<!-- figures: (\w+) -->\n).*?(<!-- end of figures -->)",
-        lambda match: f"{match[1]}{BLOCKS[match[2]](results)}{match[3]}",
+        lambda match: f"{match[1]}\n{BLOCKS[match[2]](results)}\n{match[3]}",
         text,
         flags=re.DOTALL,
     )

@@ -19,6 +19,8 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 struct c_httpd_daemon {
@@ -31,6 +33,8 @@ struct c_httpd_daemon {
        be MHD_quiesce_daemon, which races with the library's threads for the listener's place in their epoll sets, and
        aborts the process if it loses: under load once in some hundred times. */
     int listener;
+    char *socket_path; /* NULL where the listener has an address */
+    struct stat socket_file; /* what was made there: another's is left alone */
     int wake; /* eventfd: room for a connection, or time to end */
     pthread_t acceptor;
     unsigned int connection_limit;
@@ -101,6 +105,13 @@ static void connection_changed(
     const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
     bool has_peer = info != NULL && info->client_addr != NULL
                     && peer_address(info->client_addr, peer, sizeof peer, &is_loopback);
+    if (!has_peer) {
+        /* Over a path in the file system every send wakes the reader, so the more fits into one the better. */
+        static const int size = 4 << 20;
+        if (setsockopt(descriptor, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof size) != 0) {
+            (void)setsockopt(descriptor, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
+        }
+    }
     if (is_loopback) {
         /* BBR paces, which over loopback costs more than half of the throughput. A kernel without reno keeps what it has. */
         (void)setsockopt(descriptor, IPPROTO_TCP, TCP_CONGESTION, "reno", 4);
@@ -194,6 +205,85 @@ static void *accept_connections(void *argument) {
 
 /* MARK: Life */
 
+/* False where the path does not fit. */
+static bool path_address(const char *path, struct sockaddr_un *address) {
+    *address = (struct sockaddr_un){.sun_family = AF_UNIX};
+    size_t size = strlen(path) + 1;
+    if (size == 1 || size > sizeof address->sun_path) {
+        errno = ENAMETOOLONG;
+        return false;
+    }
+    memcpy(address->sun_path, path, size);
+    return true;
+}
+
+int c_httpd_connect_to_path(const char *path) {
+    struct sockaddr_un address;
+    if (!path_address(path, &address)) {
+        return -1;
+    }
+    int descriptor = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (descriptor >= 0 && connect(descriptor, (const struct sockaddr *)&address, sizeof address) != 0) {
+        int code = errno;
+        close(descriptor);
+        errno = code;
+        return -1;
+    }
+    return descriptor;
+}
+
+/* A socket that nobody listens at any more, as a process leaves behind that was killed. */
+static bool is_abandoned(const char *path) {
+    struct stat file;
+    if (lstat(path, &file) != 0 || !S_ISSOCK(file.st_mode)) {
+        return false;
+    }
+    int descriptor = c_httpd_connect_to_path(path);
+    if (descriptor >= 0) {
+        close(descriptor);
+        return false;
+    }
+    return errno == ECONNREFUSED;
+}
+
+static int listening_path(struct c_httpd_daemon *daemon, const char *path, c_httpd_failure *failure) {
+    struct sockaddr_un address;
+    if (!path_address(path, &address)) {
+        *failure = (c_httpd_failure){.step = C_HTTPD_FAILED_ADDRESS, .code = 0};
+        return -1;
+    }
+    int step = C_HTTPD_FAILED_SOCKET;
+    int descriptor = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (descriptor >= 0) {
+        step = C_HTTPD_FAILED_BIND;
+        if (is_abandoned(path)) {
+            (void)unlink(path);
+        }
+        if (bind(descriptor, (const struct sockaddr *)&address, sizeof address) == 0) {
+            step = C_HTTPD_FAILED_LISTEN;
+            if (listen(descriptor, SOMAXCONN) == 0 && lstat(path, &daemon->socket_file) == 0
+                && (daemon->socket_path = strdup(path)) != NULL) {
+                return descriptor;
+            }
+        }
+    }
+    *failure = (c_httpd_failure){.step = step, .code = errno};
+    if (descriptor >= 0) {
+        close(descriptor);
+    }
+    return -1;
+}
+
+static void remove_path(struct c_httpd_daemon *daemon) {
+    struct stat file;
+    if (daemon->socket_path != NULL && lstat(daemon->socket_path, &file) == 0
+        && file.st_dev == daemon->socket_file.st_dev && file.st_ino == daemon->socket_file.st_ino) {
+        (void)unlink(daemon->socket_path);
+    }
+    free(daemon->socket_path);
+    daemon->socket_path = NULL;
+}
+
 static int listening_socket(const c_httpd_options *options, uint16_t *port, c_httpd_failure *failure) {
     char service[8];
     (void)snprintf(service, sizeof service, "%u", options->port);
@@ -258,7 +348,8 @@ c_httpd_daemon *c_httpd_start(
     daemon->context = context;
     daemon->connection_limit = options->connection_limit;
     daemon->wake = -1;
-    daemon->listener = listening_socket(options, &daemon->port, failure);
+    daemon->listener = options->socket_path == NULL ? listening_socket(options, &daemon->port, failure)
+                                                    : listening_path(daemon, options->socket_path, failure);
     if (daemon->listener < 0) {
         free(daemon);
         return NULL;
@@ -317,6 +408,7 @@ void c_httpd_quiesce(c_httpd_daemon *daemon) {
         daemon->is_accepting = false;
     }
     if (daemon->listener >= 0) {
+        remove_path(daemon);
         close(daemon->listener);
         daemon->listener = -1;
     }

@@ -2,6 +2,8 @@ import CHTTPDaemon
 
 /// Where the daemon listens and what it allows. The defaults suit a service behind a proxy.
 public struct DaemonConfiguration: Sendable {
+    /// Path of a socket in the file system to listen at, instead of an address. One that nobody listens at any more is replaced.
+    public var socketPath: String?
     /// A numeric IPv4 or IPv6 address. `::` takes IPv4 as well.
     public var host = "127.0.0.1"
     /// 0 picks a free port.

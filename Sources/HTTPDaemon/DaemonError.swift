@@ -10,6 +10,13 @@ public enum DaemonError: Error, Equatable {
     case addressNotAvailable(String)
     case portTaken(host: String, port: UInt16)
     case notPermitted(host: String, port: UInt16)
+    /// The path is too long for a socket, or empty.
+    case invalidSocketPath(String)
+    /// A program listens there, or something else is there.
+    case socketPathTaken(String)
+    case socketPathNotPermitted(String)
+    /// A directory of the path is missing.
+    case socketPathMissing(String)
     /// The certificate or its key cannot be read, or the one is not the other's.
     case badCertificate(String)
     /// The system refused for another reason.
@@ -24,6 +31,10 @@ extension DaemonError: CustomStringConvertible {
         case .addressNotAvailable(let host): "No interface of this machine has the address \(host)."
         case .portTaken(let host, let port): "Port \(port) on \(host) is taken by another program."
         case .notPermitted(let host, let port): "This user may not listen on port \(port) of \(host)."
+        case .invalidSocketPath(let path): "\"\(path)\" is no path for a socket: it has 1 to 107 bytes."
+        case .socketPathTaken(let path): "\(path) is taken by another program, or is no socket."
+        case .socketPathNotPermitted(let path): "This user may not listen at \(path)."
+        case .socketPathMissing(let path): "There is no directory for \(path)."
         case .badCertificate(let reason): "The certificate or its key cannot be used: \(reason)"
         case .system(let reason): "Cannot listen: \(reason)."
         }
@@ -33,6 +44,17 @@ extension DaemonError: CustomStringConvertible {
 extension DaemonError {
     init(_ failure: c_httpd_failure, configuration: DaemonConfiguration) {
         let (host, port) = (configuration.host, configuration.port)
+        if let path = configuration.socketPath {
+            self =
+                switch (Int(failure.step), failure.code) {
+                case (C_HTTPD_FAILED_ADDRESS, _): .invalidSocketPath(path)
+                case (_, EADDRINUSE): .socketPathTaken(path)
+                case (_, EACCES), (_, EPERM), (_, EROFS): .socketPathNotPermitted(path)
+                case (_, ENOENT), (_, ENOTDIR): .socketPathMissing(path)
+                case (_, let code): .system(String(cString: strerror(code)))
+                }
+            return
+        }
         self =
             switch (Int(failure.step), failure.code) {
             case (C_HTTPD_FAILED_ADDRESS, _): .invalidAddress(host)

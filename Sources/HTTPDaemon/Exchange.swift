@@ -230,7 +230,7 @@ final class Exchange {
             outcome = queue(refusal(.bodyMemory))
         }
         if case .refused = outcome {
-            service.configuration.log("a response could not be sent as it was: \(head.method) \(target)", true)
+            service.configuration.log("a response could not be sent as it was: \(response.note)", true)
             var internalError = OutgoingResponse.internalError
             internalError.note = response.note
             outcome = queue(internalError)

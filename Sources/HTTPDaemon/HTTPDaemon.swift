@@ -7,7 +7,7 @@ import Synchronization
 ///
 /// Ending it so that nobody notices: let readiness turn false, `quiesce()`, `drain(for:)`, `stop()`.
 public final class HTTPDaemon: Sendable {
-    /// The port bound.
+    /// The port bound; 0 for a socket of the file system.
     public let port: UInt16
     private let service: Service
     /// `nil` once stopped. Used under the lock only, so that no call meets a freed daemon.
@@ -22,9 +22,11 @@ public final class HTTPDaemon: Sendable {
         // Released by stop(), when no callback can come any more.
         let context = Unmanaged.passRetained(service)
         var failure = c_httpd_failure()
-        let (host, identity) = (configuration.host, configuration.identity)
-        let started = withCStrings(host, identity?.certificate, identity?.key) { host, certificate, key in
+        let identity = configuration.identity
+        let texts = [configuration.socketPath, identity?.certificate, identity?.key]
+        let started = withCStrings(configuration.host, texts) { host, texts in
             var options = c_httpd_options(
+                socket_path: texts[0],
                 host: host,
                 port: configuration.port,
                 thread_count: UInt32(configuration.threadCount),
@@ -32,8 +34,8 @@ public final class HTTPDaemon: Sendable {
                 connections_per_address: UInt32(configuration.connectionsPerAddress ?? 0),
                 idle_seconds: UInt32(configuration.idleTimeout.components.seconds),
                 connection_memory: configuration.connectionMemory,
-                tls_certificate: certificate,
-                tls_key: key
+                tls_certificate: texts[1],
+                tls_key: texts[2]
             )
             var callbacks = Service.callbacks
             return c_httpd_start(&options, &callbacks, context.toOpaque(), &failure)
@@ -128,13 +130,11 @@ public final class HTTPDaemon: Sendable {
 
 /// Strings for C, for the time of a call.
 private func withCStrings<Result>(
-    _ first: String,
-    _ second: String?,
-    _ third: String?,
-    _ body: (UnsafePointer<CChar>, UnsafePointer<CChar>?, UnsafePointer<CChar>?) -> Result
+    _ text: String,
+    _ others: [String?],
+    _ body: (UnsafePointer<CChar>, [UnsafePointer<CChar>?]) -> Result
 ) -> Result {
-    first.withCString { first in
-        guard let second, let third else { return body(first, nil, nil) }
-        return second.withCString { second in third.withCString { body(first, second, $0) } }
-    }
+    let copies = others.map { $0.flatMap { strdup($0) } }
+    defer { copies.forEach { free($0) } }
+    return text.withCString { body($0, copies.map { UnsafePointer($0) }) }
 }

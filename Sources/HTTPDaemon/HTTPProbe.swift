@@ -16,14 +16,17 @@ public struct ProbeError: Error {
 public struct HTTPProbe {
     public var host: String
     public var port: UInt16
+    /// Instead of both, the path of a socket in the file system.
+    public var socketPath: String?
     /// Seconds for each of connecting, sending and receiving.
     public var timeout: Int
     /// Whether TLS is spoken. Any certificate will do: whoever probes itself by an address has no name to hold it against.
     public var usesTLS: Bool
 
-    public init(host: String, port: UInt16, timeout: Int, usesTLS: Bool = false) {
+    public init(host: String, port: UInt16, socketPath: String? = nil, timeout: Int, usesTLS: Bool = false) {
         self.host = host
         self.port = port
+        self.socketPath = socketPath
         self.timeout = timeout
         self.usesTLS = usesTLS
     }
@@ -71,6 +74,25 @@ public struct HTTPProbe {
     }
 
     private func connect() throws(ProbeError) -> Int32 {
+        guard let socketPath else { return try connectToAddress() }
+        return try connect(to: socketPath)
+    }
+
+    private func connect(to path: String) throws(ProbeError) -> Int32 {
+        let descriptor = c_httpd_connect_to_path(path)
+        guard descriptor >= 0 else { throw .last("cannot connect") }
+        limitTime(of: descriptor)
+        return descriptor
+    }
+
+    private func limitTime(of descriptor: Int32) {
+        var limit = timeval(tv_sec: timeout, tv_usec: 0)
+        let size = socklen_t(MemoryLayout<timeval>.size)
+        setsockopt(descriptor, SOL_SOCKET, SO_SNDTIMEO, &limit, size)
+        setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, size)
+    }
+
+    private func connectToAddress() throws(ProbeError) -> Int32 {
         var hints = addrinfo()
         hints.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV
         hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
@@ -81,10 +103,7 @@ public struct HTTPProbe {
         defer { freeaddrinfo(found) }
         let descriptor = socket(address.ai_family, address.ai_socktype, address.ai_protocol)
         guard descriptor >= 0 else { throw .last("no socket") }
-        var limit = timeval(tv_sec: timeout, tv_usec: 0)
-        let size = socklen_t(MemoryLayout<timeval>.size)
-        setsockopt(descriptor, SOL_SOCKET, SO_SNDTIMEO, &limit, size)
-        setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, size)
+        limitTime(of: descriptor)
         guard Glibc.connect(descriptor, address.ai_addr, address.ai_addrlen) == 0 else {
             let error = ProbeError.last("cannot connect")
             close(descriptor)

@@ -25,7 +25,8 @@ extension OutgoingResponse {
         let block = isSent ? body.readByteCount.map(memory.take) : nil
         if case .some(.none) = block { return .noMemory }
         let made =
-            isSent ? Self.handle(body, block ?? nil, memory) : (Self.unsentHandle(body, isHead: isHead), SentBody.whole(0))
+            isSent
+            ? Self.handle(body, block ?? nil, memory) : (Self.unsentHandle(body, isHead: isHead), SentBody.whole(0))
         guard (200...999).contains(status), let response = made.0 else { return .refused }
         defer { c_httpd_response_release(response) }
         for field in head.headerFields {

@@ -6,7 +6,7 @@ public struct ResponseNote: Sendable, Equatable {
     public var route: String
     /// Names the request and its response in logs.
     public var id: String
-    /// The kind of problem that the response is about.
+    /// What the request was refused for, in a word: one of few.
     public var problem: String?
 
     public init(route: String = "", id: String = "", problem: String? = nil) {

@@ -70,7 +70,8 @@ public final class InitService: RequestHandler {
     }
 
     public func refuse(_ refusal: Refusal, head: HTTPRequest) -> OutgoingResponse {
-        let response = Problem(refusal).response
+        var response = Problem(refusal).response
+        if case .saturated(let saturation, _) = refusal { response.note.problem = saturation.reason }
         let route = (try? RequestTarget(head.path ?? ""))?.path.flatMap { RouteTable.all[$0] }
         return finish(head, route)(head.method == .head ? response.withoutBody : response)
     }
@@ -164,6 +165,17 @@ extension Problem {
 }
 
 extension Saturation {
+    /// What stands for it in metrics and log: the option that would make more room.
+    var reason: String {
+        switch self {
+        case .workQueue: "work-queue"
+        case .workTime: "work-timeout"
+        case .workMemory: "max-work-bytes"
+        case .bodyMemory: "max-body-memory"
+        case .stopping: Problem.Kind.unavailable.slug
+        }
+    }
+
     fileprivate var sentence: String {
         switch self {
         case .workQueue: "as much work waits as may (--work-queue)"

@@ -24,7 +24,7 @@ extension InitService {
     ///
     /// - Parameters:
     ///   - members: Names and values as a query holds them, decoded.
-    ///   - document: A request in JSON. What `members` name, too, counts from there.
+    ///   - document: A request in JSON. Members of it that `members` name as well are left out.
     /// - Throws: what the routes refuse; the error's path starts at a member.
     package func answer(
         _ question: Question,
@@ -66,6 +66,11 @@ package struct Answer: Sendable {
 
     /// Whether the body can be made from any byte on.
     package var servesRanges: Bool { representation.servesRanges }
+
+    /// Whether there is more than next to nothing to do before the first byte.
+    package var takesWork: Bool {
+        representation.workMemory != nil || (representation.preparation?.memory ?? 0) > 0
+    }
 
     /// The body, with all the work done that comes before its first byte.
     package func body() throws(InitError) -> ResponseBody {

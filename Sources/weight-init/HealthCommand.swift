@@ -15,6 +15,9 @@ struct HealthCommand: EnvironmentConfigurable {
     @Option(help: "Port that it listens on.")
     var port: UInt16 = 8080
 
+    @Option(help: "Path of the socket in the file system that it listens at, instead.")
+    var unixSocket: String?
+
     @Option(help: "The certificate that it serves with: then TLS is spoken. It is not read; whatever is shown will do.")
     var tlsCertificate: String?
 
@@ -32,13 +35,14 @@ struct HealthCommand: EnvironmentConfigurable {
             let probe = HTTPProbe(
                 host: reachableHost,
                 port: port,
+                socketPath: unixSocket,
                 timeout: timeout,
                 usesTLS: tlsCertificate != nil
             )
             let status = try probe.status(of: "/livez")
             guard status == 200 else { throw ProbeError(reason: "it answered with \(status)") }
         } catch {
-            printError("not healthy at \(host) port \(port): \(error.reason)")
+            printError("not healthy at \(unixSocket ?? "\(host) port \(port)"): \(error.reason)")
             throw ExitCode(1)
         }
     }

@@ -56,20 +56,18 @@ struct InitCommand: ParsableCommand {
                 "those bytes are not for a terminal: name a file with --output, or take --format json"
             )
         }
-        let body: ResponseBody
+        var progress = file.isTerminal ? nil : ProgressLine(fileName, total: answer.byteCount)
+        if answer.takesWork { progress?.prepare() }
         do {
-            body = try answer.body()
-        } catch {
-            throw request.invalid(error)
-        }
-        if case .source(let source, _) = body, file.byteCount > 0 { try check(&file, against: source) }
-        var progress = file.isTerminal ? nil : ProgressLine(fileName, total: answer.byteCount, from: file.byteCount)
-        do {
+            let body = try answer.body()
+            if file.byteCount > 0 { try check(&file, against: body) }
+            progress?.begin(from: file.byteCount)
             try write(body, to: &file, &progress)
             if isText, file.isTerminal { try file.append([UInt8(ascii: "\n")].span.bytes) }
             try file.finish()
         } catch {
             progress?.abandon()
+            if let refusal = error as? InitError { throw request.invalid(refusal) }
             throw error
         }
         progress?.finish(file.byteCount)
@@ -88,18 +86,21 @@ struct InitCommand: ParsableCommand {
         }
     }
 
-    private var fileName: String { output.split(separator: "/").last.map(String.init) ?? output }
+    private var fileName: String {
+        output == "-" ? "standard output" : output.split(separator: "/").last.map(String.init) ?? output
+    }
 
     private static let blockBytes = 1 << 20
 
     /// Holds the beginning and the end of what is there against what should be.
-    private func check(_ file: inout OutputFile, against source: any ByteSource) throws {
+    private func check(_ file: inout OutputFile, against body: ResponseBody) throws {
         let size = min(file.byteCount, InitCommand.blockBytes)
-        let isBeginning =
-            try file.byteCount <= source.byteCount
-            && [0, file.byteCount - size].allSatisfy { position in
+        var isBeginning = false
+        if case .source(let source, _) = body, file.byteCount <= source.byteCount {
+            isBeginning = try [0, file.byteCount - size].allSatisfy { position in
                 try file.bytes(at: position, count: size) == source.bytes(at: position, count: size)
             }
+        }
         guard !isBeginning else { return }
         guard force else {
             throw Failure("\(output).partial is not the beginning of this file; --force begins anew")

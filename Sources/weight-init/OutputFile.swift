@@ -28,10 +28,7 @@ struct OutputFile: ~Copyable {
     ///   - isResuming: Whether an unfinished one is kept and gone on with.
     init(path: String, isReplacing: Bool, isResuming: Bool) throws(Failure) {
         let partial = try Partial(path, isReplacing: isReplacing, isResuming: isResuming)
-        let descriptor =
-            try partial.map { partial throws(Failure) in
-                try partial.open()
-            } ?? open(path, O_WRONLY | O_CLOEXEC)
+        let descriptor = if let partial { try partial.open() } else { open(path, O_WRONLY | O_CLOEXEC) }
         guard descriptor >= 0 else { throw .last("cannot write to \(path)") }
         self.descriptor = descriptor
         self.partial = partial

@@ -7,19 +7,30 @@ struct ProgressLine {
     /// Bytes in all; `nil` where nobody knows.
     private let total: Int?
     /// Bytes that were there before.
-    private let first: Int
-    private let begun = ContinuousClock.now
+    private var first = 0
+    private var begun = ContinuousClock.now
     private var shown: ContinuousClock.Instant?
 
     /// Short enough not to be a burden, long enough to be read.
     private static let interval = Duration.milliseconds(100)
 
     /// - Returns: `nil` where there is no terminal.
-    init?(_ name: String, total: Int?, from first: Int) {
+    init?(_ name: String, total: Int?) {
         guard isatty(STDERR_FILENO) == 1 else { return nil }
         self.name = name
         self.total = total
-        self.first = first
+    }
+
+    /// Shows that there is work to do before the first byte.
+    mutating func prepare() {
+        shown = ContinuousClock.now
+        show("\(name): working out what must be whole first")
+    }
+
+    /// Begins to measure.
+    mutating func begin(from count: Int) {
+        first = count
+        begun = ContinuousClock.now
     }
 
     /// Shows how far it is, unless that has just been done.

@@ -16,8 +16,7 @@ struct RequestOptions: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "A request in JSON, as POST /init takes it: for a layer, a model or several tensors; - is standard input.",
-            discussion: "Options count before what the file says: --seed 7 makes the same model from another seed.",
+            "A request in JSON, as POST /init takes it; - is standard input. Options count before what it says.",
             valueName: "file"
         ),
         completion: .file(extensions: ["json"])

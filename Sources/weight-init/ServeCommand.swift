@@ -24,10 +24,16 @@ struct ServeCommand: EnvironmentConfigurable {
     @Option(help: "Port to listen on; 0 picks a free one.")
     var port: UInt16 = 8080
 
+    @Option(help: "Path of a socket in the file system to listen at, instead of address and port.")
+    var unixSocket: String?
+
     @Option(help: "Threads that serve connections.")
     var threads = 2
 
-    @Option(help: "Threads that may work on one reply: beside its own those that make blocks ahead, which all replies share.")
+    @Option(
+        help:
+            "Threads that may work on one reply: beside its own those that make blocks ahead, which all replies share."
+    )
     var threadsPerRequest = 1
 
     @Option(help: "Connections open at the same time.")
@@ -201,7 +207,9 @@ struct ServeCommand: EnvironmentConfigurable {
         let daemon = try HTTPDaemon(configuration: configuration, handler: service)
         service.observe { [weak daemon] in daemon?.load ?? TransportLoad() }
         let scheme = configuration.identity == nil ? "http" : "https"
-        print("weight-init serves at \(scheme)://\(authority(host, daemon.port))")
+        print(
+            "weight-init serves at \(unixSocket.map { "unix:\($0)" } ?? "\(scheme)://\(authority(host, daemon.port))")"
+        )
         if let metricsDaemon {
             print("weight-init gives metrics at http://\(authority(metricsHost ?? host, metricsDaemon.port))/metrics")
         }
@@ -247,7 +255,7 @@ struct ServeCommand: EnvironmentConfigurable {
         configuration.port = port
         configuration.connectionLimit = 64
         configuration.bodyLimit = 0
-        configuration.log = { logger.log(level: $1 ? .error : .info, "\($0)") }
+        configuration.log = { logger.log(level: $1 ? .error : .debug, "\($0)") }
         return configuration
     }
 
@@ -277,6 +285,7 @@ struct ServeCommand: EnvironmentConfigurable {
         var configuration = DaemonConfiguration()
         configuration.host = host
         configuration.port = port
+        configuration.socketPath = unixSocket
         configuration.threadCount = threads
         configuration.connectionLimit = maxConnections
         configuration.connectionsPerAddress = maxConnectionsPerAddress == 0 ? nil : maxConnectionsPerAddress
@@ -291,7 +300,7 @@ struct ServeCommand: EnvironmentConfigurable {
         configuration.deferred.queueLimit = workQueue
         configuration.deferred.waitLimit = .seconds(workTimeout)
         configuration.deferred.memoryLimit = maxWorkBytes
-        configuration.log = { logger.log(level: $1 ? .error : .info, "\($0)") }
+        configuration.log = { logger.log(level: $1 ? .error : .debug, "\($0)") }
         return configuration
     }
 }

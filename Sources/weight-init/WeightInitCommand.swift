@@ -10,6 +10,9 @@ struct WeightInitCommand: ParsableCommand {
         discussion: """
             Every option of serve and health can also be given as an environment variable: --max-body-bytes as \
             WEIGHT_INIT_MAX_BODY_BYTES. Options win.
+
+            --generate-completion-script prints a script with which bash, zsh or fish, whichever is named behind it, \
+            completes commands, options and values.
             """,
         version: InitService.version,
         subcommands: [

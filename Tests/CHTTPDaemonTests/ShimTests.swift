@@ -16,6 +16,7 @@ import Testing
         var callbacks = Self.callbacks
         let daemon = host.withCString { host in
             var options = c_httpd_options(
+                socket_path: nil,
                 host: host,
                 port: port,
                 thread_count: 2,

@@ -2,6 +2,7 @@ import Foundation
 import Glibc
 import TestSupport
 import Testing
+import WeightInit
 
 @Suite("init", .serialized)
 struct InitCommandTests {
@@ -129,6 +130,23 @@ struct InitCommandTests {
         let workplace = try Workplace()
         let result = try workplace.run(["init", "-o", "made"] + options)
         #expect(result.status == 0, "\(result.errors)")
+    }
+
+    @Test("has an option for every parameter of every method, in the tables' words")
+    func options() throws {
+        let help = try Workplace().run(["init", "--help"]).output
+        let options = help.split(separator: "\n  --").map {
+            $0.split(whereSeparator: \.isWhitespace).joined(separator: " ")
+        }
+        for method in InitMethod.all {
+            for parameter in method.parameters {
+                let text = try #require(
+                    options.first { $0.hasPrefix(parameter.name + " ") || $0.hasPrefix(parameter.name + ",") }
+                )
+                #expect(text.contains(method.name) && text.contains(parameter.summary), "\(text)")
+            }
+        }
+        #expect(help.contains("--value, --val <value>"))
     }
 
     // MARK: Mistakes
@@ -323,6 +341,26 @@ struct InitCommandTests {
             #expect(try workplace.bytes(name) == whole, "\(length)")
             #expect(try workplace.names == [name])
         }
+    }
+
+    @Test("does not go on with a file that is to be empty")
+    func resumingNothing() throws {
+        let workplace = try Workplace()
+        try workplace.write([0], to: "w.raw.partial")
+        let arguments = ["init", "-o", "w.raw", "--method", "zeros", "--shape", "0", "--resume"]
+        #expect(try workplace.run(arguments).status == 1)
+        #expect(try workplace.names == ["w.raw.partial"])
+        #expect(try workplace.run(arguments + ["--force"]).status == 0)
+        #expect(try workplace.bytes("w.raw").isEmpty)
+    }
+
+    @Test("shows that it works before the first byte")
+    func preparation() throws {
+        let workplace = try Workplace()
+        let arguments = ["init", "--method", "orthogonal", "--shape", "64,64", "-o", "w.npy"]
+        let (status, text) = try Terminal().run(arguments, showing: .errors, in: workplace)
+        #expect(status == 0)
+        #expect(text.hasPrefix("w.npy: working out what must be whole first\rw.npy: 16.5 kB in "), "\(text)")
     }
 
     @Test("does not go on with something else", arguments: ["first byte", "last byte", "too long"])

@@ -145,7 +145,7 @@ struct MetricsTests {
                 usleep(2000)
                 metrics = try self.metrics(caller)
             }
-            #expect(metrics["weight_init_rejected_requests_total", ["reason": "unavailable"]] == 1)
+            #expect(metrics["weight_init_rejected_requests_total", ["reason": "work-queue"]] == 1)
             #expect(metrics["weight_init_work_queue_depth", [:]] == 1)
             #expect(metrics["weight_init_work_running", [:]] == 1)
             #expect((metrics["weight_init_work_memory_bytes", [:]] ?? 0) > 0)

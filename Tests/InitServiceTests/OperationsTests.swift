@@ -1,3 +1,4 @@
+import ByteSource
 import Foundation
 import HTTPExchange
 import HTTPTypes
@@ -227,6 +228,23 @@ struct OperationsTests {
         #expect(service.refuse(.malformed("x"), head: head).note.route == "other")
     }
 
+    @Test(
+        "want of room is told apart in the metrics, by the option that would make more",
+        arguments: zip(
+            Saturation.allCases,
+            ["work-queue", "work-timeout", "max-work-bytes", "max-body-memory", "unavailable"]
+        )
+    )
+    func saturation(_ saturation: Saturation, _ reason: String) throws {
+        let service = InitService()
+        let head = HTTPRequest(method: .get, scheme: "http", authority: "a", path: "/init")
+        let response = service.refuse(.saturated(saturation, retryAfterSeconds: 1), head: head)
+        #expect(response.head.status == .serviceUnavailable && response.note.problem == reason)
+        service.ended(ExchangeEnd(request: head, status: 503, note: response.note))
+        let line = "weight_init_rejected_requests_total{reason=\"\(reason)\"} 1\n"
+        #expect(service.ask(.get, "/metrics").text.contains(line))
+    }
+
     // MARK: Metrics apart
 
     @Test("metrics on a port of their own are not among the rest, and need no token there")
@@ -247,5 +265,26 @@ struct OperationsTests {
         #expect(try status("/gain") == 404 && status("/init?method=ones&shape=2") == 404)
         service.beginDraining()
         #expect(try status("/readyz") == 503 && status("/metrics") == 200)
+    }
+
+    @Test(
+        "a body whose bytes are counted can still be made by several threads",
+        arguments: ["raw", "npy", "safetensors"]
+    )
+    func twins(_ format: String) throws {
+        let head = HTTPRequest(
+            method: .get,
+            scheme: "http",
+            authority: "a",
+            path: "/init?method=normal&shape=100000&format=\(format)"
+        )
+        guard case .ready(let response) = InitService().respond(to: IncomingRequest(head: head)),
+            case .source(let source, _) = response.body
+        else {
+            Issue.record("no source")
+            return
+        }
+        let twin = try #require(source.makeTwin())
+        #expect(twin !== source && twin.byteCount == source.byteCount)
     }
 }

@@ -267,7 +267,7 @@ def check_tensor(context, service, failures):
             kept = {name: kept[name] for name in kept if name in [entry["name"] for entry in method["parameters"]]}
             if method["name"] == "dirac":
                 # Not for matrices.
-                failures.check("shape" in tab(".field:has([aria-invalid=true]) label").inner_text(), "dirac's shape is at fault")
+                failures.check(tab("[name=shape][aria-invalid=true]").count() == 1, "dirac's shape is at fault")
                 tab.complaints.clear()
                 continue
             failures.check(tab(".status").inner_text() == "", f"{method['name']}: {tab('.status').inner_text()}")
@@ -300,6 +300,11 @@ def check_faults(context, service, failures):
             tab.fill(name, good)
             failures.check(tab("[aria-invalid=true]").count() == 0, f"{name} stays marked")
             failures.check("stale" not in tab(".results").get_attribute("class"), "new results look old")
+        with Tab(context, service, failures, "#tensor?method=normall&shape=2") as other:
+            failures.check("did you mean normal" in other("#tensor-form-method-help").inner_text(), "a link's method is explained")
+            other.complaints.clear()
+            other.fill("method", "normal")
+            failures.check(other("[aria-invalid=true]").count() == 0, "a link's method can be mended")
         tab.open("propagate")
         tab.fill("depth", "0")
         failures.check("at least 1" in tab("#propagate-form-depth-help").inner_text(), "depth 0 is explained")

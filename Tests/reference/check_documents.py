@@ -1,10 +1,12 @@
 """Holds what the documents say against the repository and a running weight-init.
 
 In a `console` block the lines behind `$ ` are commands and the others their output; what they print has to be that. A `sh`
-block has to succeed. A document's commands run in one shell, one after the other, from the repository's root, where what they
-write is thrown away; `<!-- not run: why -->` before a block leaves it out, but it has to be a script and to name targets
-that make has. A program whose last line is a comment has to print that; programs whose language is not installed are left
-out, and that is said. Other blocks have to be what they claim: JSON, YAML, Python, or a diff that applies to the tree.
+block has to succeed. A document's commands run in one shell, one after the other, from the repository's root, where what
+they write is thrown away. They ask a service that is there, or the one that their block starts. `<!-- not run: why -->`
+before a block leaves it out, but it has to be a script and to name files that there are and targets that make has.
+
+A program whose last line is a comment has to print that; programs whose language is not installed are left out, and that
+is said. Other blocks have to be what they claim: JSON, YAML, Python, or a diff that applies to the tree.
 
 Links have to lead somewhere; paths of the repository, options of the program and targets of make that are named have to
 exist. README's table of options has to be that of `serve --help`, and figures those of Benchmarks/RESULTS.md.
@@ -17,7 +19,9 @@ import json
 import os
 import pathlib
 import re
+import shlex
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -43,15 +47,35 @@ def documents():
             yield path
 
 
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
 def blocks(text):
     """Why a block is not run, if so; its language; its text."""
-    pattern = r"^(?:<!-- not run: (.+) -->\n)?```(\w*)\n(.*?)^```$"
+    pattern = r"^(?:<!-- not run: ([^\n]+) -->\n)?```(\w*)\n(.*?)^```$"
     return re.findall(pattern, text, re.MULTILINE | re.DOTALL)
 
 
 def prose(text):
     """A document without its blocks and its code."""
     return re.sub(r"`[^`\n]*`", "", re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL))
+
+
+# Stands for the program, and serves in the background until the block of commands is over.
+STAND_IN = """\
+if [ "$1" != serve ]; then exec {program} "$@"; fi
+shift
+{program} serve --port "$SERVE_PORT" "$@" > serving &
+echo $! > serving.pid
+for try in $(seq 600); do
+    if grep -q http serving; then exit 0; fi
+    kill -0 $! || exit 1
+    sleep 0.1
+done
+"""
 
 
 class Shell:
@@ -61,7 +85,8 @@ class Shell:
 
     def __init__(self, directory, tools, address):
         self.directory, self.address = directory, address
-        self.environment = {**os.environ, "PATH": f"{tools}:{pathlib.Path(sys.executable).parent}:{os.environ['PATH']}"}
+        path = f"{tools}:{pathlib.Path(sys.executable).parent}:{os.environ['PATH']}"
+        self.environment = {**os.environ, "PATH": path, "HOME": str(directory)}
         self.process = None
 
     def run(self, commands):
@@ -78,6 +103,10 @@ class Shell:
                 text=True,
             )
             self.process.stdin.write("set -euo pipefail\n")
+        if re.search(r"^weight-init serve\b", commands, re.MULTILINE):
+            port = free_port()
+            commands = commands.replace("localhost:8080", f"localhost:{port}")
+            commands = f"export SERVE_PORT={port}\n{commands}\nkill $(cat serving.pid)\nrm serving.pid"
         for public in ("localhost:8080", "127.0.0.1:8080"):
             commands = commands.replace(public, self.address)
         self.process.stdin.write(f"{{\n{commands}\n}} < /dev/null\nprintf '{self.MARK}\\n'\n")
@@ -96,6 +125,10 @@ class Shell:
         return f"{printed}status {self.process.wait()}: {self.errors.read()}"
 
     def close(self):
+        # Of a service whose block has failed.
+        serving = self.directory / "serving.pid"
+        if serving.exists():
+            subprocess.run(["kill", serving.read_text().strip()], stderr=subprocess.DEVNULL)
         if self.process is not None:
             self.process.stdin.close()
             self.process.wait(timeout=SECONDS)
@@ -117,6 +150,8 @@ def check_unrun(block):
     outcome = subprocess.run(["bash", "-n"], input=block, capture_output=True, text=True)
     yield block.strip(), "", outcome.stderr
     yield from check_targets(re.sub(r"#.*", "", block), r"\bmake ([a-z-]+)")
+    for name in re.findall(rf"(?<!\S)(?:{'|'.join(FOLDERS)})/\S+", block):
+        yield f"the path {name}", "something", "something" if (ROOT / name).exists() else "nothing"
 
 
 def check_targets(text, pattern):
@@ -184,8 +219,7 @@ def check_names(path, text, options):
     for option in set(re.findall(r"`(--[a-z-]+)", text)) if options else ():
         yield f"the option {option}", "an option", "an option" if option in options else "none"
     yield from check_targets(text, r"`make ([a-z-]+)`")
-    if re.search(r"^[ \t]+```", text, re.MULTILINE):
-        yield "a block", "at the beginning of a line", "where it is not seen"
+    yield "blocks", str(len(re.findall(r"^\s*(?:```|~~~)", text, re.MULTILINE)) // 2), str(len(blocks(text)))
 
 
 def check_problems():
@@ -217,7 +251,9 @@ def check_figures():
 def options_of(program):
     """All options of all subcommands."""
     commands = re.findall(r"^  ([a-z]+) ", help_of(program).partition("SUBCOMMANDS:")[2], re.MULTILINE)
-    return set(re.findall(r"--[a-z-]+", help_of(program) + "".join(help_of(program, name) for name in commands)))
+    texts = [help_of(program), *(help_of(program, name) for name in commands)]
+    # Swift's argument parser has that one by itself and does not list it.
+    return {"--generate-completion-script", *re.findall(r"--[a-z-]+", "".join(texts))}
 
 
 def check_document(path, directory, tools, address, options):
@@ -248,7 +284,8 @@ def main():
         address = service.url.removeprefix("http://")
         tools = pathlib.Path(name, "tools")
         tools.mkdir()
-        tools.joinpath("weight-init").symlink_to(program)
+        tools.joinpath("weight-init").write_text("#!/bin/sh\n" + STAND_IN.format(program=shlex.quote(str(program))))
+        tools.joinpath("weight-init").chmod(0o755)
         options = options_of(program)
         count("README.md", check_options(program))
         count("openapi.yaml", check_problems())

@@ -52,6 +52,8 @@ typedef struct c_httpd_callbacks {
 } c_httpd_callbacks;
 
 typedef struct c_httpd_options {
+    /** Where to listen: at a socket of the file system or, where this is NULL, at `host` and `port`. */
+    const char *_Nullable socket_path;
     /** A numeric IPv4 or IPv6 address. */
     const char *host;
     /** 0 picks a free port. */
@@ -71,7 +73,7 @@ typedef struct c_httpd_options {
 
 /** What c_httpd_start failed at. */
 enum {
-    C_HTTPD_FAILED_ADDRESS = 1, /* host is not a numeric address */
+    C_HTTPD_FAILED_ADDRESS = 1, /* host is not a numeric address, or socket_path is too long for one */
     C_HTTPD_FAILED_SOCKET = 2,
     C_HTTPD_FAILED_BIND = 3,
     C_HTTPD_FAILED_LISTEN = 4,
@@ -170,6 +172,9 @@ const char *_Nullable c_httpd_tls_fault(const char *certificate, const char *key
  * any certificate. Returns the number of bytes read, or an error of GnuTLS, which is less than 0.
  */
 int c_httpd_tls_exchange(int descriptor, const char *request, char *answer, size_t capacity);
+
+/** A socket connected to the one at a path of the file system; -1 with errno where there is none, or nobody listens. */
+int c_httpd_connect_to_path(const char *path);
 
 /** gnutls_strerror. */
 const char *c_httpd_tls_error(int code);

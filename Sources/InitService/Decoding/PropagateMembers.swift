@@ -10,38 +10,44 @@ struct PropagateMembers: Sendable {
 
     /// - Throws: `invalid` for what the decoder refuses.
     init(_ members: RequestMembers) throws(InitError) {
-        let kaiming = InitMethod.all.first { $0.name == "kaiming_normal" }
-        let method: InitMethod
-        if members.value(of: "method") == nil, let kaiming {
-            method = kaiming
-        } else {
-            method = try TensorMembers.method(of: members, besides: MemberTable.propagate)
-        }
+        let method = try PropagateMembers.method(of: members)
         let parameters = PropagateMembers.parameters(of: method)
         let table = MemberTable.propagate + parameters
         let decoded = try members.decode(by: table) { name in
             TensorMembers.owners(of: name, besides: method)
         }
-        let name = decoded.text("nonlinearity") ?? "relu"
-        guard let nonlinearity = Nonlinearity.named(name) else {
-            throw .unknown("activation", name, in: ["nonlinearity"], known: Nonlinearity.all.map(\.name))
+        let complete = decoded.completed(by: MemberTable.propagate)
+        guard let depth = complete.integer("depth"), let inputWidth = complete.integer("width_in"),
+            let outputWidth = complete.integer("width_out"), let activation = complete.text("nonlinearity"),
+            let seed = complete.text("seed"), let runs = complete.integer("runs")
+        else {
+            throw InitError(.invalid, [], "is incomplete")
+        }
+        guard let nonlinearity = Nonlinearity.named(activation) else {
+            throw .unknown("activation", activation, in: ["nonlinearity"], known: Nonlinearity.all.map(\.name))
         }
         var arguments = Arguments()
         for parameter in parameters { arguments[parameter.name] = decoded[parameter.name] }
         stack = LayerStack(
-            depth: decoded.integer("depth") ?? 16,
-            inputWidth: decoded.integer("width_in") ?? 512,
-            outputWidth: decoded.integer("width_out") ?? 128,
+            depth: depth,
+            inputWidth: inputWidth,
+            outputWidth: outputWidth,
             nonlinearity: nonlinearity,
             param: decoded.number("param"),
             method: method,
             arguments: arguments
         )
-        seed = try Seed(decimal: decoded.text("seed") ?? "0")
-        runs = decoded.integer("runs") ?? 8
+        self.seed = try Seed(decimal: seed)
+        self.runs = runs
         var named = decoded
         if named["method"] != nil { named.values["method"] = .text(method.name) }
         canonical = CanonicalRequest(named, by: table)
+    }
+
+    private static func method(of members: RequestMembers) throws(InitError) -> InitMethod {
+        let byDefault = DecodedMembers().completed(by: MemberTable.propagate).text("method").flatMap(InitMethod.named)
+        if members.value(of: "method") == nil, let byDefault { return byDefault }
+        return try TensorMembers.method(of: members, besides: MemberTable.propagate)
     }
 
     /// A method's parameters, without those that the stack's own activation stands for.

@@ -65,6 +65,15 @@ struct DecodedMembers: Sendable {
 
     subscript(name: String) -> ParameterValue? { values[name] }
 
+    /// The same with the table's defaults for what was not given.
+    func completed(by table: [Member]) -> DecodedMembers {
+        var complete = self
+        for member in table where complete.values[member.name] == nil {
+            complete.values[member.name] = member.defaultValue
+        }
+        return complete
+    }
+
     func text(_ name: String) -> String? {
         if case .text(let text)? = values[name] { text } else { nil }
     }

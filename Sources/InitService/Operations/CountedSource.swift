@@ -18,6 +18,10 @@ private final class CountedSource: ByteSource {
         counter.add(count)
         return count
     }
+
+    func makeTwin() -> (any ByteSource)? {
+        source.makeTwin().map { CountedSource($0, counter) }
+    }
 }
 
 extension PreparedPlan {

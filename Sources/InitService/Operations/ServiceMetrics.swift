@@ -26,7 +26,7 @@ final class ServiceMetrics: Sendable {
                 (route, Dictionary(uniqueKeysWithValues: statuses.map { ($0, DurationHistogram()) }))
             }
         )
-        rejected = Dictionary(uniqueKeysWithValues: Problem.Kind.allCases.map { ($0.slug, Counter()) })
+        rejected = Dictionary(uniqueKeysWithValues: Self.reasons.map { ($0, Counter()) })
         madeBytes = Dictionary(
             uniqueKeysWithValues: InitMethod.all.map { method in
                 (method.name, Dictionary(uniqueKeysWithValues: DType.allCases.map { ($0, Counter()) }))
@@ -36,6 +36,12 @@ final class ServiceMetrics: Sendable {
 
     /// Besides those of problems: what is well, what the transport may answer by itself, and 0 for what had no answer.
     private static let furtherStatuses = [0, 200, 204, 206, 304, 414, 431, 501, 505]
+
+    /// Why requests are refused: the kinds of problems, and for want of what.
+    private static let reasons: [String] = {
+        let kinds = Problem.Kind.allCases.map(\.slug)
+        return kinds + Saturation.allCases.map(\.reason).filter { !kinds.contains($0) }
+    }()
 
     /// Says whom to ask for the load.
     func observe(_ load: @escaping @Sendable () -> TransportLoad) {
@@ -89,7 +95,7 @@ extension ServiceMetrics {
         name: "weight_init_rejected_requests_total",
         kind: .counter,
         labels: ["reason"],
-        help: "Requests answered with a problem document, by its type."
+        help: "Requests answered with a problem document, by its type or the option that left no room."
     )
     private static let madeBytesFamily = MetricFamily(
         name: "weight_init_made_bytes_total",
@@ -154,9 +160,8 @@ extension ServiceMetrics {
         exposition.add(Self.responseBodyBytes, responseBytes.value)
         exposition.add(Self.cutOffRequests, cutOff.value)
         exposition.begin(Self.rejectedRequests)
-        for kind in Problem.Kind.allCases {
-            let count = rejected[kind.slug]?.value ?? 0
-            exposition.sample(Self.rejectedRequests.name, [("reason", kind.slug)], String(count))
+        for reason in Self.reasons {
+            exposition.sample(Self.rejectedRequests.name, [("reason", reason)], String(rejected[reason]?.value ?? 0))
         }
         addMade(Self.madeBytesFamily, to: &exposition) { bytes, _ in bytes }
         addMade(Self.madeElements, to: &exposition) { bytes, dtype in bytes / dtype.itemSize }

@@ -1,0 +1,84 @@
+import Foundation
+import Testing
+
+@Suite("A socket in the file system")
+struct UnixSocketTests {
+    /// Short: a socket's path has 107 bytes.
+    private let directory = URL(filePath: "/tmp/weight-init-\(UUID().uuidString.prefix(8))")
+    private var path: String { directory.appending(path: "s").path }
+
+    init() throws {
+        try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
+    }
+
+    private func withServer(_ body: (Server) throws -> Void) throws {
+        defer { try? FileManager.default.removeItem(at: directory) }
+        let server = try Server(["serve", "--unix-socket", path], [:])
+        defer { server.kill() }
+        try #require(server.line == "weight-init serves at unix:\(path)\n")
+        try body(server)
+    }
+
+    @Test("serves what a port serves, whole bodies and parts of them")
+    func serves() throws {
+        try withServer { server in
+            let target = "/init?method=normal&shape=1048576&seed=3&format=raw"
+            let overPort = try Server(["serve", "--port", "0"], [:])
+            defer { overPort.kill() }
+            let files = ["a", "b"].map { directory.appending(path: $0).path }
+            let one = try tool("curl", "-sS", "--unix-socket", path, "-o", files[0], "http://localhost\(target)")
+            #expect(one.status == 0, "\(one.errors)")
+            let other = try tool("curl", "-sS", "-o", files[1], "http://127.0.0.1:\(overPort.port)\(target)")
+            #expect(other.status == 0, "\(other.errors)")
+            let bytes = try Data(contentsOf: URL(filePath: files[0]))
+            #expect(bytes.count == 4 << 20)
+            #expect(try bytes == Data(contentsOf: URL(filePath: files[1])))
+            #expect(try run("health", "--unix-socket", path).status == 0)
+            #expect(try run(["health"], ["WEIGHT_INIT_UNIX_SOCKET": path]).status == 0)
+        }
+    }
+
+    @Test("goes with the service, and is not taken from one that runs")
+    func life() throws {
+        try withServer { server in
+            let second = try run("serve", "--unix-socket", path)
+            #expect(second.status != 0)
+            #expect(second.errors == "weight-init: \(path) is taken by another program, or is no socket.\n")
+            #expect(try run("health", "--unix-socket", path).status == 0)
+            server.signal(SIGTERM)
+            #expect(server.wait() == .exited(0))
+            #expect(!FileManager.default.fileExists(atPath: path))
+            #expect(try run("health", "--unix-socket", path).status == 1)
+        }
+    }
+
+    @Test("that was left behind is replaced")
+    func leftBehind() throws {
+        try withServer { server in
+            server.signal(SIGKILL)
+            #expect(server.wait() == .killed(SIGKILL))
+            #expect(FileManager.default.fileExists(atPath: path))
+            let next = try Server(["serve", "--unix-socket", path], [:])
+            defer { next.kill() }
+            #expect(try run("health", "--unix-socket", path).status == 0)
+        }
+    }
+
+    @Test("cannot be where something else is, or nothing can be")
+    func refused() throws {
+        defer { try? FileManager.default.removeItem(at: directory) }
+        try Data("mine".utf8).write(to: URL(filePath: path))
+        let refusals = [
+            path: "\(path) is taken by another program, or is no socket.",
+            "\(directory.path)/missing/s": "There is no directory for \(directory.path)/missing/s.",
+            "": "\"\" is no path for a socket: it has 1 to 107 bytes.",
+            String(repeating: "a", count: 108): "is no path for a socket: it has 1 to 107 bytes.",
+        ]
+        for (path, words) in refusals {
+            let outcome = try run("serve", "--unix-socket", path)
+            #expect(outcome.status != 0)
+            #expect(outcome.errors.contains(words), "\(outcome.errors)")
+        }
+        #expect(try Data(contentsOf: URL(filePath: path)) == Data("mine".utf8))
+    }
+}
