@@ -9,7 +9,7 @@ struct TargetTests {
             ("/livez", 200), ("/liv%65z", 200), ("/%6Civez", 200), ("/livez?", 200), ("/livez?&&", 200),
             ("http://elsewhere/livez", 200), ("HTTP://elsewhere:80/livez?", 200), ("https://elsewhere/livez", 200),
             ("/%2Flivez", 404), ("/livez%2F", 404), ("/livez/", 404), ("//livez", 404), ("/x/../livez", 404),
-            ("/LIVEZ", 404), ("http://elsewhere", 404), ("/livez%3F", 404), ("/%2e/livez", 404),
+            ("/LIVEZ", 404), ("http://elsewhere/x", 404), ("/livez%3F", 404), ("/%2e/livez", 404),
             ("/livez%00", 400), ("/livez%", 400), ("/livez%6", 400), ("/livez%zz", 400), ("/livez%ff", 400),
             ("/livez#x", 400), ("/livez?x=%00", 400), ("/livez?x=%", 400), ("/livez?%C0%AF", 400),
             ("livez", 400), ("*", 404), ("ftp://elsewhere/livez", 400), ("elsewhere:80", 400),

@@ -28,6 +28,7 @@ JSON = {"Content-Type": "application/json"}
 LIMITS = (
     "--max-tensor-bytes", "65536", "--max-json-elements", "4096", "--max-summary-elements", "65536",
     "--max-counted-elements", "65536", "--max-matrix-elements", "65536", "--max-head-bytes", "131072",
+    "--max-propagated-weights", "65536", "--max-layers", "100",
 )  # fmt: skip
 
 
@@ -122,14 +123,22 @@ def check_parameters(contract, service, catalogue):
         "/explain": of_tensors | of_methods,
         "/gain": set(names(service, "/gain", "")),
         "/fan": set(names(service, "/fan", "shape=2,2")),
+        "/propagate": {
+            parameter["name"]
+            for parameters in [catalogue["propagate"]["parameters"]]
+            + [method["parameters"] for method in catalogue["propagate"]["methods"]]
+            for parameter in parameters
+        },
     }
     for path, method, operation in contract.operations():
         if method != "POST":
             declared = contract.parameters(operation)
             same(f"{method} {path}", declared, taken[path] | {"request"} if path in taken else set())
-    for path in ("/gain", "/fan"):
+    for path in ("/gain", "/fan", "/propagate"):
         body = contract.root["paths"][path]["post"]["requestBody"]["content"]["application/json"]["schema"]
         members = {name for schema in contract.alternatives(body) for name in schema["properties"]}
+        if body.get("additionalProperties", True):
+            members |= {name for method in catalogue["propagate"]["methods"] for name in map(name_of, method["parameters"])}
         same(f"POST {path}", members, taken[path])
 
 
@@ -152,6 +161,10 @@ def check_tables(contract, catalogue):
     same("members of a rule", contract.schema("Rule")["properties"], rule)
 
 
+def name_of(named):
+    return named["name"]
+
+
 def spellings(named):
     return [named["name"], *named.get("aliases", [])]
 
@@ -162,12 +175,14 @@ QUESTIONS = {
     "/explain": (TENSOR, b'{"method":"normal","shape":[4]}'),
     "/gain": ("nonlinearity=relu", b'{"nonlinearity":"relu"}'),
     "/fan": ("shape=6,4", b'{"shape":[6,4]}'),
+    "/propagate": ("depth=2&runs=0", b'{"depth":2,"runs":0}'),
 }
 REFUSED = {
     "/init": ("method=xavier_normal&shape=4", b'{"method":"xavier_normal","shape":[4]}'),
     "/explain": ("method=xavier_normal&shape=4", b'{"method":"xavier_normal","shape":[4]}'),
     "/gain": ("nonlinearity=celu&param=0", b'{"nonlinearity":"celu","param":0}'),
     "/fan": ("shape=4", b'{"shape":[4]}'),
+    "/propagate": ("method=uniform&a=1&b=2", b'{"method":"uniform","a":1,"b":2}'),
 }
 
 
@@ -181,7 +196,7 @@ def provocations(path, method):
             "200": (path, JSON, body),
             "400": (path, JSON, b"{"),
             "406": (path, {**JSON, "Accept": "text/html"}, body),
-            "413": (path, JSON, body.replace(b"[", b"[99999999999999999999,")),
+            "413": (path, JSON, body.replace(b"[", b"[99999999999999999999,").replace(b':2', b':1000000000')),
             "415": (path, {"Content-Type": "text/plain"}, body),
             "422": (path, JSON, refused_body),
         }
@@ -192,7 +207,7 @@ def provocations(path, method):
         "400": (target + "&there-is-no-such-member=1", {}, None),
         "406": (target, {"Accept": "text/html"}, None),
         "412": (target, {"If-Match": '"another"'}, None),
-        "413": (target.replace("shape=", "shape=99999999999999999999,"), {}, None),
+        "413": (target.replace("shape=", "shape=99999999999999999999,").replace("=2", "=1000000000"), {}, None),
         "416": (target + "&format=raw", {"Range": "bytes=16-"}, None),
         "422": (f"{path}?{refused_query}", {}, None),
     }
@@ -255,6 +270,8 @@ def refine(contract, catalogue):
     refine_named(contract.root, "nonlinearity", {"enum": activations}, {"enum": activations})
     parameters = contract.root["components"]["parameters"]
     parameters["gain"]["schema"] = {"anyOf": [{"$ref": "#/components/schemas/Number"}, {"enum": activations}]}
+    propagation = contract.root["paths"]["/propagate"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    propagation["additionalProperties"] = False
     flat["mode"]["pattern"] = "^[Ff][Aa][Nn]_([Ii][Nn]|[Oo][Uu][Tt])$"
 
 
