@@ -116,6 +116,20 @@ struct HostileInputTests {
         }
     }
 
+    @Test(
+        "in a shape that has no elements and no end",
+        arguments: ["sparse&sparsity=0.9", "orthogonal", "eye", "normal", "trunc_normal", "xavier_normal", "zeros"],
+        ["0,9223372036854775807", "9223372036854775807,0"]
+    )
+    func endlessNothing(_ method: String, _ shape: String) {
+        let service = InitService(limits: small)
+        for format in ["raw", "summary", "safetensors"] {
+            let target = "/init?method=\(method)&shape=\(shape)&format=\(format)"
+            let answer = service.ask(.get, target)
+            #expect([200, 413, 422].contains(answer.status), "\(target): \(answer.text)")
+        }
+    }
+
     /// So that nothing here takes long.
     private var small: ServiceLimits {
         var limits = ServiceLimits()

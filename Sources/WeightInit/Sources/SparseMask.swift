@@ -8,7 +8,9 @@ struct SparseMask: Sendable {
     init(_ pattern: SparsePattern, seed: UInt32, start: UInt64, isCancelled: () -> Bool) {
         var bits = [UInt64](repeating: 0, count: (pattern.rows * pattern.columns + 63) / 64)
         let stream = WordStream(seed: seed)
-        for column in 0..<pattern.columns where !isCancelled() {
+        // Where nothing is zeroed there can be more columns than anybody counts to: of no rows.
+        for column in 0..<(pattern.zerosPerColumn > 0 ? pattern.columns : 0) {
+            if isCancelled() { break }
             stream.seek(to: start + UInt64(column) * pattern.wordsPerColumn)
             for row in stream.randomPermutation(of: pattern.rows, prefix: pattern.zerosPerColumn) {
                 let element = row * pattern.columns + column
