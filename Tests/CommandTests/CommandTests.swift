@@ -26,6 +26,11 @@ struct CommandTests {
             (["serve", "--threads", "1"], [:], "threads must be between 2 and 1024"),
             (["serve", "--host", "localhost"], [:], "\"localhost\" is not an IPv4 or IPv6 address in numbers."),
             (["serve", "--max-tensor-bytes", "0"], [:], "--max-tensor-bytes must be at least 1."),
+            (
+                ["serve", "--max-matrix-elements", "2147483648"], [:],
+                "--max-matrix-elements must be at most 2147483647."
+            ),
+            (["serve", "--max-rounds", "9000000000000000000"], [:], "--max-rounds must be at most 1099511627776."),
             (["serve", "--drain-timeout=-1"], [:], "--drain-timeout must be from 0 to 86400 seconds."),
             (["serve", "--log-level", "loud"], [:], "it is one of trace, debug"),
             (["serve"], ["WEIGHT_INIT_PORT": "x"], "In the environment: The value 'x' is invalid for '--port <port>'"),
