@@ -170,6 +170,11 @@ struct ServeCommand: EnvironmentConfigurable {
         }
         // What is inside one another is also read so, on the stack.
         guard maxJsonDepth <= 1024 else { throw ValidationError("--max-json-depth must be at most 1024.") }
+        // LAPACK counts in 32 bits; words are counted in 62.
+        guard maxMatrixElements <= Int32.max else {
+            throw ValidationError("--max-matrix-elements must be at most \(Int32.max).")
+        }
+        guard maxRounds <= 1 << 40 else { throw ValidationError("--max-rounds must be at most \(1 << 40).") }
         guard cacheBytes >= 0 else { throw ValidationError("--cache-bytes must be at least 0.") }
         let seconds = [
             ("--idle-timeout", idleTimeout), ("--receive-timeout", receiveTimeout), ("--work-timeout", workTimeout),

@@ -26,6 +26,11 @@ struct CommandTests {
             (["serve", "--threads", "1"], [:], "threads must be between 2 and 1024"),
             (["serve", "--host", "localhost"], [:], "\"localhost\" is not an IPv4 or IPv6 address in numbers."),
             (["serve", "--max-tensor-bytes", "0"], [:], "--max-tensor-bytes must be at least 1."),
+            (
+                ["serve", "--max-matrix-elements", "2147483648"], [:],
+                "--max-matrix-elements must be at most 2147483647."
+            ),
+            (["serve", "--max-rounds", "9000000000000000000"], [:], "--max-rounds must be at most 1099511627776."),
             (["serve", "--drain-timeout=-1"], [:], "--drain-timeout must be from 0 to 86400 seconds."),
             (["serve", "--log-level", "loud"], [:], "it is one of trace, debug"),
             (["serve"], ["WEIGHT_INIT_PORT": "x"], "In the environment: The value 'x' is invalid for '--port <port>'"),
@@ -77,11 +82,14 @@ struct CommandTests {
         #expect(options.count > 20)
         for option in options {
             let variable = "WEIGHT_INIT_" + option.uppercased().replacing("-", with: "_")
-            let result = try run(["serve", "--port=0"], [variable: "!"])
+            // As a path, ! could be a socket's.
+            let value = option == "unix-socket" ? "/nowhere/!" : "!"
+            let result = try run(["serve", "--port=0"], [variable: value])
             #expect(result.status != 0, "\(option)")
             let isText = ["host", "metrics-host", "token-file", "tls-certificate", "tls-key"].contains(option)
             let fault = "In the environment: The value '!' is invalid for '--\(option) "
-            let words = option == "host" ? "\"!\"" : isText ? "--\(option)" : fault
+            let isAddress = ["host", "unix-socket"].contains(option)
+            let words = isAddress ? value : isText ? "--\(option)" : fault
             #expect(option == "port" || result.errors.contains(words), "\(option): \(result.errors)")
             #expect(result.output.isEmpty)
         }

@@ -18,7 +18,7 @@ NUMBERS = (
     r"is over the largest float64",
     r"is out of range",
     r"must be an integer, found -?[0-9]+(\.0|(\.[0-9]+)?e\+?[0-9]+)$",
-    r'seed: "-?[0-9]+(\.0|(\.[0-9]+)?e\+?[0-9]+)" is not an integer',
+    r"seed: \"-?[0-9]+(\.0|(\.[0-9]+)?e\+?[0-9]+)\" is not an integer$",
 )
 # A model's layers are those of /methods, and its names are its own.
 MODEL = (r"^(layer|layers|tensors|rules|tie|slices)(\.|:)", r"beside (layers|layer|tensors)")
