@@ -78,8 +78,8 @@ test-asan: toolchain libraries ## The tests under AddressSanitizer, Swift and C
 .PHONY: test-tsan
 test-tsan: toolchain libraries ## The tests under ThreadSanitizer
 	mkdir -p $(threaded)
-	$(dir $(shell command -v $(SWIFT)))clang -shared -fPIC -O2 -o $(threaded)/mutex.so Tests/Sanitizers/mutex.c
-	LD_PRELOAD=$(CURDIR)/$(threaded)/mutex.so $(SWIFT) test --configuration release --scratch-path $(threaded) \
+	$(dir $(shell command -v $(SWIFT)))clang -shared -fPIC -O2 -o $(threaded)/runtime.so Tests/Sanitizers/runtime.c
+	LD_PRELOAD=$(CURDIR)/$(threaded)/runtime.so $(SWIFT) test --configuration release --scratch-path $(threaded) \
 	    --disable-xctest --sanitize=thread --skip CommandTests $(ARGS)
 
 .PHONY: fuzz
