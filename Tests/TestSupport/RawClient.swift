@@ -13,7 +13,7 @@ public final class RawClient {
             setsockopt(descriptor, SOL_SOCKET, SO_RCVBUF, &size, socklen_t(MemoryLayout<Int32>.size))
         }
         // Nothing here waits for ever: a test that hangs says nothing.
-        var limit = timeval(tv_sec: 10, tv_usec: 0)
+        var limit = timeval(tv_sec: 60, tv_usec: 0)
         setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
         setsockopt(descriptor, SOL_SOCKET, SO_SNDTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
         var address = sockaddr_in()
@@ -88,7 +88,7 @@ public final class RawClient {
         descriptor = -1
     }
 
-    /// False at the end of the stream, or when nothing came for 10 s.
+    /// False at the end of the stream, or when nothing came for a minute.
     private func fill() -> Bool {
         let count = recv(descriptor, &buffer, buffer.count, 0)
         guard count > 0 else {
