@@ -21,13 +21,14 @@ extension OutgoingResponse {
     ///   - memory: Where a body gets the block that it is sent by.
     func queue(on connection: OpaquePointer, isHead: Bool, closes: Bool, memory: BodyMemory) -> Queueing {
         let status = head.status.code
+        guard (200...999).contains(status) else { return .refused }
         let isSent = !isHead && status != 304
         let block = isSent ? body.readByteCount.map(memory.take) : nil
         if case .some(.none) = block { return .noMemory }
         let made =
             isSent
             ? Self.handle(body, block ?? nil, memory) : (Self.unsentHandle(body, isHead: isHead), SentBody.whole(0))
-        guard (200...999).contains(status), let response = made.0 else { return .refused }
+        guard let response = made.0 else { return .refused }
         defer { c_httpd_response_release(response) }
         for field in head.headerFields {
             // The library writes both from the body.

@@ -103,6 +103,7 @@ struct ReadAheadTests {
     @Test func `nobody who helps is missed`() throws {
         // No thread of the pool runs: the reader makes all of it, from any position on.
         let pool = ReadAheadPool(threadCount: 2)
+        defer { pool.stop() }
         let memory = BodyMemory(limit: 1 << 30, blockSize: 64 << 10, connectionLimit: 1, readAheadPool: pool)
         let log = ReadLog()
         let block = try #require(memory.take(byteCount: 1 << 20))
