@@ -38,7 +38,7 @@ def set_up(binary):
         _binary = binary.resolve()
     else:
         # As it is shipped.
-        _run("swift", "build", "-c", "release", "--static-swift-stdlib", "--package-path", ROOT, "--product", "weight-init")
+        _run("make", "--directory", ROOT, "build")
     _run("swift", "build", "-c", "release", "--static-swift-stdlib", "--package-path", HERE)
     TOOLS.mkdir(exist_ok=True)
     _run("cc", "-O2", "-o", compiled("net"), HERE / "peers/net.c")
