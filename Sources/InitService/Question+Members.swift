@@ -18,7 +18,7 @@ extension Question {
         case .gain: MemberTable.gain.map(QuestionMember.init)
         case .fan: MemberTable.fan.map(QuestionMember.init)
         case .initialize, .explain:
-            (MemberTable.tensor + [MemberTable.format]).map(QuestionMember.init) + Question.parameters
+            MemberTable.formattedTensor.map(QuestionMember.init) + Question.parameters
         }
     }
 

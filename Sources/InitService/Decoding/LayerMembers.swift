@@ -18,7 +18,7 @@ extension RequestMembers {
         guard let type = LayerType.named(name) else {
             throw .unknown("layer type", name, in: ["type"], known: LayerType.all.map(\.name))
         }
-        let parameters = type.parameters.map(Member.init)
+        let parameters = MemberTable.parameters(of: type)
         let table = [MemberTable.layerType, MemberTable.dtype] + parameters
         var members = self
         if type.acceptsAnyArgument {
@@ -29,11 +29,7 @@ extension RequestMembers {
             try members.split(by: [MemberTable.dtype]).named.decode(by: [MemberTable.dtype])
             .text("dtype").flatMap(DType.init) ?? dtype
         let decoded = try members.decode(by: table, dtype: dtype)
-        var arguments = Arguments()
-        for parameter in parameters {
-            arguments[parameter.name] = decoded[parameter.name]
-        }
-        return LayerRequest(type: type.name, dtype: dtype, arguments: arguments)
+        return LayerRequest(type: type.name, dtype: dtype, arguments: decoded.arguments(of: parameters))
     }
 
     func layerTypeName() throws(InitError) -> String {

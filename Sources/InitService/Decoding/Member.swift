@@ -1,7 +1,9 @@
 import WeightInit
 
 /// What a request may hold: one row of a table that the decoder, the catalogue and the errors share.
-struct Member: Sendable {
+///
+/// An object, because rows are handed on and compared a lot, and never change.
+final class Member: Sendable {
     enum Kind: Sendable, Equatable {
         case parameter(Parameter.Kind)
         case shape
@@ -14,34 +16,59 @@ struct Member: Sendable {
         case structure
     }
 
-    var name: String
-    var aliases: [String] = []
-    var kind: Kind
+    let name: String
+    let aliases: [String]
+    let kind: Kind
     /// As a client would write it; `nil` where there is none.
-    var defaultValue: ParameterValue?
-    var isRequired = false
+    let defaultValue: ParameterValue?
+    let isRequired: Bool
     /// Whether `null` is taken.
-    var isOptional = false
-    var summary: String
+    let isOptional: Bool
+    let summary: String
+
+    init(
+        name: String,
+        aliases: [String] = [],
+        kind: Kind,
+        defaultValue: ParameterValue? = nil,
+        isRequired: Bool = false,
+        isOptional: Bool = false,
+        summary: String
+    ) {
+        self.name = name
+        self.aliases = aliases
+        self.kind = kind
+        self.defaultValue = defaultValue
+        self.isRequired = isRequired
+        self.isOptional = isOptional
+        self.summary = summary
+    }
 }
 
 extension Member {
-    /// - Parameter isRequired: Whether it must be given; where it has no default, unless told otherwise.
-    init(_ parameter: Parameter) {
-        name = parameter.name
-        aliases = parameter.aliases
-        kind = .parameter(parameter.kind)
-        defaultValue = parameter.defaultValue
-        isRequired = parameter.defaultValue == nil && !parameter.isOptional
-        isOptional = parameter.isOptional
-        summary = parameter.summary
+    /// Must be given where it has no default, unless `null` is taken.
+    convenience init(_ parameter: Parameter) {
+        self.init(
+            name: parameter.name,
+            aliases: parameter.aliases,
+            kind: .parameter(parameter.kind),
+            defaultValue: parameter.defaultValue,
+            isRequired: parameter.defaultValue == nil && !parameter.isOptional,
+            isOptional: parameter.isOptional,
+            summary: parameter.summary
+        )
     }
 
     /// The same member where it need not be given.
     var optional: Member {
-        var member = self
-        member.isRequired = false
-        return member
+        Member(
+            name: name,
+            aliases: aliases,
+            kind: kind,
+            defaultValue: defaultValue,
+            isOptional: isOptional,
+            summary: summary
+        )
     }
 
     static func choice(

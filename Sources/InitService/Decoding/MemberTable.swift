@@ -38,6 +38,22 @@ enum MemberTable {
     /// A request for one tensor, without the method's parameters.
     static let tensor = [method, shape, seed, dtype, slice]
 
+    /// What may stand in a request for one tensor besides the method's parameters, the form of the reply included.
+    static let formattedTensor = tensor + [format]
+
+    private static let ofMethods = Dictionary(
+        uniqueKeysWithValues: InitMethod.all.map { ($0.name, $0.parameters.map(Member.init)) }
+    )
+    private static let ofLayers = Dictionary(
+        uniqueKeysWithValues: LayerType.all.map { ($0.name, $0.parameters.map(Member.init)) }
+    )
+
+    /// A method's own parameters.
+    static func parameters(of method: InitMethod) -> [Member] { ofMethods[method.name] ?? [] }
+
+    /// The arguments of a layer's constructor.
+    static func parameters(of type: LayerType) -> [Member] { ofLayers[type.name] ?? [] }
+
     // MARK: Models
 
     static let name = Member(

@@ -154,7 +154,7 @@ private struct ModelDecoder {
             members.value(of: "method") == nil && isEntry
             ? InitMethod.named("zeros") : try TensorMembers.method(of: members, besides: MemberTable.bareTensor)
         guard let method else { throw .invalid("method", "is missing") }
-        let parameters = method.parameters.map { Member($0) }
+        let parameters = MemberTable.parameters(of: method)
         let decoded = try members.decode(
             by: MemberTable.bareTensor + (isEntry ? [MemberTable.layerType] : []) + parameters
         ) { name in TensorMembers.owners(of: name, besides: method) }
@@ -204,7 +204,7 @@ private struct ModelDecoder {
         let members = try value.members(of: "a rule")
         let isSkip = members.value(of: "method") == .json(.string("skip"))
         let method = isSkip ? nil : try TensorMembers.method(of: members, besides: MemberTable.rule)
-        let parameters = method?.parameters.map { Member($0) } ?? []
+        let parameters = method.map(MemberTable.parameters) ?? []
         let decoded = try members.decode(by: MemberTable.rule + parameters) { name in
             method.flatMap { TensorMembers.owners(of: name, besides: $0) }
         }
@@ -254,7 +254,7 @@ extension DecodedMembers {
     /// Those of a table's members that were given.
     func arguments(of table: [Member]) -> Arguments {
         var arguments = Arguments()
-        for member in table { arguments[member.name] = values[member.name] }
+        for member in table { arguments[member.name] = self[member.name] }
         return arguments
     }
 }

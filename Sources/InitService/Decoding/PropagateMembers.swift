@@ -26,8 +26,6 @@ struct PropagateMembers: Sendable {
         guard let nonlinearity = Nonlinearity.named(activation) else {
             throw .unknown("activation", activation, in: ["nonlinearity"], known: Nonlinearity.all.map(\.name))
         }
-        var arguments = Arguments()
-        for parameter in parameters { arguments[parameter.name] = decoded[parameter.name] }
         stack = LayerStack(
             depth: depth,
             inputWidth: inputWidth,
@@ -35,12 +33,12 @@ struct PropagateMembers: Sendable {
             nonlinearity: nonlinearity,
             param: decoded.number("param"),
             method: method,
-            arguments: arguments
+            arguments: decoded.arguments(of: parameters)
         )
         self.seed = try Seed(decimal: seed)
         self.runs = runs
         var named = decoded
-        if named["method"] != nil { named.values["method"] = .text(method.name) }
+        if named["method"] != nil { named["method"] = .text(method.name) }
         canonical = CanonicalRequest(named, by: table)
     }
 
@@ -52,7 +50,7 @@ struct PropagateMembers: Sendable {
 
     /// A method's parameters, without those that the stack's own activation stands for.
     static func parameters(of method: InitMethod) -> [Member] {
-        method.parameters.map(Member.init).filter { member in
+        MemberTable.parameters(of: method).filter { member in
             !method.takesNonlinearity || !["a", "nonlinearity"].contains(member.name)
         }
     }

@@ -31,8 +31,7 @@ struct RequestMembers: Sendable {
         explainingUnknown explain: (String) -> String? = { _ in nil }
     ) throws(InitError) -> DecodedMembers {
         var decoded = DecodedMembers()
-        var spellings: [String: String] = [:]
-        for (name, value) in given {
+        for (index, (name, value)) in given.enumerated() {
             guard let member = table.first(where: { $0.name == name || $0.aliases.contains(name) }) else {
                 let names = table.map(\.name)
                 if let detail = explain(name) {
@@ -40,19 +39,21 @@ struct RequestMembers: Sendable {
                 }
                 throw .unknown("member", name, in: [name], known: names)
             }
-            if let earlier = spellings.updateValue(name, forKey: member.name) {
+            if decoded[member.name] != nil {
+                let spellings = [member.name] + member.aliases
+                let earlier = given[..<index].first { spellings.contains($0.name) }?.name ?? name
                 throw .invalid(
                     name,
                     earlier == name ? "is given twice" : "is given twice: it is another name of \(earlier)"
                 )
             }
             do {
-                decoded.values[member.name] = try member.decode(value, dtype: dtype)
+                decoded[member.name] = try member.decode(value, dtype: dtype)
             } catch {
                 throw error.under(name)
             }
         }
-        if let missing = table.first(where: { $0.isRequired && decoded.values[$0.name] == nil }) {
+        if let missing = table.first(where: { $0.isRequired && decoded[$0.name] == nil }) {
             throw .invalid(missing.name, "is missing")
         }
         return decoded
@@ -61,36 +62,43 @@ struct RequestMembers: Sendable {
 
 /// Members that have their types, by their canonical names; only those that were given.
 struct DecodedMembers: Sendable {
-    var values: [String: ParameterValue] = [:]
+    /// So few that looking through them is quicker than hashing.
+    private var values: [(name: String, value: ParameterValue)] = []
 
-    subscript(name: String) -> ParameterValue? { values[name] }
+    subscript(name: String) -> ParameterValue? {
+        get { values.first { $0.name == name }?.value }
+        set {
+            values.removeAll { $0.name == name }
+            if let newValue { values.append((name, newValue)) }
+        }
+    }
 
     /// The same with the table's defaults for what was not given.
     func completed(by table: [Member]) -> DecodedMembers {
         var complete = self
-        for member in table where complete.values[member.name] == nil {
-            complete.values[member.name] = member.defaultValue
+        for member in table where complete[member.name] == nil {
+            complete[member.name] = member.defaultValue
         }
         return complete
     }
 
     func text(_ name: String) -> String? {
-        if case .text(let text)? = values[name] { text } else { nil }
+        if case .text(let text)? = self[name] { text } else { nil }
     }
 
     func number(_ name: String) -> Double? {
-        if case .number(let number)? = values[name] { number } else { nil }
+        if case .number(let number)? = self[name] { number } else { nil }
     }
 
     func integer(_ name: String) -> Int? {
-        if case .integer(let integer)? = values[name] { integer } else { nil }
+        if case .integer(let integer)? = self[name] { integer } else { nil }
     }
 
     func boolean(_ name: String) -> Bool? {
-        if case .boolean(let boolean)? = values[name] { boolean } else { nil }
+        if case .boolean(let boolean)? = self[name] { boolean } else { nil }
     }
 
     func integers(_ name: String) -> [Int]? {
-        if case .integers(let integers)? = values[name] { integers } else { nil }
+        if case .integers(let integers)? = self[name] { integers } else { nil }
     }
 }

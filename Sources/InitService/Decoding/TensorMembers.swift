@@ -12,28 +12,23 @@ struct TensorMembers: Sendable {
 
     /// - Throws: `invalid` for what the decoder refuses, `tooLarge` for shapes past what can be counted.
     init(_ members: RequestMembers) throws(InitError) {
-        let method = try TensorMembers.method(of: members, besides: MemberTable.tensor + [MemberTable.format])
-        parameters = method.parameters.map(Member.init)
-        let table = MemberTable.tensor + parameters
-        let decoded = try members.decode(by: table + [MemberTable.format]) { name in
+        let method = try TensorMembers.method(of: members, besides: MemberTable.formattedTensor)
+        parameters = MemberTable.parameters(of: method)
+        let decoded = try members.decode(by: MemberTable.formattedTensor + parameters) { name in
             TensorMembers.owners(of: name, besides: method)
-        }
-        var arguments = Arguments()
-        for parameter in parameters {
-            arguments[parameter.name] = decoded[parameter.name]
         }
         request = TensorRequest(
             method: method.name,
             shape: try Shape(decoded.integers("shape") ?? []),
             dtype: decoded.text("dtype").flatMap(DType.init) ?? .float32,
-            arguments: arguments,
+            arguments: decoded.arguments(of: parameters),
             slice: try decoded.text("slice").map { text throws(InitError) in try Slice(text) }
         )
         seed = try Seed(decimal: decoded.text("seed") ?? "0")
         format = decoded.text("format").flatMap(TensorFormat.init)
         var named = decoded
-        named.values["method"] = .text(method.name)
-        canonical = CanonicalRequest(named, by: table)
+        named["method"] = .text(method.name)
+        canonical = CanonicalRequest(named, by: MemberTable.tensor + parameters)
     }
 
     /// The method that members are for.

@@ -12,16 +12,20 @@ extension Representation {
     func reply(to exchange: Exchange) throws -> Reply {
         var head = HTTPResponse(status: .ok)
         let tag = currentTag
-        head.headerFields[.eTag] = tag?.fieldValue
-        head.headerFields[.cacheControl] = caching.rawValue
-        if isNegotiated { head.headerFields[.vary] = "Accept" }
-        if exchange.method == .post { head.headerFields[.contentLocation] = location }
+        // Appended, for each is there once: to set a field is to look for others of its name.
+        func add(_ name: HTTPField.Name, _ value: String?) {
+            if let value { head.headerFields.append(HTTPField(name: name, value: value)) }
+        }
+        add(.eTag, tag?.fieldValue)
+        add(.cacheControl, caching.rawValue)
+        if isNegotiated { add(.vary, "Accept") }
+        if exchange.method == .post { add(.contentLocation, location) }
         if exchange.isRead, let tag, try isUnmodified(tag, exchange.fields) {
             head.status = .notModified
             return .ready(OutgoingResponse(head: head, body: .unsent(byteCount: knownByteCount)))
         }
-        head.headerFields[.contentType] = mediaType
-        head.headerFields[.acceptRanges] = servesRanges ? "bytes" : "none"
+        add(.contentType, mediaType)
+        add(.acceptRanges, servesRanges ? "bytes" : "none")
         for field in fields { head.headerFields.append(field) }
         if exchange.method == .head {
             return .ready(OutgoingResponse(head: head, body: .unsent(byteCount: try headByteCount())))
@@ -42,7 +46,7 @@ extension Representation {
             case .part(let part):
                 range = part
                 head.status = .partialContent
-                head.headerFields[.contentRange] = "bytes \(part.lowerBound)-\(part.upperBound - 1)/\(byteCount)"
+                add(.contentRange, "bytes \(part.lowerBound)-\(part.upperBound - 1)/\(byteCount)")
             case .unsatisfiable:
                 throw Problem(
                     .rangeNotSatisfiable,

@@ -25,7 +25,7 @@ enum InitRoute {
     ///
     /// - Throws: 406 where there is none that it takes and that can hold what is asked for.
     static func negotiate(_ members: InitMembers, _ exchange: Exchange) throws(Problem) -> TensorFormat {
-        let able = TensorFormat.offered.filter { members.objection(to: $0) == nil }
+        lazy var able = TensorFormat.offered.filter { members.objection(to: $0) == nil }
         if let named = members.format {
             guard let objection = members.objection(to: named) else { return named }
             throw Problem(

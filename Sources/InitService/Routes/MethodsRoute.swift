@@ -9,7 +9,7 @@ enum MethodsRoute {
         let catalogue: JSONValue = [
             "profile": .string(InitService.profile),
             "methods": .array(InitMethod.all.map(method)),
-            "parameters": .array((MemberTable.tensor + [MemberTable.format]).map(\.catalogueEntry)),
+            "parameters": .array(MemberTable.formattedTensor.map(\.catalogueEntry)),
             "layers": .array(LayerType.all.map(layer)),
             "models": models,
             "propagate": propagate,
@@ -25,7 +25,7 @@ enum MethodsRoute {
             "name": .string(method.name),
             "aliases": .strings([method.name + "_"] + method.aliases.flatMap { [$0, $0 + "_"] }),
             "formula": .string(method.formula),
-            "parameters": .array(method.parameters.map { Member($0).catalogueEntry }),
+            "parameters": .array(MemberTable.parameters(of: method).map(\.catalogueEntry)),
         ]
     }
 
@@ -35,7 +35,7 @@ enum MethodsRoute {
             "bases": .strings(type.bases + ["Module"]),
             "tensors": .boolean(type.hasState),
             "any_arguments": .boolean(type.acceptsAnyArgument),
-            "parameters": .array(type.parameters.map { Member($0).catalogueEntry }),
+            "parameters": .array(MemberTable.parameters(of: type).map(\.catalogueEntry)),
         ]
     }
 
