@@ -7,9 +7,13 @@ import Testing
 import TestSupport
 
 /// Runs the service on a free port of 127.0.0.1, as `weight-init serve` joins it, and stops it afterwards.
-func withService(_ body: (Caller) throws -> Void) throws {
+func withService(
+    _ change: (inout DaemonConfiguration) -> Void = { _ in },
+    _ body: (Caller) throws -> Void
+) throws {
     var configuration = DaemonConfiguration()
     configuration.port = 0
+    change(&configuration)
     let daemon = try HTTPDaemon(configuration: configuration, handler: InitService())
     defer { daemon.stop() }
     try body(Caller(port: daemon.port))
