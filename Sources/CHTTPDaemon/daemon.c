@@ -78,6 +78,12 @@ static bool peer_address(const struct sockaddr *address, char *text, socklen_t t
     return false;
 }
 
+/* What connection_opened has returned. */
+static void *connection_context(struct MHD_Connection *connection) {
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    return info == NULL ? NULL : info->socket_context;
+}
+
 static void wake_acceptor(struct c_httpd_daemon *daemon) {
     const uint64_t one = 1;
     ssize_t written = write(daemon->wake, &one, sizeof one);
@@ -121,8 +127,11 @@ static void connection_changed(
 
 static void *request_started(void *cls, const char *target, struct MHD_Connection *connection) {
     struct c_httpd_daemon *daemon = cls;
-    const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
-    return daemon->callbacks.request_started(daemon->context, info == NULL ? NULL : info->socket_context, target);
+    void *opened = connection_context(connection);
+    if (opened != NULL) {
+        daemon->callbacks.request_started(daemon->context, opened, target);
+    }
+    return opened;
 }
 
 static enum MHD_Result request_continued(
@@ -132,9 +141,11 @@ static enum MHD_Result request_continued(
     (void)url; /* the raw target went to request_started */
     size_t size = *upload_size;
     *upload_size = 0; /* bytes left unconsumed hang the connection */
-    return daemon->callbacks.request_continued(
-               daemon->context, *request_context, (c_httpd_connection *)connection, method, version,
-               (const uint8_t *)upload, size)
+    void *opened = connection_context(connection);
+    return opened != NULL && *request_context != NULL
+                   && daemon->callbacks.request_continued(
+                       daemon->context, opened, request_context, (c_httpd_connection *)connection, method, version,
+                       (const uint8_t *)upload, size)
                ? MHD_YES
                : MHD_NO;
 }
@@ -142,12 +153,13 @@ static enum MHD_Result request_continued(
 static void request_ended(
     void *cls, struct MHD_Connection *connection, void **request_context, enum MHD_RequestTerminationCode reason) {
     struct c_httpd_daemon *daemon = cls;
+    void *opened = connection_context(connection);
     void *request = *request_context;
     *request_context = NULL; /* an aborted request can be reported twice */
-    if (request != NULL) {
+    if (opened != NULL && request != NULL) {
         const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_HTTP_STATUS);
         daemon->callbacks.request_ended(
-            daemon->context, request, info == NULL ? 0 : info->http_status,
+            daemon->context, opened, request, info == NULL ? 0 : info->http_status,
             reason == MHD_REQUEST_TERMINATED_COMPLETED_OK);
     }
 }
@@ -476,6 +488,56 @@ bool c_httpd_head_is_exact(
     struct exactness head = {.line = version + strlen(version) + 2, .is_exact = true};
     (void)MHD_get_connection_values_n(mhd_connection(connection), MHD_HEADER_KIND, &check_field, &head);
     return head.is_exact && head.line + 2 == method + size->header_size;
+}
+
+/* A head, part by part: the size of each before its bytes. */
+struct head_key {
+    uint8_t *bytes;
+    size_t size;
+    size_t capacity;
+    bool fits;
+};
+
+static void append_part(struct head_key *key, const char *part, size_t part_size) {
+    const uint32_t size = (uint32_t)part_size;
+    key->fits = key->fits && part_size <= UINT16_MAX && key->capacity - key->size >= sizeof size + part_size;
+    if (key->fits) {
+        memcpy(key->bytes + key->size, &size, sizeof size);
+        memcpy(key->bytes + key->size + sizeof size, part, part_size);
+        key->size += sizeof size + part_size;
+    }
+}
+
+static enum MHD_Result append_field(
+    void *cls, enum MHD_ValueKind kind, const char *name, size_t name_size, const char *value, size_t value_size) {
+    struct head_key *key = cls;
+    (void)kind;
+    append_part(key, name, name_size);
+    append_part(key, value == NULL ? "" : value, value == NULL ? 0 : value_size);
+    return key->fits ? MHD_YES : MHD_NO;
+}
+
+size_t c_httpd_head_key(
+    c_httpd_connection *connection, const char *method, const char *version, const char *target, size_t target_size,
+    uint8_t *bytes, size_t capacity) {
+    struct head_key key = {.bytes = bytes, .capacity = capacity, .fits = true};
+    append_part(&key, method, strlen(method));
+    append_part(&key, version, strlen(version));
+    append_part(&key, target == NULL ? "" : target, target == NULL ? 0 : target_size);
+    (void)MHD_get_connection_values_n(mhd_connection(connection), MHD_HEADER_KIND, &append_field, &key);
+    return key.fits && c_httpd_head_is_exact(connection, method, version, target_size) ? key.size : 0;
+}
+
+uint64_t c_httpd_hash(const uint8_t *bytes, size_t byte_count) {
+    static const uint64_t prime = 0x100000001b3;
+    uint64_t hash = 0xcbf29ce484222325;
+    for (size_t i = 0; i < byte_count; i += 8) {
+        uint64_t word = 0;
+        memcpy(&word, bytes + i, byte_count - i < 8 ? byte_count - i : 8);
+        hash = (hash ^ word) * prime;
+        hash ^= hash >> 32;
+    }
+    return hash;
 }
 
 void c_httpd_suspend(c_httpd_connection *connection) { MHD_suspend_connection(mhd_connection(connection)); }

@@ -4,6 +4,7 @@
 
 #include <microhttpd.h>
 #include <stdlib.h>
+#include <string.h>
 
 static struct MHD_Response *mhd_response(c_httpd_response *response) { return (struct MHD_Response *)response; }
 
@@ -61,6 +62,17 @@ c_httpd_response *c_httpd_response_of_bytes(const void *bytes, size_t byte_count
         byte_count, byte_count == 0 ? "" : (void *)bytes, MHD_RESPMEM_MUST_COPY);
 }
 
+c_httpd_response *c_httpd_response_of_shared_bytes(
+    const void *bytes, size_t byte_count, void *owner, void (*release)(void *owner)) {
+    /* The library does not write through the pointer, whatever its type says. */
+    struct MHD_Response *response =
+        MHD_create_response_from_buffer_with_free_callback_cls(byte_count, (void *)bytes, release, owner);
+    if (response == NULL) {
+        release(owner);
+    }
+    return (c_httpd_response *)response;
+}
+
 /* The reader of a body that is never sent. Were it asked all the same, the connection is cut. */
 static ssize_t read_nothing(void *cls, uint64_t position, char *buffer, size_t capacity) {
     (void)cls;
@@ -88,6 +100,20 @@ c_httpd_response *c_httpd_response_unsent_of_unknown_size(void) {
 
 bool c_httpd_response_add_field(c_httpd_response *response, const char *name, const char *value) {
     return MHD_add_response_header(mhd_response(response), name, value) == MHD_YES;
+}
+
+bool c_httpd_response_change_field(c_httpd_response *response, const char *name, const char *value) {
+    const char *old = MHD_get_response_header(mhd_response(response), name);
+    size_t size = strlen(value);
+    if (old == NULL) {
+        return false;
+    }
+    if (strlen(old) == size) {
+        memcpy((char *)old, value, size);
+        return true;
+    }
+    return MHD_del_response_header(mhd_response(response), name, old) == MHD_YES
+           && c_httpd_response_add_field(response, name, value);
 }
 
 bool c_httpd_queue(c_httpd_connection *connection, unsigned int status, c_httpd_response *response) {

@@ -1,12 +1,25 @@
 import Glibc
 import Synchronization
 
-/// An open connection, as far as time is concerned.
-final class Connection: Sendable {
+/// An open connection and the request that it is at.
+///
+/// Sendable because what other threads look at is atomic; the rest belongs to the thread that serves the connection.
+final class Connection: @unchecked Sendable {
+    /// A request that was answered before, and what answers it again.
+    struct Repetition {
+        let reply: KeptReply
+        let handle: KeptReply.Handle
+    }
+
     let descriptor: Int32
     let peer: String?
     /// When the request that is arriving must be whole, in nanoseconds; `.max` while none is.
     private let dueNanoseconds: Atomic<UInt64>
+    /// When the first line of the request had arrived.
+    private(set) var started = Timestamp(nanoseconds: 0)
+    /// The request's target exactly as sent; empty where its first line has none.
+    private(set) var target: [UInt8] = []
+    var repetition: Repetition?
 
     init(descriptor: Int32, peer: String?, due: Timestamp) {
         self.descriptor = descriptor
@@ -17,6 +30,14 @@ final class Connection: Sendable {
     var due: Timestamp {
         get { Timestamp(nanoseconds: dueNanoseconds.load(ordering: .relaxed)) }
         set { dueNanoseconds.store(newValue.nanoseconds, ordering: .relaxed) }
+    }
+
+    /// The first line of a request has arrived.
+    func begin(target: UnsafeBufferPointer<UInt8>, at time: Timestamp) {
+        started = time
+        // The next request's goes where this one's is.
+        self.target.removeAll(keepingCapacity: true)
+        self.target.append(contentsOf: target)
     }
 
     func receivedWhole() {

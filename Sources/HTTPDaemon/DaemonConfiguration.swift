@@ -19,8 +19,8 @@ public struct DaemonConfiguration: Sendable {
     /// A request must have arrived whole so long after its connection was opened, or after its first line.
     public var receiveTimeout: Duration = .seconds(30)
     /// Bytes for the head of a request, buffers included. A longer head gets the library's own page: 414 or 431. The library
-    /// clears all of it after each request: at 128 KiB that is an eighth of the time of a small one.
-    public var connectionMemory = 64 << 10
+    /// clears all of it after each request: at 32 KiB that is a fourteenth of the time of a small one, and grows with the size.
+    public var connectionMemory = 32 << 10
     /// Bytes of a request body; more is refused with 413.
     public var bodyLimit = 1 << 20
     /// Bytes of a refused body that are read and dropped so that the client sees the refusal; past them the connection is cut.
@@ -30,6 +30,8 @@ public struct DaemonConfiguration: Sendable {
     /// Bytes of the blocks of all responses that are being sent. The less is left, the smaller the blocks of new ones, down
     /// to 16 KiB; where there is not even that, 503. What is sent in chunks goes through the connection's memory instead.
     public var bodyMemory = 256 << 20
+    /// Bytes of small responses that are kept for further requests with the same head; 0 keeps none.
+    public var replyCacheSize = 8 << 20
     /// Threads that work on one body: its connection's and, of those that all bodies share, others that make blocks ahead.
     public var threadsPerBody = 1
     public var deferred = DeferredLimits()
@@ -98,6 +100,7 @@ extension DaemonConfiguration {
             ((4 << 10...64 << 20).contains(blockSize), "the block size must be 4 KiB to 64 MiB"),
             ((1...256).contains(threadsPerBody), "threads per request must be between 1 and 256"),
             (bodyMemory >= blockSize, "the memory for bodies must be at least the block size (\(blockSize))"),
+            (replyCacheSize >= 0, "the memory for kept replies must not be negative"),
             ((1...256).contains(deferred.threadCount), "threads for deferred work must be between 1 and 256"),
             ((0...100_000).contains(deferred.queueLimit), "the queue of deferred work must be at most 100000 long"),
             (deferred.memoryLimit >= 0, "the memory for deferred work must not be negative"),

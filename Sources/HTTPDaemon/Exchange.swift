@@ -27,23 +27,23 @@ final class Exchange {
     private static let headToCome = HTTPRequest(method: .get, scheme: nil, authority: nil, path: nil)
 
     private let service: Service
-    private let connection: Connection?
+    private let connection: Connection
     private let target: String
-    private let targetSize: Int
-    private let started = Timestamp.now
     private var head = Exchange.headToCome
     private var state = State.started
     private var note: ResponseNote?
     private var sent: SentBody?
+    /// What to keep the reply under, if it can be kept.
+    private var replyKey: [UInt8]?
+    /// The kept reply that is being sent.
+    private var repetition: Connection.Repetition?
 
-    /// - Parameter target: Exactly as sent; `nil` where the request line has none.
-    init(service: Service, connection: Connection?, target: UnsafePointer<CChar>?) {
+    /// - Parameter replyKey: Set where the reply is worth keeping.
+    init(service: Service, connection: Connection, replyKey: [UInt8]?) {
         self.service = service
         self.connection = connection
-        self.target = target.map { String(cString: $0) } ?? ""
-        targetSize = target.map { strlen($0) } ?? 0
-        connection?.due = started + service.configuration.receiveTimeout + Service.grace
-        service.exchangeStarted()
+        self.replyKey = replyKey
+        target = String(decoding: connection.target, as: UTF8.self)
     }
 
     /// The library has something of the request, or its end, or has come back from a suspension.
@@ -75,24 +75,13 @@ final class Exchange {
         }
     }
 
-    /// The library is done with the request, whichever way it ended.
-    ///
-    /// - Parameter status: Of the response, the library's own included; 0 where there was none.
-    func end(status: Int, isWhole: Bool) {
-        let now = Timestamp.now
-        connection?.due = now + service.configuration.idleTimeout + service.configuration.receiveTimeout
-        service.exchangeEnded()
-        service.handler.ended(
-            ExchangeEnd(
-                request: head,
-                peer: connection?.peer,
-                status: status == 0 ? nil : status,
-                note: note,
-                bodyByteCount: sent?.byteCount ?? 0,
-                duration: now - started,
-                isWhole: isWhole && status != 0
-            )
-        )
+    /// Says of the exchange how it ended.
+    func complete(_ end: inout ExchangeEnd) {
+        end.method = head.method
+        end.fields = head.headerFields
+        end.note = note
+        end.bodyByteCount = sent?.byteCount ?? 0
+        repetition?.complete(&end)
     }
 
     // MARK: Receiving
@@ -134,7 +123,7 @@ final class Exchange {
             refusal = .malformed("the method is not a token")
         } else if target.isEmpty || !target.utf8.allSatisfy({ (0x21...0x7E).contains($0) }) {
             refusal = .malformed("the request target has characters that must be percent-encoded")
-        } else if !c_httpd_head_is_exact(handle, method, version, targetSize) {
+        } else if !c_httpd_head_is_exact(handle, method, version, connection.target.count) {
             refusal = .malformed("the head has a NUL, a folded line, or a line that does not end in CR LF")
         }
         if let refusal {
@@ -143,6 +132,8 @@ final class Exchange {
 
         // The library gives leave to send the body that there is none of, and then takes no answer where more has arrived.
         if reader.expectsContinue, !reader.isChunked, reader.contentLength ?? 0 == 0 {
+            // What is kept is an answer to the end of a request, not to its head.
+            replyKey = nil
             return takeRequest([], on: handle)
         }
         let limit = service.configuration.bodyLimit
@@ -161,9 +152,11 @@ final class Exchange {
     }
 
     private func takeBody(_ body: consuming [UInt8], _ bytes: UnsafeBufferPointer<UInt8>) -> Bool {
+        // The head alone does not tell what is answered.
+        replyKey = nil
         if body.count + bytes.count > service.configuration.bodyLimit {
             state = .discarding(.bodyTooLarge(limit: service.configuration.bodyLimit), dropped: 0)
-        } else if let connection, connection.due < .now + Service.grace {
+        } else if connection.due < .now + Service.grace {
             state = .discarding(.timedOut, dropped: 0)
         } else {
             body.append(contentsOf: bytes)
@@ -173,8 +166,8 @@ final class Exchange {
     }
 
     private func takeRequest(_ body: [UInt8], on handle: OpaquePointer) -> Bool {
-        connection?.receivedWhole()
-        switch service.handler.respond(to: IncomingRequest(head: head, body: body, peer: connection?.peer)) {
+        connection.receivedWhole()
+        switch service.handler.respond(to: IncomingRequest(head: head, body: body, peer: connection.peer)) {
         case .ready(let response):
             return answer(response, on: handle)
         case .deferred(let work):
@@ -215,8 +208,15 @@ final class Exchange {
         closes: Bool = false,
         hold: MemoryHold? = nil
     ) -> Bool {
-        connection?.receivedWhole()
+        connection.receivedWhole()
         state = .answered(hold)
+        if let replyKey, !service.isQuiescing, let reply = KeptReply(response, to: head, key: replyKey),
+            let repetition = reply.lend()
+        {
+            service.replies.keep(reply)
+            self.repetition = repetition
+            return repetition.queue(on: handle)
+        }
         let closes = closes || service.isQuiescing
         let isHead = head.method == .head
         let memory = service.bodyMemory

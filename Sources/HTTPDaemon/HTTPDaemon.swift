@@ -76,6 +76,7 @@ public final class HTTPDaemon: Sendable {
         var load = service.pool.load
         load.activeExchanges = activeExchanges
         load.openConnections = openConnections
+        (load.repeatedRequests, load.replyCacheBytes) = service.replies.load
         return load
     }
 

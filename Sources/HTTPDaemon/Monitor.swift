@@ -76,18 +76,30 @@ struct Timestamp: Comparable {
         one.nanoseconds < other.nanoseconds
     }
 
-    /// The time since an earlier one.
-    static func - (time: Timestamp, earlier: Timestamp) -> Duration {
-        time < earlier ? .zero : .nanoseconds(Int64(clamping: time.nanoseconds - earlier.nanoseconds))
+    /// The time since an earlier one; 0 since a later one.
+    func nanoseconds(since earlier: Timestamp) -> Int {
+        self < earlier ? 0 : Int(clamping: nanoseconds - earlier.nanoseconds)
+    }
+
+    /// A later time; more than the clock can hold is for ever.
+    func advanced(by nanoseconds: UInt64) -> Timestamp {
+        let (sum, overflow) = self.nanoseconds.addingReportingOverflow(nanoseconds)
+        return Timestamp(nanoseconds: overflow ? .max : sum)
     }
 
     /// - Parameter duration: At least 0; more than the clock can hold is for ever.
     static func + (time: Timestamp, duration: Duration) -> Timestamp {
-        let (seconds, attoseconds) = duration.components
+        time.advanced(by: duration.clampedNanoseconds)
+    }
+}
+
+extension Duration {
+    /// At most as many as there can be; 0 for less than none.
+    var clampedNanoseconds: UInt64 {
+        let (seconds, attoseconds) = components
         let whole = UInt64(clamping: seconds).multipliedReportingOverflow(by: 1_000_000_000)
-        let sum = time.nanoseconds.addingReportingOverflow(whole.partialValue)
-        let (total, overflow) = sum.partialValue.addingReportingOverflow(UInt64(clamping: attoseconds / 1_000_000_000))
-        return Timestamp(nanoseconds: whole.overflow || sum.overflow || overflow ? .max : total)
+        let sum = whole.partialValue.addingReportingOverflow(UInt64(clamping: attoseconds / 1_000_000_000))
+        return whole.overflow || sum.overflow ? .max : sum.partialValue
     }
 }
 

@@ -30,13 +30,8 @@ extension OutgoingResponse {
             ? Self.handle(body, block ?? nil, memory) : (Self.unsentHandle(body, isHead: isHead), SentBody.whole(0))
         guard let response = made.0 else { return .refused }
         defer { c_httpd_response_release(response) }
-        for field in head.headerFields {
-            // The library writes both from the body.
-            guard field.name != .contentLength, field.name != .transferEncoding,
-                c_httpd_response_add_field(response, field.name.rawName, field.value)
-            else {
-                return .refused
-            }
+        guard head.headerFields.add(to: response) else {
+            return .refused
         }
         if closes, !c_httpd_response_add_field(response, "Connection", "close") {
             return .refused
@@ -134,7 +129,36 @@ extension OutgoingResponse {
     }
 }
 
+extension HTTPFields {
+    /// Adds them to a response of the library's. False where it does not take one, or writes it by itself from the body.
+    func add(to response: OpaquePointer) -> Bool {
+        allSatisfy { field in
+            field.name != .contentLength && field.name != .transferEncoding
+                && c_httpd_response_add_field(response, field.name.rawName, field.value)
+        }
+    }
+}
+
 extension ResponseBody {
+    /// All of a small body that can be had at once; `nil` for others.
+    var smallBytes: [UInt8]? {
+        switch self {
+        case .bytes(let bytes):
+            return bytes.count <= OutgoingResponse.smallSize ? bytes : nil
+        case .source(let source, let range):
+            guard range.count <= OutgoingResponse.smallSize else { return nil }
+            var isWhole = false
+            let bytes = [UInt8](unsafeUninitializedCapacity: range.count) { room, count in
+                var destination = UnsafeMutableRawBufferPointer(room).mutableBytes
+                count = source.read(at: range.lowerBound, into: &destination)
+                isWhole = count == range.count
+            }
+            return isWhole ? bytes : nil
+        case .empty, .stream, .unsent:
+            return nil
+        }
+    }
+
     /// The bytes that a block for the body need not exceed; `nil` for what the library gets as a whole.
     fileprivate var readByteCount: Int? {
         switch self {

@@ -18,8 +18,10 @@ public struct ResponseNote: Sendable, Equatable {
 
 /// How an exchange ended.
 public struct ExchangeEnd: Sendable {
-    /// As much of the request's head as there was.
-    public var request: HTTPRequest
+    /// Of the request; `GET` where the connection ended before it had told.
+    public var method: HTTPRequest.Method
+    /// As many of the request's fields as there were.
+    public var fields: HTTPFields
     /// Address of the other end, where the transport has one.
     public var peer: String?
     /// Of the response; `nil` where the connection ended before there was one.
@@ -29,25 +31,27 @@ public struct ExchangeEnd: Sendable {
     /// Bytes of the body that were handed to the connection.
     public var bodyByteCount: Int
     /// From the arrival of the request's first line to the end of sending.
-    public var duration: Duration
+    public var nanoseconds: Int
     /// False where the connection ended before the response did.
     public var isWhole: Bool
 
     public init(
-        request: HTTPRequest,
+        method: HTTPRequest.Method,
+        fields: HTTPFields = [:],
         peer: String? = nil,
         status: Int?,
         note: ResponseNote? = nil,
         bodyByteCount: Int = 0,
-        duration: Duration = .zero,
+        nanoseconds: Int = 0,
         isWhole: Bool = true
     ) {
-        self.request = request
+        self.method = method
+        self.fields = fields
         self.peer = peer
         self.status = status
         self.note = note
         self.bodyByteCount = bodyByteCount
-        self.duration = duration
+        self.nanoseconds = nanoseconds
         self.isWhole = isWhole
     }
 }
@@ -58,6 +62,10 @@ public struct TransportLoad: Sendable {
     public var activeExchanges = 0
     /// Open connections, idle ones included.
     public var openConnections = 0
+    /// Requests answered so far with a reply that was kept.
+    public var repeatedRequests = 0
+    /// Bytes held by kept replies.
+    public var replyCacheBytes = 0
     /// Deferred work that waits for a thread or for memory.
     public var waitingWork = 0
     /// Deferred work that is being done.

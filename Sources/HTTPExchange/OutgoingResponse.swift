@@ -22,9 +22,24 @@ public struct OutgoingResponse {
     /// Bytes of memory that are held until a deferred response has been sent; `nil` for as many as the work took.
     public var memory: Int?
     public var note = ResponseNote()
+    /// Set where every request with the same head, to the last field, gets this response: then the transport may keep it and
+    /// answer by itself. Each gets a name of its own all the same.
+    public var naming: ResponseNaming?
 
     public init(head: HTTPResponse, body: ResponseBody = .empty) {
         self.head = head
         self.body = body
+    }
+}
+
+/// How responses that are otherwise the same are told apart.
+public struct ResponseNaming: Sendable {
+    /// The field that holds the note's `id`.
+    public var field: HTTPField.Name
+    public var makeID: @Sendable () -> String
+
+    public init(field: HTTPField.Name, makeID: @escaping @Sendable () -> String) {
+        self.field = field
+        self.makeID = makeID
     }
 }

@@ -85,7 +85,8 @@ public final class InitService: RequestHandler {
         ResponseFinish(
             head: head,
             route: route,
-            id: requestIDs.id(of: head.headerFields),
+            givenID: RequestIDs.given(in: head.headerFields),
+            ids: requestIDs,
             policy: policy
         )
     }

@@ -49,7 +49,7 @@ struct ServeCommand: EnvironmentConfigurable {
     var receiveTimeout = 30
 
     @Option(help: "Bytes for the head of a request, its buffers included.")
-    var maxHeadBytes = 64 << 10
+    var maxHeadBytes = 32 << 10
 
     @Option(help: "Bytes of a request's body.")
     var maxBodyBytes = 1 << 20
@@ -65,6 +65,9 @@ struct ServeCommand: EnvironmentConfigurable {
 
     @Option(help: "Bytes of what all replies under way hold; the less is left, the fewer a new one makes at a time.")
     var maxBodyMemory = 256 << 20
+
+    @Option(help: "Bytes of small replies that are kept for requests with the same head; 0 keeps none.")
+    var replyCacheBytes = 8 << 20
 
     @Option(help: "Threads for work that must be done before a reply's first byte (orthogonal, sparse, summary).")
     var workThreads = 1
@@ -175,6 +178,7 @@ struct ServeCommand: EnvironmentConfigurable {
             throw ValidationError("--max-matrix-elements must be at most \(Int32.max).")
         }
         guard maxRounds <= 1 << 40 else { throw ValidationError("--max-rounds must be at most \(1 << 40).") }
+        guard replyCacheBytes >= 0 else { throw ValidationError("--reply-cache-bytes must be at least 0.") }
         guard cacheBytes >= 0 else { throw ValidationError("--cache-bytes must be at least 0.") }
         let seconds = [
             ("--idle-timeout", idleTimeout), ("--receive-timeout", receiveTimeout), ("--work-timeout", workTimeout),
@@ -300,6 +304,7 @@ struct ServeCommand: EnvironmentConfigurable {
         configuration.bodyLimit = maxBodyBytes
         configuration.blockSize = blockBytes
         configuration.bodyMemory = maxBodyMemory
+        configuration.replyCacheSize = replyCacheBytes
         configuration.threadsPerBody = threadsPerRequest
         configuration.deferred.threadCount = workThreads
         configuration.deferred.queueLimit = workQueue

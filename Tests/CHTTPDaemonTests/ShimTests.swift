@@ -3,11 +3,11 @@ import Testing
 
 @Suite struct Shim {
     static let callbacks = c_httpd_callbacks(
-        connection_opened: { _, _, _ in nil },
+        connection_opened: { context, _, _ in context },
         connection_closed: { _, _ in },
-        request_started: { _, _, _ in nil },
-        request_continued: { _, _, _, _, _, _, _ in false },
-        request_ended: { _, _, _, _ in },
+        request_started: { _, _, _ in },
+        request_continued: { _, _, _, _, _, _, _, _ in false },
+        request_ended: { _, _, _, _, _ in },
         log: { _, _ in }
     )
 

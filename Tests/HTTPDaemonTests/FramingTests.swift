@@ -148,7 +148,7 @@ import Testing
 
     @Test(arguments: plainHeads)
     func `a plain head is taken, at once or byte by byte`(_ head: Head) throws {
-        try withDaemon(Stub()) { daemon in
+        try withDaemon(Stub(), { $0.connectionMemory = 64 << 10 }) { daemon in
             let client = try RawClient(port: daemon.port)
             client.send(head.bytes)
             #expect(try client.readResponse().status == 200)

@@ -216,6 +216,57 @@ struct OperationsTests {
         #expect(seen.count == 100)
     }
 
+    @Test("a reply that any cache may keep may be sent again, under new names")
+    func naming() throws {
+        let targets = [
+            "/gain", "/gain?nonlinearity=relu", "/fan?shape=2,3", "/methods", "/init?method=ones&shape=2&format=raw",
+        ]
+        for target in targets {
+            let response = try ready(InitService(), target)
+            let naming = try #require(response.naming)
+            #expect(naming.field.rawName == "X-Request-Id")
+            #expect(response.head.headerFields[naming.field] == response.note.id)
+            let names = (0..<100).map { _ in naming.makeID() } + [response.note.id]
+            #expect(Set(names).count == 101)
+            #expect(names.allSatisfy { $0.wholeMatch(of: /[0-9a-v]{13}/) != nil })
+        }
+    }
+
+    @Test("no other may")
+    func nameless() throws {
+        let service = InitService()
+        let tensor = "/init?method=ones&shape=2&format=raw"
+        for target in ["/livez", "/readyz", "/metrics", "/nowhere", "/gain?nonlinearity=rleu"] {
+            #expect(try ready(service, target).naming == nil, "\(target)")
+        }
+        #expect(try ready(service, tensor, .head).naming == nil)
+        #expect(try ready(service, tensor, fields: ["X-Request-Id": "mine"]).naming == nil)
+        #expect(try ready(service, tensor, fields: ["Range": "bytes=0-3"]).naming == nil)
+        let tag = try #require(try ready(service, tensor).head.headerFields[.eTag])
+        #expect(try ready(service, tensor, fields: ["If-None-Match": tag]).naming == nil)
+        // A token may be withdrawn.
+        var policy = ServicePolicy()
+        policy.tokens = try AccessTokens(list: Array("secret".utf8))
+        let authorized = try ready(InitService(policy: policy), tensor, fields: ["Authorization": "Bearer secret"])
+        #expect(authorized.head.status == .ok && authorized.naming == nil)
+    }
+
+    private func ready(
+        _ service: InitService,
+        _ target: String,
+        _ method: HTTPRequest.Method = .get,
+        fields: [String: String] = [:]
+    ) throws -> OutgoingResponse {
+        var head = HTTPRequest(method: method, scheme: "http", authority: "a", path: target)
+        for (name, value) in fields { head.headerFields[try #require(HTTPField.Name(name))] = value }
+        guard case .ready(let response) = service.respond(to: IncomingRequest(head: head)) else {
+            throw NotReady()
+        }
+        return response
+    }
+
+    private struct NotReady: Error {}
+
     @Test("refusals of the transport have one, too, and count under their route")
     func refusals() throws {
         let service = InitService()
@@ -240,7 +291,7 @@ struct OperationsTests {
         let head = HTTPRequest(method: .get, scheme: "http", authority: "a", path: "/init")
         let response = service.refuse(.saturated(saturation, retryAfterSeconds: 1), head: head)
         #expect(response.head.status == .serviceUnavailable && response.note.problem == reason)
-        service.ended(ExchangeEnd(request: head, status: 503, note: response.note))
+        service.ended(ExchangeEnd(method: .get, status: 503, note: response.note))
         let line = "weight_init_rejected_requests_total{reason=\"\(reason)\"} 1\n"
         #expect(service.ask(.get, "/metrics").text.contains(line))
     }

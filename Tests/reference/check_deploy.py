@@ -87,7 +87,8 @@ class Options:
 
 def check_memory(options, limit):
     """Idle, a replica needs under 32 MiB (Benchmarks/RESULTS.md)."""
-    held = sum(int(options[f"WEIGHT_INIT_{name}"]) for name in ("MAX_BODY_MEMORY", "MAX_WORK_BYTES", "CACHE_BYTES"))
+    bounds = ("MAX_BODY_MEMORY", "REPLY_CACHE_BYTES", "MAX_WORK_BYTES", "CACHE_BYTES")
+    held = sum(int(options[f"WEIGHT_INIT_{name}"]) for name in bounds)
     held += int(options["WEIGHT_INIT_MAX_CONNECTIONS"]) * int(options["WEIGHT_INIT_MAX_HEAD_BYTES"])
     assert held + (32 << 20) < limit, f"a replica may hold {held} bytes and has {limit}"
 

@@ -26,26 +26,28 @@ typedef struct c_httpd_response c_httpd_response;
 /** How the daemon calls back, on its own threads, several at once. `context` is the one given to c_httpd_start. */
 typedef struct c_httpd_callbacks {
     /** A connection was accepted from `peer` (a numeric address). Returns what stands for it in the other callbacks. */
-    void *_Nullable (*_Nonnull connection_opened)(void *context, int descriptor, const char *_Nullable peer);
+    void *_Nonnull (*_Nonnull connection_opened)(void *context, int descriptor, const char *_Nullable peer);
 
     /** The last callback for a connection; its descriptor is closed after this has returned. */
-    void (*_Nonnull connection_closed)(void *context, void *_Nullable connection_context);
+    void (*_Nonnull connection_closed)(void *context, void *connection_context);
 
-    /** A request line has arrived, `target` exactly as sent. Returns what stands for the request. */
-    void *_Nullable (*_Nonnull request_started)(
-        void *context, void *_Nullable connection_context, const char *_Nullable target);
+    /** A request line has arrived, `target` exactly as sent. Until another pointer is put there, the connection's stands for it. */
+    void (*_Nonnull request_started)(void *context, void *connection_context, const char *_Nullable target);
 
-    /** The head has arrived (first call), then pieces of the body, then the end (no bytes). False cuts the connection. */
+    /**
+     * The head has arrived (first call), then pieces of the body, then the end (no bytes). May put what stands for the request
+     * into `request_context`. False cuts the connection.
+     */
     bool (*_Nonnull request_continued)(
-        void *context, void *_Nullable request_context, c_httpd_connection *connection, const char *method,
-        const char *version, const uint8_t *_Nullable bytes, size_t byte_count);
+        void *context, void *connection_context, void *_Nonnull *_Nonnull request_context, c_httpd_connection *connection,
+        const char *method, const char *version, const uint8_t *_Nullable bytes, size_t byte_count);
 
     /**
      * The request is over, whichever way it ended. Called once for each request_started. `status` is that of the response, the
      * library's own included, 0 where there was none; `is_whole` tells whether all of it was sent.
      */
     void (*_Nonnull request_ended)(
-        void *context, void *_Nullable request_context, unsigned int status, bool is_whole);
+        void *context, void *connection_context, void *request_context, unsigned int status, bool is_whole);
 
     /** The library has something to say. */
     void (*_Nonnull log)(void *context, const char *message);
@@ -117,6 +119,17 @@ void c_httpd_visit_fields(c_httpd_connection *connection, c_httpd_field_visitor 
 bool c_httpd_head_is_exact(
     c_httpd_connection *connection, const char *method, const char *version, size_t target_size);
 
+/**
+ * Writes down a head: two requests have the same key exactly when method, version, target and all fields, in their order, are
+ * the same bytes. Returns its size; 0 where the head is not exact, and where there is not enough room.
+ */
+size_t c_httpd_head_key(
+    c_httpd_connection *connection, const char *method, const char *version, const char *_Nullable target,
+    size_t target_size, uint8_t *bytes, size_t capacity);
+
+/** A quick hash (FNV-1a, eight bytes at a time). Whoever wants to can find bytes with the same one. */
+uint64_t c_httpd_hash(const uint8_t *bytes, size_t byte_count);
+
 /** MHD_suspend_connection; only within request_continued. */
 void c_httpd_suspend(c_httpd_connection *connection);
 
@@ -134,6 +147,10 @@ void c_httpd_wait_for_hang_up(const int *descriptors, bool *gone, size_t count, 
 
 /** A response over a copy of `bytes`. */
 c_httpd_response *_Nullable c_httpd_response_of_bytes(const void *_Nullable bytes, size_t byte_count);
+
+/** A response over `bytes`, which stay as they are until `release` has run, once, at the end of the response. */
+c_httpd_response *_Nullable c_httpd_response_of_shared_bytes(
+    const void *bytes, size_t byte_count, void *owner, void (*_Nonnull release)(void *owner));
 
 /** What a reader returns at the end of the body, and where there is no more to come of it, which cuts the connection. */
 enum { C_HTTPD_BODY_END = -1, C_HTTPD_BODY_BROKEN = -2 };
@@ -160,6 +177,13 @@ c_httpd_response *_Nullable c_httpd_response_unsent_of_unknown_size(void);
 
 /** MHD_add_response_header. False where the library does not take the field. */
 bool c_httpd_response_add_field(c_httpd_response *response, const char *name, const char *value);
+
+/**
+ * Gives a field of a response another value. MHD_get_response_header shows the library's own copy of the value: where both are
+ * as long, it is written over, which takes no memory. False where the library does not take it, or the response has no such
+ * field. Not while the response is queued.
+ */
+bool c_httpd_response_change_field(c_httpd_response *response, const char *name, const char *value);
 
 /** MHD_queue_response. False where the library does not take it. */
 bool c_httpd_queue(c_httpd_connection *connection, unsigned int status, c_httpd_response *response);

@@ -19,19 +19,16 @@ final class DurationHistogram: Sendable {
         "0.0001", "0.0005", "0.001", "0.005", "0.01", "0.02", "0.05", "0.1", "0.5", "1.0", "5.0", "10.0", "60.0",
     ]
 
-    private static let nanoseconds = bounds.map { Int64(1e9 * (Double($0) ?? 0)) }
+    private static let nanoseconds = bounds.map { Int(1e9 * (Double($0) ?? 0)) }
 
     /// One for each bound, and one for what is above them all.
     private let buckets = (0...bounds.count).map { _ in Counter() }
     private let sum = Counter()
 
-    func record(_ duration: Duration) {
-        let (seconds, attoseconds) = duration.components
-        // A few hundred years fit.
-        let nanoseconds = seconds &* 1_000_000_000 &+ attoseconds / 1_000_000_000
+    func record(nanoseconds: Int) {
         let bucket = Self.nanoseconds.firstIndex { nanoseconds <= $0 } ?? Self.nanoseconds.count
         buckets[bucket].add()
-        sum.add(Int(nanoseconds))
+        sum.add(nanoseconds)
     }
 
     /// How many there were up to each bound and in all, and their sum in seconds.

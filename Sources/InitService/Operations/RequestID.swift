@@ -8,30 +8,30 @@ final class RequestIDs: Sendable {
 
     private let next = Atomic(UInt64.random(in: .min ... .max))
 
-    /// The client's name for the request, if it has a sane one, else a new one.
-    func id(of fields: HTTPFields) -> String {
-        guard let given = fields[HTTPFields.Further.requestID], Self.isSane(given) else { return made() }
-        return given
+    /// The client's name for the request, if it has a sane one.
+    static func given(in fields: HTTPFields) -> String? {
+        fields[HTTPFields.Further.requestID].flatMap { isSane($0) ? $0 : nil }
     }
 
     private static func isSane(_ id: String) -> Bool {
         (1...maximumLength).contains(id.utf8.count) && id.utf8.allSatisfy(\.isTokenCharacter)
     }
 
-    private func made() -> String {
+    /// A new name.
+    @Sendable func make() -> String {
         // SplitMix64 (Steele, Lea and Flood 2014): no two counts have the same name, and none tells the next.
         var bits = next.wrappingAdd(0x9E37_79B9_7F4A_7C15, ordering: .relaxed).newValue
         bits = (bits ^ bits >> 30) &* 0xBF58_476D_1CE4_E5B9
         bits = (bits ^ bits >> 27) &* 0x94D0_49BB_1331_11EB
         bits ^= bits >> 31
-        var text: [UInt8] = []
-        text.reserveCapacity(13)
-        // Of the last digit, 64 bits have only 4.
-        for index in 0..<13 as Range<UInt64> {
-            let digit = UInt8(truncatingIfNeeded: bits >> (5 * index) & 31)
-            text.append(digit < 10 ? UInt8(ascii: "0") + digit : UInt8(ascii: "a") + digit - 10)
+        return String(unsafeUninitializedCapacity: 13) { text in
+            // Of the last digit, 64 bits have only 4.
+            for index in 0..<13 {
+                let digit = UInt8(truncatingIfNeeded: bits >> (5 * UInt64(index)) & 31)
+                text[index] = digit < 10 ? UInt8(ascii: "0") + digit : UInt8(ascii: "a") + digit - 10
+            }
+            return 13
         }
-        return String(decoding: text, as: UTF8.self)
     }
 }
 

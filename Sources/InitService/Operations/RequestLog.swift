@@ -9,19 +9,17 @@ extension Logger {
     func log(_ exchange: ExchangeEnd) {
         let level: Logger.Level = exchange.status == 500 ? .error : .info
         guard level >= logLevel else { return }
-        let (seconds, attoseconds) = exchange.duration.components
-        let microseconds = seconds * 1_000_000 + attoseconds / 1_000_000_000_000
         var fields: Logger.Metadata = [
-            "method": .string(String(exchange.request.method.rawValue.prefix(Self.longestMethod))),
+            "method": .string(String(exchange.method.rawValue.prefix(Self.longestMethod))),
             "route": .string(exchange.note?.route ?? ServiceMetrics.otherRoute),
             "status": .stringConvertible(exchange.status ?? 0),
             "bytes": .stringConvertible(exchange.bodyByteCount),
-            "duration": .stringConvertible(Double(microseconds) / 1e6),
+            "duration": .stringConvertible(Double(exchange.nanoseconds / 1000) / 1e6),
         ]
         if let id = exchange.note?.id { fields["id"] = .string(id) }
         if let peer = exchange.peer { fields["peer"] = .string(peer) }
         if let problem = exchange.note?.problem { fields["problem"] = .string(problem) }
-        if let trace = TraceParent.traceID(of: exchange.request.headerFields) { fields["trace"] = .string(trace) }
+        if let trace = TraceParent.traceID(of: exchange.fields) { fields["trace"] = .string(trace) }
         if !exchange.isWhole { fields["cut"] = .stringConvertible(true) }
         log(level: level, "request", metadata: fields)
     }

@@ -5,18 +5,29 @@ import HTTPTypes
 struct ResponseFinish: Sendable {
     let head: HTTPRequest
     let route: Route?
-    let id: String
+    /// The name that the client has given the request.
+    let givenID: String?
+    let ids: RequestIDs
     let policy: ServicePolicy
 
     func callAsFunction(_ response: OutgoingResponse) -> OutgoingResponse {
         var response = response
         response.note.route = route?.path ?? ServiceMetrics.otherRoute
-        response.note.id = id
-        response.head.headerFields[HTTPFields.Further.requestID] = id
+        response.note.id = givenID ?? ids.make()
+        response.head.headerFields[HTTPFields.Further.requestID] = response.note.id
         if policy.tokens != nil { keepPrivate(&response.head.headerFields) }
         let methods = head.method == .options ? response.head.headerFields[.allow] : nil
         policy.crossOrigin?.add(to: &response.head.headerFields, for: head, methods: methods)
+        response.naming = naming(of: response.head)
         return response
+    }
+
+    /// What any cache may keep, the transport may.
+    private func naming(of response: HTTPResponse) -> ResponseNaming? {
+        guard givenID == nil, head.method == .get, response.status == .ok, let field = HTTPFields.Further.requestID,
+            response.headerFields[.cacheControl]?.hasPrefix("public") == true
+        else { return nil }
+        return ResponseNaming(field: field, makeID: ids.make)
     }
 
     /// What only some may have must not be kept for all.

@@ -11,8 +11,11 @@ final class ServiceMetrics: Sendable {
     static let otherRoute = "other"
     private static let noStatus = "none"
 
-    /// Route by route, status by status.
-    private let durations: [String: [Int: DurationHistogram]]
+    private static let routes = (Route.all.map(\.path) + [otherRoute]).sorted()
+    private static let statuses = Set(Problem.Kind.allCases.map(\.status.code)).union(furtherStatuses).sorted()
+
+    /// Route by route, status by status, as listed above: few enough to be looked through, which is quicker than hashing.
+    private let durations = routes.map { _ in statuses.map { _ in DurationHistogram() } }
     private let responseBytes = Counter()
     private let cutOff = Counter()
     private let rejected: [String: Counter]
@@ -20,12 +23,6 @@ final class ServiceMetrics: Sendable {
     private let load = Mutex<(@Sendable () -> TransportLoad)?>(nil)
 
     init() {
-        let statuses = Set(Problem.Kind.allCases.map(\.status.code)).union(Self.furtherStatuses)
-        durations = Dictionary(
-            uniqueKeysWithValues: (Route.all.map(\.path) + [Self.otherRoute]).map { route in
-                (route, Dictionary(uniqueKeysWithValues: statuses.map { ($0, DurationHistogram()) }))
-            }
-        )
         rejected = Dictionary(uniqueKeysWithValues: Self.reasons.map { ($0, Counter()) })
         madeBytes = Dictionary(
             uniqueKeysWithValues: InitMethod.all.map { method in
@@ -49,11 +46,17 @@ final class ServiceMetrics: Sendable {
     }
 
     func count(_ exchange: ExchangeEnd) {
-        let statuses = durations[exchange.note?.route ?? Self.otherRoute] ?? durations[Self.otherRoute]
-        (statuses?[exchange.status ?? 0] ?? statuses?[0])?.record(exchange.duration)
+        durations(of: exchange.note?.route, exchange.status)?.record(nanoseconds: exchange.nanoseconds)
         if exchange.bodyByteCount > 0 { responseBytes.add(exchange.bodyByteCount) }
         if !exchange.isWhole { cutOff.add() }
         if let problem = exchange.note?.problem { rejected[problem]?.add() }
+    }
+
+    private func durations(of route: String?, _ status: Int?) -> DurationHistogram? {
+        guard let place = route.flatMap(Self.routes.firstIndex) ?? Self.routes.firstIndex(of: Self.otherRoute),
+            let column = status.flatMap(Self.statuses.firstIndex) ?? Self.statuses.firstIndex(of: 0)
+        else { return nil }
+        return durations[place][column]
     }
 
     /// Where the bytes of a tensor are counted that are made.
@@ -85,6 +88,16 @@ extension ServiceMetrics {
         name: "http_server_response_body_bytes_total",
         kind: .counter,
         help: "Bytes of response bodies handed to connections."
+    )
+    private static let repeatedRequests = MetricFamily(
+        name: "http_server_repeated_requests_total",
+        kind: .counter,
+        help: "Requests answered with a reply kept from one with the same head."
+    )
+    private static let replyCacheBytes = MetricFamily(
+        name: "http_server_reply_cache_bytes",
+        kind: .gauge,
+        help: "Memory held by such replies."
     )
     private static let cutOffRequests = MetricFamily(
         name: "weight_init_cut_off_requests_total",
@@ -158,6 +171,8 @@ extension ServiceMetrics {
         exposition.add(Self.activeRequests, load.activeExchanges)
         exposition.add(Self.openConnections, load.openConnections)
         exposition.add(Self.responseBodyBytes, responseBytes.value)
+        exposition.add(Self.repeatedRequests, load.repeatedRequests)
+        exposition.add(Self.replyCacheBytes, load.replyCacheBytes)
         exposition.add(Self.cutOffRequests, cutOff.value)
         exposition.begin(Self.rejectedRequests)
         for reason in Self.reasons {
@@ -184,8 +199,8 @@ extension ServiceMetrics {
     private func addDurations(to exposition: inout Exposition) {
         let name = Self.requestDuration.name
         exposition.begin(Self.requestDuration)
-        for (route, statuses) in durations.sorted(by: { $0.key < $1.key }) {
-            for (status, histogram) in statuses.sorted(by: { $0.key < $1.key }) {
+        for (route, histograms) in zip(Self.routes, durations) {
+            for (status, histogram) in zip(Self.statuses, histograms) {
                 let (counts, sum) = histogram.cumulative
                 guard let count = counts.last, count > 0 else { continue }
                 let labels = [("route", route), ("status", status == 0 ? Self.noStatus : String(status))]
