@@ -163,8 +163,8 @@ INLINE u32v temper(u32v y) {
     return y ^ (y >> 18);
 }
 
-/// What becomes of a tempered word.
-typedef enum { DISCARD, WORD, UNIFORM_F32, UNIFORM_F32_TO_MEMORY, UNIFORM_F16, UNIFORM_BF16 } sink;
+/// What becomes of a word.
+typedef enum { DISCARD, UNTEMPERED, WORD, UNIFORM_F32, UNIFORM_F32_TO_MEMORY, UNIFORM_F16, UNIFORM_BF16 } sink;
 
 typedef struct {
     float from, width;
@@ -206,6 +206,10 @@ INLINE u16v replace_bits(u16v v, uint16_t replaced, uint16_t replacement) {
 
 /// Writes one vector of elements made from the untempered `state`, from element `at` on.
 INLINE void emit(sink kind, u32v state, void *out, size_t at, const uniform_range *range) {
+    if (kind == UNTEMPERED) {
+        store_u32((uint32_t *)out + at, state);
+        return;
+    }
     u32v word = temper(state);
     if (kind == WORD) {
         store_u32((uint32_t *)out + at, word);
@@ -414,6 +418,9 @@ INLINE void sincos_in_quadrant(const u32w *k, f32w *sine, f32w *cosine, u32w *qu
     s = s * z;
     *sine = fma_f32(s, x, x);
 }
+
+/// `a` where the bits of `mask` are set, else `b`.
+INLINE f32v choose(u32v mask, f32v a, f32v b) { return (f32v)((u32v)b ^ (((u32v)a ^ (u32v)b) & mask)); }
 
 /// Exchanges sine and cosine where `quadrant` is odd.
 INLINE void exchange(u32v quadrant, f32v *sine, f32v *cosine) {
@@ -826,17 +833,17 @@ typedef i16b i16b_memory __attribute__((aligned(1), may_alias));
         memcpy(destination, &lanes, sizeof(uint16_t));          \
     } while (0)
 
-static void outside_f32(const float *values, size_t blocks, float low, float high, uint16_t *masks) {
+INLINE void find_outside_f32(const void *values, size_t blocks, float low, float high, uint16_t *masks) {
     for (size_t i = 0; i < blocks; i++) {
-        f32b v = *(const f32b_memory *)(values + i * CTK_NORMAL_BLOCK);
+        f32b v = ((const f32b_memory *)values)[i];
         i32b out = (v < low) | (v > high);
         STORE_MASK(masks + i, out != 0);
     }
 }
 
-static void outside_f64(const double *values, size_t blocks, double low, double high, uint16_t *masks) {
+INLINE void find_outside_f64(const void *values, size_t blocks, double low, double high, uint16_t *masks) {
     for (size_t i = 0; i < blocks; i++) {
-        f64b v = *(const f64b_memory *)(values + i * CTK_NORMAL_BLOCK);
+        f64b v = ((const f64b_memory *)values)[i];
         i64b out = (v < low) | (v > high);
         STORE_MASK(masks + i, out != 0);
     }
@@ -846,16 +853,198 @@ static void outside_f64(const double *values, size_t blocks, double low, double 
 /// converted; both zeros are 0.
 #define ORDER_16(bits) (((bits) >> 15 & -((bits) & 0x7fff)) | (~((bits) >> 15) & (bits)))
 
-static void outside_16(
-    const uint16_t *values, size_t blocks, uint16_t low, uint16_t high, uint16_t infinity, uint16_t *masks) {
+INLINE void find_outside_16(
+    const void *values, size_t blocks, uint16_t low, uint16_t high, uint16_t infinity, uint16_t *masks) {
     int16_t lowest = (int16_t)ORDER_16((int16_t)low), highest = (int16_t)ORDER_16((int16_t)high);
     for (size_t i = 0; i < blocks; i++) {
-        i16b bits = *(const i16b_memory *)(values + i * CTK_NORMAL_BLOCK);
+        i16b bits = ((const i16b_memory *)values)[i];
         i16b v = ORDER_16(bits);
         i16b number = (bits & 0x7fff) <= (int16_t)infinity;
         i16b out = number & ((v < lowest) | (v > highest));
         STORE_MASK(masks + i, out != 0);
     }
+}
+
+enum { F16_INFINITY = 0x7c00, BF16_INFINITY = 0x7f80 };
+
+INLINE ctk_range range_pending(const uint16_t *pending, size_t blocks) {
+    ctk_range range = {0, blocks};
+    uint64_t four;
+    for (; range.first + 4 <= blocks; range.first += 4) {
+        memcpy(&four, pending + range.first, sizeof four);
+        if (four != 0) break;
+    }
+    while (range.first < blocks && pending[range.first] == 0) range.first++;
+    for (; range.end >= range.first + 4; range.end -= 4) {
+        memcpy(&four, pending + range.end - 4, sizeof four);
+        if (four != 0) break;
+    }
+    while (range.end > range.first && pending[range.end - 1] == 0) range.end--;
+    return range;
+}
+
+static ctk_range outside_f32(const void *values, size_t blocks, float low, float high, uint16_t *masks) {
+    find_outside_f32(values, blocks, low, high, masks);
+    return range_pending(masks, blocks);
+}
+
+static ctk_range outside_f64(const void *values, size_t blocks, double low, double high, uint16_t *masks) {
+    find_outside_f64(values, blocks, low, high, masks);
+    return range_pending(masks, blocks);
+}
+
+static ctk_range outside_f16(const void *values, size_t blocks, uint16_t low, uint16_t high, uint16_t *masks) {
+    find_outside_16(values, blocks, low, high, F16_INFINITY, masks);
+    return range_pending(masks, blocks);
+}
+
+static ctk_range outside_bf16(const void *values, size_t blocks, uint16_t low, uint16_t high, uint16_t *masks) {
+    find_outside_16(values, blocks, low, high, BF16_INFINITY, masks);
+    return range_pending(masks, blocks);
+}
+
+enum {
+    // What is listed at a time, in words and in elements.
+    REDRAWN = 4 * CTK_STATE_WORDS,
+    REDRAWN_WIDE = (REDRAWN + LANES * CTK_WIDTH - 1) / (LANES * CTK_WIDTH) * (LANES * CTK_WIDTH),
+    AT_ONCE = 6,
+};
+
+/// Lists the elements whose bits are set, and returns how many there are. Writes up to AT_ONCE entries more.
+INLINE size_t list(const uint16_t *pending, size_t blocks, uint16_t *places) {
+    size_t count = 0;
+    for (size_t block = 0; block < blocks; block += 4) {
+        uint64_t bits = 0;
+        if (blocks - block >= 4) memcpy(&bits, pending + block, sizeof bits);
+        else
+            for (size_t i = block; i < blocks; i++) bits |= (uint64_t)pending[i] << 16 * (i - block);
+        if (bits == 0) continue;
+        size_t here = (size_t)__builtin_popcountll(bits);
+        // A loop of as many steps as there are would mostly end with a wrong guess.
+        for (size_t i = 0; i < here || i < AT_ONCE; i++) {
+            places[count + i] = (uint16_t)(16 * block + (size_t)__builtin_ctzll(bits | 1ull << 63));
+            bits &= bits - 1;
+        }
+        count += here;
+    }
+    return count;
+}
+
+/// Sets the bits of the listed elements that `masks` has, and no others.
+INLINE void relist(const uint16_t *places, size_t count, const uint16_t *masks, uint16_t *pending, size_t blocks) {
+    memset(pending, 0, blocks * sizeof(uint16_t));
+    for (size_t i = 0; i < count; i += 16) {
+        uint32_t bits = masks[i / 16];
+        if (count - i < 16) bits &= (1u << (count - i)) - 1;
+        for (; bits != 0; bits &= bits - 1) {
+            size_t place = places[i + (size_t)__builtin_ctz(bits)];
+            pending[place / 16] |= (uint16_t)(1 << place % 16);
+        }
+    }
+}
+
+typedef struct { float low, high; uint16_t low_bits, high_bits; } bounds;
+
+INLINE ctk_range redraw(
+    stored type, ctk_stream *stream, void *values, size_t blocks, float mean, float std, bounds accepted,
+    uint16_t *pending) {
+    enum { WIDE = LANES * CTK_WIDTH, BLOCKS = REDRAWN / 16 };
+    _Alignas(64) uint32_t scratch[REDRAWN], first[REDRAWN_WIDE], second[REDRAWN_WIDE], is_sine[REDRAWN_WIDE];
+    _Alignas(64) uint32_t made[REDRAWN_WIDE];
+    uint16_t places[REDRAWN + AT_ONCE], outside[REDRAWN_WIDE / 16 + 1];
+    size_t size = type == F32 ? 4 : 2;
+    f32v m = (f32v)mean, s = (f32v)std;
+    for (size_t block = 0; block < blocks; block += BLOCKS) {
+        size_t these = blocks - block < BLOCKS ? blocks - block : BLOCKS;
+        size_t count = list(pending + block, these, places);
+        if (count == 0) {
+            skip(stream, 16 * these);
+            continue;
+        }
+        draw(UNTEMPERED, stream, scratch, 16 * these, NULL);
+        for (size_t i = 0; i < count; i++) {
+            first[i] = scratch[places[i] & ~8];
+            second[i] = scratch[places[i] | 8];
+            is_sine[i] = -(uint32_t)(places[i] >> 3 & 1);
+        }
+        for (size_t i = count; i % WIDE != 0; i++) first[i] = second[i] = is_sine[i] = 0;
+        for (size_t i = 0; i < count; i += WIDE) {
+            u32w_parts k, quadrant;
+            f32w_parts r, sine, cosine;
+            for (size_t v = 0; v < CTK_WIDTH; v++) k.each[v] = temper(load_u32(first + i + LANES * v));
+            radius(&k.all, &r.all);
+            for (size_t v = 0; v < CTK_WIDTH; v++) k.each[v] = temper(load_u32(second + i + LANES * v)) & 0xffffff;
+            sincos_in_quadrant(&k.all, &sine.all, &cosine.all, &quadrant.all);
+            for (size_t v = 0; v < CTK_WIDTH; v++) {
+                u32v q = quadrant.each[v], choice = load_u32(is_sine + i + LANES * v);
+                exchange(q, &sine.each[v], &cosine.each[v]);
+                f32v a = r.each[v] * choose(choice, sine.each[v], cosine.each[v]);
+                f32v b = choose(choice, sine_signed(s, q), cosine_signed(s, q));
+                store_as(type, made, i + LANES * v, fma_f32(a, b, m));
+            }
+        }
+        size_t groups = (count + 15) / 16;
+        if (type == F32) find_outside_f32(made, groups, accepted.low, accepted.high, outside);
+        else
+            find_outside_16(
+                made, groups, accepted.low_bits, accepted.high_bits, type == F16 ? F16_INFINITY : BF16_INFINITY, outside);
+        char *to = (char *)values + 16 * block * size;
+        for (size_t i = 0; i < count; i++) memcpy(to + places[i] * size, (const char *)made + i * size, size);
+        relist(places, count, outside, pending + block, these);
+    }
+    return range_pending(pending, blocks);
+}
+
+static ctk_range redraw_f32(
+    ctk_stream *stream, void *values, size_t blocks, float mean, float std, float low, float high, uint16_t *pending) {
+    return redraw(F32, stream, values, blocks, mean, std, (bounds){.low = low, .high = high}, pending);
+}
+
+static ctk_range redraw_f16(
+    ctk_stream *stream, void *values, size_t blocks, float mean, float std, uint16_t low, uint16_t high,
+    uint16_t *pending) {
+    return redraw(F16, stream, values, blocks, mean, std, (bounds){.low_bits = low, .high_bits = high}, pending);
+}
+
+static ctk_range redraw_bf16(
+    ctk_stream *stream, void *values, size_t blocks, float mean, float std, uint16_t low, uint16_t high,
+    uint16_t *pending) {
+    return redraw(BF16, stream, values, blocks, mean, std, (bounds){.low_bits = low, .high_bits = high}, pending);
+}
+
+/// `unit_f64` of one pair of words.
+INLINE double unit_of_pair(const uint32_t *pair) {
+    return (double)(int64_t)(((uint64_t)(pair[0] & 0x1fffff) << 32) | pair[1]) * 0x1p-53;
+}
+
+static ctk_range redraw_f64(
+    ctk_stream *stream, void *values, size_t blocks, double mean, double std, double low, double high,
+    uint16_t *pending) {
+    enum { BLOCKS = REDRAWN / 32 };
+    _Alignas(64) uint32_t scratch[REDRAWN];
+    _Alignas(64) double made[16 * BLOCKS];
+    uint16_t places[16 * BLOCKS + AT_ONCE], outside[BLOCKS];
+    for (size_t block = 0; block < blocks; block += BLOCKS) {
+        size_t these = blocks - block < BLOCKS ? blocks - block : BLOCKS;
+        size_t count = list(pending + block, these, places);
+        if (count == 0) {
+            skip(stream, 32 * these);
+            continue;
+        }
+        words(stream, scratch, 32 * these);
+        for (size_t i = 0; i < count; i++) {
+            double u1 = 1.0 - unit_of_pair(scratch + 2 * (places[i] & ~8));
+            double angle = 0x1.921fb54442d18p2 * unit_of_pair(scratch + 2 * (places[i] | 8));
+            double r = __builtin_elementwise_sqrt(log(u1) * -2.0);
+            made[i] = __builtin_elementwise_fma(r * (places[i] & 8 ? sin(angle) : cos(angle)), std, mean);
+        }
+        for (size_t i = count; i % 16 != 0; i++) made[i] = 0;
+        find_outside_f64(made, (count + 15) / 16, low, high, outside);
+        char *to = (char *)values + 16 * block * sizeof(double);
+        for (size_t i = 0; i < count; i++) memcpy(to + places[i] * sizeof(double), made + i, sizeof(double));
+        relist(places, count, outside, pending + block, these);
+    }
+    return range_pending(pending, blocks);
 }
 
 const ctk_kernels CTK_TABLE = {
@@ -873,7 +1062,12 @@ const ctk_kernels CTK_TABLE = {
     .normal_f64 = normal_f64,
     .outside_f32 = outside_f32,
     .outside_f64 = outside_f64,
-    .outside_16 = outside_16,
+    .outside_f16 = outside_f16,
+    .outside_bf16 = outside_bf16,
+    .redraw_f32 = redraw_f32,
+    .redraw_f64 = redraw_f64,
+    .redraw_f16 = redraw_f16,
+    .redraw_bf16 = redraw_bf16,
     .radius_f32 = radius_f32,
     .sincos_f32 = sincos_f32,
 };
