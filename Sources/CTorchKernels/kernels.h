@@ -24,6 +24,8 @@ typedef float f32v __attribute__((ext_vector_type(CTK_LANES)));
 typedef uint64_t u64v __attribute__((ext_vector_type(CTK_LANES / 2)));
 typedef double f64v __attribute__((ext_vector_type(CTK_LANES / 2)));
 typedef uint32_t u32h __attribute__((ext_vector_type(CTK_LANES / 2)));
+typedef float f32h __attribute__((ext_vector_type(CTK_LANES / 2)));
+typedef uint16_t u16h __attribute__((ext_vector_type(CTK_LANES / 2)));
 typedef uint16_t u16v __attribute__((ext_vector_type(CTK_LANES)));
 #if CTK_HALF
 typedef _Float16 f16v __attribute__((ext_vector_type(CTK_LANES)));
@@ -43,6 +45,8 @@ typedef f32v f32v_memory __attribute__((aligned(1), may_alias));
 typedef u64v u64v_memory __attribute__((aligned(1), may_alias));
 typedef f64v f64v_memory __attribute__((aligned(1), may_alias));
 typedef u32h u32h_memory __attribute__((aligned(1), may_alias));
+typedef f32h f32h_memory __attribute__((aligned(1), may_alias));
+typedef u16h u16h_memory __attribute__((aligned(1), may_alias));
 typedef u16v u16v_memory __attribute__((aligned(1), may_alias));
 
 INLINE u32v load_u32(const void *p) { return *(const u32v_memory *)p; }
@@ -59,8 +63,12 @@ INLINE void store_u16(void *p, u16v v) { *(u16v_memory *)p = v; }
 #if CTK_FMA
 
 #define fma_f32(a, b, c) __builtin_elementwise_fma(a, b, c)
+/// a·b + c where a·b is exact, so that it is the same fused or not.
+#define fma_exact(a, b, c) fma_f32(a, b, c)
 
 #else
+
+#define fma_exact(a, b, c) ((a) * (b) + (c))
 
 typedef double f64x2 __attribute__((ext_vector_type(2)));
 typedef int64_t i64x2 __attribute__((ext_vector_type(2)));
@@ -120,6 +128,34 @@ INLINE f32v fma_f32(f32v a, f32v b, f32v c) {
 #define SHIFT_BY_397(a, b) __builtin_shufflevector(a, b, 1, 2, 3, 4)
 #endif
 
+// LOOK_UP takes from a table of four numbers by the lower two bits of each index: one instruction, which the compiler
+// does not find by itself.
+#if CTK_LANES == 16
+#define FOUR_TIMES(a, b, c, d) {a, b, c, d, a, b, c, d, a, b, c, d, a, b, c, d}
+#define LOOK_UP(table, index) ((f32v)_mm512_permutevar_ps((__m512)(table), (__m512i)(index)))
+#elif CTK_LANES == 8
+#define FOUR_TIMES(a, b, c, d) {a, b, c, d, a, b, c, d}
+#define LOOK_UP(table, index) ((f32v)_mm256_permutevar_ps((__m256)(table), (__m256i)(index)))
+#endif
+
+/// The highest bit of `last` and the others of `next`.
+INLINE u32v join(u32v last, u32v next) {
+#if CTK_LANES == 16
+    return (u32v)_mm512_ternarylogic_epi32(_mm512_set1_epi32(INT32_MIN), (__m512i)last, (__m512i)next, 0xca);
+#else
+    return (last & 0x80000000) | (next & 0x7fffffff);
+#endif
+}
+
+/// The recurrence's constant for odd words.
+INLINE u32v matrix(u32v word) {
+#ifdef LOOK_UP
+    return (u32v)LOOK_UP(((u32v)FOUR_TIMES(0, 0x9908b0df, 0, 0x9908b0df)), word);
+#else
+    return (u32v)((i32v)(word << 31) >> 31) & 0x9908b0df;
+#endif
+}
+
 INLINE u32v temper(u32v y) {
     y ^= y >> 11;
     y ^= (y << 7) & 0x9d2c5680;
@@ -127,8 +163,8 @@ INLINE u32v temper(u32v y) {
     return y ^ (y >> 18);
 }
 
-/// What becomes of a tempered word.
-typedef enum { DISCARD, WORD, UNIFORM_F32, UNIFORM_F32_TO_MEMORY, UNIFORM_F16, UNIFORM_BF16 } sink;
+/// What becomes of a word.
+typedef enum { DISCARD, UNTEMPERED, WORD, UNIFORM_F32, UNIFORM_F32_TO_MEMORY, UNIFORM_F16, UNIFORM_BF16 } sink;
 
 typedef struct {
     float from, width;
@@ -170,6 +206,10 @@ INLINE u16v replace_bits(u16v v, uint16_t replaced, uint16_t replacement) {
 
 /// Writes one vector of elements made from the untempered `state`, from element `at` on.
 INLINE void emit(sink kind, u32v state, void *out, size_t at, const uniform_range *range) {
+    if (kind == UNTEMPERED) {
+        store_u32((uint32_t *)out + at, state);
+        return;
+    }
     u32v word = temper(state);
     if (kind == WORD) {
         store_u32((uint32_t *)out + at, word);
@@ -205,9 +245,7 @@ INLINE void emit_span(sink kind, const uint32_t *state, void *out, size_t at, si
 /// Makes the vector of new words at k from the old ones at k, those at k + 1 and those at k + 397, and its elements.
 INLINE void renew(
     sink kind, uint32_t *words, size_t k, u32v next, u32v far, void *out, size_t at, const uniform_range *range) {
-    u32v y = (load_u32(words + k) & 0x80000000) | (next & 0x7fffffff);
-    u32v matrix = (u32v)((i32v)(next << 31) >> 31) & 0x9908b0df;
-    u32v made = far ^ (y >> 1) ^ matrix;
+    u32v made = far ^ (join(load_u32(words + k), next) >> 1) ^ matrix(next);
     store_u32(words + k, made);
     if (kind != DISCARD) emit(kind, made, out, at + k, range);
 }
@@ -303,7 +341,7 @@ INLINE f64v unit_f64(const uint32_t *pairs) {
     return (high - 0x1.00000001p31) + low;
 }
 
-enum { SCRATCH_WORDS = 4 * CTK_STATE_WORDS };
+enum { SCRATCH_WORDS = 8 * CTK_STATE_WORDS };
 
 static void uniform_f64(
     ctk_stream *stream, double *out, size_t n, double from, double width, double replaced, double replacement) {
@@ -327,68 +365,144 @@ static void uniform_f64(
 
 // MARK: Normals
 
-/// sqrt(−2 log u) for u = 1 − k·2^-24.
+/// sqrt(−2 log u) for u = 1 − k·2^-24, where k is the lower 24 bits of each word.
+///
+/// Cephes logf with every step scaled by a power of two where that saves one: it changes no rounding.
 INLINE void radius(const u32w *k, f32w *out) {
-    // u · 2^24 is an integer and converts exactly. Its exponent and mantissa, the mantissa in [√½, √2).
-    u32w bits = (u32w)__builtin_convertvector((i32w)(0x1000000 - *k), f32w);
-    bits += 0x3f800000 - 0x3f3504f3 - ((127 + 24) << 23);
-    f32w e = __builtin_convertvector((i32w)bits >> 23, f32w);
-    f32w m = (f32w)((bits & 0x7fffff) + 0x3f3504f3) - 1.0f;
-    // Cephes logf.
+    // −u · 2^24 is an integer and converts exactly.
+    f32w u = __builtin_convertvector((i32w)(*k | 0xff000000), f32w);
+    // The exponent for a mantissa 1 + m in [√½, √2), at its place in a float; 0 for u = 1.
+    u32w exponent = ((u32w)u + (0x3f800000 - 0x3f3504f3 - ((127 + 24) << 23) + 0x80000000u)) & 0xff800000;
+    f32w m = fma_exact((f32w)((u32w)u - exponent), (f32w)(-0x1p-24f), (f32w)(-1.0f));
+    f32w e = __builtin_convertvector((i32w)exponent, f32w);
     f32w z = m * m;
-    f32w y = (f32w)(0x1.204376p-4f);
-    y = fma_f32(y, m, (f32w)(-0x1.d7a37p-4f));
-    y = fma_f32(y, m, (f32w)(0x1.de4a34p-4f));
-    y = fma_f32(y, m, (f32w)(-0x1.fcba9ep-4f));
-    y = fma_f32(y, m, (f32w)(0x1.23d37ep-3f));
-    y = fma_f32(y, m, (f32w)(-0x1.555cap-3f));
-    y = fma_f32(y, m, (f32w)(0x1.999d58p-3f));
-    y = fma_f32(y, m, (f32w)(-0x1.fffff8p-3f));
-    y = fma_f32(y, m, (f32w)(0x1.555554p-2f));
+    f32w y = (f32w)(2 * 0x1.204376p-4f);
+    y = fma_f32(y, m, (f32w)(2 * -0x1.d7a37p-4f));
+    y = fma_f32(y, m, (f32w)(2 * 0x1.de4a34p-4f));
+    y = fma_f32(y, m, (f32w)(2 * -0x1.fcba9ep-4f));
+    y = fma_f32(y, m, (f32w)(2 * 0x1.23d37ep-3f));
+    y = fma_f32(y, m, (f32w)(2 * -0x1.555cap-3f));
+    y = fma_f32(y, m, (f32w)(2 * 0x1.999d58p-3f));
+    y = fma_f32(y, m, (f32w)(2 * -0x1.fffff8p-3f));
+    y = fma_f32(y, m, (f32w)(2 * 0x1.555554p-2f));
     y = y * m;
-    y = fma_f32(y, z, e * -0x1.bd0106p-13f);
-    y = fma_f32(-z, (f32w)(0.5f), y);
-    m = m + y;
-    f32w log = fma_f32(e, (f32w)(0x1.63p-1f), m);
-    *out = __builtin_elementwise_sqrt(log * -2.0f);
+    y = fma_f32(y, z, e * (2 * -0x1.bd0106p-13f * 0x1p-23f));
+    y = y - z;
+    // −2 (m + y/2), which is −0 for u = 1.
+    m = fma_exact(m, (f32w)(-2.0f), -y);
+    *out = __builtin_elementwise_sqrt(fma_f32(e, (f32w)(-2 * 0x1.63p-1f * 0x1p-23f), m));
 }
 
-/// Sine and cosine of 2π·k·2^-24.
-INLINE void sincos_of(const u32w *k, f32w *sine, f32w *cosine) {
+/// Sine and cosine of 2π·k·2^-24 − quadrant·π/2, where quadrant is the one that leaves the least.
+INLINE void sincos_in_quadrant(const u32w *k, f32w *sine, f32w *cosine, u32w *quadrant) {
     // The factor 2^-24 is exact wherever it stands, so it goes into the constant.
     f32w angle = __builtin_convertvector((i32w)*k, f32w) * (0x1.921fb6p2f * 0x1p-24f);
-    // Quadrant, nearest. From k it is the same as from the truncated product angle · 4/π of Cephes.
-    u32w quadrant = (*k + (1u << 21)) >> 22;
-    f32w y = __builtin_convertvector((i32w)quadrant, f32w);
-    // Cephes sinf and cosf; the parts of π/4 twice, because y counts quadrants and not octants.
-    f32w x = fma_f32(y, (f32w)(2 * -0x1.92p-1f), angle);
-    x = fma_f32(y, (f32w)(2 * -0x1.fb4p-13f), x);
+    // From k it is the same as from the truncated product angle · 4/π of Cephes.
+    *quadrant = (*k + (1u << 21)) >> 22;
+    f32w y = __builtin_convertvector((i32w)*quadrant, f32w);
+    // Cephes sinf and cosf; the parts of π/4 twice, because y counts quadrants and not octants. What the first two parts
+    // leave is a multiple of 2^-24 below 1 and thus exact, and so is their sum.
+    f32w x = fma_f32(y, (f32w)(2 * -0x1.92p-1f + 2 * -0x1.fb4p-13f), angle);
     x = fma_f32(y, (f32w)(2 * -0x1.4442d2p-25f), x);
     f32w z = x * x;
-    f32w c = (f32w)(0x1.99eb9cp-16f);
-    c = fma_f32(c, z, (f32w)(-0x1.6c0c34p-10f));
-    c = fma_f32(c, z, (f32w)(0x1.55554ap-5f));
+    // Cosine − 1, times −2.
+    f32w c = (f32w)(-2 * 0x1.99eb9cp-16f);
+    c = fma_f32(c, z, (f32w)(-2 * -0x1.6c0c34p-10f));
+    c = fma_f32(c, z, (f32w)(-2 * 0x1.55554ap-5f));
     c = c * z;
-    c = fma_f32(c, z, z * -0.5f);
-    c = c + 1.0f;
+    c = fma_f32(c, z, z);
+    *cosine = fma_exact(c, (f32w)(-0.5f), (f32w)(1.0f));
     f32w s = (f32w)(-0x1.9943f2p-13f);
     s = fma_f32(s, z, (f32w)(0x1.11073cp-7f));
     s = fma_f32(s, z, (f32w)(-0x1.555546p-3f));
     s = s * z;
-    s = fma_f32(s, x, x);
-    i32w odd = (i32w)(quadrant << 31) < 0;
-    u32w sine_sign = (quadrant << 30) & 0x80000000;
-    u32w cosine_sign = ((quadrant + 1) << 30) & 0x80000000;
-    *sine = (f32w)((u32w)(odd ? c : s) ^ sine_sign);
-    *cosine = (f32w)((u32w)(odd ? s : c) ^ cosine_sign);
+    *sine = fma_f32(s, x, x);
 }
 
-typedef enum { F32, F16, BF16 } stored;
+/// `a` where the bits of `mask` are set, else `b`.
+INLINE f32v choose(u32v mask, f32v a, f32v b) { return (f32v)((u32v)b ^ (((u32v)a ^ (u32v)b) & mask)); }
+
+/// Exchanges sine and cosine where `quadrant` is odd.
+INLINE void exchange(u32v quadrant, f32v *sine, f32v *cosine) {
+    f32v s = *sine, c = *cosine;
+#if CTK_LANES == 16
+    __mmask16 odd = _mm512_test_epi32_mask((__m512i)quadrant, _mm512_set1_epi32(1));
+    *sine = (f32v)_mm512_mask_blend_ps(odd, (__m512)s, (__m512)c);
+    *cosine = (f32v)_mm512_mask_blend_ps(odd, (__m512)c, (__m512)s);
+#else
+    // Blends by a mask take longer on some processors.
+#ifdef LOOK_UP
+    u32v odd = (u32v)LOOK_UP(((u32v)FOUR_TIMES(0, 0xffffffff, 0, 0xffffffff)), quadrant);
+#else
+    u32v odd = (u32v)((i32v)(quadrant << 31) >> 31);
+#endif
+    u32v change = ((u32v)s ^ (u32v)c) & odd;
+    *sine = (f32v)((u32v)s ^ change);
+    *cosine = (f32v)((u32v)c ^ change);
+#endif
+}
+
+/// `v`, the same in all lanes, with the sign that a sine has in the quadrant.
+INLINE f32v sine_signed(f32v v, u32v quadrant) {
+#ifdef LOOK_UP
+    return LOOK_UP(((f32v)FOUR_TIMES(v[0], v[0], -v[0], -v[0])), quadrant);
+#else
+    return (f32v)((u32v)v ^ ((quadrant << 30) & 0x80000000));
+#endif
+}
+
+/// `v`, the same in all lanes, with the sign that a cosine has in the quadrant.
+INLINE f32v cosine_signed(f32v v, u32v quadrant) {
+#ifdef LOOK_UP
+    return LOOK_UP(((f32v)FOUR_TIMES(v[0], -v[0], -v[0], v[0])), quadrant);
+#else
+    return sine_signed(v, quadrant + 1);
+#endif
+}
+
+typedef enum { F32, F32_TO_MEMORY, F16, BF16 } stored;
 
 INLINE void store_as(stored type, void *out, size_t at, f32v v) {
     if (type == F32) store_f32((float *)out + at, v);
+    else if (type == F32_TO_MEMORY) __builtin_nontemporal_store(v, (f32v *)((float *)out + at));
     else if (type == F16) store_u16((uint16_t *)out + at, to_f16(v));
     else store_u16((uint16_t *)out + at, to_bf16(v));
+}
+
+#if CTK_LANES == 16
+#define JOINED(low, high) __builtin_shufflevector(low, high, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15)
+#define HALVES_OF(a, b, k) \
+    __builtin_shufflevector( \
+        a, b, k, k + 1, k + 2, k + 3, k + 4, k + 5, k + 6, k + 7, k + 16, k + 17, k + 18, k + 19, k + 20, k + 21, \
+        k + 22, k + 23)
+#endif
+
+/// Stores two blocks, of which `a` has the first halves and `b` the second.
+INLINE void store_blocks(stored type, void *out, size_t at, f32v a, f32v b) {
+#if CTK_LANES == 16
+    if (type == F32_TO_MEMORY) {
+        // Halves would leave a line of memory twice.
+        store_as(type, out, at, HALVES_OF(a, b, 0));
+        store_as(type, out, at + 16, HALVES_OF(a, b, 8));
+    } else if (type == F32) {
+        // The processor stores halves for nothing, but the compiler would rather put them together first.
+        volatile f32h_memory *halves = (f32h_memory *)((float *)out + at);
+        halves[0] = a.lo;
+        halves[1] = b.lo;
+        halves[2] = a.hi;
+        halves[3] = b.hi;
+    } else {
+        u16v first = type == F16 ? to_f16(a) : to_bf16(a), second = type == F16 ? to_f16(b) : to_bf16(b);
+        u16h_memory *halves = (u16h_memory *)((uint16_t *)out + at);
+        halves[0] = first.lo;
+        halves[1] = second.lo;
+        halves[2] = first.hi;
+        halves[3] = second.hi;
+    }
+#else
+    store_as(type, out, at, a);
+    store_as(type, out, at + 8, b);
+#endif
 }
 
 enum { GROUP = 2 * LANES * CTK_WIDTH };
@@ -397,43 +511,33 @@ enum { GROUP = 2 * LANES * CTK_WIDTH };
 ///
 /// A vector of 16 lanes takes the halves of two blocks.
 INLINE void normal_group(stored type, const uint32_t *words, void *out, size_t at, f32v mean, f32v std) {
-    u32w_parts first, second;
+    u32w_parts first, second, quadrant;
     f32w_parts r, sine, cosine;
     for (size_t i = 0; i < CTK_WIDTH; i++) {
 #if CTK_LANES == 16
-        u32v a = load_u32(words + 32 * i), b = load_u32(words + 32 * i + 16);
-        first.each[i] = __builtin_shufflevector(a, b, 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23);
-        second.each[i] = __builtin_shufflevector(a, b, 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31);
+        const u32h_memory *halves = (const u32h_memory *)(words + 32 * i);
+        first.each[i] = JOINED(halves[0], halves[2]);
+        second.each[i] = JOINED(halves[1], halves[3]);
 #else
         first.each[i] = load_u32(words + 16 * i);
         second.each[i] = load_u32(words + 16 * i + 8);
 #endif
     }
-    first.all &= 0xffffff;
     second.all &= 0xffffff;
     radius(&first.all, &r.all);
-    sincos_of(&second.all, &sine.all, &cosine.all);
-    cosine.all = r.all * cosine.all;
-    sine.all = r.all * sine.all;
+    sincos_in_quadrant(&second.all, &sine.all, &cosine.all, &quadrant.all);
     for (size_t i = 0; i < CTK_WIDTH; i++) {
-        f32v a = fma_f32(cosine.each[i], std, mean), b = fma_f32(sine.each[i], std, mean);
-#if CTK_LANES == 16
-        store_as(
-            type, out, at + 32 * i,
-            __builtin_shufflevector(a, b, 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23));
-        store_as(
-            type, out, at + 32 * i + 16,
-            __builtin_shufflevector(a, b, 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31));
-#else
-        store_as(type, out, at + 16 * i, a);
-        store_as(type, out, at + 16 * i + 8, b);
-#endif
+        u32v q = quadrant.each[i];
+        exchange(q, &sine.each[i], &cosine.each[i]);
+        f32v a = fma_f32(r.each[i] * cosine.each[i], cosine_signed(std, q), mean);
+        f32v b = fma_f32(r.each[i] * sine.each[i], sine_signed(std, q), mean);
+        store_blocks(type, out, at + (LANES == 16 ? 32 : 16) * i, a, b);
     }
 }
 
 INLINE void normals(stored type, ctk_stream *stream, void *out, size_t blocks, float mean, float std) {
     _Alignas(64) uint32_t scratch[SCRATCH_WORDS];
-    size_t size = type == F32 ? 4 : 2;
+    size_t size = type == F32 || type == F32_TO_MEMORY ? 4 : 2;
     f32v m = (f32v)mean, s = (f32v)std;
     while (blocks > 0) {
         size_t count = blocks < SCRATCH_WORDS / 16 ? blocks : SCRATCH_WORDS / 16;
@@ -463,7 +567,12 @@ INLINE void normals(stored type, ctk_stream *stream, void *out, size_t blocks, f
 }
 
 static void normal_f32(ctk_stream *stream, float *out, size_t blocks, float mean, float std) {
-    normals(F32, stream, out, blocks, mean, std);
+    if (blocks < TO_MEMORY / 16 || (uintptr_t)out % sizeof(f32v) != 0) {
+        normals(F32, stream, out, blocks, mean, std);
+        return;
+    }
+    normals(F32_TO_MEMORY, stream, out, blocks, mean, std);
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);  // Such stores are not ordered by those after them.
 }
 
 static void normal_f16(ctk_stream *stream, uint16_t *out, size_t blocks, float mean, float std) {
@@ -491,9 +600,15 @@ static void sincos_f32(const uint32_t *k, float *sine, float *cosine, size_t n) 
     for (size_t i = 0; i < n; i += WIDE) {
         size_t count = n - i < WIDE ? n - i : WIDE;
         u32w few = {0};
-        f32w s, c;
+        u32w_parts quadrant;
+        f32w_parts s, c;
         memcpy(&few, k + i, count * sizeof(uint32_t));
-        sincos_of(&few, &s, &c);
+        sincos_in_quadrant(&few, &s.all, &c.all, &quadrant.all);
+        for (size_t v = 0; v < CTK_WIDTH; v++) {
+            exchange(quadrant.each[v], &s.each[v], &c.each[v]);
+            s.each[v] *= sine_signed((f32v)(1.0f), quadrant.each[v]);
+            c.each[v] *= cosine_signed((f32v)(1.0f), quadrant.each[v]);
+        }
         memcpy(sine + i, &s, count * sizeof(float));
         memcpy(cosine + i, &c, count * sizeof(float));
     }
@@ -718,17 +833,17 @@ typedef i16b i16b_memory __attribute__((aligned(1), may_alias));
         memcpy(destination, &lanes, sizeof(uint16_t));          \
     } while (0)
 
-static void outside_f32(const float *values, size_t blocks, float low, float high, uint16_t *masks) {
+INLINE void find_outside_f32(const void *values, size_t blocks, float low, float high, uint16_t *masks) {
     for (size_t i = 0; i < blocks; i++) {
-        f32b v = *(const f32b_memory *)(values + i * CTK_NORMAL_BLOCK);
+        f32b v = ((const f32b_memory *)values)[i];
         i32b out = (v < low) | (v > high);
         STORE_MASK(masks + i, out != 0);
     }
 }
 
-static void outside_f64(const double *values, size_t blocks, double low, double high, uint16_t *masks) {
+INLINE void find_outside_f64(const void *values, size_t blocks, double low, double high, uint16_t *masks) {
     for (size_t i = 0; i < blocks; i++) {
-        f64b v = *(const f64b_memory *)(values + i * CTK_NORMAL_BLOCK);
+        f64b v = ((const f64b_memory *)values)[i];
         i64b out = (v < low) | (v > high);
         STORE_MASK(masks + i, out != 0);
     }
@@ -738,16 +853,198 @@ static void outside_f64(const double *values, size_t blocks, double low, double 
 /// converted; both zeros are 0.
 #define ORDER_16(bits) (((bits) >> 15 & -((bits) & 0x7fff)) | (~((bits) >> 15) & (bits)))
 
-static void outside_16(
-    const uint16_t *values, size_t blocks, uint16_t low, uint16_t high, uint16_t infinity, uint16_t *masks) {
+INLINE void find_outside_16(
+    const void *values, size_t blocks, uint16_t low, uint16_t high, uint16_t infinity, uint16_t *masks) {
     int16_t lowest = (int16_t)ORDER_16((int16_t)low), highest = (int16_t)ORDER_16((int16_t)high);
     for (size_t i = 0; i < blocks; i++) {
-        i16b bits = *(const i16b_memory *)(values + i * CTK_NORMAL_BLOCK);
+        i16b bits = ((const i16b_memory *)values)[i];
         i16b v = ORDER_16(bits);
         i16b number = (bits & 0x7fff) <= (int16_t)infinity;
         i16b out = number & ((v < lowest) | (v > highest));
         STORE_MASK(masks + i, out != 0);
     }
+}
+
+enum { F16_INFINITY = 0x7c00, BF16_INFINITY = 0x7f80 };
+
+INLINE ctk_range range_pending(const uint16_t *pending, size_t blocks) {
+    ctk_range range = {0, blocks};
+    uint64_t four;
+    for (; range.first + 4 <= blocks; range.first += 4) {
+        memcpy(&four, pending + range.first, sizeof four);
+        if (four != 0) break;
+    }
+    while (range.first < blocks && pending[range.first] == 0) range.first++;
+    for (; range.end >= range.first + 4; range.end -= 4) {
+        memcpy(&four, pending + range.end - 4, sizeof four);
+        if (four != 0) break;
+    }
+    while (range.end > range.first && pending[range.end - 1] == 0) range.end--;
+    return range;
+}
+
+static ctk_range outside_f32(const void *values, size_t blocks, float low, float high, uint16_t *masks) {
+    find_outside_f32(values, blocks, low, high, masks);
+    return range_pending(masks, blocks);
+}
+
+static ctk_range outside_f64(const void *values, size_t blocks, double low, double high, uint16_t *masks) {
+    find_outside_f64(values, blocks, low, high, masks);
+    return range_pending(masks, blocks);
+}
+
+static ctk_range outside_f16(const void *values, size_t blocks, uint16_t low, uint16_t high, uint16_t *masks) {
+    find_outside_16(values, blocks, low, high, F16_INFINITY, masks);
+    return range_pending(masks, blocks);
+}
+
+static ctk_range outside_bf16(const void *values, size_t blocks, uint16_t low, uint16_t high, uint16_t *masks) {
+    find_outside_16(values, blocks, low, high, BF16_INFINITY, masks);
+    return range_pending(masks, blocks);
+}
+
+enum {
+    // What is listed at a time, in words and in elements.
+    REDRAWN = 4 * CTK_STATE_WORDS,
+    REDRAWN_WIDE = (REDRAWN + LANES * CTK_WIDTH - 1) / (LANES * CTK_WIDTH) * (LANES * CTK_WIDTH),
+    AT_ONCE = 6,
+};
+
+/// Lists the elements whose bits are set, and returns how many there are. Writes up to AT_ONCE entries more.
+INLINE size_t list(const uint16_t *pending, size_t blocks, uint16_t *places) {
+    size_t count = 0;
+    for (size_t block = 0; block < blocks; block += 4) {
+        uint64_t bits = 0;
+        if (blocks - block >= 4) memcpy(&bits, pending + block, sizeof bits);
+        else
+            for (size_t i = block; i < blocks; i++) bits |= (uint64_t)pending[i] << 16 * (i - block);
+        if (bits == 0) continue;
+        size_t here = (size_t)__builtin_popcountll(bits);
+        // A loop of as many steps as there are would mostly end with a wrong guess.
+        for (size_t i = 0; i < here || i < AT_ONCE; i++) {
+            places[count + i] = (uint16_t)(16 * block + (size_t)__builtin_ctzll(bits | 1ull << 63));
+            bits &= bits - 1;
+        }
+        count += here;
+    }
+    return count;
+}
+
+/// Sets the bits of the listed elements that `masks` has, and no others.
+INLINE void relist(const uint16_t *places, size_t count, const uint16_t *masks, uint16_t *pending, size_t blocks) {
+    memset(pending, 0, blocks * sizeof(uint16_t));
+    for (size_t i = 0; i < count; i += 16) {
+        uint32_t bits = masks[i / 16];
+        if (count - i < 16) bits &= (1u << (count - i)) - 1;
+        for (; bits != 0; bits &= bits - 1) {
+            size_t place = places[i + (size_t)__builtin_ctz(bits)];
+            pending[place / 16] |= (uint16_t)(1 << place % 16);
+        }
+    }
+}
+
+typedef struct { float low, high; uint16_t low_bits, high_bits; } bounds;
+
+INLINE ctk_range redraw(
+    stored type, ctk_stream *stream, void *values, size_t blocks, float mean, float std, bounds accepted,
+    uint16_t *pending) {
+    enum { WIDE = LANES * CTK_WIDTH, BLOCKS = REDRAWN / 16 };
+    _Alignas(64) uint32_t scratch[REDRAWN], first[REDRAWN_WIDE], second[REDRAWN_WIDE], is_sine[REDRAWN_WIDE];
+    _Alignas(64) uint32_t made[REDRAWN_WIDE];
+    uint16_t places[REDRAWN + AT_ONCE], outside[REDRAWN_WIDE / 16 + 1];
+    size_t size = type == F32 ? 4 : 2;
+    f32v m = (f32v)mean, s = (f32v)std;
+    for (size_t block = 0; block < blocks; block += BLOCKS) {
+        size_t these = blocks - block < BLOCKS ? blocks - block : BLOCKS;
+        size_t count = list(pending + block, these, places);
+        if (count == 0) {
+            skip(stream, 16 * these);
+            continue;
+        }
+        draw(UNTEMPERED, stream, scratch, 16 * these, NULL);
+        for (size_t i = 0; i < count; i++) {
+            first[i] = scratch[places[i] & ~8];
+            second[i] = scratch[places[i] | 8];
+            is_sine[i] = -(uint32_t)(places[i] >> 3 & 1);
+        }
+        for (size_t i = count; i % WIDE != 0; i++) first[i] = second[i] = is_sine[i] = 0;
+        for (size_t i = 0; i < count; i += WIDE) {
+            u32w_parts k, quadrant;
+            f32w_parts r, sine, cosine;
+            for (size_t v = 0; v < CTK_WIDTH; v++) k.each[v] = temper(load_u32(first + i + LANES * v));
+            radius(&k.all, &r.all);
+            for (size_t v = 0; v < CTK_WIDTH; v++) k.each[v] = temper(load_u32(second + i + LANES * v)) & 0xffffff;
+            sincos_in_quadrant(&k.all, &sine.all, &cosine.all, &quadrant.all);
+            for (size_t v = 0; v < CTK_WIDTH; v++) {
+                u32v q = quadrant.each[v], choice = load_u32(is_sine + i + LANES * v);
+                exchange(q, &sine.each[v], &cosine.each[v]);
+                f32v a = r.each[v] * choose(choice, sine.each[v], cosine.each[v]);
+                f32v b = choose(choice, sine_signed(s, q), cosine_signed(s, q));
+                store_as(type, made, i + LANES * v, fma_f32(a, b, m));
+            }
+        }
+        size_t groups = (count + 15) / 16;
+        if (type == F32) find_outside_f32(made, groups, accepted.low, accepted.high, outside);
+        else
+            find_outside_16(
+                made, groups, accepted.low_bits, accepted.high_bits, type == F16 ? F16_INFINITY : BF16_INFINITY, outside);
+        char *to = (char *)values + 16 * block * size;
+        for (size_t i = 0; i < count; i++) memcpy(to + places[i] * size, (const char *)made + i * size, size);
+        relist(places, count, outside, pending + block, these);
+    }
+    return range_pending(pending, blocks);
+}
+
+static ctk_range redraw_f32(
+    ctk_stream *stream, void *values, size_t blocks, float mean, float std, float low, float high, uint16_t *pending) {
+    return redraw(F32, stream, values, blocks, mean, std, (bounds){.low = low, .high = high}, pending);
+}
+
+static ctk_range redraw_f16(
+    ctk_stream *stream, void *values, size_t blocks, float mean, float std, uint16_t low, uint16_t high,
+    uint16_t *pending) {
+    return redraw(F16, stream, values, blocks, mean, std, (bounds){.low_bits = low, .high_bits = high}, pending);
+}
+
+static ctk_range redraw_bf16(
+    ctk_stream *stream, void *values, size_t blocks, float mean, float std, uint16_t low, uint16_t high,
+    uint16_t *pending) {
+    return redraw(BF16, stream, values, blocks, mean, std, (bounds){.low_bits = low, .high_bits = high}, pending);
+}
+
+/// `unit_f64` of one pair of words.
+INLINE double unit_of_pair(const uint32_t *pair) {
+    return (double)(int64_t)(((uint64_t)(pair[0] & 0x1fffff) << 32) | pair[1]) * 0x1p-53;
+}
+
+static ctk_range redraw_f64(
+    ctk_stream *stream, void *values, size_t blocks, double mean, double std, double low, double high,
+    uint16_t *pending) {
+    enum { BLOCKS = REDRAWN / 32 };
+    _Alignas(64) uint32_t scratch[REDRAWN];
+    _Alignas(64) double made[16 * BLOCKS];
+    uint16_t places[16 * BLOCKS + AT_ONCE], outside[BLOCKS];
+    for (size_t block = 0; block < blocks; block += BLOCKS) {
+        size_t these = blocks - block < BLOCKS ? blocks - block : BLOCKS;
+        size_t count = list(pending + block, these, places);
+        if (count == 0) {
+            skip(stream, 32 * these);
+            continue;
+        }
+        words(stream, scratch, 32 * these);
+        for (size_t i = 0; i < count; i++) {
+            double u1 = 1.0 - unit_of_pair(scratch + 2 * (places[i] & ~8));
+            double angle = 0x1.921fb54442d18p2 * unit_of_pair(scratch + 2 * (places[i] | 8));
+            double r = __builtin_elementwise_sqrt(log(u1) * -2.0);
+            made[i] = __builtin_elementwise_fma(r * (places[i] & 8 ? sin(angle) : cos(angle)), std, mean);
+        }
+        for (size_t i = count; i % 16 != 0; i++) made[i] = 0;
+        find_outside_f64(made, (count + 15) / 16, low, high, outside);
+        char *to = (char *)values + 16 * block * sizeof(double);
+        for (size_t i = 0; i < count; i++) memcpy(to + places[i] * sizeof(double), made + i, sizeof(double));
+        relist(places, count, outside, pending + block, these);
+    }
+    return range_pending(pending, blocks);
 }
 
 const ctk_kernels CTK_TABLE = {
@@ -765,7 +1062,12 @@ const ctk_kernels CTK_TABLE = {
     .normal_f64 = normal_f64,
     .outside_f32 = outside_f32,
     .outside_f64 = outside_f64,
-    .outside_16 = outside_16,
+    .outside_f16 = outside_f16,
+    .outside_bf16 = outside_bf16,
+    .redraw_f32 = redraw_f32,
+    .redraw_f64 = redraw_f64,
+    .redraw_f16 = redraw_f16,
+    .redraw_bf16 = redraw_bf16,
     .radius_f32 = radius_f32,
     .sincos_f32 = sincos_f32,
 };

@@ -10,6 +10,10 @@
 #include <math.h>
 #include <string.h>
 
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
 #include "CTorchKernels.h"
 #include "mt19937_polynomial.h"
 

@@ -1,11 +1,11 @@
 internal import CTorchKernels
 
-/// Tells which values of blocks of 16 lie outside bounds, and replaces them by redrawn ones.
+/// Tells which values of blocks of 16 lie outside bounds.
 public struct BlockRejection: Sendable {
     private let kernels: Kernels
-    private let format: FloatFormat
-    private let low: UInt64
-    private let high: UInt64
+    let format: FloatFormat
+    let low: UInt64
+    let high: UInt64
 
     /// - Parameters:
     ///   - low: Values below it are outside; rounded to the format.
@@ -20,69 +20,31 @@ public struct BlockRejection: Sendable {
     /// Finds what is outside; NaN never is.
     ///
     /// - Parameters:
-    ///   - values: Blocks of 16 elements, aligned to the elements, whose bits the masks from `first` on get.
+    ///   - values: Blocks of 16 elements at any alignment, at least as many as there are masks.
     ///   - masks: One for each block, the first element's bit lowest.
-    public func findOutside(_ values: RawSpan, masks: inout [UInt16], from first: Int = 0) {
-        let blocks = values.byteCount / (WordStream.blockSize * format.itemSize)
-        guard blocks > 0, first >= 0, first + blocks <= masks.count else { return }
+    /// - Returns: The blocks from the first to the last that hold such values.
+    public func findOutside(_ values: RawSpan, masks: inout [UInt16]) -> Range<Int> {
+        let blocks = min(masks.count, values.byteCount / (WordStream.blockSize * format.itemSize))
+        guard blocks > 0 else { return 0..<0 }
         let functions = kernels.functions.pointee
         let (low, high) = (self.low, self.high)
         // The kernels take pointers.
-        values.withUnsafeBytes { bytes in
-            masks.withUnsafeMutableBufferPointer { masks in
-                guard let start = bytes.baseAddress, let mask = masks.baseAddress?.advanced(by: first) else { return }
+        return values.withUnsafeBytes { bytes in
+            guard let start = bytes.baseAddress else { return 0..<0 }
+            let range =
                 switch format {
-                case .float32:
-                    functions.outside_f32(
-                        start.assumingMemoryBound(to: Float.self),
-                        blocks,
-                        Float(bitPattern: UInt32(low)),
-                        Float(bitPattern: UInt32(high)),
-                        mask
-                    )
+                case .float32: functions.outside_f32(start, blocks, low.asFloat, high.asFloat, &masks)
                 case .float64:
-                    functions.outside_f64(
-                        start.assumingMemoryBound(to: Double.self),
-                        blocks,
-                        Double(bitPattern: low),
-                        Double(bitPattern: high),
-                        mask
-                    )
-                case .float16, .bfloat16:
-                    functions.outside_16(
-                        start.assumingMemoryBound(to: UInt16.self),
-                        blocks,
-                        UInt16(low),
-                        UInt16(high),
-                        UInt16(truncatingIfNeeded: format.bits(.infinity)),
-                        mask
-                    )
+                    functions.outside_f64(start, blocks, Double(bitPattern: low), Double(bitPattern: high), &masks)
+                case .float16: functions.outside_f16(start, blocks, UInt16(low), UInt16(high), &masks)
+                case .bfloat16: functions.outside_bf16(start, blocks, UInt16(low), UInt16(high), &masks)
                 }
-            }
+            return range.first..<range.end
         }
     }
+}
 
-    /// Replaces the values of the bits in `pending` by redrawn ones; pending stays what is outside among those.
-    ///
-    /// - Parameters:
-    ///   - values: Blocks of 16 elements, aligned to the elements, as many as there are masks.
-    ///   - redrawn: As many.
-    ///   - outside: The masks of `redrawn`.
-    /// - Returns: How many blocks have anything pending.
-    public func merge(
-        _ redrawn: RawSpan,
-        into values: inout MutableRawSpan,
-        pending: inout [UInt16],
-        outside: [UInt16]
-    ) -> Int {
-        let size = WordStream.blockSize * format.itemSize
-        let blocks = min(pending.count, outside.count, redrawn.byteCount / size, values.byteCount / size)
-        // The kernels take pointers.
-        return values.withUnsafeMutableBytes { values in
-            redrawn.withUnsafeBytes { redrawn in
-                guard let values = values.baseAddress, let redrawn = redrawn.baseAddress else { return 0 }
-                return ctk_merge(values, redrawn, format.itemSize, blocks, &pending, outside)
-            }
-        }
-    }
+extension UInt64 {
+    /// The float whose bits these are.
+    var asFloat: Float { Float(bitPattern: UInt32(truncatingIfNeeded: self)) }
 }

@@ -16,9 +16,22 @@ public final class WordStream {
     public init(seed: UInt32, kernels: Kernels = .selected) {
         self.seed = seed
         self.kernels = kernels.functions
-        state = UnsafeMutableRawPointer.allocate(byteCount: MemoryLayout<ctk_stream>.stride, alignment: 64)
-            .bindMemory(to: ctk_stream.self, capacity: 1)
+        state = WordStream.allocateState()
         ctk_seed(state, seed)
+    }
+
+    /// Another one at the same position, which costs less than seeding.
+    public init(copying other: WordStream) {
+        seed = other.seed
+        kernels = other.kernels
+        position = other.position
+        state = WordStream.allocateState()
+        state.initialize(from: other.state, count: 1)
+    }
+
+    private static func allocateState() -> UnsafeMutablePointer<ctk_stream> {
+        UnsafeMutableRawPointer.allocate(byteCount: MemoryLayout<ctk_stream>.stride, alignment: 64)
+            .bindMemory(to: ctk_stream.self, capacity: 1)
     }
 
     deinit {
@@ -133,6 +146,60 @@ public final class WordStream {
             }
         }
         position += UInt64(blocks * WordStream.blockSize) * format.wordsPerElement
+    }
+
+    /// Draws blocks as ``fillNormalBlocks(_:mean:std:blocks:into:)`` does, and replaces the values that are pending.
+    ///
+    /// - Parameters:
+    ///   - rejection: What is outside of its bounds stays pending. Its format is that of the values.
+    ///   - blocks: Those to draw, of the ones that there are masks for.
+    ///   - values: All of these blocks, of 16 elements each at any alignment.
+    ///   - pending: A mask for each block, the first element's bit lowest.
+    /// - Returns: Those of `blocks` from the first to the last in which anything is pending still.
+    public func redrawNormalBlocks(
+        _ rejection: BlockRejection,
+        mean: Double,
+        std: Double,
+        blocks: Range<Int>,
+        of values: inout MutableRawSpan,
+        pending: inout [UInt16]
+    ) -> Range<Int> {
+        let blockBytes = WordStream.blockSize * rejection.format.itemSize
+        let blocks = blocks.clamped(to: 0..<min(pending.count, values.byteCount / blockBytes))
+        guard !blocks.isEmpty else { return blocks }
+        let (low, high) = (rejection.low, rejection.high)
+        let (floatMean, floatStd) = (Float(mean), Float(std))
+        let functions = kernels.pointee
+        let count = blocks.count
+        // The kernels take pointers.
+        let range = values.withUnsafeMutableBytes { bytes in
+            pending.withUnsafeMutableBufferPointer { pending in
+                guard let start = bytes.baseAddress, let pending = pending.baseAddress else { return ctk_range() }
+                let first = start + blocks.lowerBound * blockBytes
+                let masks = pending + blocks.lowerBound
+                return switch rejection.format {
+                case .float32:
+                    functions.redraw_f32(state, first, count, floatMean, floatStd, low.asFloat, high.asFloat, masks)
+                case .float64:
+                    functions.redraw_f64(
+                        state,
+                        first,
+                        count,
+                        mean,
+                        std,
+                        Double(bitPattern: low),
+                        Double(bitPattern: high),
+                        masks
+                    )
+                case .float16:
+                    functions.redraw_f16(state, first, count, floatMean, floatStd, UInt16(low), UInt16(high), masks)
+                case .bfloat16:
+                    functions.redraw_bf16(state, first, count, floatMean, floatStd, UInt16(low), UInt16(high), masks)
+                }
+            }
+        }
+        position += UInt64(count * WordStream.blockSize) * rejection.format.wordsPerElement
+        return blocks.lowerBound + range.first..<blocks.lowerBound + range.end
     }
 
     /// Bytes that are made aside at a time where the destination is not aligned.

@@ -32,15 +32,26 @@ import Testing
     /// Large results go past the caches where their memory is aligned.
     @Test(.enabled(if: optimised, "32 MiB need an optimised build"), arguments: Variant.all, [0, 1])
     func largeUniformsAreManySmallOnes(variant: Variant, offset: Int) {
-        let call = Call.uniform32(UniformRange(from: -1, to: 1))
+        isManySmallOnes(.uniform32(UniformRange(from: -1, to: 1)), variant, offset: offset, skipped: 0)
+    }
+
+    @Test(.enabled(if: optimised, "32 MiB need an optimised build"), arguments: Variant.all, [0, 1])
+    func largeNormalsAreManySmallOnes(variant: Variant, offset: Int) {
+        for skipped in [0, 3] as [UInt64] {
+            isManySmallOnes(.normal32(mean: 0.5, std: 2), variant, offset: offset, skipped: skipped)
+        }
+    }
+
+    private func isManySmallOnes(_ call: Call, _ variant: Variant, offset: Int, skipped: UInt64) {
         let whole = Stream(seed: 4)
+        variant.kernels.skip(whole.pointer, skipped)
         let parts = Stream(copying: whole)
-        let count = 1 << 22 + 1000
+        let count = 1 << 22 + 1008
         let atOnce = call.run(variant, whole.pointer, count: count, offset: offset)
         var first = 0
         var same = true
         while first < count {
-            let size = min(100_003, count - first)
+            let size = min(100_003 / call.granularity * call.granularity, count - first)
             same = same && call.run(variant, parts.pointer, count: size).elementsEqual(atOnce[first..<first + size])
             first += size
         }

@@ -1,7 +1,7 @@
 import Testing
 import TorchRandom
 
-@Suite("What is outside of bounds is found and replaced")
+@Suite("What is outside of bounds is found and redrawn")
 struct BlockRejectionTests {
     /// Values on and beside every bound, zeros of both signs, infinities and NaN, over and over.
     private static let values: [Double] = {
@@ -21,7 +21,8 @@ struct BlockRejectionTests {
             var bytes = elements.mutableBytes
             for (index, value) in Self.values.enumerated() { bytes.store(format.bits(value), as: format, at: index) }
             var masks = [UInt16](repeating: 0xffff, count: 10)
-            rejection.findOutside(storage.span.bytes.extracting(0..<160 * format.itemSize), masks: &masks)
+            let range = rejection.findOutside(storage.span.bytes.extracting(0..<160 * format.itemSize), masks: &masks)
+            #expect(range == (masks.firstIndex { $0 != 0 } ?? 0)..<(masks.lastIndex { $0 != 0 } ?? -1) + 1)
             for (index, value) in Self.values.enumerated() {
                 let rounded = format.rounded(value)
                 let isOutside = rounded < format.rounded(low) || rounded > format.rounded(high)
@@ -33,27 +34,76 @@ struct BlockRejectionTests {
         }
     }
 
-    @Test(arguments: FloatFormat.allCases)
-    func merge(format: FloatFormat) {
-        let size = format.itemSize
-        var values = [UInt64](repeating: 0, count: 8 * size)
-        let redrawn = [UInt64](repeating: 0x0101_0101_0101_0101, count: 8 * size)
-        var pending: [UInt16] = [0b1010, 0, 0x8000, 1]
-        var storage = values.mutableSpan
-        var bytes = storage.mutableBytes
-        let rejection = BlockRejection(format, low: 0, high: 1)
-        let left = rejection.merge(
-            redrawn.span.bytes,
-            into: &bytes,
-            pending: &pending,
-            outside: [0b0010, 0xffff, 0, 1]
-        )
-        #expect(left == 2)
-        #expect(pending == [0b0010, 0, 0, 1])
-        let all = values.withUnsafeBytes(Array.init)
-        for element in 0..<64 {
-            let isReplaced = [1, 3, 47, 48].contains(element)
-            #expect(all[element * size..<(element + 1) * size].allSatisfy { $0 == (isReplaced ? 1 : 0) })
+    @Test(arguments: 0...9)
+    func `the range found is that of the masks`(blocks: Int) {
+        let rejection = BlockRejection(.float32, low: -1, high: 1)
+        for first in 0..<max(blocks, 1) {
+            for last in first..<max(blocks, 1) {
+                var storage = [Float](repeating: 0, count: blocks * 16)
+                for block in [first, last] where block < blocks { storage[block * 16 + 15] = 2 }
+                var masks = [UInt16](repeating: 0xffff, count: blocks)
+                let range = rejection.findOutside(storage.span.bytes, masks: &masks)
+                if blocks == 0 { #expect(range.isEmpty) } else { #expect(range == first..<last + 1) }
+            }
+        }
+    }
+
+    /// From none pending to all, from one block to many, from any place in the stream, at any alignment.
+    @Test(arguments: Kernels.all.map(\.name), FloatFormat.allCases)
+    func redraw(kernel: String, format: FloatFormat) throws {
+        let kernels = try #require(Kernels.all.first { $0.name == kernel })
+        let (mean, std, bound) = (0.25, 1.5, 1.0)
+        let rejection = BlockRejection(format, low: -bound, high: bound, kernels: kernels)
+        let chance = WordStream(seed: 1)
+        for count in [1, 5, 78, 79, 157] {
+            for share in [0, 1, 2, 16] as [UInt32] {
+                for skipped in [0, 7] as [UInt64] {
+                    let blocks = Int(chance.next()) % count..<count
+                    let size = count * 16 * format.itemSize
+                    var before = [UInt8](repeating: 0x5a, count: size + 1)
+                    let (drawn, stream) = (WordStream(seed: 9, kernels: kernels), WordStream(seed: 9, kernels: kernels))
+                    drawn.seek(to: skipped)
+                    stream.seek(to: skipped)
+                    var new = [UInt8](repeating: 0, count: size)
+                    do {
+                        var storage = new.mutableSpan
+                        var bytes = storage.mutableBytes
+                        var part = bytes._mutatingExtracting(blocks.lowerBound * 16 * format.itemSize..<size)
+                        drawn.fillNormalBlocks(format, mean: mean, std: std, blocks: blocks.count, into: &part)
+                    }
+                    var pending = (0..<count).map { _ in
+                        (0..<16).reduce(UInt16(0)) { mask, bit in mask | (chance.next() % 16 < share ? 1 << bit : 0) }
+                    }
+                    let masks = pending
+                    var storage = before.mutableSpan
+                    var all = storage.mutableBytes
+                    var values = all._mutatingExtracting(1..<size + 1)
+                    let left = stream.redrawNormalBlocks(
+                        rejection,
+                        mean: mean,
+                        std: std,
+                        blocks: blocks,
+                        of: &values,
+                        pending: &pending
+                    )
+                    #expect(stream.position == drawn.position)
+                    #expect(stream.next() == drawn.next())
+                    let after = Array(before.dropFirst())
+                    var expected = masks
+                    for element in 0..<count * 16 {
+                        let bit = UInt16(1) << UInt16(element % 16)
+                        let isRedrawn = blocks.contains(element / 16) && masks[element / 16] & bit != 0
+                        let bytes = element * format.itemSize..<(element + 1) * format.itemSize
+                        let old = [UInt8](repeating: 0x5a, count: format.itemSize)
+                        try #require(Array(after[bytes]) == (isRedrawn ? Array(new[bytes]) : old), "\(element)")
+                        let value = format.value(bits: new[bytes].reversed().reduce(0) { $0 << 8 | UInt64($1) })
+                        if isRedrawn, value >= -bound, value <= bound { expected[element / 16] &= ~bit }
+                    }
+                    #expect(pending == expected)
+                    let waiting = blocks.filter { expected[$0] != 0 }
+                    #expect(waiting.isEmpty ? left.isEmpty : left == waiting[0]..<waiting[waiting.count - 1] + 1)
+                }
+            }
         }
     }
 }

@@ -32,6 +32,11 @@ typedef struct ctk_stream {
     uint32_t used;
 } ctk_stream;
 
+/// Blocks from the first to the last of those that are not as they should be; none where `first` is `end`.
+typedef struct ctk_range {
+    size_t first, end;
+} ctk_range;
+
 /// The kernels compiled for one instruction set.
 ///
 /// All functions that take a stream advance it. `n` and `blocks` may be 0; positions need no relation to blocks.
@@ -78,16 +83,34 @@ typedef struct ctk_kernels {
     void (*_Nonnull normal_f64)(ctk_stream *_Nonnull, double *_Nonnull out, size_t blocks, double mean, double std);
 
     /// For each block of 16 values a mask of those below `low` or above `high`, the first value's bit lowest. NaN is in
-    /// neither place.
-    void (*_Nonnull outside_f32)(
-        const float *_Nonnull, size_t blocks, float low, float high, uint16_t *_Nonnull masks);
-    /// As `outside_f32` in double.
-    void (*_Nonnull outside_f64)(
-        const double *_Nonnull, size_t blocks, double low, double high, uint16_t *_Nonnull masks);
-    /// As `outside_f32` for either 16-bit type; `infinity` is the bits of its infinity and tells which.
-    void (*_Nonnull outside_16)(
-        const uint16_t *_Nonnull, size_t blocks, uint16_t low, uint16_t high, uint16_t infinity,
-        uint16_t *_Nonnull masks);
+    /// neither place. Values may have any alignment; bounds of 16 bits are of the values' type.
+    ///
+    /// Returns where the masks are not zero.
+    ctk_range (*_Nonnull outside_f32)(
+        const void *_Nonnull, size_t blocks, float low, float high, uint16_t *_Nonnull masks);
+    ctk_range (*_Nonnull outside_f64)(
+        const void *_Nonnull, size_t blocks, double low, double high, uint16_t *_Nonnull masks);
+    ctk_range (*_Nonnull outside_f16)(
+        const void *_Nonnull, size_t blocks, uint16_t low, uint16_t high, uint16_t *_Nonnull masks);
+    ctk_range (*_Nonnull outside_bf16)(
+        const void *_Nonnull, size_t blocks, uint16_t low, uint16_t high, uint16_t *_Nonnull masks);
+
+    /// Draws blocks as `normal_f32` and so on do, of which only those values are made that `pending` has a bit for; they
+    /// replace the ones in `values`. In `pending` stays what is outside of the bounds again, as above.
+    ///
+    /// Returns where `pending` is not zero then.
+    ctk_range (*_Nonnull redraw_f32)(
+        ctk_stream *_Nonnull, void *_Nonnull values, size_t blocks, float mean, float std, float low, float high,
+        uint16_t *_Nonnull pending);
+    ctk_range (*_Nonnull redraw_f64)(
+        ctk_stream *_Nonnull, void *_Nonnull values, size_t blocks, double mean, double std, double low, double high,
+        uint16_t *_Nonnull pending);
+    ctk_range (*_Nonnull redraw_f16)(
+        ctk_stream *_Nonnull, void *_Nonnull values, size_t blocks, float mean, float std, uint16_t low, uint16_t high,
+        uint16_t *_Nonnull pending);
+    ctk_range (*_Nonnull redraw_bf16)(
+        ctk_stream *_Nonnull, void *_Nonnull values, size_t blocks, float mean, float std, uint16_t low, uint16_t high,
+        uint16_t *_Nonnull pending);
 
     /// sqrt(−2 log u) for u = 1 − k·2^-24, k < 2^24: the radius in `normal_f32`, apart, to test every input.
     void (*_Nonnull radius_f32)(const uint32_t *_Nonnull k, float *_Nonnull out, size_t n);
@@ -106,14 +129,6 @@ size_t ctk_variants(const ctk_kernels *_Nonnull *_Nonnull out, size_t capacity);
 
 /// The best kernel set that this processor can run.
 const ctk_kernels *_Nonnull ctk_best(void);
-
-/// Replaces the values that a round of redrawing is about: those of the bits in `pending`.
-///
-/// `values` and `redrawn` are `blocks` × 16 items of `item_size` bytes, 2, 4 or 8. In `pending` stays what is in
-/// `outside` too, the masks of `redrawn`. Returns how many blocks have anything pending.
-size_t ctk_merge(
-    void *_Nonnull values, const void *_Nonnull redrawn, size_t item_size, size_t blocks, uint16_t *_Nonnull pending,
-    const uint16_t *_Nonnull outside);
 
 /// Passes over `n` words, any number, by `skip` or `jump`, whichever is faster.
 void ctk_jump(const ctk_kernels *_Nonnull, ctk_stream *_Nonnull, uint64_t n);

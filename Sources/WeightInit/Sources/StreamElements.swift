@@ -42,6 +42,15 @@ final class NormalElements: ElementSource {
         stream = WordStream(seed: seed)
     }
 
+    /// The same draw once more, where this one ends.
+    init(after other: NormalElements) {
+        layout = other.layout
+        mean = other.mean
+        std = other.std
+        start = other.start &+ other.layout.words
+        stream = WordStream(copying: other.stream)
+    }
+
     func fill(_ range: Range<Int>, into destination: inout MutableRawSpan) -> (elements: Int, work: Int) {
         let size = NormalLayout.blockSize
         let itemSize = layout.format.itemSize
@@ -75,6 +84,29 @@ final class NormalElements: ElementSource {
         let seeking = stream.seek(to: start &+ word)
         stream.fillNormalBlocks(layout.format, mean: mean, std: std, blocks: count, into: &destination)
         return seeking + count * NormalLayout.blockSize * Int(layout.format.wordsPerElement)
+    }
+
+    /// Draws `blocks` of those that begin at a word, counted from the start of the draw, and replaces what is pending.
+    ///
+    /// - Returns: The blocks in which anything is pending still, and the work that this took, in generator words.
+    func redraw(
+        _ blocks: Range<Int>,
+        at word: UInt64,
+        of values: inout MutableRawSpan,
+        pending: inout [UInt16],
+        _ rejection: BlockRejection
+    ) -> (left: Range<Int>, work: Int) {
+        let wordsPerBlock = NormalLayout.blockSize * Int(layout.format.wordsPerElement)
+        let seeking = stream.seek(to: start &+ word &+ UInt64(blocks.lowerBound * wordsPerBlock))
+        let left = stream.redrawNormalBlocks(
+            rejection,
+            mean: mean,
+            std: std,
+            blocks: blocks,
+            of: &values,
+            pending: &pending
+        )
+        return (left, seeking + blocks.count * wordsPerBlock)
     }
 
     private func bytes(of block: (firstElement: Int, word: UInt64), work: inout Int) -> [UInt8] {

@@ -8,7 +8,7 @@ protocol RoundCounting: AnyObject {
 }
 
 /// `trunc_normal_` by redrawing normals: each round is a further `normal_` of the whole tensor in the same stream, of
-/// which only the blocks that hold rejected elements are made.
+/// which only the rejected elements are made.
 final class RejectionElements: ElementSource, RoundCounting {
     private var maker: RejectionMaker
 
@@ -26,154 +26,133 @@ final class RejectionElements: ElementSource, RoundCounting {
 /// The state of `RejectionElements`; a value, because only of a value's arrays spans can be had.
 private struct RejectionMaker {
     private let layout: NormalLayout
-    private let truncated: TruncatedNormal
     private let rejection: BlockRejection
-    private let seed: UInt32
-    private let start: UInt64
-    private var rounds: [NormalElements] = []
+    private var rounds: [NormalElements]
     private(set) var roundsNeeded = 0
 
-    /// Blocks that are made at a time: few enough to stay in the processor's nearest cache.
-    private static let largestChunk = 256
-    /// Room for as many blocks; as integers, so that elements are aligned.
-    private var values: [UInt64]
-    private var redrawn: [UInt64]
+    /// Blocks that are made at a time: few enough to stay in the processor's caches from round to round.
+    private static let largestChunk = 2048
+    /// Those that are made aside at a time.
+    private static let largestAside = 8
 
     init(layout: NormalLayout, truncated: TruncatedNormal, seed: UInt32, start: UInt64) {
         self.layout = layout
-        self.truncated = truncated
         rejection = BlockRejection(layout.format, low: truncated.lower, high: truncated.upper)
-        self.seed = seed
-        self.start = start
-        values = [UInt64](
-            repeating: 0,
-            count: RejectionMaker.largestChunk * NormalLayout.blockSize * layout.format.itemSize / 8
-        )
-        redrawn = values
+        rounds = [
+            NormalElements(layout: layout, mean: truncated.mean, std: truncated.std, seed: seed, start: start)
+        ]
     }
 
-    /// Blocks that have been begun, or are made: those in `values`.
-    private var chunk = Chunk(blocks: 0, firstElement: 0, word: 0)
+    /// Blocks that are not made where they are wanted: a few of which one is wanted in part, or those that a call has not
+    /// come to the end of.
+    private var aside = Chunk(blocks: 0, firstElement: 0, word: 0)
+    private var asideBytes: [UInt8] = []
 
     private struct Chunk {
-        var blocks: Int
-        var firstElement: Int
-        var word: UInt64
-        /// Rounds that have been drawn, and how many blocks wait for the next.
+        let blocks: Int
+        let firstElement: Int
+        let word: UInt64
+        /// Rounds that have been drawn.
         var rounds = 0
-        var left = 0
         /// A bit for each element that has not been accepted, a mask for each block.
-        var pending: [UInt16] = []
-        var outside: [UInt16] = []
+        var pending: [UInt16]
+        /// From the first to the last of those in which there is any.
+        var left = 0..<0
 
-        var isMade: Bool { rounds > 0 && left == 0 }
+        init(blocks: Int, firstElement: Int, word: UInt64) {
+            self.blocks = blocks
+            self.firstElement = firstElement
+            self.word = word
+            pending = [UInt16](repeating: 0, count: blocks)
+        }
+
+        var isMade: Bool { rounds > 0 && left.isEmpty }
         var elements: Range<Int> { firstElement..<firstElement + blocks * NormalLayout.blockSize }
     }
 
     mutating func fill(_ range: Range<Int>, into destination: inout MutableRawSpan) -> (elements: Int, work: Int) {
         let itemSize = layout.format.itemSize
+        let blockBytes = NormalLayout.blockSize * itemSize
         let first = layout.block(of: range.lowerBound)
         let runEnd = min(range.upperBound, layout.endOfRun(from: range.lowerBound))
         var work = 0
         // The tail's block overlaps the one before it, and is another one.
-        if !chunk.elements.contains(range.lowerBound) || (chunk.firstElement == layout.tailStart) != isTail(first) {
-            work += begin(at: first, through: runEnd)
+        if !aside.elements.contains(range.lowerBound) || isTail(aside.firstElement) != isTail(first.firstElement) {
+            let size = NormalLayout.blockSize
+            let needed = isTail(first.firstElement) ? 1 : (runEnd - first.firstElement + size - 1) / size
+            let whole = range.lowerBound == first.firstElement ? (runEnd - range.lowerBound) / size : 0
+            let inPlace = whole == needed || whole > RejectionMaker.largestAside
+            var chunk = Chunk(
+                blocks: inPlace
+                    ? min(whole, RejectionMaker.largestChunk) : min(needed, RejectionMaker.largestAside),
+                firstElement: first.firstElement,
+                word: first.word
+            )
+            if inPlace {
+                var bytes = destination._mutatingExtracting(0..<chunk.blocks * blockBytes)
+                work += draw(&chunk, into: &bytes, spent: work)
+                if chunk.isMade { return (chunk.elements.count, work) }
+                asideBytes = [UInt8](repeating: 0, count: bytes.byteCount)
+                var storage = asideBytes.mutableSpan
+                var copy = storage.mutableBytes
+                copy.copy(bytes.bytes)
+            } else {
+                asideBytes = [UInt8](repeating: 0, count: chunk.blocks * blockBytes)
+            }
+            aside = chunk
         }
-        while !chunk.isMade, work < TensorSource.workPerRead { work += drawRound() }
-        guard chunk.isMade else { return (0, work) }
-        roundsNeeded = max(roundsNeeded, chunk.rounds - 1)
-        let end = min(runEnd, chunk.elements.upperBound)
-        let from = (range.lowerBound - chunk.firstElement) * itemSize
-        destination.copy(values.span.bytes.extracting(from..<from + (end - range.lowerBound) * itemSize))
+        if !aside.isMade {
+            // Taken out, so that self can be changed.
+            var (chunk, bytes) = (aside, [UInt8]())
+            swap(&bytes, &asideBytes)
+            var storage = bytes.mutableSpan
+            var span = storage.mutableBytes
+            work += draw(&chunk, into: &span, spent: work)
+            swap(&bytes, &asideBytes)
+            aside = chunk
+        }
+        guard aside.isMade else { return (0, work) }
+        let end = min(runEnd, aside.elements.upperBound)
+        let from = (range.lowerBound - aside.firstElement) * itemSize
+        destination.copy(asideBytes.span.bytes.extracting(from..<from + (end - range.lowerBound) * itemSize))
         // Copying is not free.
         return (end - range.lowerBound, work + (end - range.lowerBound) / 4 + 1)
     }
 
-    private func isTail(_ block: (firstElement: Int, word: UInt64)) -> Bool {
-        block.firstElement == layout.tailStart
+    private func isTail(_ firstElement: Int) -> Bool {
+        firstElement == layout.tailStart
     }
 
-    /// Draws the blocks that hold the elements up to one for the first time.
+    /// Draws rounds of blocks until they are made, or more has been spent than a call may.
     ///
     /// - Returns: The work that this took, in generator words.
-    private mutating func begin(at first: (firstElement: Int, word: UInt64), through end: Int) -> Int {
-        let size = NormalLayout.blockSize
-        let needed = (end - first.firstElement + size - 1) / size
-        let blocks = isTail(first) ? 1 : min(needed, RejectionMaker.largestChunk)
-        var chunk = Chunk(blocks: blocks, firstElement: first.firstElement, word: first.word)
-        let used = 0..<blocks * size * layout.format.itemSize
-        let work = values.draw(normals(of: 0), blocks, at: first.word, to: used)
-        chunk.pending = [UInt16](repeating: 0, count: blocks)
-        chunk.outside = chunk.pending
-        rejection.findOutside(values.span.bytes.extracting(used), masks: &chunk.pending)
-        // What the tail block overlaps is not looked at: it takes part in no round.
-        let hidden = isTail(first) ? 0 : max(0, first.firstElement + blocks * size - layout.tailStart)
-        chunk.pending[blocks - 1] &= 0xffff >> UInt16(hidden)
-        chunk.left = chunk.pending.count { $0 != 0 }
-        chunk.rounds = 1
-        self.chunk = chunk
-        return work
-    }
-
-    /// Redraws what is outside.
-    ///
-    /// - Returns: The work that this took, in generator words.
-    private mutating func drawRound() -> Int {
-        let blockBytes = NormalLayout.blockSize * layout.format.itemSize
-        let wordsPerBlock = UInt64(NormalLayout.blockSize) * layout.format.wordsPerElement
-        var chunk = self.chunk
-        let blocks = 0..<chunk.blocks
-        // Where many wait, making them all at once costs less than moving from one to the next.
-        let runs =
-            chunk.left * 4 > chunk.blocks ? [blocks] : blocks.filter { chunk.pending[$0] != 0 }.map { $0..<$0 + 1 }
-        let normals = normals(of: chunk.rounds)
+    private mutating func draw(_ chunk: inout Chunk, into values: inout MutableRawSpan, spent: Int) -> Int {
         var work = 0
-        for run in runs {
-            let bytes = run.lowerBound * blockBytes..<run.upperBound * blockBytes
-            let runWord = chunk.word + UInt64(run.lowerBound) * wordsPerBlock
-            work += redrawn.draw(normals, run.count, at: runWord, to: bytes)
-            rejection.findOutside(redrawn.span.bytes.extracting(bytes), masks: &chunk.outside, from: run.lowerBound)
+        if chunk.rounds == 0 {
+            work += normals(of: 0).makeBlocks(chunk.blocks, at: chunk.word, into: &values)
+            chunk.left = rejection.findOutside(values.bytes, masks: &chunk.pending)
+            // What the tail block overlaps is not looked at: it takes part in no round.
+            let hidden = isTail(chunk.firstElement) ? 0 : max(0, chunk.elements.upperBound - layout.tailStart)
+            let last = chunk.blocks - 1
+            chunk.pending[last] &= 0xffff >> UInt16(hidden)
+            if chunk.pending[last] == 0 { chunk.left = chunk.left.clamped(to: 0..<last) }
+            chunk.rounds = 1
         }
-        let (rejection, redrawn, outside) = (rejection, redrawn, chunk.outside)
-        var storage = values.mutableSpan
-        var bytes = storage.mutableBytes
-        chunk.left = rejection.merge(redrawn.span.bytes, into: &bytes, pending: &chunk.pending, outside: outside)
-        chunk.rounds += 1
-        self.chunk = chunk
+        while !chunk.left.isEmpty, spent + work < TensorSource.workPerRead {
+            let drawn = normals(of: chunk.rounds)
+                .redraw(chunk.left, at: chunk.word, of: &values, pending: &chunk.pending, rejection)
+            chunk.left = drawn.left
+            chunk.rounds += 1
+            work += drawn.work
+        }
+        if chunk.isMade { roundsNeeded = max(roundsNeeded, chunk.rounds - 1) }
         return work
     }
 
     /// The normals of a round.
     private mutating func normals(of round: Int) -> NormalElements {
-        while rounds.count <= round {
-            rounds.append(
-                NormalElements(
-                    layout: layout,
-                    mean: truncated.mean,
-                    std: truncated.std,
-                    seed: seed,
-                    start: start &+ UInt64(rounds.count) &* layout.words
-                )
-            )
-        }
+        while rounds.count <= round { rounds.append(NormalElements(after: rounds[rounds.count - 1])) }
         return rounds[round]
-    }
-}
-
-extension [UInt64] {
-    /// Has blocks of normals, counted from a word on, drawn to a part of the array's bytes.
-    ///
-    /// - Returns: The work that this took, in generator words.
-    fileprivate mutating func draw(
-        _ normals: NormalElements,
-        _ blocks: Int,
-        at word: UInt64,
-        to bytes: Range<Int>
-    ) -> Int {
-        var storage = mutableSpan
-        var all = storage.mutableBytes
-        var part = all._mutatingExtracting(bytes)
-        return normals.makeBlocks(blocks, at: word, into: &part)
     }
 }
 
