@@ -162,6 +162,8 @@ def sizes():
 def bodies():
     """One body of 1 GiB over loopback: bare TCP, the service, and what PyTorch needs without any network."""
     elements = GIB // 4
+    # Bytes for which a client is woken that would rather sleep than have them at once.
+    fewest = 256 << 10
     with (
         Line(harness.compiled("net"), "send", "reno", cpus=(SERVER_CPU,)) as bare,
         weight_init() as service,
@@ -170,8 +172,8 @@ def bodies():
     ):
         port = json.loads(bare.read())["port"]
 
-        def fetched(method):
-            return client("get", service.port, raw(method, elements))["seconds"]
+        def fetched(method, *wake):
+            return client("get", service.port, raw(method, elements), *wake)["seconds"]
 
         fetched("uniform")
         for worker in (alone, torch):
@@ -189,6 +191,9 @@ def bodies():
             again_uniform=lambda: fetched("uniform"),
             torch_normal=lambda: torch.ask(f"tensor normal float32 {elements} 1"),
             again_normal=lambda: fetched("normal"),
+            late=lambda: client("receive", port, GIB, fewest)["seconds"],
+            late_uniform=lambda: fetched("uniform", "", fewest),
+            late_normal=lambda: fetched("normal", "", fewest),
         )
         rate = {name: GIB / seconds / 1e9 for name, seconds in taken.items()}
     rows = [
@@ -202,6 +207,11 @@ def bodies():
         row(
             "normal fetched, against made by torch", rate["again_normal"], rate["torch_normal"],
             rate["again_normal"] / rate["torch_normal"], 3, "GB/s",
+        ),
+        *(
+            row(f"{method}, share of bare TCP, the client asleep until {fewest >> 10} KiB are there", rate[f"late_{method}"],
+                rate["late"], rate[f"late_{method}"] / rate["late"], None, "GB/s")
+            for method in ("uniform", "normal")
         ),
     ]  # fmt: skip
     return {"title": "A body of 1 GiB over loopback, congestion control reno", "peer": "bare TCP, or torch", "rows": rows}
