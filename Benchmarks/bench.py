@@ -241,6 +241,30 @@ def blocks():
     return {"title": "A body of 1 GiB of uniforms by block size (--block-bytes)", "peer": "bare TCP", "rows": rows}
 
 
+def lengths():
+    """Bodies as long as layers are: from the request to the last byte, against as many bytes of bare TCP."""
+    powers = (18, 20, 22, 24)
+    with Line(harness.compiled("net"), "send", "reno", cpus=(SERVER_CPU,)) as bare, weight_init() as service:
+        port = json.loads(bare.read())["port"]
+        taken = interleave(
+            21,
+            **{
+                name: measure
+                for power in powers
+                for name, measure in (
+                    (f"bare {power}", lambda power=power: client("receive", port, 1 << power)["seconds"]),
+                    (f"ours {power}", lambda power=power: client("get", service.port, raw("uniform", 1 << power - 2))["seconds"]),
+                )
+            },
+        )
+    rows = [
+        row(f"{(1 << power) >> 10} KiB", 1000 * taken[f"ours {power}"], 1000 * taken[f"bare {power}"],
+            taken[f"bare {power}"] / taken[f"ours {power}"], None, "ms")
+        for power in powers
+    ]  # fmt: skip
+    return {"title": "Bodies of uniforms as long as layers are", "peer": "bare TCP", "rows": rows}
+
+
 def ahead():
     """A body whose next blocks another thread makes, server and client having all processors, against none of that."""
     cpus = tuple(sorted(os.sched_getaffinity(0)))
@@ -554,6 +578,7 @@ SECTIONS = {
     "small": small,
     "bodies": bodies,
     "blocks": blocks,
+    "lengths": lengths,
     "ahead": ahead,
     "unix": unix,
     "seek": seek,
