@@ -4,6 +4,7 @@
     python3 Benchmarks/bench.py                    everything, about 12 minutes
     python3 Benchmarks/bench.py --only small,json  these sections; the others keep what they had
     python3 Benchmarks/bench.py --report           only writes RESULTS.md again
+    python3 Benchmarks/bench.py --image image.tar  the image's size from an archive of `docker save`
 
 What is compared runs alternately, A B A B, on the same machine in the same minute: figures move with the hour, ratios
 hardly. A server, or what computes in process, runs on the first processor, its client on the last, unless a section says
@@ -16,6 +17,7 @@ import json
 import os
 import statistics
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 
@@ -28,6 +30,8 @@ HERE = Path(__file__).resolve().parent
 GIB = 1 << 30
 GAIN = "/gain?nonlinearity=leaky_relu&param=0.2"
 SMALL_TENSOR = "/init?method=kaiming_normal&shape=64,64&seed=42&format=raw"
+# Each request with a seed of its own: peers/net.c counts.
+NEW_TENSOR = SMALL_TENSOR.replace("seed=42", "seed={}")
 
 
 def raw(method, elements):
@@ -65,6 +69,10 @@ def torch_calls(cpus=(SERVER_CPU,)):
 def weight_init(*options, cpus=(SERVER_CPU,)):
     port = free_port()
     return Server([harness.binary(), "serve", "--port", str(port), *options], port, cpus=cpus)
+
+
+def weight_init_at(path):
+    return Server([harness.binary(), "serve", "--unix-socket", path], path, cpus=(SERVER_CPU,))
 
 
 # Sections
@@ -154,6 +162,8 @@ def sizes():
 def bodies():
     """One body of 1 GiB over loopback: bare TCP, the service, and what PyTorch needs without any network."""
     elements = GIB // 4
+    # Bytes for which a client is woken that would rather sleep than have them at once.
+    fewest = 256 << 10
     with (
         Line(harness.compiled("net"), "send", "reno", cpus=(SERVER_CPU,)) as bare,
         weight_init() as service,
@@ -162,8 +172,8 @@ def bodies():
     ):
         port = json.loads(bare.read())["port"]
 
-        def fetched(method):
-            return client("get", service.port, raw(method, elements))["seconds"]
+        def fetched(method, *wake):
+            return client("get", service.port, raw(method, elements), *wake)["seconds"]
 
         fetched("uniform")
         for worker in (alone, torch):
@@ -181,6 +191,9 @@ def bodies():
             again_uniform=lambda: fetched("uniform"),
             torch_normal=lambda: torch.ask(f"tensor normal float32 {elements} 1"),
             again_normal=lambda: fetched("normal"),
+            late=lambda: client("receive", port, GIB, fewest)["seconds"],
+            late_uniform=lambda: fetched("uniform", "", fewest),
+            late_normal=lambda: fetched("normal", "", fewest),
         )
         rate = {name: GIB / seconds / 1e9 for name, seconds in taken.items()}
     rows = [
@@ -194,6 +207,11 @@ def bodies():
         row(
             "normal fetched, against made by torch", rate["again_normal"], rate["torch_normal"],
             rate["again_normal"] / rate["torch_normal"], 3, "GB/s",
+        ),
+        *(
+            row(f"{method}, share of bare TCP, the client asleep until {fewest >> 10} KiB are there", rate[f"late_{method}"],
+                rate["late"], rate[f"late_{method}"] / rate["late"], None, "GB/s")
+            for method in ("uniform", "normal")
         ),
     ]  # fmt: skip
     return {"title": "A body of 1 GiB over loopback, congestion control reno", "peer": "bare TCP, or torch", "rows": rows}
@@ -221,6 +239,94 @@ def blocks():
         for power in powers
     ]
     return {"title": "A body of 1 GiB of uniforms by block size (--block-bytes)", "peer": "bare TCP", "rows": rows}
+
+
+def lengths():
+    """Bodies as long as layers are: from the request to the last byte, against as many bytes of bare TCP."""
+    powers = (18, 20, 22, 24)
+    with Line(harness.compiled("net"), "send", "reno", cpus=(SERVER_CPU,)) as bare, weight_init() as service:
+        port = json.loads(bare.read())["port"]
+        taken = interleave(
+            21,
+            **{
+                name: measure
+                for power in powers
+                for name, measure in (
+                    (f"bare {power}", lambda power=power: client("receive", port, 1 << power)["seconds"]),
+                    (f"ours {power}", lambda power=power: client("get", service.port, raw("uniform", 1 << power - 2))["seconds"]),
+                )
+            },
+        )
+    rows = [
+        row(f"{(1 << power) >> 10} KiB", 1000 * taken[f"ours {power}"], 1000 * taken[f"bare {power}"],
+            taken[f"bare {power}"] / taken[f"ours {power}"], None, "ms")
+        for power in powers
+    ]  # fmt: skip
+    return {"title": "Bodies of uniforms as long as layers are", "peer": "bare TCP", "rows": rows}
+
+
+def ahead():
+    """A body whose next blocks another thread makes, server and client having all processors, against none of that."""
+    cpus = tuple(sorted(os.sched_getaffinity(0)))
+    with weight_init("--threads-per-request", "2", cpus=cpus) as two, weight_init(cpus=cpus) as one:
+
+        def fetched(service, method):
+            return client("get", service.port, raw(method, GIB // 4), cpus=cpus)["seconds"]
+
+        methods = ("uniform", "normal")
+        taken = interleave(
+            7,
+            **{
+                f"{method} by {name}": (lambda service=service, method=method: fetched(service, method))
+                for method in methods
+                for name, service in (("two", two), ("one", one))
+            },
+        )
+    rate = {name: GIB / seconds / 1e9 for name, seconds in taken.items()}
+    rows = [
+        row(method, rate[f"{method} by two"], rate[f"{method} by one"],
+            rate[f"{method} by two"] / rate[f"{method} by one"], None, "GB/s")
+        for method in methods
+    ]  # fmt: skip
+    title = f"A body of 1 GiB with --threads-per-request 2, server and client on {len(cpus)} processors"
+    return {"title": title, "peer": "with 1", "rows": rows}
+
+
+def unix():
+    """Bodies and small requests over a socket in the file system, against bytes without HTTP, and against TCP."""
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        bare = stack.enter_context(Line(harness.compiled("net"), "send", folder / "bare", cpus=(SERVER_CPU,)))
+        bare.read()
+        local, tcp = stack.enter_context(weight_init_at(folder / "service")), stack.enter_context(weight_init())
+
+        def fetched(service, method):
+            return client("get", service.port, raw(method, GIB // 4))["seconds"]
+
+        fetched(local, "uniform")
+        taken = interleave(
+            5,
+            bare=lambda: client("receive", folder / "bare", GIB)["seconds"],
+            **{
+                f"{method} {name}": (lambda service=service, method=method: fetched(service, method))
+                for method in ("uniform", "normal")
+                for name, service in (("local", local), ("tcp", tcp))
+            },
+        )
+        small = interleave(3, local=lambda: requests(local.port, GAIN), tcp=lambda: requests(tcp.port, GAIN))
+    rate = {name: GIB / seconds / 1e9 for name, seconds in taken.items()}
+
+    def against(what, ours, peer, unit="GB/s"):
+        return row(what, ours, peer, ours / peer, None, unit)
+
+    rows = [
+        against("uniform, share of the bare socket", rate["uniform local"], rate["bare"]),
+        against("normal, share of the bare socket", rate["normal local"], rate["bare"]),
+        against("uniform, against loopback TCP", rate["uniform local"], rate["uniform tcp"]),
+        against("normal, against loopback TCP", rate["normal local"], rate["normal tcp"]),
+        against("/gain, against loopback TCP", small["local"], small["tcp"], "requests/s"),
+    ]
+    return {"title": "Over a socket in the file system (--unix-socket)", "peer": "bare socket, or TCP", "rows": rows}
 
 
 def nginx():
@@ -267,7 +373,7 @@ def small():
             costs.setdefault(name, []).append(1e6 * (processor_seconds(server.pid) - before) / answer["requests"])
             return answer["requests"] / answer["seconds"]
 
-        for target in ("/livez", GAIN, SMALL_TENSOR):
+        for target in ("/livez", GAIN, SMALL_TENSOR, NEW_TENSOR):
             requests(service.port, target, 0.3)
         rates = interleave(
             7,
@@ -275,6 +381,7 @@ def small():
             gain=lambda: counted("gain", service, service.port, GAIN),
             again=lambda: counted("minimal", minimal, port, "/"),
             tensor=lambda: counted("tensor", service, service.port, SMALL_TENSOR),
+            new=lambda: counted("new", service, service.port, NEW_TENSOR),
             probe=lambda: counted("probe", service, service.port, "/livez"),
         )
     peer = (rates["minimal"] + rates["again"]) / 2
@@ -287,6 +394,7 @@ def small():
     rows = [
         against_minimal("/gain", "gain", 0.9),
         against_minimal("/init of 64 × 64 float32, raw", "tensor", 0.6),
+        against_minimal("/init of 64 × 64 float32, raw, each of another seed", "new", None),
         against_minimal("/livez", "probe", None),
     ]
     return {"title": "Small requests against a minimal C server over libmicrohttpd", "peer": "minimal C", "rows": rows}
@@ -447,6 +555,20 @@ def process():
     return {"title": "Process", "peer": "FastAPI and torch", "rows": rows}
 
 
+def image(file):
+    """The container's image, unpacked and as it is sent."""
+    title = "The container's image"
+    archive, reason = harness.image_archive(file)
+    if archive is None:
+        return {"title": title, "skipped": reason}
+    unpacked, gzipped = harness.unpacked_size(archive) / 1e6, harness.gzipped_size(archive) / 1e6
+    rows = [
+        row("unpacked", unpacked, None, unpacked, 150, "MB", True),
+        row("gzipped", gzipped, None, gzipped, 55, "MB", True),
+    ]
+    return {"title": title, "peer": None, "rows": rows}
+
+
 SECTIONS = {
     "fills": lambda: fills(harness.best_kernel()),
     "fills-avx2": lambda: fills("avx2"),
@@ -456,11 +578,15 @@ SECTIONS = {
     "small": small,
     "bodies": bodies,
     "blocks": blocks,
+    "lengths": lengths,
+    "ahead": ahead,
+    "unix": unix,
     "seek": seek,
     "memory": memory,
     "fairness": fairness,
     "crowds": crowds,
     "process": process,
+    "image": image,
     "python": python,
     "nginx": nginx,
     "sizes": sizes,
@@ -473,6 +599,7 @@ def main():
     parser.add_argument("--missing", action="store_true", help="only sections that have no result yet")
     parser.add_argument("--report", action="store_true", help="measure nothing, write RESULTS.md")
     parser.add_argument("--binary", type=Path, help="the service, where it is not built here first")
+    parser.add_argument("--image", type=Path, help="an archive of the image, where no engine of Docker has it")
     options = parser.parse_args()
 
     results = HERE / ".results"
@@ -490,7 +617,7 @@ def main():
                 continue
             started = time.time()
             print(f"{name} …", end=" ", flush=True)
-            section = SECTIONS[name]()
+            section = SECTIONS[name](options.image) if name == "image" else SECTIONS[name]()
             section |= {"taken": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()), "load": os.getloadavg()[0]}
             file.write_text(json.dumps(section, indent=1, ensure_ascii=False))
             print(f"{time.time() - started:.0f} s", flush=True)
@@ -500,8 +627,9 @@ def main():
     text = report.write(sections, environment, (HERE / "NOTES.md").read_text())
     (HERE / "RESULTS.md").write_text(text)
     print(text)
-    # On a processor without AVX-512 that section is the other.
-    if all(name in sections and "skipped" not in sections[name] for name in SECTIONS if name != "fills-avx2"):
+    # On a processor without AVX-512 the first of them is the other; of the second the documents quote nothing.
+    needed = [name for name in SECTIONS if name not in ("fills-avx2", "image")]
+    if all(name in sections and "skipped" not in sections[name] for name in needed):
         figures.write()
     else:
         print("Not all was measured: the documents keep the figures they have.")

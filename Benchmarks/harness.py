@@ -9,9 +9,11 @@ import shutil
 import signal
 import socket
 import subprocess
+import tarfile
 import tempfile
 import threading
 import time
+import zlib
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -89,6 +91,47 @@ def stripped_size():
         return copy.stat().st_size
 
 
+# The image
+
+
+def image_archive(file, tag="weight-init"):
+    """A file of an image as `docker save` writes it, and None; or None, and why there is none.
+
+    `file` is one that is there already. Else the engine of Docker is asked for `tag`.
+    """
+    if file:
+        return file, None
+    if not shutil.which("docker") or subprocess.run(["docker", "info"], capture_output=True, check=False).returncode:
+        return None, "no engine of Docker answers, and no archive was given by --image"
+    saved = TOOLS / "image.tar"
+    if subprocess.run(["docker", "save", "--output", saved, tag], capture_output=True, check=False).returncode:
+        return None, f"there is no image {tag}: `docker build -t {tag} .` makes it"
+    return saved, None
+
+
+def unpacked_size(archive):
+    """Bytes of the files in an image's layers; where there are no layers, of the files in the archive itself."""
+    with tarfile.open(archive) as outer:
+        names = outer.getnames()
+        if "manifest.json" not in names:
+            return sum(member.size for member in outer)
+        layers = json.load(outer.extractfile("manifest.json"))[0]["Layers"]
+        size = 0
+        for layer in layers:
+            with tarfile.open(fileobj=outer.extractfile(layer)) as inner:
+                size += sum(member.size for member in inner)
+        return size
+
+
+def gzipped_size(file):
+    """What a registry would keep and send, about."""
+    packer, size = zlib.compressobj(6, zlib.DEFLATED, 31), 0
+    with open(file, "rb") as plain:
+        while piece := plain.read(1 << 20):
+            size += len(packer.compress(piece))
+    return size + len(packer.flush())
+
+
 # What runs
 
 
@@ -142,10 +185,10 @@ class Line:
 
 
 class Server:
-    """A server on a port of this machine."""
+    """A server on a port of this machine, or at the path of a socket."""
 
-    def __init__(self, words, port, cpus):
-        self.port = port
+    def __init__(self, words, place, cpus):
+        self.port = place
         # A server that is ended while it computes complains about the clients that have gone.
         self.process = subprocess.Popen(
             command(*words, cpus=cpus), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
@@ -158,11 +201,9 @@ class Server:
             time.sleep(0.01)
 
     def _answers(self):
-        try:
-            socket.create_connection(("127.0.0.1", self.port), 1).close()
-            return True
-        except OSError:
-            return False
+        is_path = isinstance(self.port, Path)
+        with socket.socket(socket.AF_UNIX if is_path else socket.AF_INET) as probe:
+            return probe.connect_ex(str(self.port) if is_path else ("127.0.0.1", self.port)) == 0
 
     @property
     def pid(self):

@@ -2,16 +2,18 @@
  * The other end of the line: fetches bodies, counts small requests, sends bytes over a bare socket.
  *
  *   net send CONGESTION                    serve bytes without HTTP; prints its port, ends with standard input
- *   net receive PORT BYTES                 fetch so many of them
- *   net get PORT TARGET [FIELD]            fetch one body; FIELD is a header field such as "Range: bytes=0-9"
- *   net load PORT CONNECTIONS SECONDS TARGET
- *                                          ask again and again, one request under way for each connection
- *   net spin PORT CONNECTIONS SECONDS TARGET
+ *   net send PATH                          the same at a socket in the file system, with the send buffer that the service has
+ *   net receive PLACE BYTES [FEWEST]       fetch so many of them; asleep until FEWEST are there, 1 unless given
+ *   net get PLACE TARGET [FIELD [FEWEST]]  fetch one body; FIELD is a header field such as "Range: bytes=0-9", or empty
+ *   net load PLACE CONNECTIONS SECONDS TARGET
+ *                                          ask again and again, one request under way for each connection; {} in the
+ *                                          target is a number that no other request has
+ *   net spin PLACE CONNECTIONS SECONDS TARGET
  *                                          the same, never asleep: waking a client costs its server more than a small
  *                                          reply, and a fast server less often, for its client is seldom through
  *   net start PORT COMMAND...              milliseconds from starting a server to its first reply; then ends it
  *
- * All of it on 127.0.0.1. Each prints one line of JSON.
+ * A PLACE is a port of 127.0.0.1, or the path of a socket. Each prints one line of JSON.
  */
 
 #define _GNU_SOURCE /* memmem, strcasestr */
@@ -29,6 +31,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -48,25 +51,55 @@ static double now(void) {
     return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
 }
 
-static struct sockaddr_in loopback(int port) {
-    return (struct sockaddr_in){
-        .sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+/* An address of a socket, of either kind. */
+struct place {
+    union {
+        struct sockaddr any;
+        struct sockaddr_in port;
+        struct sockaddr_un path;
+    };
+    socklen_t size;
+};
+
+static bool is_path(const char *text) { return strchr(text, '/') != NULL; }
+
+static struct place place_of(const char *text) {
+    struct place place = {.size = sizeof place.port};
+    if (is_path(text)) {
+        place.path.sun_family = AF_UNIX;
+        if ((size_t)snprintf(place.path.sun_path, sizeof place.path.sun_path, "%s", text) >= sizeof place.path.sun_path) {
+            fail("too long a path");
+        }
+        place.size = sizeof place.path;
+    } else {
+        place.port = (struct sockaddr_in){
+            .sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(text)), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    }
+    return place;
 }
 
 /* A connected socket, or -1. */
-static int connected(int port) {
-    struct sockaddr_in address = loopback(port);
-    int descriptor = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+static int connected(const char *text) {
+    struct place place = place_of(text);
+    int descriptor = socket(place.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (descriptor < 0) {
         fail("socket");
     }
     const int on = 1;
-    (void)setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    if (connect(descriptor, (struct sockaddr *)&address, sizeof address) != 0) {
+    (void)setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on); /* A path has no such option. */
+    if (connect(descriptor, &place.any, place.size) != 0) {
         close(descriptor);
         return -1;
     }
     return descriptor;
+}
+
+/* Has the reader sleep until so many bytes are there. */
+static void wait_for(int descriptor, const char *fewest) {
+    const int bytes = fewest == NULL ? 0 : atoi(fewest);
+    if (bytes > 0 && setsockopt(descriptor, SOL_SOCKET, SO_RCVLOWAT, &bytes, sizeof bytes) != 0) {
+        fail("SO_RCVLOWAT");
+    }
 }
 
 static bool sent(int descriptor, const void *bytes, size_t count) {
@@ -84,18 +117,21 @@ static bool sent(int descriptor, const void *bytes, size_t count) {
 
 /* MARK: Bare sockets */
 
-static int send_bytes(const char *congestion) {
-    struct sockaddr_in address = loopback(0);
-    socklen_t size = sizeof address;
-    int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (listener < 0 || bind(listener, (struct sockaddr *)&address, size) != 0 || listen(listener, 16) != 0
-        || getsockname(listener, (struct sockaddr *)&address, &size) != 0) {
+static int send_bytes(const char *congestion_or_path) {
+    /* Memory that was never written is one page of zeros, over and over: it is copied from the first-level cache. */
+    memset(block, 1, sizeof block);
+    bool has_path = is_path(congestion_or_path);
+    struct place place = place_of(has_path ? congestion_or_path : "0");
+    int listener = socket(place.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (listener < 0 || bind(listener, &place.any, place.size) != 0 || listen(listener, 16) != 0
+        || getsockname(listener, &place.any, &place.size) != 0) {
         fail("listen");
     }
-    if (setsockopt(listener, IPPROTO_TCP, TCP_CONGESTION, congestion, (socklen_t)strlen(congestion)) != 0) {
-        fail(congestion);
+    if (!has_path
+        && setsockopt(listener, IPPROTO_TCP, TCP_CONGESTION, congestion_or_path, (socklen_t)strlen(congestion_or_path)) != 0) {
+        fail(congestion_or_path);
     }
-    printf("{\"port\": %d}\n", ntohs(address.sin_port));
+    printf("{\"port\": %d}\n", has_path ? 0 : ntohs(place.port.sin_port));
     fflush(stdout);
     struct pollfd polled[] = {{.fd = STDIN_FILENO, .events = POLLIN}, {.fd = listener, .events = POLLIN}};
     while (poll(polled, 2, -1) >= 0 && polled[0].revents == 0) {
@@ -104,6 +140,12 @@ static int send_bytes(const char *congestion) {
         if (descriptor < 0 || recv(descriptor, &count, sizeof count, MSG_WAITALL) != sizeof count) {
             continue;
         }
+        if (has_path) {
+            static const int size = 4 << 20;
+            if (setsockopt(descriptor, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof size) != 0) {
+                (void)setsockopt(descriptor, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
+            }
+        }
         for (; count > 0 && sent(descriptor, block, count < BLOCK ? count : BLOCK); count -= count < BLOCK ? count : BLOCK) {
         }
         close(descriptor);
@@ -111,11 +153,12 @@ static int send_bytes(const char *congestion) {
     return 0;
 }
 
-static int receive(int port, uint64_t count) {
-    int descriptor = connected(port);
+static int receive(const char *place, uint64_t count, const char *fewest) {
+    int descriptor = connected(place);
     if (descriptor < 0) {
         fail("connect");
     }
+    wait_for(descriptor, fewest);
     double start = now(), first = 0;
     if (!sent(descriptor, &count, sizeof count)) {
         fail("send");
@@ -144,12 +187,12 @@ static long long content_length(const char *head) {
     return field == NULL ? -1 : atoll(field + strlen("\r\ncontent-length:"));
 }
 
-static int get(int port, const char *target, const char *field) {
+static int get(const char *place, const char *target, const char *field, const char *fewest) {
     char head[HEAD + 1];
     int length = snprintf(
-        head, sizeof head, "GET %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n%s%s\r\n", target, field == NULL ? "" : field,
-        field == NULL ? "" : "\r\n");
-    int descriptor = connected(port);
+        head, sizeof head, "GET %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n%s%s\r\n", target, field,
+        *field == '\0' ? "" : "\r\n");
+    int descriptor = connected(place);
     if (descriptor < 0 || length < 0 || (size_t)length >= sizeof head) {
         fail("connect");
     }
@@ -166,6 +209,7 @@ static int get(int port, const char *target, const char *field) {
         have += (size_t)received;
         size = head_size(head, have);
     }
+    wait_for(descriptor, fewest);
     uint64_t total = have - size;
     double first = total > 0 ? now() : 0;
     ssize_t received;
@@ -199,22 +243,54 @@ static int ascending(const void *one, const void *other) {
     return (difference > 0) - (difference < 0);
 }
 
-static int load(int port, int connections, double seconds, const char *target, bool sleeps) {
+/* What is asked again and again. */
+struct question {
+    char text[HEAD];
+    int length;
+    int last_digit; /* where the number ends that counts the requests; 0 where there is none */
+};
+
+/* Numbers have ten digits. A run begins at the microsecond that it is, and no request is as short: in half an hour none
+   comes twice. */
+static struct question question_of(const char *target) {
+    struct question question = {.last_digit = 0};
+    const char *hole = strstr(target, "{}");
+    char number[16] = "";
+    if (hole != NULL) {
+        (void)snprintf(number, sizeof number, "%llu", 1000000000 + (unsigned long long)(1e6 * now()) % 3000000000);
+        question.last_digit = (int)(strlen("GET ") + (size_t)(hole - target) + strlen(number)) - 1;
+    }
+    question.length = snprintf(
+        question.text, sizeof question.text, "GET %.*s%s%s HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        (int)(hole == NULL ? strlen(target) : (size_t)(hole - target)), target, number, hole == NULL ? "" : hole + 2);
+    if (question.length < 0 || (size_t)question.length >= sizeof question.text) {
+        fail("too long a target");
+    }
+    return question;
+}
+
+static bool ask(int descriptor, struct question *question) {
+    for (int digit = question->last_digit; digit > 0 && ++question->text[digit] > '9'; digit--) {
+        question->text[digit] = '0';
+    }
+    return sent(descriptor, question->text, (size_t)question->length);
+}
+
+static int load(const char *place, int connections, double seconds, const char *target, bool sleeps) {
     static struct client clients[CONNECTIONS];
-    char request[HEAD];
-    int length = snprintf(request, sizeof request, "GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n", target);
+    struct question question = question_of(target);
     int queue = epoll_create1(EPOLL_CLOEXEC);
-    if (queue < 0 || length < 0 || (size_t)length >= sizeof request || connections < 1 || connections > CONNECTIONS) {
-        fail("too many connections, or too long a target");
+    if (queue < 0 || connections < 1 || connections > CONNECTIONS) {
+        fail("too many connections");
     }
     double start = now(), end = start + seconds;
     for (int index = 0; index < connections; index++) {
         struct client *client = &clients[index];
         struct epoll_event event = {.events = EPOLLIN, .data.ptr = client};
-        client->descriptor = connected(port);
+        client->descriptor = connected(place);
         client->asked = now();
         if (client->descriptor < 0 || epoll_ctl(queue, EPOLL_CTL_ADD, client->descriptor, &event) != 0
-            || !sent(client->descriptor, request, (size_t)length)) {
+            || !ask(client->descriptor, &question)) {
             fail("connect");
         }
     }
@@ -254,7 +330,7 @@ static int load(int port, int connections, double seconds, const char *target, b
             answered++;
             client->have = client->wanted = 0;
             client->asked = time;
-            if (!sent(client->descriptor, request, (size_t)length)) {
+            if (!ask(client->descriptor, &question)) {
                 fail("send");
             }
         }
@@ -270,7 +346,7 @@ static int load(int port, int connections, double seconds, const char *target, b
 
 /* MARK: Start */
 
-static int start_server(int port, char **command) {
+static int start_server(const char *port, char **command) {
     static const char request[] = "GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
     double start = now();
     pid_t server = fork();
@@ -306,18 +382,18 @@ int main(int count, char **arguments) {
     if (strcmp(mode, "send") == 0 && count == 3) {
         return send_bytes(arguments[2]);
     }
-    if (strcmp(mode, "receive") == 0 && count == 4) {
-        return receive(atoi(arguments[2]), strtoull(arguments[3], NULL, 10));
+    if (strcmp(mode, "receive") == 0 && (count == 4 || count == 5)) {
+        return receive(arguments[2], strtoull(arguments[3], NULL, 10), arguments[4]);
     }
-    if (strcmp(mode, "get") == 0 && (count == 4 || count == 5)) {
-        return get(atoi(arguments[2]), arguments[3], count == 5 ? arguments[4] : NULL);
+    if (strcmp(mode, "get") == 0 && count >= 4 && count <= 6) {
+        return get(arguments[2], arguments[3], count > 4 ? arguments[4] : "", count > 5 ? arguments[5] : NULL);
     }
     bool sleeps = strcmp(mode, "load") == 0;
     if ((sleeps || strcmp(mode, "spin") == 0) && count == 6) {
-        return load(atoi(arguments[2]), atoi(arguments[3]), atof(arguments[4]), arguments[5], sleeps);
+        return load(arguments[2], atoi(arguments[3]), atof(arguments[4]), arguments[5], sleeps);
     }
     if (strcmp(mode, "start") == 0 && count > 3) {
-        return start_server(atoi(arguments[2]), arguments + 3);
+        return start_server(arguments[2], arguments + 3);
     }
     fprintf(stderr, "net: see the head of its source for how it is called\n");
     return 2;

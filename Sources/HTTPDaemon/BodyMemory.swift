@@ -14,7 +14,8 @@ final class BodyMemory: Sendable {
         var bodies = 0
     }
 
-    private let blockSize: Int
+    /// Of a body that is long, while there is plenty.
+    let blockSize: Int
     private let connectionLimit: Int
     /// `nil` where bodies are made by the threads that send them.
     let readAheadPool: ReadAheadPool?

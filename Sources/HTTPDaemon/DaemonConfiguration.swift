@@ -25,7 +25,8 @@ public struct DaemonConfiguration: Sendable {
     public var bodyLimit = 1 << 20
     /// Bytes of a refused body that are read and dropped so that the client sees the refusal; past them the connection is cut.
     public var drainLimit = 8 << 20
-    /// Bytes asked of a source at a time, at most. Memory of a response while it is sent.
+    /// Bytes asked of a source at a time, at most: of a short body it is a sixteenth, but at least 64 KiB. Memory of a
+    /// response while it is sent.
     public var blockSize = 1 << 20
     /// Bytes of the blocks of all responses that are being sent. The less is left, the smaller the blocks of new ones, down
     /// to 16 KiB; where there is not even that, 503. What is sent in chunks goes through the connection's memory instead.

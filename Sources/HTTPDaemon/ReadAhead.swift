@@ -237,7 +237,8 @@ extension BodyMemory {
     ///
     /// - Parameter block: What the part is sent by.
     func readAhead(_ source: any ByteSource, _ range: Range<Int>, block: Block) -> any ByteSource {
-        guard let readAheadPool, range.count > 2 * block.size else { return source }
+        // A short body is made before others have come to help.
+        guard let readAheadPool, range.count > 2 * blockSize else { return source }
         var blocks: [Block] = []
         while blocks.count < 2 * readAheadPool.threadCount, let next = take(byteCount: block.size),
             next.size == block.size

@@ -162,12 +162,19 @@ extension ResponseBody {
     /// The bytes that a block for the body need not exceed; `nil` for what the library gets as a whole.
     fileprivate var readByteCount: Int? {
         switch self {
-        case .bytes(let bytes): bytes.count > OutgoingResponse.smallSize ? bytes.count : nil
-        case .source(_, let range): range.isEmpty ? nil : range.count
+        case .bytes(let bytes): bytes.count > OutgoingResponse.smallSize ? Self.piece(of: bytes.count) : nil
+        case .source(_, let range): range.isEmpty ? nil : Self.piece(of: range.count)
         // Counted for what the stream itself holds.
         case .stream: OutgoingResponse.smallSize
         case .empty, .unsent: nil
         }
+    }
+
+    /// A sixteenth, unless that is small: the client receives one block while the next is made, which of a short body is
+    /// much of the time.
+    private static func piece(of byteCount: Int) -> Int {
+        let sixteenth = byteCount / 16
+        return max(min(byteCount, OutgoingResponse.smallSize), sixteenth - sixteenth % BodyMemory.smallestBlock)
     }
 }
 

@@ -60,7 +60,7 @@ struct ServeCommand: EnvironmentConfigurable {
     @Option(help: "Values in a request's JSON.")
     var maxJsonValues = 1 << 17
 
-    @Option(help: "Bytes made and sent at a time; each reply under way holds as many.")
+    @Option(help: "Bytes made and sent at a time, of a short body a sixteenth; each reply under way holds as many.")
     var blockBytes = 1 << 20
 
     @Option(help: "Bytes of what all replies under way hold; the less is left, the fewer a new one makes at a time.")

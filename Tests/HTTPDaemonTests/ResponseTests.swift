@@ -50,6 +50,23 @@ import Testing
         #expect(traces.gone == traces.made)
     }
 
+    @Test(
+        arguments: [
+            (65_536, 65_536), (65_537, 65_536), (1 << 20, 64 << 10), (4 << 20, 256 << 10), (5_000_000, 19 << 14),
+            (20 << 20, 1 << 20),
+        ]
+    )
+    func `a body is made in sixteen blocks, and as many more as its size takes`(_ count: Int, _ block: Int) throws {
+        let traces = Traces()
+        try withDaemon(Self.serving { .ok(.source(Pattern(byteCount: count, traces: traces), range: 0..<count)) }) {
+            daemon in
+            let client = try RawClient(port: daemon.port)
+            client.send(Self.get("/x"))
+            #expect(try client.readResponse().body == Pattern.bytes(0..<count))
+        }
+        #expect(traces.largestRead == block)
+    }
+
     @Test(arguments: [0, 1, 1_000_000], [false, true])
     func `a stream arrives chunked`(_ count: Int, _ pauses: Bool) throws {
         let traces = Traces()
