@@ -215,7 +215,7 @@ final class Exchange {
         {
             service.replies.keep(reply)
             self.repetition = repetition
-            return repetition.queue(on: handle)
+            return repetition.handle.queue(on: handle)
         }
         let closes = closes || service.isQuiescing
         let isHead = head.method == .head

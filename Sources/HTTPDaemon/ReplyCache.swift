@@ -118,7 +118,13 @@ final class KeptReply: Sendable {
     /// Sendable because it belongs to one exchange, or to nobody.
     struct Handle: @unchecked Sendable {
         let response: OpaquePointer
+        let status: UInt32
         var id: String
+
+        /// Hands it to the library. False where that does not take it.
+        func queue(on connection: OpaquePointer) -> Bool {
+            c_httpd_queue(connection, status, response)
+        }
     }
 
     let key: [UInt8]
@@ -178,11 +184,7 @@ final class KeptReply: Sendable {
             c_httpd_response_release(response)
             return nil
         }
-        return Handle(response: response, id: note.id)
-    }
-
-    fileprivate func queue(_ handle: Handle, on connection: OpaquePointer) -> Bool {
-        c_httpd_queue(connection, UInt32(head.status.code), handle.response)
+        return Handle(response: response, status: UInt32(head.status.code), id: note.id)
     }
 
     /// Takes a handle back, when the library is done with it, and says what it was for. Without a status it was not sent.
@@ -204,11 +206,6 @@ final class KeptReply: Sendable {
 }
 
 extension Connection.Repetition {
-    /// Hands it to the library. False where that does not take it.
-    func queue(on connection: OpaquePointer) -> Bool {
-        reply.queue(handle, on: connection)
-    }
-
     /// Says how it ended, and gives back what was lent.
     func complete(_ end: inout ExchangeEnd) {
         reply.complete(&end, handle)

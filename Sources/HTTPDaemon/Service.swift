@@ -144,10 +144,10 @@ extension Service {
         let exchange: Exchange
         if request != Unmanaged.passUnretained(connection).toOpaque() {
             exchange = Unmanaged<Exchange>.fromOpaque(request).takeUnretainedValue()
-        } else if let repetition = connection.repetition {
+        } else if let lent = connection.repetition?.handle {
             connection.receivedWhole()
             // What is kept has no body in its request.
-            return bytes.isEmpty && repetition.queue(on: handle)
+            return bytes.isEmpty && lent.queue(on: handle)
         } else {
             var key: [UInt8]?
             // Kept replies do not say that they close the connection.
