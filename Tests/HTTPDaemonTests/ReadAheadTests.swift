@@ -59,7 +59,8 @@ struct ReadAheadTests {
         let range = 777..<3_000_001
         let stub = Self.serving(log, byteCount: 4_000_000, range: range, pauses: pauses)
         try withDaemon(stub, { ($0.threadsPerBody, $0.blockSize) = (threads, 64 << 10) }) { daemon in
-            for _ in 0..<3 {
+            // On a busy machine the others may not have their turn at once.
+            for round in 0..<100 where round < 3 || log.threadCount == 1 {
                 let client = try RawClient(port: daemon.port)
                 client.send("GET /x HTTP/1.1\r\nHost: a\r\n\r\nGET /y HTTP/1.1\r\nHost: a\r\n\r\n")
                 #expect(try client.readResponse().body == Pattern.bytes(range))
