@@ -93,6 +93,12 @@ c_httpd_daemon *_Nullable c_httpd_start(
 /** The port bound. */
 uint16_t c_httpd_port(const c_httpd_daemon *daemon);
 
+/**
+ * Who connects from now on sees this certificate, in PEM as in c_httpd_options; only where there is one already. Returns NULL,
+ * or what is wrong with it, in English: then it stays as it was. Not to be called by two threads at once.
+ */
+const char *_Nullable c_httpd_renew_identity(c_httpd_daemon *daemon, const char *certificate, const char *key);
+
 /** Stops listening: who connects from now on is refused. What is open goes on. */
 void c_httpd_quiesce(c_httpd_daemon *daemon);
 
