@@ -7,6 +7,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <malloc.h>
 #include <microhttpd.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -517,3 +518,7 @@ void c_httpd_wait_for_hang_up(const int *descriptors, bool *gone, size_t count, 
     }
     free(polled);
 }
+
+/* MARK: Memory */
+
+void c_httpd_give_back_memory(void) { (void)malloc_trim(0); }

@@ -138,6 +138,9 @@ int c_httpd_descriptor(c_httpd_connection *connection);
  */
 void c_httpd_wait_for_hang_up(const int *descriptors, bool *gone, size_t count, int milliseconds);
 
+/** malloc_trim, of a header that Swift does not see: whole free pages go back to the system. */
+void c_httpd_give_back_memory(void);
+
 /** A response over a copy of `bytes`. */
 c_httpd_response *_Nullable c_httpd_response_of_bytes(const void *_Nullable bytes, size_t byte_count);
 
