@@ -8,11 +8,21 @@ import TestSupport
 
 /// Runs the service on a free port of 127.0.0.1, as `weight-init serve` joins it, and stops it afterwards.
 func withService(_ body: (Caller) throws -> Void) throws {
-    var configuration = DaemonConfiguration()
-    configuration.port = 0
-    let daemon = try HTTPDaemon(configuration: configuration, handler: InitService())
+    let daemon = try HTTPDaemon(configuration: .patient, handler: InitService())
     defer { daemon.stop() }
     try body(Caller(port: daemon.port))
+}
+
+extension DaemonConfiguration {
+    /// At a free port. Among others, and under a sanitizer, a test may have to wait long for its turn.
+    static var patient: DaemonConfiguration {
+        var configuration = DaemonConfiguration()
+        configuration.port = 0
+        configuration.idleTimeout = .seconds(600)
+        configuration.receiveTimeout = .seconds(600)
+        configuration.deferred.waitLimit = .seconds(600)
+        return configuration
+    }
 }
 
 /// Asks a service one thing after the other, on one connection for as long as the server keeps it.
