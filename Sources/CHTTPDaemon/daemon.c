@@ -3,9 +3,11 @@
 #define _GNU_SOURCE /* accept4, POLLRDHUP */
 
 #include "CHTTPDaemon.h"
+#include "identity.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <malloc.h>
 #include <microhttpd.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -38,6 +40,7 @@ struct c_httpd_daemon {
     int wake; /* eventfd: room for a connection, or time to end */
     pthread_t acceptor;
     unsigned int connection_limit;
+    identities identities; /* none without TLS */
     atomic_uint connections;
     atomic_bool is_quiesced;
     bool is_accepting;
@@ -105,6 +108,8 @@ static void connection_changed(
         connection_is_over(daemon);
         return;
     }
+    /* On the thread that will shake hands. */
+    identities_show(&daemon->identities);
     int descriptor = c_httpd_descriptor((c_httpd_connection *)connection);
     char peer[INET6_ADDRSTRLEN];
     bool is_loopback = false;
@@ -360,9 +365,16 @@ c_httpd_daemon *c_httpd_start(
     daemon->context = context;
     daemon->connection_limit = options->connection_limit;
     daemon->wake = -1;
+    if (options->tls_certificate != NULL
+        && identities_add(&daemon->identities, options->tls_certificate, options->tls_key) != NULL) {
+        *failure = (c_httpd_failure){.step = C_HTTPD_FAILED_START, .code = ENOMEM};
+        free(daemon);
+        return NULL;
+    }
     daemon->listener = options->socket_path == NULL ? listening_socket(options, &daemon->port, failure)
                                                     : listening_path(daemon, options->socket_path, failure);
     if (daemon->listener < 0) {
+        identities_free(&daemon->identities);
         free(daemon);
         return NULL;
     }
@@ -383,9 +395,7 @@ c_httpd_daemon *c_httpd_start(
         {MHD_OPTION_CONNECTION_TIMEOUT, (intptr_t)options->idle_seconds, NULL},
         {MHD_OPTION_THREAD_POOL_SIZE, (intptr_t)options->thread_count, NULL},
         /* Those for TLS come last: without it, the list ends before them. */
-        {options->tls_certificate == NULL ? MHD_OPTION_END : MHD_OPTION_HTTPS_MEM_CERT, 0,
-         (void *)options->tls_certificate},
-        {MHD_OPTION_HTTPS_MEM_KEY, 0, (void *)options->tls_key},
+        {options->tls_certificate == NULL ? MHD_OPTION_END : MHD_OPTION_HTTPS_CERT_CALLBACK, 0, identities_retriever()},
         {MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)tls_priorities},
         {MHD_OPTION_END, 0, NULL},
     };
@@ -412,6 +422,10 @@ c_httpd_daemon *c_httpd_start(
 
 uint16_t c_httpd_port(const c_httpd_daemon *daemon) { return daemon->port; }
 
+const char *c_httpd_renew_identity(c_httpd_daemon *daemon, const char *certificate, const char *key) {
+    return identities_add(&daemon->identities, certificate, key);
+}
+
 void c_httpd_quiesce(c_httpd_daemon *daemon) {
     atomic_store(&daemon->is_quiesced, true);
     if (daemon->is_accepting) {
@@ -434,6 +448,7 @@ void c_httpd_stop(c_httpd_daemon *daemon) {
     if (daemon->wake >= 0) {
         close(daemon->wake);
     }
+    identities_free(&daemon->identities);
     free(daemon);
 }
 
@@ -565,3 +580,7 @@ void c_httpd_wait_for_hang_up(const int *descriptors, bool *gone, size_t count, 
     }
     free(polled);
 }
+
+/* MARK: Memory */
+
+void c_httpd_give_back_memory(void) { (void)malloc_trim(0); }

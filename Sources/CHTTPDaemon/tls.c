@@ -1,9 +1,24 @@
 /* TLS outside libmicrohttpd. See CHTTPDaemon.h for what each function promises. */
 
 #include "CHTTPDaemon.h"
+#include "identity.h"
 
+#include <gnutls/abstract.h>
 #include <gnutls/gnutls.h>
+#include <stdlib.h>
 #include <string.h>
+
+/* MARK: As a server */
+
+struct identity {
+    gnutls_pcert_st chain[16];
+    unsigned int chain_length;
+    gnutls_privkey_t key;
+    struct identity *older;
+};
+
+/* The library gives its callback nothing to tell daemons apart by, but each of its threads serves one daemon alone. */
+static _Thread_local identities *shown;
 
 const char *c_httpd_tls_fault(const char *certificate, const char *key) {
     gnutls_certificate_credentials_t credentials;
@@ -18,6 +33,74 @@ const char *c_httpd_tls_fault(const char *certificate, const char *key) {
     gnutls_certificate_free_credentials(credentials);
     return code < 0 ? gnutls_strerror(code) : NULL;
 }
+
+const char *identities_add(identities *list, const char *certificate, const char *key) {
+    const gnutls_datum_t certificate_text = {(unsigned char *)certificate, (unsigned int)strlen(certificate)};
+    const gnutls_datum_t key_text = {(unsigned char *)key, (unsigned int)strlen(key)};
+    struct identity *identity = calloc(1, sizeof *identity);
+    if (identity == NULL) {
+        return gnutls_strerror(GNUTLS_E_MEMORY_ERROR);
+    }
+    int code = gnutls_privkey_init(&identity->key);
+    if (code < 0) {
+        free(identity);
+        return gnutls_strerror(code);
+    }
+    code = gnutls_privkey_import_x509_raw(identity->key, &key_text, GNUTLS_X509_FMT_PEM, NULL, 0);
+    if (code >= 0) {
+        unsigned int length = sizeof identity->chain / sizeof identity->chain[0];
+        code = gnutls_pcert_list_import_x509_raw(
+            identity->chain, &length, &certificate_text, GNUTLS_X509_FMT_PEM,
+            GNUTLS_X509_CRT_LIST_SORT | GNUTLS_X509_CRT_LIST_IMPORT_FAIL_IF_EXCEED);
+        identity->chain_length = code < 0 ? 0 : length;
+    }
+    identity->older = code < 0 ? NULL : atomic_load(list);
+    identities added = identity;
+    if (code < 0) {
+        identities_free(&added);
+        return gnutls_strerror(code);
+    }
+    atomic_store(list, identity);
+    return NULL;
+}
+
+void identities_free(identities *list) {
+    struct identity *identity = atomic_exchange(list, NULL);
+    while (identity != NULL) {
+        struct identity *older = identity->older;
+        for (unsigned int i = 0; i < identity->chain_length; i++) {
+            gnutls_pcert_deinit(&identity->chain[i]);
+        }
+        gnutls_privkey_deinit(identity->key);
+        free(identity);
+        identity = older;
+    }
+}
+
+void identities_show(identities *list) { shown = list; }
+
+static int retrieve(
+    gnutls_session_t session, const gnutls_datum_t *authorities, int authority_count,
+    const gnutls_pk_algorithm_t *algorithms, int algorithm_count, gnutls_pcert_st **chain, unsigned int *chain_length,
+    gnutls_privkey_t *key) {
+    (void)session;
+    (void)authorities;
+    (void)authority_count;
+    (void)algorithms;
+    (void)algorithm_count;
+    struct identity *identity = shown == NULL ? NULL : atomic_load(shown);
+    if (identity == NULL) {
+        return -1;
+    }
+    *chain = identity->chain;
+    *chain_length = identity->chain_length;
+    *key = identity->key;
+    return 0;
+}
+
+void *identities_retriever(void) { return (void *)&retrieve; }
+
+/* MARK: As a client */
 
 static int exchange(gnutls_session_t session, const char *request, char *answer, size_t capacity) {
     int code;

@@ -1,3 +1,4 @@
+import CHTTPDaemon
 import Glibc
 import Synchronization
 
@@ -52,6 +53,8 @@ final class Connections: Sendable {
     private struct State {
         var open: [Int32: Connection] = [:]
         var isStopped = false
+        /// Whether there have been connections since memory was last given back.
+        var holdsMemory = false
     }
 
     private let state = Monitor(State())
@@ -62,7 +65,10 @@ final class Connections: Sendable {
     }
 
     func add(_ connection: Connection) {
-        state.withLock { $0.open[connection.descriptor] = connection }
+        state.withLock { state in
+            state.open[connection.descriptor] = connection
+            state.holdsMemory = true
+        }
     }
 
     func remove(_ connection: Connection) {
@@ -74,6 +80,7 @@ final class Connections: Sendable {
         let thread = try Thread {
             while self.state.wait(until: .now + interval, for: { $0.isStopped ? true : nil }) == nil {
                 self.cutLate()
+                self.giveBackMemory()
             }
         }
         self.thread.withLock { $0 = thread }
@@ -82,6 +89,16 @@ final class Connections: Sendable {
     func stopCutting() {
         state.withLock { $0.isStopped = true }
         thread.withLock { $0.take() }?.join()
+    }
+
+    /// Once nobody is there any more. What malloc keeps for later would else be more or less after each rush.
+    private func giveBackMemory() {
+        let isDue = state.withLock { state in
+            guard state.holdsMemory, state.open.isEmpty else { return false }
+            state.holdsMemory = false
+            return true
+        }
+        if isDue { c_httpd_give_back_memory() }
     }
 
     private func cutLate() {

@@ -36,7 +36,7 @@ public struct DaemonConfiguration: Sendable {
     /// Threads that work on one body: its connection's and, of those that all bodies share, others that make blocks ahead.
     public var threadsPerBody = 1
     public var deferred = DeferredLimits()
-    /// With it the daemon speaks TLS, 1.2 or 1.3, and nothing else.
+    /// With it the daemon speaks TLS, 1.2 or 1.3, and nothing else. `HTTPDaemon.renew` changes it.
     public var identity: TLSIdentity?
     /// Hears what there is to say, on any thread: a fault of the service, or what the library says, which is mostly of clients.
     public var log: @Sendable (_ message: String, _ isFault: Bool) -> Void = { _, _ in }

@@ -80,6 +80,18 @@ public final class HTTPDaemon: Sendable {
         return load
     }
 
+    /// Shows another certificate to those who connect from now on. Does nothing for a daemon that speaks no TLS.
+    ///
+    /// - Throws: `DaemonError.badCertificate`; then it shows the one it had.
+    public func renew(_ identity: TLSIdentity) throws(DaemonError) {
+        guard service.configuration.identity != nil else { return }
+        let fault = handle.withLock { handle in
+            handle.flatMap { c_httpd_renew_identity($0, identity.certificate, identity.key) }
+                .map { String(cString: $0) }
+        }
+        if let fault { throw .badCertificate(fault) }
+    }
+
     /// Accepts no more connections. Those open are served on; each closes with its next response.
     public func quiesce() {
         service.isQuiescing = true

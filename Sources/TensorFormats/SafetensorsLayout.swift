@@ -37,7 +37,7 @@ public struct SafetensorsLayout: Sendable {
         // Names are their bytes here: Swift takes canonically equivalent strings for equal, readers of the file do not.
         var names: Set<[UInt8]> = []
         for tensor in tensors {
-            guard !tensor.name.utf8.elementsEqual(Self.metadataName.utf8) else { throw .reservedName(tensor.name) }
+            try Self.check(name: tensor.name)
             guard names.insert(Array(tensor.name.utf8)).inserted else { throw .duplicateName(tensor.name) }
         }
         order = tensors.indices.sorted {
@@ -79,6 +79,11 @@ public struct SafetensorsLayout: Sendable {
         guard !overflow else { throw .tooLarge("the tensors and the header are over 2^63 − 1 bytes together") }
         byteCount = total
         byteCounts = tensors.map(\.byteCount)
+    }
+
+    /// - Throws: `reservedName` for `__metadata__`.
+    public static func check(name: String) throws(FormatError) {
+        guard !name.utf8.elementsEqual(metadataName.utf8) else { throw .reservedName(name) }
     }
 
     private static let headerTooLarge = FormatError.tooLarge(

@@ -31,6 +31,7 @@ public struct InitMethod: Sendable {
         var mean: Double?
         var std: Double?
         var bound: Double?
+        var interval: (low: Double, high: Double)?
         var warnings: [String] = []
     }
 
@@ -61,7 +62,7 @@ extension InitMethod {
     ) { context throws(InitError) in
         let (a, b) = (try context.arguments.number("a"), try context.arguments.number("b"))
         try Recipe.checkUniform(from: a, to: b, format: context.format)
-        return Resolution(recipe: .uniform(from: a, to: b))
+        return Resolution(recipe: .uniform(from: a, to: b), interval: (a, b))
     }
 
     private static let normal = InitMethod(

@@ -99,6 +99,8 @@ public struct Initialization: Sendable {
     public internal(set) var std: Double?
     /// Uniforms lie between −bound and bound.
     public internal(set) var bound: Double?
+    /// What a uniform that was given its ends lies between.
+    public internal(set) var interval: (low: Double, high: Double)?
     public internal(set) var warnings: [String] = []
     /// The pass and the place in it of the rule that did it; `nil` for the layer's default, or a tensor's own method.
     public internal(set) var rule: RuleReference?

@@ -120,6 +120,7 @@ struct PlanBuilder {
             mean: resolution.mean,
             std: resolution.std,
             bound: resolution.bound,
+            interval: resolution.interval,
             warnings: resolution.warnings,
             seed: seed.effective,
             start: start,

@@ -14,7 +14,7 @@ struct ServeCommand: EnvironmentConfigurable {
             Prints the address in one line when it is ready, and the metrics' in another where they have one; in a browser, \
             the address is a page to try the service. On SIGTERM or SIGINT /readyz turns 503, then, after \
             --drain-delay, no connection is accepted any more, and what is in flight has --drain-timeout to end. A second \
-            signal ends at once. On SIGHUP --token-file is read again.
+            signal ends at once. On SIGHUP --token-file, --tls-certificate and --tls-key are read again.
             """
     )
 
@@ -201,7 +201,7 @@ struct ServeCommand: EnvironmentConfigurable {
 
         if let shortage = OpenFiles.makeRoom(forConnections: maxConnections) { logger.warning("\(shortage)") }
         // Before the first thread starts: they inherit what is blocked, so that signals wait for this one.
-        let signals = TerminationSignals(reloads: tokenFile != nil)
+        let signals = TerminationSignals(reloads: tokenFile != nil || tlsCertificate != nil)
         var policy = ServicePolicy()
         policy.tokens = try tokenFile.map { try AccessTokens(file: $0) }
         policy.crossOrigin = corsOrigin
@@ -225,12 +225,20 @@ struct ServeCommand: EnvironmentConfigurable {
         fflush(nil)
 
         let signal = signals.wait {
-            guard let tokenFile, let tokens = policy.tokens else { return }
+            if let tokenFile, let tokens = policy.tokens {
+                do {
+                    try tokens.reload(file: tokenFile)
+                    logger.notice("read the tokens again: \(tokens.count)")
+                } catch {
+                    logger.error("the tokens stay as they were: \(error)")
+                }
+            }
             do {
-                try tokens.reload(file: tokenFile)
-                logger.notice("read the tokens again: \(tokens.count)")
+                guard let identity = try identity() else { return }
+                try daemon.renew(identity)
+                logger.notice("read the certificate again")
             } catch {
-                logger.error("the tokens stay as they were: \(error)")
+                logger.error("the certificate stays as it was: \(error)")
             }
         }
         logger.notice("signal \(signal): draining")

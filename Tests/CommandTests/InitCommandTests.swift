@@ -263,6 +263,7 @@ struct InitCommandTests {
         process.arguments = [
             "-c", #"ulimit -f 2048; exec "$0" init --method normal --shape 10000000 -o w.npy"#, executable.path,
         ]
+        process.environment = sanitizerOptions
         process.currentDirectoryURL = workplace.directory
         process.standardError = errors
         try process.run()

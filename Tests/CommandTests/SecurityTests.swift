@@ -195,6 +195,43 @@ struct SecurityTests {
         #expect(refused.status == 1 && refused.errors.contains("no answer over TLS"))
     }
 
+    @Test("SIGHUP reads the certificate again; what cannot be read changes nothing and is logged")
+    func renewal() throws {
+        let (certificate, key) = try directory.makeCertificate()
+        let (renewed, renewedKey) = try directory.makeCertificate("renewed")
+        func replace(_ file: String, by other: String) throws {
+            try Data(contentsOf: URL(filePath: other)).write(to: URL(filePath: file))
+        }
+        let first = directory.path("first.pem")
+        try replace(first, by: certificate)
+        let server = try Server(["serve", "--port=0", "--tls-certificate", certificate, "--tls-key", key], [:])
+        defer { server.kill() }
+        func isTrusted(by authority: String) throws -> Bool {
+            let url = "https://127.0.0.1:\(server.port)/livez"
+            return try tool("curl", "-sS", "--fail", "--max-time", "60", "--cacert", authority, url).status == 0
+        }
+        #expect(try isTrusted(by: first))
+        #expect(try !isTrusted(by: renewed))
+
+        // Between the two files the one is not the other's.
+        try replace(certificate, by: renewed)
+        server.signal(SIGHUP)
+        #expect(try server.logs("error the certificate stays as it was: The certificate or its key cannot be used: "))
+        #expect(try isTrusted(by: first))
+        try replace(key, by: renewedKey)
+        server.signal(SIGHUP)
+        #expect(try server.logs("notice read the certificate again"))
+        #expect(try isTrusted(by: renewed))
+        #expect(try !isTrusted(by: first))
+
+        try FileManager.default.removeItem(atPath: key)
+        server.signal(SIGHUP)
+        #expect(try server.logs("error the certificate stays as it was: --tls-key: cannot read "))
+        #expect(try isTrusted(by: renewed))
+        server.signal(SIGTERM)
+        #expect(server.wait() == .exited(0))
+    }
+
     @Test("a download over TLS survives SIGTERM whole")
     func secureDrain() throws {
         let (certificate, key) = try directory.makeCertificate()

@@ -6,6 +6,9 @@ import Testing
 /// The command as built beside the tests.
 let executable = Bundle.main.bundleURL.appending(path: "weight-init")
 
+/// Under AddressSanitizer: what a command has when it ends would be found lost, and change its status.
+let sanitizerOptions = ["ASAN_OPTIONS": "detect_leaks=0"]
+
 struct Outcome {
     var status: Int32
     var output: String
@@ -32,7 +35,7 @@ private func run(_ program: URL, _ arguments: [String], _ environment: [String: 
     process.executableURL = program
     process.standardInput = FileHandle.nullDevice
     process.arguments = arguments
-    process.environment = environment
+    process.environment = environment.merging(sanitizerOptions) { $1 }
     process.standardOutput = output
     process.standardError = errors
     try process.run()
@@ -64,7 +67,7 @@ final class Server {
         process.executableURL = openFiles == nil ? executable : URL(filePath: "/bin/sh")
         process.arguments =
             openFiles.map { ["-c", "ulimit \($0) && exec \"$0\" \"$@\"", executable.path] + arguments } ?? arguments
-        process.environment = environment
+        process.environment = environment.merging(sanitizerOptions) { $1 }
         process.standardOutput = output
         process.standardError = errorOutput
         try process.run()

@@ -43,7 +43,7 @@ final class Workplace {
         process.executableURL = executable
         process.arguments = arguments
         // As for a server: what is there may choose other kernels.
-        process.environment = [:]
+        process.environment = sanitizerOptions
         process.currentDirectoryURL = directory
         process.standardInput = inputPipe
         process.standardOutput = output
@@ -71,7 +71,7 @@ final class Workplace {
         process.executableURL = executable
         process.arguments = arguments
         // As for a server: what is there may choose other kernels.
-        process.environment = [:]
+        process.environment = sanitizerOptions
         process.currentDirectoryURL = directory
         process.standardInput = FileHandle.nullDevice
         process.standardOutput = FileHandle.nullDevice
@@ -112,7 +112,7 @@ final class Terminal {
         process.executableURL = executable
         process.arguments = arguments
         // As for a server: what is there may choose other kernels.
-        process.environment = [:]
+        process.environment = sanitizerOptions
         process.currentDirectoryURL = workplace.directory
         process.standardInput = FileHandle.nullDevice
         let other = open(path, O_RDWR | O_NOCTTY)

@@ -12,8 +12,7 @@ struct ConcurrencyTests {
         _ change: (inout DaemonConfiguration) -> Void = { _ in },
         _ body: (HTTPDaemon, InitService) throws -> Void
     ) throws {
-        var configuration = DaemonConfiguration()
-        configuration.port = 0
+        var configuration = DaemonConfiguration.patient
         change(&configuration)
         let service = InitService()
         let daemon = try HTTPDaemon(configuration: configuration, handler: service)

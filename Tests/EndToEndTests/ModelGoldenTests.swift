@@ -332,7 +332,11 @@ struct ModelBadInputTests {
             let answer = try caller.post("/init", json: #"{"tensors":[\#(tensor)],"format":"safetensors"}"#)
             try answer.expectProblem(422)
             #expect(answer.text.contains("reserved"))
-            #expect(try caller.post("/init", json: #"{"tensors":[\#(tensor)],"format":"json"}"#).status == 200)
+            let explained = try caller.post("/explain", json: #"{"tensors":[\#(tensor)],"format":"safetensors"}"#)
+            #expect(explained.status == 422 && explained.text == answer.text)
+            for path in ["/init", "/explain"] {
+                #expect(try caller.post(path, json: #"{"tensors":[\#(tensor)],"format":"json"}"#).status == 200)
+            }
         }
     }
 

@@ -11,12 +11,23 @@ func withService(
     _ change: (inout DaemonConfiguration) -> Void = { _ in },
     _ body: (Caller) throws -> Void
 ) throws {
-    var configuration = DaemonConfiguration()
-    configuration.port = 0
+    var configuration = DaemonConfiguration.patient
     change(&configuration)
     let daemon = try HTTPDaemon(configuration: configuration, handler: InitService())
     defer { daemon.stop() }
     try body(Caller(port: daemon.port))
+}
+
+extension DaemonConfiguration {
+    /// At a free port. Among others, and under a sanitizer, a test may have to wait long for its turn.
+    static var patient: DaemonConfiguration {
+        var configuration = DaemonConfiguration()
+        configuration.port = 0
+        configuration.idleTimeout = .seconds(600)
+        configuration.receiveTimeout = .seconds(600)
+        configuration.deferred.waitLimit = .seconds(600)
+        return configuration
+    }
 }
 
 /// Asks a service one thing after the other, on one connection for as long as the server keeps it.

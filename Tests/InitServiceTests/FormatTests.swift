@@ -165,6 +165,22 @@ struct FormatTests {
         #expect(service.ask(.get, "/init?format=summary&method=normal&shape=3&mean=inf").status == 200)
     }
 
+    @Test(
+        "of a uniform the ends tell mean and deviation, and what the histogram covers",
+        arguments: [
+            // (a + b) / 2, (b - a) / math.sqrt(12)
+            ("a=-1&b=3", 1.0, 1.1547005383792517, [-1.0, 3.0]), ("a=2&b=2", 2, 0, [1.5, 2.5]),
+            ("dtype=float64&a=1e308&b=1.5e308", 1.25e308, 1.4433756729740646e307, [1e308, 1.5e308]),
+        ]
+    )
+    func uniformSummary(_ query: String, _ mean: Double, _ std: Double, _ ends: [Double]) throws {
+        let summary = try service.ask(.get, "/init?format=summary&method=uniform&shape=100&\(query)").json()
+        let expected = try #require(summary["expected"] as? [String: Double])
+        #expect(expected == ["mean": mean, "std": std])
+        let edges = try #require((summary["histogram"] as? [String: Any])?["edges"] as? [Double])
+        #expect([edges.first, edges.last] == ends)
+    }
+
     @Test("work in more memory than is allowed is refused by the limit's name")
     func workLimit() throws {
         var limits = ServiceLimits()

@@ -100,6 +100,25 @@ struct ModelTests {
         }
     }
 
+    @Test(
+        "an integer that stands for a list has the list's tag",
+        arguments: [
+            (#""type":"Conv2d","in_channels":2,"out_channels":4,"kernel_size""#, "3", "[3,3]", "[3,1]"),
+            (#""type":"Conv1d","in_channels":2,"out_channels":4,"kernel_size""#, "3", "[3]", "[2]"),
+            (#""type":"Conv2d","in_channels":2,"out_channels":4,"kernel_size":3,"stride""#, "1", "[1,1]", "[2,1]"),
+            (#""type":"LayerNorm","normalized_shape""#, "6", "[6]", "[6,6]"),
+        ]
+    )
+    func integers(_ layer: String, _ integer: String, _ list: String, _ other: String) throws {
+        let tags = try [integer, list, other].map { value in
+            let answer = service.post("/init", #"{"layer":{\#(layer):\#(value)}}"#)
+            try #require(answer.status == 200, "\(answer.text)")
+            return try #require(answer["ETag"])
+        }
+        #expect(tags[0] == tags[1])
+        #expect(tags[0] != tags[2])
+    }
+
     // MARK: Formats
 
     @Test("files that hold one tensor are refused, with the reason", arguments: ["raw", "npy"])

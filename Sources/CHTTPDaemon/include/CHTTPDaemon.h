@@ -95,6 +95,12 @@ c_httpd_daemon *_Nullable c_httpd_start(
 /** The port bound. */
 uint16_t c_httpd_port(const c_httpd_daemon *daemon);
 
+/**
+ * Who connects from now on sees this certificate, in PEM as in c_httpd_options; only where there is one already. Returns NULL,
+ * or what is wrong with it, in English: then it stays as it was. Not to be called by two threads at once.
+ */
+const char *_Nullable c_httpd_renew_identity(c_httpd_daemon *daemon, const char *certificate, const char *key);
+
 /** Stops listening: who connects from now on is refused. What is open goes on. */
 void c_httpd_quiesce(c_httpd_daemon *daemon);
 
@@ -144,6 +150,9 @@ int c_httpd_descriptor(c_httpd_connection *connection);
  * poll with POLLRDHUP, which headers show to _GNU_SOURCE alone, and Swift therefore not at all.
  */
 void c_httpd_wait_for_hang_up(const int *descriptors, bool *gone, size_t count, int milliseconds);
+
+/** malloc_trim, of a header that Swift does not see: whole free pages go back to the system. */
+void c_httpd_give_back_memory(void);
 
 /** A response over a copy of `bytes`. */
 c_httpd_response *_Nullable c_httpd_response_of_bytes(const void *_Nullable bytes, size_t byte_count);

@@ -60,7 +60,7 @@ extension Arguments {
     /// The arguments that differ from their defaults, in the table's order.
     func json(by table: [Parameter], within dtype: DType) -> [JSONValue.Member] {
         table.compactMap { parameter in
-            guard let value = self[parameter.name] else { return nil }
+            guard let value = self[parameter.name]?.shortened(for: parameter.kind) else { return nil }
             if case .layer(let layer) = value {
                 return JSONValue.Member(name: parameter.name, value: .object(layer.json(within: dtype)))
             }
@@ -68,5 +68,15 @@ extension Arguments {
             guard parameter.defaultValue?.queryText != value.queryText else { return nil }
             return JSONValue.Member(name: parameter.name, value: value.json(of: .parameter(parameter.kind)))
         }
+    }
+}
+
+extension ParameterValue {
+    /// One integer instead of a list that it stands for.
+    fileprivate func shortened(for kind: Parameter.Kind) -> ParameterValue {
+        guard case .integers(let count) = kind, case .integers(let integers) = self, integers.count == count ?? 1,
+            let first = integers.first, integers.allSatisfy({ $0 == first })
+        else { return self }
+        return .integer(first)
     }
 }

@@ -7,7 +7,9 @@ enum ExplainRoute {
     @Sendable static func respond(_ service: InitService, _ exchange: Exchange) throws -> Representation {
         let members = try InitMembers(exchange.members)
         let plan = try members.plan(service.limits.tensors)
-        if members.format != nil { _ = try InitRoute.negotiate(members, exchange) }
+        if members.format != nil, try InitRoute.negotiate(members, exchange) == .safetensors {
+            try plan.checkSafetensorsNames()
+        }
         try exchange.requireJSONAcceptable()
         var reply: [JSONValue.Member] = []
         reply.append("url", .string(members.url("/init", members.format)))
@@ -33,6 +35,15 @@ enum ExplainRoute {
 }
 
 extension Plan {
+    /// The one thing in a plan that only the file's layout would refuse.
+    fileprivate func checkSafetensorsNames() throws(InitError) {
+        do throws(FormatError) {
+            for tensor in tensors { try SafetensorsLayout.check(name: tensor.name) }
+        } catch {
+            throw InitError(error)
+        }
+    }
+
     fileprivate var totals: [JSONValue.Member] {
         let parameters = tensors.filter(\.isParameter)
         var members: [JSONValue.Member] = []

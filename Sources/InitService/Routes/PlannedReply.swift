@@ -284,14 +284,18 @@ extension Initialization {
     /// What theory says of the elements.
     fileprivate var expectation: JSONValue {
         var members: [JSONValue.Member] = []
-        members.append("mean", mean.map(JSONValue.double))
-        members.append("std", std.map(JSONValue.double))
+        // The middle of two ends whose sum may be more than float64 has.
+        let middle = interval.map { $0.low + ($0.high - $0.low) / 2 }
+        let deviation = interval.map { ($0.high - $0.low) / 12.0.squareRoot() }
+        members.append("mean", (mean ?? middle).map(JSONValue.double))
+        members.append("std", (std ?? deviation).map(JSONValue.double))
         members.append("bound", bound.map(JSONValue.double))
         return .object(members)
     }
 
     /// What a histogram covers, where theory knows: all of a uniform, four deviations of a normal.
     fileprivate var likelyRange: ClosedRange<Double>? {
+        if let interval, interval.low < interval.high { return interval.low...interval.high }
         let reach = bound ?? std.map { 4 * $0 }
         guard let reach, let mean, reach > 0, mean - reach < mean + reach else { return nil }
         return mean - reach...mean + reach

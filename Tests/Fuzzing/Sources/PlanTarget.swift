@@ -44,13 +44,13 @@ enum PlanTarget {
             )
         default: request = Request(path: "", body: Array(text))
         }
-        let explained = ask(request, "/explain")
         guard let members = request.members, let plan = try? members.plan(limits.tensors) else {
-            check(explained.status >= 400, "what has no plan is not explained")
-            check(ask(request, "/init").status >= 400, "what has no plan is not made")
+            // Both routes refuse in the same place; which one is asked is up to the input.
+            let route = first & 4 == 0 ? "/explain" : "/init"
+            check(ask(request, route).status >= 400, "what has no plan is neither explained nor made")
             return
         }
-        look(at: plan, explained, members)
+        look(at: plan, ask(request, "/explain"), members)
         guard plan.work < longWork, (plan.preparation?.countedElements ?? 0) < 1 << 12 else {
             return
         }
