@@ -28,6 +28,7 @@ LAYERS = json.dumps(
 HUGE = b"/init?method=normal&shape=67108864&format=raw"
 WORKERS = 24
 CACHE_BYTES = 4 << 20
+REPLY_CACHE_BYTES = 1 << 20
 
 
 class Tally:
@@ -287,7 +288,10 @@ class Program:
 
     def __init__(self, path):
         self.process = subprocess.Popen(
-            [path, "serve", "--port", "0", "--cache-bytes", str(CACHE_BYTES), "--log-level", "critical"],
+            [
+                path, "serve", "--port", "0", "--cache-bytes", str(CACHE_BYTES),
+                "--reply-cache-bytes", str(REPLY_CACHE_BYTES), "--log-level", "critical",
+            ],
             stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
         self.port = int(self.process.stdout.readline().rsplit(":", 1)[1])
