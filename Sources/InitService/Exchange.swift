@@ -11,15 +11,19 @@ struct Exchange: Sendable {
     let members: RequestMembers
     /// How the client wrote the members.
     let form: Problem.Form
+    /// Bytes.
+    var longestLocation = 0
 
     /// Whether the request selects a representation, so that conditions and ranges mean something.
     var isRead: Bool { method == .get || method == .head }
 
     var accept: Accept { Accept(fields[.accept]) }
 
-    /// The canonical URL, which a reply to `POST` alone tells, and which is not for nothing.
+    /// The canonical URL, which a reply to `POST` alone tells, and which is not for nothing; `nil` where it is too long.
     func location(_ url: (_ path: String) -> String) -> String? {
-        method == .post ? url(path) : nil
+        guard method == .post else { return nil }
+        let location = url(path)
+        return location.utf8.count <= longestLocation ? location : nil
     }
 
     /// - Throws: 406 where the client takes no JSON.

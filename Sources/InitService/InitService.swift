@@ -129,7 +129,8 @@ public final class InitService: RequestHandler {
             fields: request.head.headerFields,
             path: route.path,
             members: try reader.members(at: place),
-            form: form
+            form: form,
+            longestLocation: limits.maximumLocationBytes
         )
         return try route.respond(self, exchange)
     }

@@ -21,6 +21,8 @@ public struct ServiceLimits: Sendable {
     /// Bytes of what is kept of work done: orthogonal matrices, sparse masks, the starts that a model's words were counted
     /// for. 0 keeps nothing.
     public var cacheBytes = 256 << 20
+    /// Bytes of a URL that a reply may name. A head of libmicrohttpd's has no room for a longer one, and no request would.
+    public var maximumLocationBytes = 16 << 10
     /// What the tensors themselves may not exceed.
     public var tensors = Limits()
 

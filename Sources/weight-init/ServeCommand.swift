@@ -287,6 +287,7 @@ struct ServeCommand: EnvironmentConfigurable {
         limits.maximumPropagatedWeights = maxPropagatedWeights
         limits.maximumWorkBytes = maxWorkBytes
         limits.cacheBytes = cacheBytes
+        limits.maximumLocationBytes = maxHeadBytes / 2
         limits.tensors.maximumTensorBytes = maxTensorBytes
         limits.tensors.maximumMatrixElements = maxMatrixElements
         limits.tensors.maximumRounds = maxRounds

@@ -359,4 +359,18 @@ struct ModelBadInputTests {
             }
         }
     }
+
+    @Test("a request too long for a URL is answered without one", arguments: [100, 200, 4000])
+    func longRequests(_ count: Int) throws {
+        try withService { caller in
+            let tensors = (0..<count).map { #"{"name":"tensor number \#($0)","shape":[2],"method":"normal"}"# }
+            let json = #"{"tensors":[\#(tensors.joined(separator: ","))],"format":"safetensors"}"#
+            let answer = try caller.post("/init", json: json)
+            #expect(answer.status == 200 && answer.body.count > count * 8)
+            let location = answer["Content-Location"]
+            #expect((location != nil) == (count == 100))
+            if let location { #expect(try caller.get(location).body == answer.body) }
+        }
+    }
+
 }
