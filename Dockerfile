@@ -3,7 +3,7 @@ FROM swift:6.3-bookworm AS build
 # Debian keeps a package's newest version only: one that is named here would soon be gone.
 # hadolint ignore=DL3008
 RUN apt-get update \
-    && apt-get install -y --no-install-recommends libmicrohttpd-dev libopenblas-serial-dev make pkg-config \
+    && apt-get install -y --no-install-recommends libmicrohttpd-dev libopenblas0-serial make pkg-config \
     && rm -rf /var/lib/apt/lists/*
 
 WORKDIR /source

@@ -164,7 +164,7 @@ libraries:
 	command -v pkg-config > /dev/null || missing+=(pkg-config); \
 	pkg-config --exists libmicrohttpd 2> /dev/null || missing+=(libmicrohttpd-dev); \
 	pkg-config --exists gnutls 2> /dev/null || missing+=(libgnutls28-dev); \
-	pkg-config --exists openblas 2> /dev/null || missing+=(libopenblas-serial-dev); \
+	/sbin/ldconfig -p | grep -q 'libopenblas\.so\.0' || missing+=(libopenblas0-serial); \
 	$(install)
 
 .PHONY: test-tools

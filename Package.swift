@@ -47,7 +47,6 @@ let package = Package(
     targets: [
         .systemLibrary(name: "CMicroHTTPD", pkgConfig: "libmicrohttpd", providers: [.apt(["libmicrohttpd-dev"])]),
         .systemLibrary(name: "CGnuTLS", pkgConfig: "gnutls", providers: [.apt(["libgnutls28-dev"])]),
-        .systemLibrary(name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-serial-dev"])]),
 
         // Left column of the architecture: HTTP without tensors.
         swiftTarget("ByteSource"),
@@ -57,7 +56,7 @@ let package = Package(
 
         // Right column: tensors without HTTP.
         cTarget("CTorchKernels"),
-        cTarget("CLinearAlgebra", ["COpenBLAS"]),
+        cTarget("CLinearAlgebra"),
         swiftTarget("TorchRandom", ["CTorchKernels"]),
         swiftTarget("WeightInit", ["TorchRandom", "CLinearAlgebra", "ByteSource", crypto]),
         swiftTarget("TensorFormats", ["WeightInit", "ByteSource", crypto]),
@@ -87,7 +86,7 @@ let package = Package(
         ),
         // A client that says over a socket exactly what it is told to.
         .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: swiftSettings),
-        tests("CLinearAlgebraTests", ["CLinearAlgebra"]),
+        tests("CLinearAlgebraTests", ["CLinearAlgebra", "TorchRandom"]),
         tests("TorchRandomTests", ["TorchRandom", crypto]),
         tests("WeightInitTests", ["WeightInit", "TorchRandom", "ByteSource", "GoldenVectors", crypto]),
         tests("CTorchKernelsTests", ["CTorchKernels", crypto]),

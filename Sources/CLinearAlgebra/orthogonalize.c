@@ -2,20 +2,21 @@
 
 #include <stdlib.h>
 
-/* LAPACK's Fortran interface, as OpenBLAS exports it. Declared here because its C headers are not in every package of
-   the library. */
-void sgeqrf_(const int32_t *m, const int32_t *n, float *a, const int32_t *lda, float *tau, float *work,
-             const int32_t *lwork, int32_t *info);
-void sorgqr_(const int32_t *m, const int32_t *n, const int32_t *k, float *a, const int32_t *lda, const float *tau,
-             float *work, const int32_t *lwork, int32_t *info);
-void dgeqrf_(const int32_t *m, const int32_t *n, double *a, const int32_t *lda, double *tau, double *work,
-             const int32_t *lwork, int32_t *info);
-void dorgqr_(const int32_t *m, const int32_t *n, const int32_t *k, double *a, const int32_t *lda, const double *tau,
-             double *work, const int32_t *lwork, int32_t *info);
+/* LAPACK's Fortran interface, as OpenBLAS exports it. */
+#define LAPACK(type, geqrf, orgqr)                                                                                     \
+    typedef void geqrf(const int32_t *m, const int32_t *n, type *a, const int32_t *lda, type *tau, type *work,         \
+                       const int32_t *lwork, int32_t *info);                                                           \
+    typedef void orgqr(const int32_t *m, const int32_t *n, const int32_t *k, type *a, const int32_t *lda,              \
+                       const type *tau, type *work, const int32_t *lwork, int32_t *info);
+
+LAPACK(float, sgeqrf_function, sorgqr_function)
+LAPACK(double, dgeqrf_function, dorgqr_function)
 
 /* One body for both precisions: only the type and LAPACK's prefix differ. */
-#define DEFINE_ORTHOGONALIZE(name, type, geqrf, orgqr)                                                                 \
-    int32_t name(type *matrix, int32_t rows, int32_t columns) {                                                        \
+#define DEFINE_ORTHOGONALIZE(name, type, p)                                                                            \
+    int32_t name(cla_library library, type *matrix, int32_t rows, int32_t columns) {                                   \
+        p##geqrf_function *geqrf = library.p##geqrf;                                                                   \
+        p##orgqr_function *orgqr = library.p##orgqr;                                                                   \
         const int32_t query = -1;                                                                                      \
         int32_t info = 0;                                                                                              \
         type best_for_factors = 0, best_for_q = 0, unused = 0;                                                         \
@@ -45,9 +46,5 @@ void dorgqr_(const int32_t *m, const int32_t *n, const int32_t *k, double *a, co
         return failed ? -1 : 0;                                                                                        \
     }
 
-DEFINE_ORTHOGONALIZE(cla_orthogonalize_f32, float, sgeqrf_, sorgqr_)
-DEFINE_ORTHOGONALIZE(cla_orthogonalize_f64, double, dgeqrf_, dorgqr_)
-
-char *openblas_get_corename(void);
-
-const char *cla_core_name(void) { return openblas_get_corename(); }
+DEFINE_ORTHOGONALIZE(cla_orthogonalize_f32, float, s)
+DEFINE_ORTHOGONALIZE(cla_orthogonalize_f64, double, d)

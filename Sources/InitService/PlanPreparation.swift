@@ -39,7 +39,7 @@ struct PlanPreparation: Sendable {
             EntityTag(
                 of: members.canonicalDraws.encodedText,
                 InitService.profile,
-                plan.usesLinearAlgebra ? LinearAlgebra.coreName : ""
+                try plan.linearAlgebraCore
             ).opaque
     }
 

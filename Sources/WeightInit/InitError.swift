@@ -7,6 +7,8 @@ public struct InitError: Error, Sendable, Equatable {
         case refused
         /// Over a limit of this service, or past what can be counted.
         case tooLarge
+        /// Nothing is wrong with it: something that the service is made of is missing.
+        case failed
     }
 
     public var kind: Kind

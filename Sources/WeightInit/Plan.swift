@@ -142,10 +142,15 @@ extension Plan {
         draws.reduce(0) { sum, draw in sum.flatMap { sum in draw.words.map { sum + $0 } } }
     }
 
-    /// Whether the bits of a tensor depend on ``LinearAlgebra/coreName``.
-    public var usesLinearAlgebra: Bool {
-        tensors.contains { tensor in
-            if case .orthogonal = draws[tensor.initialization.draw].recipe { true } else { false }
+    /// ``LinearAlgebra/coreName`` where the bits of a tensor depend on it, else empty.
+    ///
+    /// - Throws: `failed` where they do and it cannot be had.
+    public var linearAlgebraCore: String {
+        get throws(InitError) {
+            let dependsOnIt = tensors.contains { tensor in
+                if case .orthogonal = draws[tensor.initialization.draw].recipe { true } else { false }
+            }
+            return dependsOnIt ? try LinearAlgebra.coreName : ""
         }
     }
 

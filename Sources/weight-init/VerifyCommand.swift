@@ -128,7 +128,7 @@ struct VerifyCommand: ParsableCommand {
             ["kernels in use", Kernels.selected.name],
             ["others", others.isEmpty ? "–" : others.joined(separator: ", ")],
             ["C library", cLibrary],
-            ["OpenBLAS core", LinearAlgebra.coreName],
+            ["OpenBLAS core", (try? LinearAlgebra.coreName) ?? "none: the library cannot be loaded"],
         ]
     }
 

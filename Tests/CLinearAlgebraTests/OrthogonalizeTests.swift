@@ -1,8 +1,18 @@
 import CLinearAlgebra
 import Testing
+import TorchRandom
 
 @Suite("The orthogonal factor of a matrix")
 struct OrthogonalizeTests {
+    private let library: cla_library
+
+    init() throws {
+        var library = cla_library()
+        let problem = cla_load("libopenblas.so.0", &library)
+        try #require(problem == nil, "\(problem.map { String(cString: $0) } ?? "")")
+        self.library = library
+    }
+
     /// Column by column; far from singular, and of no structure.
     private func matrix(_ rows: Int, _ columns: Int) -> [Double] {
         var state: UInt64 = 88_172_645_463_325_252
@@ -21,7 +31,7 @@ struct OrthogonalizeTests {
     func factor(rows: Int, columns: Int) {
         let original = matrix(rows, columns)
         var q = original
-        #expect(cla_orthogonalize_f64(&q, Int32(rows), Int32(columns)) == 0)
+        #expect(cla_orthogonalize_f64(library, &q, Int32(rows), Int32(columns)) == 0)
         func product(_ a: [Double], _ i: Int, _ b: [Double], _ j: Int) -> Double {
             (0..<rows).reduce(0) { $0 + a[i * rows + $1] * b[j * rows + $1] }
         }
@@ -39,20 +49,34 @@ struct OrthogonalizeTests {
     func float32() {
         var double = matrix(30, 20)
         var single = double.map { Float($0) }
-        #expect(cla_orthogonalize_f64(&double, 30, 20) == 0)
-        #expect(cla_orthogonalize_f32(&single, 30, 20) == 0)
+        #expect(cla_orthogonalize_f64(library, &double, 30, 20) == 0)
+        #expect(cla_orthogonalize_f32(library, &single, 30, 20) == 0)
         for (a, b) in zip(double, single) { #expect(abs(a - Double(b)) < 1e-4) }
     }
 
     @Test("a column of zeros stays zero")
     func zeroColumn() {
         var matrix = [Double](repeating: 0, count: 4)
-        #expect(cla_orthogonalize_f64(&matrix, 4, 1) == 0)
+        #expect(cla_orthogonalize_f64(library, &matrix, 4, 1) == 0)
         #expect(matrix.allSatisfy { $0 == 0 })
     }
 
-    @Test("the kind of processor has a name")
+    @Test("a processor newer than the library does not get the kernels of the oldest")
     func core() {
-        #expect(String(cString: cla_core_name()).isEmpty == false)
+        let name = String(cString: library.core_name)
+        #expect(!name.isEmpty)
+        #if arch(x86_64)
+            let lacksVectors = Kernels.all.count == 1
+            #expect(name != "Prescott" || lacksVectors)
+        #endif
+    }
+
+    @Test("a library that is missing, or is another one, is said to be")
+    func missing() throws {
+        for (file, reason) in [("libnone.so.0", "libnone.so.0"), ("libm.so.6", "openblas_get_corename")] {
+            var library = cla_library()
+            let problem = try #require(cla_load(file, &library))
+            #expect(String(cString: problem).contains(reason))
+        }
     }
 }

@@ -43,6 +43,7 @@ struct Problem: Error, Sendable {
             case .invalid: .invalid
             case .refused: .refused
             case .tooLarge: .overLimit
+            case .failed: .internalError
             }
         let place = Fault.Place(error.path, form: form)
         let faults = place.map { [Fault(place: $0, detail: error.detail, allowed: error.allowed)] } ?? []

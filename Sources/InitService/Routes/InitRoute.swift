@@ -16,7 +16,7 @@ enum InitRoute {
             format.rawValue,
             PlannedReply.encoderRevision,
             // The only bits that depend on the host.
-            plan.usesLinearAlgebra ? LinearAlgebra.coreName : ""
+            try plan.linearAlgebraCore
         )
         return reply
     }

@@ -67,7 +67,7 @@ enum PropagateRoute {
             members.canonical.json.encodedText,
             InitService.profile,
             revision,
-            members.stack.method.name == "orthogonal" ? LinearAlgebra.coreName : ""
+            members.stack.method.name == "orthogonal" ? try LinearAlgebra.coreName : ""
         )
         return reply
     }

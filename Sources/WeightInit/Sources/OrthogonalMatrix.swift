@@ -1,11 +1,4 @@
-private import CLinearAlgebra
 internal import TorchRandom
-
-/// The library behind the decomposition of matrices.
-public enum LinearAlgebra {
-    /// The kind of processor that it computes for; the last bits of its results depend on it.
-    public static let coreName = String(cString: cla_core_name())
-}
 
 /// The matrix that `orthogonal_` makes: the orthogonal factor of a matrix of normals, with the signs that make it
 /// uniform over orthogonal matrices (Mezzadri 2007), times the gain.
@@ -14,7 +7,7 @@ public enum LinearAlgebra {
 enum OrthogonalMatrix {
     /// - Parameter normals: `rows` × `columns` elements of `format`, row by row; not empty.
     /// - Returns: The bytes of the matrix, row by row; none where `isCancelled` has turned true.
-    /// - Throws: `tooLarge` where memory is not to be had.
+    /// - Throws: `tooLarge` where memory is not to be had, `failed` where the library is not.
     static func make(
         rows: Int,
         columns: Int,
@@ -23,9 +16,10 @@ enum OrthogonalMatrix {
         normals: any ElementSource,
         isCancelled: () -> Bool
     ) throws(InitError) -> [UInt8] {
-        format == .float64
-            ? try make(rows, columns, gain, normals, isCancelled, cla_orthogonalize_f64)
-            : try make(rows, columns, Float(gain), normals, isCancelled, cla_orthogonalize_f32)
+        let library = try LinearAlgebra.library.get()
+        return format == .float64
+            ? try make(rows, columns, gain, normals, isCancelled, library.orthogonalize)
+            : try make(rows, columns, Float(gain), normals, isCancelled, library.orthogonalize)
     }
 
     private static func make<Element: BinaryFloatingPoint & BitwiseCopyable>(
@@ -34,7 +28,7 @@ enum OrthogonalMatrix {
         _ gain: Element,
         _ normals: any ElementSource,
         _ isCancelled: () -> Bool,
-        _ orthogonalize: (UnsafeMutablePointer<Element>, Int32, Int32) -> Int32
+        _ orthogonalize: (inout [Element], Int, Int) -> Bool
     ) throws(InitError) -> [UInt8] {
         let size = MemoryLayout<Element>.stride
         let count = rows * columns
@@ -52,7 +46,7 @@ enum OrthogonalMatrix {
         let isTall = rows >= columns
         var matrix = drawn
         if isTall { transpose(drawn, rows: rows, columns: columns, into: &matrix) }
-        guard orthogonalize(&matrix, Int32(max(rows, columns)), Int32(min(rows, columns))) == 0 else {
+        guard orthogonalize(&matrix, max(rows, columns), min(rows, columns)) else {
             throw .tooLarge("shape", "memory for a matrix of \(count) elements is not to be had")
         }
         if isTall { transpose(matrix, rows: columns, columns: rows, into: &drawn) } else { drawn = matrix }
