@@ -56,10 +56,8 @@ c_httpd_response *c_httpd_response_of_stream(
     return response_of_reader(MHD_SIZE_UNKNOWN, block_size, reader, body, release);
 }
 
-c_httpd_response *c_httpd_response_of_bytes(const void *bytes, size_t byte_count) {
-    /* With MUST_COPY the library does not write through the pointer, whatever its type says. */
-    return (c_httpd_response *)MHD_create_response_from_buffer(
-        byte_count, byte_count == 0 ? "" : (void *)bytes, MHD_RESPMEM_MUST_COPY);
+c_httpd_response *c_httpd_response_empty(void) {
+    return (c_httpd_response *)MHD_create_response_from_buffer(0, "", MHD_RESPMEM_PERSISTENT);
 }
 
 c_httpd_response *c_httpd_response_of_shared_bytes(

@@ -133,22 +133,22 @@ final class KeptReply: Sendable {
     private let method: HTTPRequest.Method
     private let requestFields: HTTPFields
     private let head: HTTPResponse
-    private let body: SharedBytes
+    private let body: SmallBody
     private let note: ResponseNote
     private let naming: ResponseNaming
     private let idle = Mutex<[Handle]>([])
 
     /// - Returns: `nil` for what is not small, has no body, or does not hold for other requests.
     init?(_ response: OutgoingResponse, to request: HTTPRequest, key: [UInt8]) {
-        guard let naming = response.naming, let bytes = response.body.smallBytes, !bytes.isEmpty else { return nil }
+        guard let naming = response.naming, let body = SmallBody(response.body) else { return nil }
         self.key = key
         method = request.method
         requestFields = request.headerFields
         self.naming = naming
         head = response.head
         note = response.note
-        body = SharedBytes(bytes)
-        byteCount = key.count + bytes.count + Self.overhead
+        self.body = body
+        byteCount = key.count + body.count + Self.overhead
     }
 
     deinit {
@@ -209,34 +209,5 @@ extension Connection.Repetition {
     /// Says how it ended, and gives back what was lent.
     func complete(_ end: inout ExchangeEnd) {
         reply.complete(&end, handle)
-    }
-}
-
-/// Bytes that several handles read from.
-///
-/// Sendable because nobody writes to them.
-private final class SharedBytes: @unchecked Sendable {
-    // Not an array's, which may move.
-    private let memory: UnsafeMutableRawBufferPointer
-
-    init(_ bytes: [UInt8]) {
-        memory = .allocate(byteCount: bytes.count, alignment: 16)
-        memory.copyBytes(from: bytes)
-    }
-
-    deinit {
-        memory.deallocate()
-    }
-
-    var count: Int { memory.count }
-
-    /// A response over them; `nil` where the library makes none.
-    func makeResponse() -> OpaquePointer? {
-        guard let start = memory.baseAddress else { return nil }
-        // Released at the end of the response.
-        let owner = Unmanaged.passRetained(self).toOpaque()
-        return c_httpd_response_of_shared_bytes(start, memory.count, owner) { owner in
-            Unmanaged<SharedBytes>.fromOpaque(owner).release()
-        }
     }
 }

@@ -22,12 +22,17 @@ extension OutgoingResponse {
     func queue(on connection: OpaquePointer, isHead: Bool, closes: Bool, memory: BodyMemory) -> Queueing {
         let status = head.status.code
         guard (200...999).contains(status) else { return .refused }
-        let isSent = !isHead && status != 304
-        let block = isSent ? body.readByteCount.map(memory.take) : nil
-        if case .some(.none) = block { return .noMemory }
-        let made =
-            isSent
-            ? Self.handle(body, block ?? nil, memory) : (Self.unsentHandle(body, isHead: isHead), SentBody.whole(0))
+        let made: (OpaquePointer?, SentBody)
+        if isHead || status == 304 {
+            made = (Self.unsentHandle(body, isHead: isHead), .whole(0))
+        } else if let small = SmallBody(body) {
+            made = (small.makeResponse(), .whole(small.count))
+        } else if let byteCount = body.readByteCount {
+            guard let block = memory.take(byteCount: byteCount) else { return .noMemory }
+            made = Self.readingHandle(body, block, memory)
+        } else {
+            made = (body.isEmpty ? c_httpd_response_empty() : nil, .whole(0))
+        }
         guard let response = made.0 else { return .refused }
         defer { c_httpd_response_release(response) }
         guard head.headerFields.add(to: response) else {
@@ -59,46 +64,21 @@ extension OutgoingResponse {
         }
     }
 
-    /// - Parameter block: For a body with a ``ResponseBody/readByteCount``.
-    private static func handle(
+    /// A response whose body is read piece by piece into a block of memory.
+    private static func readingHandle(
         _ body: ResponseBody,
-        _ block: BodyMemory.Block?,
+        _ block: BodyMemory.Block,
         _ memory: BodyMemory
     ) -> (OpaquePointer?, SentBody) {
         switch body {
         case .bytes(let bytes):
-            block.map { reading(.bytes(bytes), byteCount: bytes.count, $0) }
-                ?? (bytes.withUnsafeBytes { c_httpd_response_of_bytes($0.baseAddress, $0.count) }, .whole(bytes.count))
+            reading(.bytes(bytes), byteCount: bytes.count, block)
         case .source(let source, let range):
-            block.map { block in
-                readAtOnce(source, range).map { ($0, .whole(range.count)) }
-                    ?? reading(
-                        .source(memory.readAhead(source, range, block: block), range),
-                        byteCount: range.count,
-                        block
-                    )
-            } ?? (c_httpd_response_of_bytes(nil, 0), .whole(0))
-        case .stream(let stream): reading(.stream(stream), byteCount: nil, block)
-        case .empty: (c_httpd_response_of_bytes(nil, 0), .whole(0))
-        case .unsent: (nil, .whole(0))
-        }
-    }
-
-    /// Bytes up to which a body is handed over whole: head and body then go out in one piece, with one system call.
-    fileprivate static let smallSize = 64 << 10
-
-    /// A small body; `nil` where it is not small, or where it takes more work than one call may do.
-    private static func readAtOnce(_ source: any ByteSource, _ range: Range<Int>) -> OpaquePointer? {
-        guard range.count <= smallSize else {
-            return nil
-        }
-        return withUnsafeTemporaryAllocation(byteCount: range.count, alignment: 16) { bytes in
-            // The memory lives as long as this call; the library copies it.
-            var destination = bytes.mutableBytes
-            guard source.read(at: range.lowerBound, into: &destination) == range.count else {
-                return nil
-            }
-            return c_httpd_response_of_bytes(bytes.baseAddress, bytes.count)
+            reading(.source(memory.readAhead(source, range, block: block), range), byteCount: range.count, block)
+        case .stream(let stream):
+            reading(.stream(stream), byteCount: nil, block)
+        case .empty, .unsent:
+            (nil, .whole(0))
         }
     }
 
@@ -109,7 +89,7 @@ extension OutgoingResponse {
     private static func reading(
         _ body: BodyReader.Body,
         byteCount: Int?,
-        _ block: BodyMemory.Block?
+        _ block: BodyMemory.Block
     ) -> (OpaquePointer?, SentBody) {
         let bodyReader = BodyReader(body, block)
         // Released by the callback the library runs when nothing needs the response any more.
@@ -123,7 +103,7 @@ extension OutgoingResponse {
         }
         // The library puts chunks into the connection's memory, not into a block of their own.
         let response =
-            byteCount.map { c_httpd_response_of_reader(UInt64($0), block?.size ?? 1, read, reader, release) }
+            byteCount.map { c_httpd_response_of_reader(UInt64($0), block.size, read, reader, release) }
             ?? c_httpd_response_of_stream(1, read, reader, release)
         return (response, .read(bodyReader))
     }
@@ -133,40 +113,32 @@ extension HTTPFields {
     /// Adds them to a response of the library's. False where it does not take one, or writes it by itself from the body.
     func add(to response: OpaquePointer) -> Bool {
         allSatisfy { field in
-            field.name != .contentLength && field.name != .transferEncoding
-                && c_httpd_response_add_field(response, field.name.rawName, field.value)
+            guard field.name != .contentLength, field.name != .transferEncoding else { return false }
+            return field.name.rawName.withCString { name in
+                field.value.withCString { c_httpd_response_add_field(response, name, $0) }
+            }
         }
     }
 }
 
 extension ResponseBody {
-    /// All of a small body that can be had at once; `nil` for others.
-    var smallBytes: [UInt8]? {
+    fileprivate var isEmpty: Bool {
         switch self {
-        case .bytes(let bytes):
-            return bytes.count <= OutgoingResponse.smallSize ? bytes : nil
-        case .source(let source, let range):
-            guard range.count <= OutgoingResponse.smallSize else { return nil }
-            var isWhole = false
-            let bytes = [UInt8](unsafeUninitializedCapacity: range.count) { room, count in
-                var destination = UnsafeMutableRawBufferPointer(room).mutableBytes
-                count = source.read(at: range.lowerBound, into: &destination)
-                isWhole = count == range.count
-            }
-            return isWhole ? bytes : nil
-        case .empty, .stream, .unsent:
-            return nil
+        case .bytes(let bytes): bytes.isEmpty
+        case .source(_, let range): range.isEmpty
+        case .empty: true
+        case .stream, .unsent: false
         }
     }
 
-    /// The bytes that a block for the body need not exceed; `nil` for what the library gets as a whole.
+    /// The bytes that a block for the body need not exceed; `nil` where there is nothing to read.
     fileprivate var readByteCount: Int? {
         switch self {
-        case .bytes(let bytes): bytes.count > OutgoingResponse.smallSize ? Self.piece(of: bytes.count) : nil
-        case .source(_, let range): range.isEmpty ? nil : Self.piece(of: range.count)
+        case .bytes(let bytes) where !bytes.isEmpty: Self.piece(of: bytes.count)
+        case .source(_, let range) where !range.isEmpty: Self.piece(of: range.count)
         // Counted for what the stream itself holds.
-        case .stream: OutgoingResponse.smallSize
-        case .empty, .unsent: nil
+        case .stream: SmallBody.largestSize
+        case .bytes, .source, .empty, .unsent: nil
         }
     }
 
@@ -174,7 +146,7 @@ extension ResponseBody {
     /// much of the time.
     private static func piece(of byteCount: Int) -> Int {
         let sixteenth = byteCount / 16
-        return max(min(byteCount, OutgoingResponse.smallSize), sixteenth - sixteenth % BodyMemory.smallestBlock)
+        return max(min(byteCount, SmallBody.largestSize), sixteenth - sixteenth % BodyMemory.smallestBlock)
     }
 }
 
@@ -201,11 +173,11 @@ final class BodyReader {
 
     private let body: Body
     /// What the library holds for it.
-    private let block: BodyMemory.Block?
+    private let block: BodyMemory.Block
     /// Bytes that have been read.
     private(set) var byteCount = 0
 
-    init(_ body: Body, _ block: BodyMemory.Block?) {
+    init(_ body: Body, _ block: BodyMemory.Block) {
         self.body = body
         self.block = block
     }

@@ -47,7 +47,7 @@ struct ConcurrencyTests {
     @Test("a thousand small replies come back before the first of eight large decompositions")
     func order() throws {
         try withDaemon { daemon, _ in
-            let large = try (0..<8).map { try ask(daemon, side: 4096, seed: $0) }
+            let large = try (0..<8).map { try ask(daemon, side: 6144, seed: $0) }
             #expect(eventually { daemon.activeExchanges == 8 })
             let caller = Caller(port: daemon.port)
             for number in 0..<1000 {

@@ -154,8 +154,8 @@ void c_httpd_wait_for_hang_up(const int *descriptors, bool *gone, size_t count, 
 /** malloc_trim, of a header that Swift does not see: whole free pages go back to the system. */
 void c_httpd_give_back_memory(void);
 
-/** A response over a copy of `bytes`. */
-c_httpd_response *_Nullable c_httpd_response_of_bytes(const void *_Nullable bytes, size_t byte_count);
+/** A response with a body of no bytes. */
+c_httpd_response *_Nullable c_httpd_response_empty(void);
 
 /** A response over `bytes`, which stay as they are until `release` has run, once, at the end of the response. */
 c_httpd_response *_Nullable c_httpd_response_of_shared_bytes(

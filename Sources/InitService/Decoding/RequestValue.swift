@@ -125,14 +125,15 @@ extension RequestValue {
             return elements.map(RequestValue.json)
         case .text(let text):
             var list = text.trimmed
-            if list.first == "[" {
-                guard list.last == "]" else {
+            if list.utf8.first == UInt8(ascii: "[") {
+                guard list.utf8.last == UInt8(ascii: "]") else {
                     throw InitError(.invalid, [], "the bracket is not closed")
                 }
                 list = list.dropFirst().dropLast().trimmed
             }
             guard !list.isEmpty else { return [] }
-            return list.split(separator: ",", omittingEmptySubsequences: false).map { .text(String($0.trimmed)) }
+            return list.utf8.split(separator: UInt8(ascii: ","), omittingEmptySubsequences: false)
+                .map { .text(String(Substring($0).trimmed)) }
         default:
             throw mismatch(expected)
         }

@@ -2,22 +2,23 @@
 enum FieldList {
     /// The elements without surrounding whitespace; empty ones are dropped; commas within quotation marks separate
     /// nothing.
-    static func elements(of value: String, separator: Character = ",") -> [Substring] {
+    static func elements(of value: String, separator: Unicode.Scalar = ",") -> [Substring] {
         var elements: [Substring] = []
         var start = value.startIndex
         var isQuoted = false
         var isEscaped = false
-        for index in value.indices {
-            let character = value[index]
+        // By bytes: all that means something is ASCII.
+        for index in value.utf8.indices {
+            let byte = value.utf8[index]
             if isEscaped {
                 isEscaped = false
-            } else if isQuoted, character == "\\" {
+            } else if isQuoted, byte == UInt8(ascii: "\\") {
                 isEscaped = true
-            } else if character == "\"" {
+            } else if byte == UInt8(ascii: "\"") {
                 isQuoted.toggle()
-            } else if character == separator, !isQuoted {
+            } else if byte == UInt8(ascii: separator), !isQuoted {
                 elements.append(value[start..<index])
-                start = value.index(after: index)
+                start = value.utf8.index(after: index)
             }
         }
         elements.append(value[start...])

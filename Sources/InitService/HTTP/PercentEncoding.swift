@@ -1,13 +1,15 @@
 /// Percent-encoding, RFC 3986 section 2.1.
 enum PercentEncoding {
     /// - Throws: `Fault` for an escape that is none, for NUL, and where the bytes are not UTF-8.
-    static func decode(_ text: Substring, plusIsSpace: Bool) throws(Fault) -> String {
-        guard text.utf8.contains(where: { $0 == UInt8(ascii: "%") || $0 == UInt8(ascii: "+") || $0 == 0 }) else {
-            return String(text)
+    ///
+    /// - Parameter text: ASCII.
+    static func decode(_ text: ArraySlice<UInt8>, plusIsSpace: Bool) throws(Fault) -> String {
+        guard text.contains(where: { $0 == UInt8(ascii: "%") || $0 == UInt8(ascii: "+") || $0 == 0 }) else {
+            return String(decoding: text, as: UTF8.self)
         }
         var decoded: [UInt8] = []
-        decoded.reserveCapacity(text.utf8.count)
-        var rest = text.utf8[...]
+        decoded.reserveCapacity(text.count)
+        var rest = text
         while let byte = rest.popFirst() {
             switch byte {
             case UInt8(ascii: "%"):

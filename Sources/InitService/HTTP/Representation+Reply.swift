@@ -12,20 +12,16 @@ extension Representation {
     func reply(to exchange: Exchange) throws -> Reply {
         var head = HTTPResponse(status: .ok)
         let tag = currentTag
-        // Appended, for each is there once: to set a field is to look for others of its name.
-        func add(_ name: HTTPField.Name, _ value: String?) {
-            if let value { head.headerFields.append(HTTPField(name: name, value: value)) }
-        }
-        add(.eTag, tag?.fieldValue)
-        add(.cacheControl, caching.rawValue)
-        if isNegotiated { add(.vary, "Accept") }
-        if exchange.method == .post { add(.contentLocation, location) }
+        if let tag { head.headerFields.append(.eTag, tag.fieldValue) }
+        head.headerFields.append(caching.field)
+        if isNegotiated { head.headerFields.append(.varyByAccept) }
+        if exchange.method == .post, let location { head.headerFields.append(.contentLocation, location) }
         if exchange.isRead, let tag, try isUnmodified(tag, exchange.fields) {
             head.status = .notModified
             return .ready(OutgoingResponse(head: head, body: .unsent(byteCount: knownByteCount)))
         }
-        add(.contentType, mediaType)
-        add(.acceptRanges, servesRanges ? "bytes" : "none")
+        head.headerFields.append(.contentType, mediaType)
+        head.headerFields.append(servesRanges ? .acceptByteRanges : .acceptNoRanges)
         for field in fields { head.headerFields.append(field) }
         if exchange.method == .head {
             return .ready(OutgoingResponse(head: head, body: .unsent(byteCount: try headByteCount())))
@@ -46,7 +42,7 @@ extension Representation {
             case .part(let part):
                 range = part
                 head.status = .partialContent
-                add(.contentRange, "bytes \(part.lowerBound)-\(part.upperBound - 1)/\(byteCount)")
+                head.headerFields.append(.contentRange, "bytes \(part.lowerBound)-\(part.upperBound - 1)/\(byteCount)")
             case .unsatisfiable:
                 throw Problem(
                     .rangeNotSatisfiable,
@@ -165,6 +161,13 @@ extension Representation {
             }
         )
     }
+}
+
+extension HTTPField {
+    // Made once: a field is checked, character by character, when it is made.
+    fileprivate static let varyByAccept = HTTPField(name: .vary, value: "Accept")
+    fileprivate static let acceptByteRanges = HTTPField(name: .acceptRanges, value: "bytes")
+    fileprivate static let acceptNoRanges = HTTPField(name: .acceptRanges, value: "none")
 }
 
 extension OutgoingResponse {

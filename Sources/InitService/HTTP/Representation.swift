@@ -18,12 +18,24 @@ struct Representation: Sendable {
         typealias Make = @Sendable (PreparedPlan, _ isCancelled: () -> Bool) throws(InitError) -> ResponseBody
     }
 
-    enum Caching: String, Sendable {
+    enum Caching: Sendable {
         /// A pure function of the request.
-        case forever = "public, max-age=31536000, immutable"
+        case forever
         /// Changes with the release of the service.
-        case hour = "public, max-age=3600"
-        case never = "no-store"
+        case hour
+        case never
+
+        private static let foreverField = HTTPField(name: .cacheControl, value: "public, max-age=31536000, immutable")
+        private static let hourField = HTTPField(name: .cacheControl, value: "public, max-age=3600")
+        private static let neverField = HTTPField(name: .cacheControl, value: "no-store")
+
+        var field: HTTPField {
+            switch self {
+            case .forever: Self.foreverField
+            case .hour: Self.hourField
+            case .never: Self.neverField
+            }
+        }
     }
 
     var mediaType: String

@@ -21,10 +21,12 @@ struct RequestTarget: Sendable, Equatable {
     ///
     /// - Throws: A problem for other forms, fragments, broken escapes, NUL, and bytes that are not UTF-8.
     init(_ raw: String) throws(Problem) {
-        guard !raw.utf8.contains(UInt8(ascii: "#")) else {
+        // Bytes, because looking for the borders of characters costs more than all else in a small request.
+        let bytes = Array(raw.utf8)
+        guard !bytes.contains(UInt8(ascii: "#")) else {
             throw Problem(.malformed, "the request target has a fragment; write # as %23")
         }
-        guard raw.utf8.allSatisfy({ (0x21..<0x7f).contains($0) }) else {
+        guard bytes.allSatisfy({ (0x21..<0x7f).contains($0) }) else {
             throw Problem(.malformed, "the request target has a character that must be percent-encoded")
         }
         guard raw != "*" else {
@@ -32,8 +34,8 @@ struct RequestTarget: Sendable, Equatable {
             query = []
             return
         }
-        let (rawPath, rawQuery) = RequestTarget.originForm(of: raw[...]).halves(at: UInt8(ascii: "?"))
-        guard rawPath.utf8.first == UInt8(ascii: "/") else {
+        let (rawPath, rawQuery) = RequestTarget.originForm(of: bytes[...]).halves(at: UInt8(ascii: "?"))
+        guard rawPath.first == UInt8(ascii: "/") else {
             throw Problem(.malformed, "the request target is neither a path nor an http URL")
         }
         path = try RequestTarget.path(rawPath)
@@ -41,24 +43,26 @@ struct RequestTarget: Sendable, Equatable {
     }
 
     /// Takes scheme and authority off an absolute form.
-    private static func originForm(of raw: Substring) -> Substring {
-        guard raw.utf8.first != UInt8(ascii: "/") else { return raw }
-        for scheme in ["http://", "https://"] where raw.prefix(scheme.count).lowercased() == scheme {
-            let afterScheme = raw.dropFirst(scheme.count)
-            guard let end = afterScheme.firstIndex(where: { $0 == "/" || $0 == "?" }) else { return "/" }
-            let rest = afterScheme[end...]
-            return rest.first == "?" ? "/" + rest : rest
+    private static func originForm(of raw: ArraySlice<UInt8>) -> ArraySlice<UInt8> {
+        guard raw.first != UInt8(ascii: "/") else { return raw }
+        for scheme in ["http://", "https://"] {
+            guard String(decoding: raw.prefix(scheme.utf8.count), as: UTF8.self).lowercased() == scheme else {
+                continue
+            }
+            let afterScheme = raw.dropFirst(scheme.utf8.count)
+            let rest = afterScheme.drop { $0 != UInt8(ascii: "/") && $0 != UInt8(ascii: "?") }
+            return rest.first == UInt8(ascii: "/") ? rest : [UInt8(ascii: "/")] + rest
         }
         return raw
     }
 
-    private static func path(_ raw: Substring) throws(Problem) -> String? {
-        guard raw.utf8.contains(UInt8(ascii: "%")) else { return String(raw) }
+    private static func path(_ raw: ArraySlice<UInt8>) throws(Problem) -> String? {
+        guard raw.contains(UInt8(ascii: "%")) else { return String(decoding: raw, as: UTF8.self) }
         var decoded = ""
-        for segment in raw.utf8.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false).dropFirst() {
+        for segment in raw.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false).dropFirst() {
             let text: String
             do {
-                text = try PercentEncoding.decode(Substring(segment), plusIsSpace: false)
+                text = try PercentEncoding.decode(segment, plusIsSpace: false)
             } catch {
                 throw Problem(.malformed, "the path is not well-formed: \(error.detail)")
             }
@@ -68,34 +72,30 @@ struct RequestTarget: Sendable, Equatable {
         return decoded
     }
 
-    private static func query(_ raw: Substring) throws(Problem) -> [Parameter] {
+    private static func query(_ raw: ArraySlice<UInt8>) throws(Problem) -> [Parameter] {
         var parameters: [Parameter] = []
-        for piece in raw.utf8.split(separator: UInt8(ascii: "&")).map(Substring.init) {
+        for piece in raw.split(separator: UInt8(ascii: "&")) {
             let (name, value) = piece.halves(at: UInt8(ascii: "="))
             do throws(PercentEncoding.Fault) {
                 parameters.append(
                     Parameter(
                         name: try PercentEncoding.decode(name, plusIsSpace: true),
-                        value: try PercentEncoding.decode(value ?? "", plusIsSpace: true)
+                        value: try PercentEncoding.decode(value ?? [], plusIsSpace: true)
                     )
                 )
             } catch {
-                throw Problem(
-                    .malformed,
-                    "the query is not well-formed: \(error.detail), in \(String(piece).quotedForMessage)"
-                )
+                let given = String(decoding: piece, as: UTF8.self).quotedForMessage
+                throw Problem(.malformed, "the query is not well-formed: \(error.detail), in \(given)")
             }
         }
         return parameters
     }
 }
 
-extension Substring {
-    /// What stands before an ASCII character's first occurrence, and behind it; `nil` where it does not occur.
-    ///
-    /// By bytes: looking for the borders of characters costs more than all else in a small request.
-    fileprivate func halves(at separator: UInt8) -> (Substring, Substring?) {
-        guard let index = utf8.firstIndex(of: separator) else { return (self, nil) }
-        return (self[..<index], self[utf8.index(after: index)...])
+extension ArraySlice<UInt8> {
+    /// What stands before a byte's first occurrence, and behind it; `nil` where it does not occur.
+    fileprivate func halves(at separator: UInt8) -> (ArraySlice, ArraySlice?) {
+        guard let index = firstIndex(of: separator) else { return (self, nil) }
+        return (self[..<index], self[(index + 1)...])
     }
 }

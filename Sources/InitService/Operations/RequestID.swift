@@ -53,20 +53,6 @@ enum TraceParent {
     }
 }
 
-extension HTTPFields {
-    /// Fields that the library has no names for.
-    enum Further {
-        static let requestID = HTTPField.Name("X-Request-Id")
-        static let traceParent = HTTPField.Name("traceparent")
-    }
-
-    /// Does nothing for what is not a name.
-    subscript(name: HTTPField.Name?) -> String? {
-        get { name.flatMap { self[$0] } }
-        set { if let name { self[name] = newValue } }
-    }
-}
-
 extension UInt8 {
     /// RFC 9110, `tchar`.
     fileprivate var isTokenCharacter: Bool {

@@ -13,8 +13,9 @@ struct ResponseFinish: Sendable {
     func callAsFunction(_ response: OutgoingResponse) -> OutgoingResponse {
         var response = response
         response.note.route = route?.path ?? ServiceMetrics.otherRoute
-        response.note.id = givenID ?? ids.make()
-        response.head.headerFields[HTTPFields.Further.requestID] = response.note.id
+        let id = givenID ?? ids.make()
+        response.note.id = id
+        response.head.headerFields.append(HTTPFields.Further.requestID, id)
         if policy.tokens != nil { keepPrivate(&response.head.headerFields) }
         let methods = head.method == .options ? response.head.headerFields[.allow] : nil
         policy.crossOrigin?.add(to: &response.head.headerFields, for: head, methods: methods)
@@ -25,7 +26,7 @@ struct ResponseFinish: Sendable {
     /// What any cache may keep, the transport may.
     private func naming(of response: HTTPResponse) -> ResponseNaming? {
         guard givenID == nil, head.method == .get, response.status == .ok, let field = HTTPFields.Further.requestID,
-            response.headerFields[.cacheControl]?.hasPrefix("public") == true
+            response.headerFields.contains(where: { $0.name == .cacheControl && $0.value.hasPrefix("public") })
         else { return nil }
         return ResponseNaming(field: field, makeID: ids.make)
     }

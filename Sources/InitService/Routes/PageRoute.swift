@@ -11,9 +11,9 @@ enum PageRoute {
             caching: .hour
         )
         page.isNegotiated = false
-        page.fields.append("Content-Security-Policy", policy(for: PackageResources.page_html))
-        page.fields.append("X-Content-Type-Options", "nosniff")
-        page.fields.append("Referrer-Policy", "no-referrer")
+        page.fields.append(.contentSecurityPolicy, policy(for: PackageResources.page_html))
+        page.fields.append(.xContentTypeOptions, "nosniff")
+        page.fields.append(HTTPField.Name("Referrer-Policy"), "no-referrer")
         return page
     }()
 

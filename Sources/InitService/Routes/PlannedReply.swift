@@ -49,8 +49,8 @@ struct PlannedReply: Sendable {
         switch format {
         case .raw:
             for description in descriptions {
-                representation.fields.append("X-Tensor-Shape", description.shape.description)
-                representation.fields.append("X-Tensor-Dtype", description.dtype.rawValue)
+                representation.fields.append(HTTPFields.Further.tensorShape, description.shape.description)
+                representation.fields.append(HTTPFields.Further.tensorDtype, description.dtype.rawValue)
             }
         case .summary:
             // However cheap the first byte is, a summary needs the last one, too.
@@ -356,12 +356,5 @@ extension InitError {
         case .tooLarge: self.init(.tooLarge, ["shape"], error.description)
         case .unrepresentable, .duplicateName, .reservedName: self.init(.refused, [], error.description)
         }
-    }
-}
-
-extension HTTPFields {
-    /// Adds a field of a name that is not in the library's table.
-    mutating func append(_ name: String, _ value: String) {
-        if let name = HTTPField.Name(name) { append(HTTPField(name: name, value: value)) }
     }
 }

@@ -1,0 +1,52 @@
+import ByteSource
+import CHTTPDaemon
+import HTTPExchange
+
+/// All of a small body: handed over whole, so that head and body go out in one piece, with one system call. Several responses
+/// can read from it.
+///
+/// Sendable because nobody writes to it once it is there.
+final class SmallBody: @unchecked Sendable {
+    /// Bytes.
+    static let largestSize = 64 << 10
+
+    // Not an array's, which may move.
+    private let memory: UnsafeMutableRawBufferPointer
+
+    /// - Returns: `nil` for a body that is not small, has nothing in it, or takes more work than one call may do.
+    init?(_ body: ResponseBody) {
+        let count: Int
+        switch body {
+        case .bytes(let bytes): count = bytes.count
+        case .source(_, let range): count = range.count
+        case .empty, .stream, .unsent: return nil
+        }
+        guard 1...Self.largestSize ~= count else { return nil }
+        memory = .allocate(byteCount: count, alignment: 16)
+        switch body {
+        case .bytes(let bytes):
+            memory.copyBytes(from: bytes)
+        case .source(let source, let range):
+            var destination = memory.mutableBytes
+            guard source.read(at: range.lowerBound, into: &destination) == count else { return nil }
+        case .empty, .stream, .unsent:
+            break
+        }
+    }
+
+    deinit {
+        memory.deallocate()
+    }
+
+    var count: Int { memory.count }
+
+    /// A response over it; `nil` where the library makes none.
+    func makeResponse() -> OpaquePointer? {
+        guard let start = memory.baseAddress else { return nil }
+        // Released at the end of the response.
+        let owner = Unmanaged.passRetained(self).toOpaque()
+        return c_httpd_response_of_shared_bytes(start, memory.count, owner) { owner in
+            Unmanaged<SmallBody>.fromOpaque(owner).release()
+        }
+    }
+}
