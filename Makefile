@@ -41,6 +41,10 @@ else
 fuzzed := $(checked)
 fuzzing := --build-tests $(checking)
 endif
+# Swift's own, which C compiles with anyway. By its place, because others may come before it on the PATH.
+clang = $(dir $(shell command -v $(SWIFT)))clang
+kernels := Sources/CTorchKernels
+emulated := .build/emulated
 sources := Package.swift Sources Tests
 # Swift's own libraries go in; libmicrohttpd, OpenBLAS and glibc stay outside. A static Swift program exports all of its
 # symbols unless told otherwise, which keeps the linker from leaving out what nobody calls. lld, of Swift's own tools, keeps
@@ -75,6 +79,22 @@ test-kernels: test-swift ## Hold the kernels for lesser processors against PyTor
 	        --filter WeightInitTests.GoldenTests --filter WeightInitTests.PositionTests; \
 	done
 
+# The same source for another processor, under emulation: its bits are the same, those of the C library's functions included.
+.PHONY: test-neon
+test-neon: toolchain ## Hold the kernels for arm64 against those of this processor
+	@missing=(); \
+	command -v qemu-aarch64 > /dev/null || missing+=(qemu-user); \
+	command -v aarch64-linux-gnu-gcc > /dev/null || missing+=(gcc-aarch64-linux-gnu libc6-dev-arm64-cross); \
+	$(install)
+	mkdir -p $(emulated)
+	$(clang) -O2 -I $(kernels)/include -o $(emulated)/here Tests/Neon/kernel_digests.c $(kernels)/*.c -lm
+	for source in Tests/Neon/kernel_digests.c $(kernels)/*.c; do \
+	    $(clang) --target=aarch64-linux-gnu -I /usr/aarch64-linux-gnu/include -O2 -I $(kernels)/include \
+	        -c -o $(emulated)/$$(basename $$source .c).o $$source; \
+	done
+	aarch64-linux-gnu-gcc -static -o $(emulated)/there $(emulated)/*.o -lm
+	diff <($(emulated)/here) <(qemu-aarch64 $(emulated)/there)
+
 .PHONY: test-reference
 test-reference: test-swift languages $(venv)/.installed
 	$(venv)/bin/python Tests/reference/check_formats.py $(tests)/release/weight-init
@@ -92,7 +112,7 @@ test-asan: toolchain libraries ## The tests under AddressSanitizer, Swift and C
 .PHONY: test-tsan
 test-tsan: toolchain libraries ## The tests under ThreadSanitizer
 	mkdir -p $(threaded)
-	$(dir $(shell command -v $(SWIFT)))clang -shared -fPIC -O2 -o $(threaded)/runtime.so Tests/Sanitizers/runtime.c
+	$(clang) -shared -fPIC -O2 -o $(threaded)/runtime.so Tests/Sanitizers/runtime.c
 	LD_PRELOAD=$(CURDIR)/$(threaded)/runtime.so $(SWIFT) test --configuration release --scratch-path $(threaded) \
 	    --disable-xctest --sanitize=thread --skip CommandTests $(long) $(ARGS)
 
@@ -164,7 +184,7 @@ libraries:
 	command -v pkg-config > /dev/null || missing+=(pkg-config); \
 	pkg-config --exists libmicrohttpd 2> /dev/null || missing+=(libmicrohttpd-dev); \
 	pkg-config --exists gnutls 2> /dev/null || missing+=(libgnutls28-dev); \
-	/sbin/ldconfig -p | grep -q 'libopenblas\.so\.0' || missing+=(libopenblas0-serial); \
+	[[ $$(/sbin/ldconfig -p) == *libopenblas.so.0* ]] || missing+=(libopenblas0-serial); \
 	$(install)
 
 .PHONY: test-tools

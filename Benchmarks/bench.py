@@ -83,8 +83,8 @@ def fills(variant):
     wide = variant == "avx512"
     n = 1 << 24
     cases = [
-        ("uniform, float32, 64 MiB", f"tensor uniform float32 {n} 1", n, 10 if wide else 7.5, 7),
-        ("normal, float32, 64 MiB", f"tensor normal float32 {n} 1", n, 7.5 if wide else 3.8, 7),
+        ("uniform, float32, 64 MiB", f"tensor uniform float32 {n} 1", n, 10 if wide else 7.5, 21),
+        ("normal, float32, 64 MiB", f"tensor normal float32 {n} 1", n, 7.5 if wide else 3.8, 21),
         ("normal, float64, 64 MiB", f"tensor normal float64 {n // 2} 1", n // 2, 1.5, 3),
         ("normal, float16, 32 MiB", f"tensor normal float16 {n} 1", n, 5, 3),
         ("normal, bfloat16, 32 MiB", f"tensor normal bfloat16 {n} 1", n, 5, 3),
@@ -107,7 +107,7 @@ def threads():
     both = (SERVER_CPU, CLIENT_CPU)
     with in_process(cpus=both) as ours, torch_calls() as torch:
         taken = interleave(
-            7,
+            21,
             ours=lambda: ours.ask(f"tensor normal float32 {n} 2"),
             torch=lambda: torch.ask(f"tensor normal float32 {n} 1"),
         )
@@ -119,7 +119,7 @@ def threads():
 def matrices():
     """What is decomposed, and what needs no random numbers."""
     cases = [
-        ("orthogonal, 1024 × 1024", "orthogonal float32 1024,1024", 0.8, 5),
+        ("orthogonal, 1024 × 1024", "orthogonal float32 1024,1024", 0.8, 11),
         ("orthogonal, 256 × 256", "orthogonal float32 256,256", None, 7),
         ("constant, 64 MiB", "constant float32 16777216", None, 3),
         ("eye, 4096 × 4096", "eye float32 4096,4096", None, 3),

@@ -1,0 +1,144 @@
+/*
+ * Prints a digest of what each of the best kernels makes on the processor that it runs on: for `make test-neon`, which
+ * compares those of this processor with those of an emulated one.
+ *
+ * Sizes, offsets, arguments and the streams' positions are random, and the same every time.
+ */
+
+#include "CTorchKernels.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static uint64_t random_state = 88172645463325252;
+
+/* xorshift64 (Marsaglia 2003). */
+static uint64_t random_bits(void) {
+    random_state ^= random_state << 13;
+    random_state ^= random_state >> 7;
+    random_state ^= random_state << 17;
+    return random_state;
+}
+
+static uint64_t digest;
+
+/* FNV-1a. */
+static void take(const void *bytes, size_t count) {
+    for (size_t i = 0; i < count; i++) digest = (digest ^ ((const uint8_t *)bytes)[i]) * 1099511628211;
+}
+
+static void begin(void) { digest = 14695981039346656037u; }
+
+static void end(const char *what) { printf("%016llx %s\n", (unsigned long long)digest, what); }
+
+enum { INPUTS = 1 << 24, AT_ONCE = 4096, MOST = 3000, LARGE = (1 << 22) + 16 * 1234 };
+
+static void every_input(const ctk_kernels *kernels) {
+    static uint32_t k[AT_ONCE];
+    static float first[AT_ONCE], second[AT_ONCE];
+    begin();
+    for (uint32_t base = 0; base < INPUTS; base += AT_ONCE) {
+        for (uint32_t i = 0; i < AT_ONCE; i++) k[i] = base + i;
+        kernels->radius_f32(k, first, AT_ONCE);
+        take(first, sizeof first);
+        kernels->sincos_f32(k, first, second, AT_ONCE);
+        take(first, sizeof first);
+        take(second, sizeof second);
+    }
+    end("radius, sine and cosine of every input");
+}
+
+/* Draws once, of the kind given, from wherever the stream is. */
+static void draw(const ctk_kernels *kernels, unsigned kind, ctk_stream *stream) {
+    static char memory[8 * (MOST + 8)];
+    size_t n = random_bits() % MOST, blocks = n / CTK_NORMAL_BLOCK, offset = random_bits() % 8;
+    float from = (float)(int64_t)random_bits() * 0x1p-60f, width = (float)(random_bits() % 1000) / 100;
+    uint16_t pending[MOST / CTK_NORMAL_BLOCK];
+    char *two = memory + 2 * offset, *four = memory + 4 * offset, *eight = memory + 8 * offset;
+    ctk_range range;
+    switch (kind) {
+    case 0: kernels->words(stream, (uint32_t *)four, n), take(four, 4 * n); break;
+    case 1: kernels->uniform_f32(stream, (float *)four, n, from, width, from + width, from), take(four, 4 * n); break;
+    case 2: kernels->uniform_f64(stream, (double *)eight, n, from, width, 1, 0), take(eight, 8 * n); break;
+    case 3: kernels->uniform_f16(stream, (uint16_t *)two, n, from, width, 0x3c00, 0x3800), take(two, 2 * n); break;
+    case 4: kernels->uniform_bf16(stream, (uint16_t *)two, n, from, width, 0x3f80, 0x3f00), take(two, 2 * n); break;
+    case 5: kernels->normal_f32(stream, (float *)four, blocks, from, width), take(four, 64 * blocks); break;
+    case 6: kernels->normal_f16(stream, (uint16_t *)two, blocks, from, width), take(two, 32 * blocks); break;
+    case 7: kernels->normal_bf16(stream, (uint16_t *)two, blocks, from, width), take(two, 32 * blocks); break;
+    case 8: kernels->normal_f64(stream, (double *)eight, blocks, from, width), take(eight, 128 * blocks); break;
+    case 9:
+        kernels->normal_f32(stream, (float *)four, blocks, 0, 1);
+        range = kernels->outside_f32(four, blocks, -1, 1.5f, pending);
+        while (range.first < range.end) range = kernels->redraw_f32(stream, four, blocks, 0, 1, -1, 1.5f, pending);
+        take(four, 64 * blocks);
+        break;
+    case 10:
+        kernels->normal_f16(stream, (uint16_t *)two, blocks, 0, 1);
+        range = kernels->outside_f16(two, blocks, 0xbc00, 0x3e00, pending);
+        while (range.first < range.end) range = kernels->redraw_f16(stream, two, blocks, 0, 1, 0xbc00, 0x3e00, pending);
+        take(two, 32 * blocks);
+        break;
+    case 11:
+        kernels->normal_f64(stream, (double *)eight, blocks, 0, 1);
+        range = kernels->outside_f64(eight, blocks, -1, 1.5, pending);
+        while (range.first < range.end) range = kernels->redraw_f64(stream, eight, blocks, 0, 1, -1, 1.5, pending);
+        take(eight, 128 * blocks);
+        break;
+    }
+    take(stream, sizeof *stream);
+}
+
+static void random_draws(const ctk_kernels *kernels) {
+    static const char *const kinds[] = {
+        "words", "uniforms, float32", "uniforms, float64", "uniforms, float16", "uniforms, bfloat16", "normals, float32",
+        "normals, float16", "normals, bfloat16", "normals, float64", "truncated normals, float32",
+        "truncated normals, float16", "truncated normals, float64",
+    };
+    for (unsigned kind = 0; kind < sizeof kinds / sizeof *kinds; kind++) {
+        begin();
+        for (int round = 0; round < 250; round++) {
+            ctk_stream stream;
+            ctk_seed(&stream, (uint32_t)random_bits());
+            kernels->skip(&stream, random_bits() % MOST);
+            for (int time = 0; time < 3; time++) draw(kernels, kind, &stream);
+        }
+        end(kinds[kind]);
+    }
+}
+
+static void jumps(const ctk_kernels *kernels) {
+    begin();
+    for (unsigned bits = 1; bits <= 64; bits += 9) {
+        ctk_stream stream;
+        ctk_seed(&stream, bits);
+        kernels->jump(&stream, random_bits() >> (64 - bits));
+        take(&stream, sizeof stream);
+    }
+    end("jumps");
+}
+
+/* As many as are written past the caches. */
+static bool large(const ctk_kernels *kernels) {
+    float *memory = aligned_alloc(64, sizeof(float) * LARGE);
+    if (memory == NULL) return false;
+    ctk_stream stream;
+    ctk_seed(&stream, 7);
+    begin();
+    kernels->normal_f32(&stream, memory, LARGE / CTK_NORMAL_BLOCK, 0.5f, 2);
+    take(memory, sizeof(float) * LARGE);
+    kernels->uniform_f32(&stream, memory, LARGE, -1, 2, 1, -1);
+    take(memory, sizeof(float) * LARGE);
+    end("large tensors");
+    free(memory);
+    return true;
+}
+
+int main(void) {
+    const ctk_kernels *kernels = ctk_best();
+    fprintf(stderr, "%s\n", kernels->name);
+    every_input(kernels);
+    random_draws(kernels);
+    jumps(kernels);
+    return large(kernels) ? 0 : 1;
+}
