@@ -5,7 +5,7 @@
 #define CTK_TABLE ctk_avx2
 #define CTK_NAME "avx2"
 #define CTK_LANES 8
-#define CTK_WIDTH 2
+#define CTK_WIDTH 4
 #define CTK_FMA 1
 #define CTK_HALF 1
 

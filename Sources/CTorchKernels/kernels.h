@@ -163,10 +163,25 @@ INLINE u32v temper(u32v y) {
     return y ^ (y >> 18);
 }
 
+/// k − 2^24 as a signed number, where k is the lower 24 bits of a word: what normals are made of. With AVX-512 this and
+/// the last step of tempering are one instruction.
+INLINE u32v numerator(u32v word) { return word | 0xff000000; }
+
 /// What becomes of a word.
-typedef enum { DISCARD, UNTEMPERED, WORD, UNIFORM_F32, UNIFORM_F32_TO_MEMORY, UNIFORM_F16, UNIFORM_BF16 } sink;
+typedef enum {
+    DISCARD,
+    UNTEMPERED,
+    WORD,
+    NUMERATOR,
+    NUMERATOR_APART,  // as `numerators` has them for 16 lanes; all is at multiples of 16 then
+    UNIFORM_F32,
+    UNIFORM_F32_TO_MEMORY,
+    UNIFORM_F16,
+    UNIFORM_BF16,
+} sink;
 
 typedef struct {
+    int plain;  // A constant to the compiler: no value can be `replaced`, and `width` has the factor 2^-24 in it.
     float from, width;
     float replaced, replacement;
     uint16_t replaced_bits, replacement_bits;
@@ -215,10 +230,22 @@ INLINE void emit(sink kind, u32v state, void *out, size_t at, const uniform_rang
         store_u32((uint32_t *)out + at, word);
         return;
     }
-    f32v u = __builtin_convertvector((i32v)(word & 0xffffff), f32v) * 0x1p-24f;
+    if (kind == NUMERATOR) {
+        store_u32((uint32_t *)out + at, numerator(word));
+        return;
+    }
+    if (kind == NUMERATOR_APART) {
+        u32v made = numerator(word);
+        u32h_memory *halves = (u32h_memory *)((uint32_t *)out + (at - (at & 16) / 2));
+        halves[0] = made.lo;
+        halves[2] = made.hi;
+        return;
+    }
+    f32v u = __builtin_convertvector((i32v)(word & 0xffffff), f32v);
+    if (!range->plain) u *= 0x1p-24f;
     f32v v = fma_f32(u, (f32v)range->width, (f32v)range->from);
     if (kind == UNIFORM_F32 || kind == UNIFORM_F32_TO_MEMORY) {
-        v = v == range->replaced ? (f32v)range->replacement : v;
+        if (!range->plain) v = v == range->replaced ? (f32v)range->replacement : v;
         if (kind == UNIFORM_F32) store_f32((float *)out + at, v);
         else __builtin_nontemporal_store(v, (f32v *)((float *)out + at));
     } else {
@@ -235,7 +262,7 @@ INLINE void emit_span(sink kind, const uint32_t *state, void *out, size_t at, si
         for (size_t i = 0; i + LANES <= n; i += LANES) emit(kind, load_u32(state + i), out, at + i, range);
         if (n % LANES != 0) emit(kind, load_u32(state + n - LANES), out, at + n - LANES, range);
     } else if (n > 0) {
-        uint32_t few[LANES] = {0}, made[LANES];
+        uint32_t few[LANES] = {0}, made[2 * LANES];
         memcpy(few, state, n * sizeof(uint32_t));
         emit(kind, load_u32(few), made, 0, range);
         memcpy((char *)out + at * element_size(kind), made, n * element_size(kind));
@@ -291,6 +318,23 @@ INLINE void draw(sink kind, ctk_stream *stream, void *out, size_t n, const unifo
 
 static void words(ctk_stream *stream, uint32_t *out, size_t n) { draw(WORD, stream, out, n, NULL); }
 
+/// Draws what `n` normals are made of, a multiple of 16. For vectors of 16 lanes the first halves of two blocks come
+/// first, then the second halves of the two, so that each pair fills a vector; `out` has room for an even number of
+/// blocks there.
+static void numerators(ctk_stream *stream, uint32_t *out, size_t n) {
+    if (LANES == 16 && stream->used % 16 == 0) {
+        draw(NUMERATOR_APART, stream, out, n, NULL);
+        return;
+    }
+    draw(NUMERATOR, stream, out, n, NULL);
+    for (size_t i = 0; LANES == 16 && i < n; i += 32) {
+        u32h_memory *halves = (u32h_memory *)(out + i);
+        u32h second = halves[1];
+        halves[1] = halves[2];
+        halves[2] = second;
+    }
+}
+
 /// Splits a distance into the number of regenerations and the `used` after them, at least 1 if `n` is.
 INLINE uint64_t regenerations(uint32_t *used, uint64_t n) {
     uint64_t blocks = n / CTK_STATE_WORDS;
@@ -315,8 +359,15 @@ static void skip(ctk_stream *stream, uint64_t n) {
 
 static void uniform_f32(
     ctk_stream *stream, float *out, size_t n, float from, float width, float replaced, float replacement) {
-    uniform_range range = {.from = from, .width = width, .replaced = replaced, .replacement = replacement};
-    draw(UNIFORM_F32, stream, out, n, &range);
+    // Most ranges are so wide, for how far they are from zero, that no value is rounded to their end.
+    float greatest = fma_f32((f32v)(0x1.fffffep-1f), (f32v)width, (f32v)from)[0], scaled = width * 0x1p-24f;
+    if (greatest < replaced && from < replaced && scaled * 0x1p24f == width) {
+        uniform_range range = {.plain = 1, .from = from, .width = scaled};
+        draw(UNIFORM_F32, stream, out, n, &range);
+    } else {
+        uniform_range range = {.from = from, .width = width, .replaced = replaced, .replacement = replacement};
+        draw(UNIFORM_F32, stream, out, n, &range);
+    }
 }
 
 static void uniform_f16(
@@ -365,46 +416,86 @@ static void uniform_f64(
 
 // MARK: Normals
 
-/// sqrt(−2 log u) for u = 1 − k·2^-24, where k is the lower 24 bits of each word.
+// The transforms come in pieces, so that those of one group can stand between those of another. k is a numerator.
+
+/// u = (1 + m) · 2^e for u = 1 − k·2^-24, with 1 + m in [√½, √2).
 ///
 /// Cephes logf with every step scaled by a power of two where that saves one: it changes no rounding.
-INLINE void radius(const u32w *k, f32w *out) {
+INLINE void split(const u32w *k, f32w *m, u32w *exponent) {
     // −u · 2^24 is an integer and converts exactly.
-    f32w u = __builtin_convertvector((i32w)(*k | 0xff000000), f32w);
-    // The exponent for a mantissa 1 + m in [√½, √2), at its place in a float; 0 for u = 1.
-    u32w exponent = ((u32w)u + (0x3f800000 - 0x3f3504f3 - ((127 + 24) << 23) + 0x80000000u)) & 0xff800000;
-    f32w m = fma_exact((f32w)((u32w)u - exponent), (f32w)(-0x1p-24f), (f32w)(-1.0f));
-    f32w e = __builtin_convertvector((i32w)exponent, f32w);
-    f32w z = m * m;
-    f32w y = (f32w)(2 * 0x1.204376p-4f);
-    y = fma_f32(y, m, (f32w)(2 * -0x1.d7a37p-4f));
-    y = fma_f32(y, m, (f32w)(2 * 0x1.de4a34p-4f));
-    y = fma_f32(y, m, (f32w)(2 * -0x1.fcba9ep-4f));
-    y = fma_f32(y, m, (f32w)(2 * 0x1.23d37ep-3f));
-    y = fma_f32(y, m, (f32w)(2 * -0x1.555cap-3f));
-    y = fma_f32(y, m, (f32w)(2 * 0x1.999d58p-3f));
-    y = fma_f32(y, m, (f32w)(2 * -0x1.fffff8p-3f));
-    y = fma_f32(y, m, (f32w)(2 * 0x1.555554p-2f));
-    y = y * m;
+    f32w u = __builtin_convertvector((i32w)*k, f32w);
+    // e at its place in a float; 0 for u = 1.
+    *exponent = ((u32w)u + (0x3f800000 - 0x3f3504f3 - ((127 + 24) << 23) + 0x80000000u)) & 0xff800000;
+    *m = fma_exact((f32w)((u32w)u - *exponent), (f32w)(-0x1p-24f), (f32w)(-1.0f));
+}
+
+/// The polynomial of log (1 + m), times 2.
+INLINE void logarithm_polynomial(const f32w *m, f32w *y) {
+    *y = (f32w)(2 * 0x1.204376p-4f);
+    *y = fma_f32(*y, *m, (f32w)(2 * -0x1.d7a37p-4f));
+    *y = fma_f32(*y, *m, (f32w)(2 * 0x1.de4a34p-4f));
+    *y = fma_f32(*y, *m, (f32w)(2 * -0x1.fcba9ep-4f));
+    *y = fma_f32(*y, *m, (f32w)(2 * 0x1.23d37ep-3f));
+    *y = fma_f32(*y, *m, (f32w)(2 * -0x1.555cap-3f));
+    *y = fma_f32(*y, *m, (f32w)(2 * 0x1.999d58p-3f));
+    *y = fma_f32(*y, *m, (f32w)(2 * -0x1.fffff8p-3f));
+    *y = fma_f32(*y, *m, (f32w)(2 * 0x1.555554p-2f));
+}
+
+/// −2 log u. Its square root is the radius.
+INLINE void radius_squared(const f32w *m, const u32w *exponent, const f32w *polynomial, f32w *out) {
+    f32w e = __builtin_convertvector((i32w)*exponent, f32w);
+    f32w z = *m * *m;
+    f32w y = *polynomial * *m;
     y = fma_f32(y, z, e * (2 * -0x1.bd0106p-13f * 0x1p-23f));
     y = y - z;
     // −2 (m + y/2), which is −0 for u = 1.
-    m = fma_exact(m, (f32w)(-2.0f), -y);
-    *out = __builtin_elementwise_sqrt(fma_f32(e, (f32w)(-2 * 0x1.63p-1f * 0x1p-23f), m));
+    f32w sum = fma_exact(*m, (f32w)(-2.0f), -y);
+    *out = fma_f32(e, (f32w)(-2 * 0x1.63p-1f * 0x1p-23f), sum);
 }
 
-/// Sine and cosine of 2π·k·2^-24 − quadrant·π/2, where quadrant is the one that leaves the least.
-INLINE void sincos_in_quadrant(const u32w *k, f32w *sine, f32w *cosine, u32w *quadrant) {
+INLINE void radius_squared_of(const u32w *k, f32w *out) {
+    f32w m, y;
+    u32w exponent;
+    split(k, &m, &exponent);
+    logarithm_polynomial(&m, &y);
+    radius_squared(&m, &exponent, &y, out);
+}
+
+/// sqrt(−2 log u) for u = 1 − k·2^-24.
+INLINE void radius(const u32w *k, f32w *out) {
+    f32w square;
+    radius_squared_of(k, &square);
+    *out = __builtin_elementwise_sqrt(square);
+}
+
+/// 2π·k·2^-24 − quadrant·π/2, where quadrant, of which the lower two bits count, is the one that leaves the least.
+///
+/// The quadrant is the same as from the truncated product angle · 4/π of Cephes.
+INLINE void reduce(const u32w *k, f32w *rest, u32w *quadrant) {
+    f32w u = __builtin_convertvector((i32w)*k, f32w);
     // The factor 2^-24 is exact wherever it stands, so it goes into the constant.
-    f32w angle = __builtin_convertvector((i32w)*k, f32w) * (0x1.921fb6p2f * 0x1p-24f);
-    // From k it is the same as from the truncated product angle · 4/π of Cephes.
-    *quadrant = (*k + (1u << 21)) >> 22;
+#if CTK_FMA
+    // (u + 2^24) · 2π·2^-24, where 2^24 · 2π·2^-24 is exact.
+    f32w angle = fma_f32(u, (f32w)(0x1.921fb6p2f * 0x1p-24f), (f32w)(0x1.921fb6p2f));
+    // u · 2^-22 is rounded to the quadrant − 4 at the end of a great number. Halves would go to the even neighbour;
+    // with the float below 2^-22 they come out a little higher and go up, while nothing else gets as far as a half.
+    f32w rounded = fma_f32(u, (f32w)(0x1.fffffep-23f), (f32w)(0x1.8p23f));
+    *quadrant = (u32w)rounded;
+    f32w y = rounded - (0x1.8p23f - 4);
+#else
+    f32w angle = (u + 0x1p24f) * (0x1.921fb6p2f * 0x1p-24f);
+    *quadrant = ((*k & 0xffffff) + (1u << 21)) >> 22;
     f32w y = __builtin_convertvector((i32w)*quadrant, f32w);
+#endif
     // Cephes sinf and cosf; the parts of π/4 twice, because y counts quadrants and not octants. What the first two parts
     // leave is a multiple of 2^-24 below 1 and thus exact, and so is their sum.
     f32w x = fma_f32(y, (f32w)(2 * -0x1.92p-1f + 2 * -0x1.fb4p-13f), angle);
-    x = fma_f32(y, (f32w)(2 * -0x1.4442d2p-25f), x);
-    f32w z = x * x;
+    *rest = fma_f32(y, (f32w)(2 * -0x1.4442d2p-25f), x);
+}
+
+INLINE void cosine_within(const f32w *rest, f32w *cosine) {
+    f32w z = *rest * *rest;
     // Cosine − 1, times −2.
     f32w c = (f32w)(-2 * 0x1.99eb9cp-16f);
     c = fma_f32(c, z, (f32w)(-2 * -0x1.6c0c34p-10f));
@@ -412,11 +503,23 @@ INLINE void sincos_in_quadrant(const u32w *k, f32w *sine, f32w *cosine, u32w *qu
     c = c * z;
     c = fma_f32(c, z, z);
     *cosine = fma_exact(c, (f32w)(-0.5f), (f32w)(1.0f));
+}
+
+INLINE void sine_within(const f32w *rest, f32w *sine) {
+    f32w z = *rest * *rest;
     f32w s = (f32w)(-0x1.9943f2p-13f);
     s = fma_f32(s, z, (f32w)(0x1.11073cp-7f));
     s = fma_f32(s, z, (f32w)(-0x1.555546p-3f));
     s = s * z;
-    *sine = fma_f32(s, x, x);
+    *sine = fma_f32(s, *rest, *rest);
+}
+
+/// Sine and cosine of 2π·k·2^-24 − quadrant·π/2.
+INLINE void sincos_in_quadrant(const u32w *k, f32w *sine, f32w *cosine, u32w *quadrant) {
+    f32w rest;
+    reduce(k, &rest, quadrant);
+    cosine_within(&rest, cosine);
+    sine_within(&rest, sine);
 }
 
 /// `a` where the bits of `mask` are set, else `b`.
@@ -460,31 +563,18 @@ INLINE f32v cosine_signed(f32v v, u32v quadrant) {
 #endif
 }
 
-typedef enum { F32, F32_TO_MEMORY, F16, BF16 } stored;
+typedef enum { F32, F16, BF16 } stored;
 
 INLINE void store_as(stored type, void *out, size_t at, f32v v) {
     if (type == F32) store_f32((float *)out + at, v);
-    else if (type == F32_TO_MEMORY) __builtin_nontemporal_store(v, (f32v *)((float *)out + at));
     else if (type == F16) store_u16((uint16_t *)out + at, to_f16(v));
     else store_u16((uint16_t *)out + at, to_bf16(v));
 }
 
-#if CTK_LANES == 16
-#define JOINED(low, high) __builtin_shufflevector(low, high, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15)
-#define HALVES_OF(a, b, k) \
-    __builtin_shufflevector( \
-        a, b, k, k + 1, k + 2, k + 3, k + 4, k + 5, k + 6, k + 7, k + 16, k + 17, k + 18, k + 19, k + 20, k + 21, \
-        k + 22, k + 23)
-#endif
-
 /// Stores two blocks, of which `a` has the first halves and `b` the second.
 INLINE void store_blocks(stored type, void *out, size_t at, f32v a, f32v b) {
 #if CTK_LANES == 16
-    if (type == F32_TO_MEMORY) {
-        // Halves would leave a line of memory twice.
-        store_as(type, out, at, HALVES_OF(a, b, 0));
-        store_as(type, out, at + 16, HALVES_OF(a, b, 8));
-    } else if (type == F32) {
+    if (type == F32) {
         // The processor stores halves for nothing, but the compiler would rather put them together first.
         volatile f32h_memory *halves = (f32h_memory *)((float *)out + at);
         halves[0] = a.lo;
@@ -507,25 +597,67 @@ INLINE void store_blocks(stored type, void *out, size_t at, f32v a, f32v b) {
 
 enum { GROUP = 2 * LANES * CTK_WIDTH };
 
-/// GROUP words to GROUP normals, where GROUP is a whole number of blocks, or half a block.
-///
-/// A vector of 16 lanes takes the halves of two blocks.
-INLINE void normal_group(stored type, const uint32_t *words, void *out, size_t at, f32v mean, f32v std) {
-    u32w_parts first, second, quadrant;
-    f32w_parts r, sine, cosine;
+/// Where the group after the one at `at` begins. A group is a whole number of blocks, or one half of a block's pairs.
+INLINE size_t after(size_t at) { return LANES == 4 ? at + (at % 16 == 0 ? 4 : 12) : at + GROUP; }
+
+/// The first (0) or the second halves (1) of a group's blocks.
+INLINE void load_halves(int which, const uint32_t *words, u32w_parts *out) {
     for (size_t i = 0; i < CTK_WIDTH; i++) {
-#if CTK_LANES == 16
-        const u32h_memory *halves = (const u32h_memory *)(words + 32 * i);
-        first.each[i] = JOINED(halves[0], halves[2]);
-        second.each[i] = JOINED(halves[1], halves[3]);
-#else
-        first.each[i] = load_u32(words + 16 * i);
-        second.each[i] = load_u32(words + 16 * i + 8);
-#endif
+        if (LANES == 16) out->each[i] = load_u32(words + 32 * i + 16 * which);
+        else out->each[i] = load_u32(words + 16 * i + 8 * which);
     }
-    second.all &= 0xffffff;
-    radius(&first.all, &r.all);
-    sincos_in_quadrant(&second.all, &sine.all, &cosine.all, &quadrant.all);
+}
+
+/// Keeps the compiler from moving what makes `vector` to after this place, and what takes it to before. Costs nothing.
+#if defined(__x86_64__)
+#define HOLD(vector) __asm__ volatile("" : "+v"(vector))
+#elif defined(__aarch64__)
+#define HOLD(vector) __asm__ volatile("" : "+w"(vector))
+#else
+#define HOLD(vector) ((void)0)
+#endif
+
+INLINE void hold(f32w_parts *vectors) {
+    for (size_t i = 0; i < CTK_WIDTH; i++) HOLD(vectors->each[i]);
+}
+
+/// The square roots that are taken in one of four places: a quarter of them, or all that there are.
+INLINE void take_roots(size_t place, f32w_parts *vectors) {
+    for (size_t i = place * CTK_WIDTH / 4; i < (place + 1) * CTK_WIDTH / 4; i++) {
+        HOLD(vectors->each[i]);
+        vectors->each[i] = __builtin_elementwise_sqrt(vectors->each[i]);
+        HOLD(vectors->each[i]);
+    }
+}
+
+/// GROUP numerators to GROUP normals. Takes the squares of their radii, and leaves those of the group at `next`.
+///
+/// Square roots in a row keep one of the processor's units from other work, so they stand far apart. Between them are
+/// the logarithms of the next group, for which nothing here has to wait.
+INLINE void normal_group(
+    stored type, const uint32_t *words, const uint32_t *next, f32w_parts *squares, void *out, size_t at, f32v mean,
+    f32v std) {
+    u32w_parts first, second, exponent, quadrant;
+    f32w_parts m, y, rest, sine, cosine, r = *squares;
+    take_roots(0, &r);
+    load_halves(0, next, &first);
+    load_halves(1, words, &second);
+    split(&first.all, &m.all, &exponent.all);
+    reduce(&second.all, &rest.all, &quadrant.all);
+    hold(&m);
+    hold(&rest);
+    take_roots(1, &r);
+    logarithm_polynomial(&m.all, &y.all);
+    cosine_within(&rest.all, &cosine.all);
+    hold(&y);
+    hold(&cosine);
+    take_roots(2, &r);
+    radius_squared(&m.all, &exponent.all, &y.all, &squares->all);
+    sine_within(&rest.all, &sine.all);
+    hold(squares);
+    hold(&sine);
+    take_roots(3, &r);
+#pragma clang loop unroll(full)
     for (size_t i = 0; i < CTK_WIDTH; i++) {
         u32v q = quadrant.each[i];
         exchange(q, &sine.each[i], &cosine.each[i]);
@@ -535,52 +667,69 @@ INLINE void normal_group(stored type, const uint32_t *words, void *out, size_t a
     }
 }
 
-INLINE void normals(stored type, ctk_stream *stream, void *out, size_t blocks, float mean, float std) {
-    _Alignas(64) uint32_t scratch[SCRATCH_WORDS];
-    size_t size = type == F32 || type == F32_TO_MEMORY ? 4 : 2;
+/// Moves a group of finished normals past the caches.
+INLINE void to_memory(const uint32_t *made, float *out) {
+    for (size_t i = 0; i < GROUP; i += LANES) __builtin_nontemporal_store((f32v)load_u32(made + i), (f32v *)(out + i));
+}
+
+/// Normals that go past the caches, a whole number of scratches, are made in place of their words first: a line has to
+/// leave for memory whole, and vectors of 16 lanes have it in halves.
+INLINE void normals(stored type, int past_caches, ctk_stream *stream, void *out, size_t blocks, float mean, float std) {
+    _Static_assert(SCRATCH_WORDS % GROUP == 0, "a scratch is a whole number of groups");
+    _Alignas(64) uint32_t scratch[SCRATCH_WORDS + GROUP], made[GROUP];
+    size_t size = type == F32 ? 4 : 2;
     f32v m = (f32v)mean, s = (f32v)std;
     while (blocks > 0) {
         size_t count = blocks < SCRATCH_WORDS / 16 ? blocks : SCRATCH_WORDS / 16;
-        size_t n = 16 * count, at = 0;
-        words(stream, scratch, n);
-#if CTK_LANES == 4
-        for (; at < n; at += 16) {
-            normal_group(type, scratch + at, out, at, m, s);
-            normal_group(type, scratch + at + 4, out, at + 4, m, s);
+        size_t n = 16 * count;
+        // What the last group and the last pair of blocks have too much.
+        if (n < SCRATCH_WORDS)
+            for (size_t i = n / 32 * 32; i < n + GROUP; i += LANES) store_u32(scratch + i, (u32v)0);
+        numerators(stream, scratch, n);
+        u32w_parts first;
+        f32w_parts squares;
+        load_halves(0, scratch, &first);
+        radius_squared_of(&first.all, &squares.all);
+        for (size_t at = 0, next; at < n; at = next) {
+            next = after(at);
+            const uint32_t *ahead = scratch + (next < n ? next : 0);
+            if (past_caches) {
+                normal_group(type, scratch + at, ahead, &squares, scratch, at, m, s);
+                // The group before, because its halves have reached the cache by now and can be read as one.
+                if (at > 0) to_memory(scratch + at - GROUP, (float *)out + at - GROUP);
+            } else if (at + GROUP <= n) {
+                normal_group(type, scratch + at, ahead, &squares, out, at, m, s);
+            } else {
+                normal_group(type, scratch + at, ahead, &squares, made, 0, m, s);
+                // Copied by vectors, as it was written: the processor need not wait for the stores.
+                for (size_t i = 0; i < (n - at) * size; i += 2 * LANES)
+                    store_u16((char *)out + at * size + i, *(const u16v_memory *)((const char *)made + i));
+            }
         }
-#else
-        for (; at + GROUP <= n; at += GROUP) normal_group(type, scratch + at, out, at, m, s);
-        if (at < n && n >= GROUP) {
-            normal_group(type, scratch + n - GROUP, out, n - GROUP, m, s);
-        } else if (at < n) {
-            // Copied by vectors, as it was written: the processor need not wait for the stores.
-            _Alignas(64) uint32_t made[GROUP];
-            for (size_t i = n; i < GROUP; i += LANES) store_u32(scratch + i, (u32v)0);
-            normal_group(type, scratch, made, 0, m, s);
-            for (size_t i = 0; i < n * size; i += 2 * LANES)
-                store_u16((char *)out + i, *(const u16v_memory *)((const char *)made + i));
-        }
-#endif
+        if (past_caches) to_memory(scratch + n - GROUP, (float *)out + n - GROUP);
         out = (char *)out + n * size;
         blocks -= count;
     }
 }
 
 static void normal_f32(ctk_stream *stream, float *out, size_t blocks, float mean, float std) {
-    if (blocks < TO_MEMORY / 16 || (uintptr_t)out % sizeof(f32v) != 0) {
-        normals(F32, stream, out, blocks, mean, std);
-        return;
+    // Where a group is half a block's pairs, the transform is slower than memory anyway.
+    if (LANES > 4 && blocks >= TO_MEMORY / 16 && (uintptr_t)out % sizeof(f32v) == 0) {
+        size_t whole = blocks - blocks % (SCRATCH_WORDS / 16);
+        normals(F32, 1, stream, out, whole, mean, std);
+        __atomic_thread_fence(__ATOMIC_SEQ_CST);  // Such stores are not ordered by those after them.
+        out += 16 * whole;
+        blocks -= whole;
     }
-    normals(F32_TO_MEMORY, stream, out, blocks, mean, std);
-    __atomic_thread_fence(__ATOMIC_SEQ_CST);  // Such stores are not ordered by those after them.
+    normals(F32, 0, stream, out, blocks, mean, std);
 }
 
 static void normal_f16(ctk_stream *stream, uint16_t *out, size_t blocks, float mean, float std) {
-    normals(F16, stream, out, blocks, mean, std);
+    normals(F16, 0, stream, out, blocks, mean, std);
 }
 
 static void normal_bf16(ctk_stream *stream, uint16_t *out, size_t blocks, float mean, float std) {
-    normals(BF16, stream, out, blocks, mean, std);
+    normals(BF16, 0, stream, out, blocks, mean, std);
 }
 
 static void radius_f32(const uint32_t *k, float *out, size_t n) {
@@ -590,6 +739,7 @@ static void radius_f32(const uint32_t *k, float *out, size_t n) {
         u32w few = {0};
         f32w r;
         memcpy(&few, k + i, count * sizeof(uint32_t));
+        few |= 0xff000000;
         radius(&few, &r);
         memcpy(out + i, &r, count * sizeof(float));
     }
@@ -603,6 +753,7 @@ static void sincos_f32(const uint32_t *k, float *sine, float *cosine, size_t n) 
         u32w_parts quadrant;
         f32w_parts s, c;
         memcpy(&few, k + i, count * sizeof(uint32_t));
+        few |= 0xff000000;
         sincos_in_quadrant(&few, &s.all, &c.all, &quadrant.all);
         for (size_t v = 0; v < CTK_WIDTH; v++) {
             exchange(quadrant.each[v], &s.each[v], &c.each[v]);
@@ -971,9 +1122,9 @@ INLINE ctk_range redraw(
         for (size_t i = 0; i < count; i += WIDE) {
             u32w_parts k, quadrant;
             f32w_parts r, sine, cosine;
-            for (size_t v = 0; v < CTK_WIDTH; v++) k.each[v] = temper(load_u32(first + i + LANES * v));
+            for (size_t v = 0; v < CTK_WIDTH; v++) k.each[v] = numerator(temper(load_u32(first + i + LANES * v)));
             radius(&k.all, &r.all);
-            for (size_t v = 0; v < CTK_WIDTH; v++) k.each[v] = temper(load_u32(second + i + LANES * v)) & 0xffffff;
+            for (size_t v = 0; v < CTK_WIDTH; v++) k.each[v] = numerator(temper(load_u32(second + i + LANES * v)));
             sincos_in_quadrant(&k.all, &sine.all, &cosine.all, &quadrant.all);
             for (size_t v = 0; v < CTK_WIDTH; v++) {
                 u32v q = quadrant.each[v], choice = load_u32(is_sine + i + LANES * v);
