@@ -144,10 +144,10 @@ extension Service {
         let exchange: Exchange
         if request != Unmanaged.passUnretained(connection).toOpaque() {
             exchange = Unmanaged<Exchange>.fromOpaque(request).takeUnretainedValue()
-        } else if let lent = connection.repetition?.handle {
+        } else if connection.repetition != nil {
             connection.receivedWhole()
             // What is kept has no body in its request.
-            return bytes.isEmpty && lent.queue(on: handle)
+            return bytes.isEmpty && connection.repetition?.handle.queue(on: handle) == true
         } else {
             var key: [UInt8]?
             // Kept replies do not say that they close the connection.

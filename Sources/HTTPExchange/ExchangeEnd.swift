@@ -37,7 +37,7 @@ public struct ExchangeEnd: Sendable {
 
     public init(
         method: HTTPRequest.Method,
-        fields: HTTPFields = [:],
+        fields: HTTPFields = HTTPFields(),
         peer: String? = nil,
         status: Int?,
         note: ResponseNote? = nil,

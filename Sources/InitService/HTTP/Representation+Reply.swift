@@ -10,7 +10,9 @@ extension Representation {
     ///
     /// - Throws: 412 and 416; what making a body throws.
     func reply(to exchange: Exchange) throws -> Reply {
-        var head = HTTPResponse(status: .ok)
+        // An empty literal would take memory of its own.
+        var head = HTTPResponse(status: .ok, headerFields: HTTPFields())
+        head.headerFields.reserveCapacity(12)
         let tag = currentTag
         if let tag { head.headerFields.append(.eTag, tag.fieldValue) }
         head.headerFields.append(caching.field)

@@ -48,7 +48,7 @@ struct Representation: Sendable {
     /// The canonical URL.
     var location: String?
     /// What only this representation says of itself.
-    var fields: HTTPFields = [:]
+    var fields = HTTPFields()
     /// What there must be before a source or anything else can be made.
     var preparation: PlanPreparation?
     /// Bytes of memory that making the first byte takes besides, where that is long work even of a prepared plan.

@@ -24,7 +24,7 @@ struct Problem: Error, Sendable {
     var faults: [Fault]
     var fields: HTTPFields
 
-    init(_ kind: Kind, _ detail: String, faults: [Fault] = [], fields: HTTPFields = [:]) {
+    init(_ kind: Kind, _ detail: String, faults: [Fault] = [], fields: HTTPFields = HTTPFields()) {
         self.kind = kind
         self.detail = detail
         self.faults = faults

@@ -32,8 +32,8 @@ enum OrthogonalMatrix {
     ) throws(InitError) -> [UInt8] {
         let size = MemoryLayout<Element>.stride
         let count = rows * columns
-        var drawn = [Element](repeating: 0, count: count)
-        var storage = drawn.mutableSpan
+        var matrix = [Element](repeating: 0, count: count)
+        var storage = matrix.mutableSpan
         var filled = 0
         while filled < count {
             var bytes = storage.mutableBytes
@@ -44,31 +44,29 @@ enum OrthogonalMatrix {
         if isCancelled() { return [] }
         // Column by column. The rows of a wide matrix, whose transpose is factored, already lie like that.
         let isTall = rows >= columns
-        var matrix = drawn
-        if isTall { transpose(drawn, rows: rows, columns: columns, into: &matrix) }
+        if isTall { matrix = transposed(matrix, rows: rows, columns: columns) }
         guard orthogonalize(&matrix, max(rows, columns), min(rows, columns)) else {
             throw .tooLarge("shape", "memory for a matrix of \(count) elements is not to be had")
         }
-        if isTall { transpose(matrix, rows: columns, columns: rows, into: &drawn) } else { drawn = matrix }
-        var result = [UInt8](repeating: 0, count: count * size)
-        var resultStorage = result.mutableSpan
-        var bytes = resultStorage.mutableBytes
-        for (index, value) in drawn.enumerated() {
-            bytes.storeBytes(of: value * gain, toByteOffset: index * size, as: Element.self)
-        }
-        return result
+        if isTall { matrix = transposed(matrix, rows: columns, columns: rows) }
+        for index in matrix.indices { matrix[index] *= gain }
+        return matrix.withUnsafeBytes { Array($0) }
     }
 
-    private static func transpose<Element>(
-        _ source: [Element],
-        rows: Int,
-        columns: Int,
-        into destination: inout [Element]
-    ) {
-        for row in 0..<rows {
-            for column in 0..<columns {
-                destination[column * rows + row] = source[row * columns + column]
+    /// In tiles, whose lines of both matrices are in the cache together. They are small because lines that are a power of two
+    /// apart share few places there.
+    private static func transposed<Element>(_ matrix: [Element], rows: Int, columns: Int) -> [Element] {
+        let side = 8
+        var result = matrix
+        for firstRow in stride(from: 0, to: rows, by: side) {
+            for firstColumn in stride(from: 0, to: columns, by: side) {
+                for column in firstColumn..<min(firstColumn + side, columns) {
+                    for row in firstRow..<min(firstRow + side, rows) {
+                        result[column * rows + row] = matrix[row * columns + column]
+                    }
+                }
             }
         }
+        return result
     }
 }
