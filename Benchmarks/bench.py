@@ -78,6 +78,11 @@ def weight_init_at(path):
 # Sections
 
 
+def bare_tcp(*method):
+    """A sender without HTTP, of one block again and again or of those of a tensor."""
+    return Line(harness.compiled("net"), "send", "reno", *method, cpus=(SERVER_CPU,))
+
+
 def fills(variant):
     """Generation in process, one thread, memory that is there already."""
     wide = variant == "avx512"
@@ -165,12 +170,14 @@ def bodies():
     # Bytes for which a client is woken that would rather sleep than have them at once.
     fewest = 256 << 10
     with (
-        Line(harness.compiled("net"), "send", "reno", cpus=(SERVER_CPU,)) as bare,
+        bare_tcp() as bare,
+        bare_tcp("uniform") as bare_uniform,
+        bare_tcp("normal") as bare_normal,
         weight_init() as service,
         in_process() as alone,
         torch_calls() as torch,
     ):
-        port = json.loads(bare.read())["port"]
+        port, uniform_port, normal_port = (json.loads(each.read())["port"] for each in (bare, bare_uniform, bare_normal))
 
         def fetched(method, *wake):
             return client("get", service.port, raw(method, elements), *wake)["seconds"]
@@ -183,6 +190,8 @@ def bodies():
             bare=lambda: client("receive", port, GIB)["seconds"],
             uniform=lambda: fetched("uniform"),
             normal=lambda: fetched("normal"),
+            bare_uniform=lambda: client("receive", uniform_port, GIB)["seconds"],
+            bare_normal=lambda: client("receive", normal_port, GIB)["seconds"],
         )
         taken |= interleave(
             3,
@@ -199,6 +208,11 @@ def bodies():
     rows = [
         row("uniform, share of bare TCP", rate["uniform"], rate["bare"], rate["uniform"] / rate["bare"], 0.75, "GB/s"),
         row("normal, share of bare TCP", rate["normal"], rate["bare"], rate["normal"] / rate["bare"], 0.52, "GB/s"),
+        *(
+            row(f"{method}, share of the same kernels and bare TCP", rate[method], rate[f"bare_{method}"],
+                rate[method] / rate[f"bare_{method}"], None, "GB/s")
+            for method in ("uniform", "normal")
+        ),
         row("zeros, share of bare TCP", rate["zeros"], rate["bare"], rate["zeros"] / rate["bare"], None, "GB/s"),
         row(
             "uniform fetched, against made by torch", rate["again_uniform"], rate["torch_uniform"],
@@ -222,7 +236,7 @@ def blocks():
     powers = range(17, 23)
     target = raw("uniform", GIB // 4)
     with contextlib.ExitStack() as stack:
-        bare = stack.enter_context(Line(harness.compiled("net"), "send", "reno", cpus=(SERVER_CPU,)))
+        bare = stack.enter_context(bare_tcp())
         port = json.loads(bare.read())["port"]
         services = {power: stack.enter_context(weight_init("--block-bytes", str(1 << power))) for power in powers}
         taken = interleave(
@@ -244,7 +258,7 @@ def blocks():
 def lengths():
     """Bodies as long as layers are: from the request to the last byte, against as many bytes of bare TCP."""
     powers = (18, 20, 22, 24)
-    with Line(harness.compiled("net"), "send", "reno", cpus=(SERVER_CPU,)) as bare, weight_init() as service:
+    with bare_tcp() as bare, weight_init() as service:
         port = json.loads(bare.read())["port"]
         taken = interleave(
             21,
@@ -538,14 +552,14 @@ def process():
     starts = []
     for _ in range(15):
         port = free_port()
-        starts.append(client("start", port, harness.binary(), "serve", "--port", port)["milliseconds"])
+        starts.append(client("start", port, SERVER_CPU, harness.binary(), "serve", "--port", port)["milliseconds"])
     with weight_init() as service:
         time.sleep(0.5)
         idle = status_kib(service.pid, "VmRSS") / 1024
         first = {"start": statistics.median(starts), "idle": idle}
     stripped = harness.stripped_size() / 1e6
     port = free_port()
-    python = client("start", port, torch_python(), HERE / "peers/torch_service.py", port)["milliseconds"]
+    python = client("start", port, SERVER_CPU, torch_python(), HERE / "peers/torch_service.py", port)["milliseconds"]
     rows = [
         row("first reply after the start", first["start"], python, first["start"], 15, "ms", True),
         row("idle resident memory", first["idle"], None, first["idle"], 16, "MiB", True),

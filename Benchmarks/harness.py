@@ -43,7 +43,10 @@ def set_up(binary):
         _run("make", "--directory", ROOT, "build")
     _run("swift", "build", "-c", "release", "--static-swift-stdlib", "--package-path", HERE)
     TOOLS.mkdir(exist_ok=True)
-    _run("cc", "-O2", "-o", compiled("net"), HERE / "peers/net.c")
+    kernels = ROOT / "Sources/CTorchKernels"
+    # Swift's own compiler of C, as for the service.
+    clang = Path(shutil.which("swift")).parent / "clang"
+    _run(clang, "-O2", "-I", kernels / "include", "-o", compiled("net"), HERE / "peers/net.c", *kernels.glob("*.c"), "-lm")
     _run("cc", "-O2", "-o", compiled("minimal"), HERE / "peers/minimal.c", "-lmicrohttpd")
     requirements = HERE / "requirements.txt"
     installed = HERE / ".venv/installed.txt"

@@ -3,6 +3,8 @@
  *
  *   net send CONGESTION                    serve bytes without HTTP; prints its port, ends with standard input
  *   net send PATH                          the same at a socket in the file system, with the send buffer that the service has
+ *   net send CONGESTION METHOD             the same, but each block is made before it is sent, by the service's own kernels:
+ *                                          what there is to be had without HTTP and without all that is not C
  *   net receive PLACE BYTES [FEWEST]       fetch so many of them; asleep until FEWEST are there, 1 unless given
  *   net get PLACE TARGET [FIELD [FEWEST]]  fetch one body; FIELD is a header field such as "Range: bytes=0-9", or empty
  *   net load PLACE CONNECTIONS SECONDS TARGET
@@ -11,18 +13,22 @@
  *   net spin PLACE CONNECTIONS SECONDS TARGET
  *                                          the same, never asleep: waking a client costs its server more than a small
  *                                          reply, and a fast server less often, for its client is seldom through
- *   net start PORT COMMAND...              milliseconds from starting a server to its first reply; then ends it
+ *   net start PORT CPU COMMAND...          milliseconds from starting a server, on that processor, to its first reply;
+ *                                          then ends it
  *
  * A PLACE is a port of 127.0.0.1, or the path of a socket. Each prints one line of JSON.
  */
 
-#define _GNU_SOURCE /* memmem, strcasestr */
+#define _GNU_SOURCE /* memmem, strcasestr, sched_setaffinity */
+
+#include "CTorchKernels.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -38,7 +44,7 @@
 
 enum { BLOCK = 1 << 20, HEAD = 16 << 10, CONNECTIONS = 256, SAMPLES = 1 << 22 };
 
-static char block[BLOCK];
+static _Alignas(64) char block[BLOCK];
 
 static void fail(const char *what) {
     fprintf(stderr, "net: %s: %s\n", what, strerror(errno));
@@ -117,7 +123,25 @@ static bool sent(int descriptor, const void *bytes, size_t count) {
 
 /* MARK: Bare sockets */
 
-static int send_bytes(const char *congestion_or_path) {
+static ctk_stream stream;
+
+/* The next block of a tensor; the same one again without a method. */
+static void make_block(const char *method) {
+    enum { ELEMENTS = BLOCK / sizeof(float) };
+    if (method == NULL) {
+        return;
+    }
+    if (strcmp(method, "uniform") == 0) {
+        ctk_best()->uniform_f32(&stream, (float *)block, ELEMENTS, 0, 1, 1, 0);
+    } else if (strcmp(method, "normal") == 0) {
+        ctk_best()->normal_f32(&stream, (float *)block, ELEMENTS / CTK_NORMAL_BLOCK, 0, 1);
+    } else {
+        memset(block, 0, sizeof block);
+    }
+}
+
+static int send_bytes(const char *congestion_or_path, const char *method) {
+    ctk_seed(&stream, 42);
     /* Memory that was never written is one page of zeros, over and over: it is copied from the first-level cache. */
     memset(block, 1, sizeof block);
     bool has_path = is_path(congestion_or_path);
@@ -146,7 +170,13 @@ static int send_bytes(const char *congestion_or_path) {
                 (void)setsockopt(descriptor, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
             }
         }
-        for (; count > 0 && sent(descriptor, block, count < BLOCK ? count : BLOCK); count -= count < BLOCK ? count : BLOCK) {
+        while (count > 0) {
+            size_t size = count < BLOCK ? (size_t)count : BLOCK;
+            make_block(method);
+            if (!sent(descriptor, block, size)) {
+                break;
+            }
+            count -= size;
         }
         close(descriptor);
     }
@@ -346,7 +376,7 @@ static int load(const char *place, int connections, double seconds, const char *
 
 /* MARK: Start */
 
-static int start_server(const char *port, char **command) {
+static int start_server(const char *port, int cpu, char **command) {
     static const char request[] = "GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
     double start = now();
     pid_t server = fork();
@@ -354,6 +384,13 @@ static int start_server(const char *port, char **command) {
         fail("fork");
     }
     if (server == 0) {
+        /* This one asks all the time, and would be in its way. */
+        cpu_set_t cpus;
+        CPU_ZERO(&cpus);
+        CPU_SET((size_t)cpu, &cpus);
+        if (sched_setaffinity(0, sizeof cpus, &cpus) != 0) {
+            _exit(127);
+        }
         /* Its lines are not ours. */
         (void)!freopen("/dev/null", "w", stdout);
         (void)!freopen("/dev/null", "w", stderr);
@@ -379,8 +416,8 @@ static int start_server(const char *port, char **command) {
 
 int main(int count, char **arguments) {
     const char *mode = count > 1 ? arguments[1] : "";
-    if (strcmp(mode, "send") == 0 && count == 3) {
-        return send_bytes(arguments[2]);
+    if (strcmp(mode, "send") == 0 && (count == 3 || count == 4)) {
+        return send_bytes(arguments[2], count > 3 ? arguments[3] : NULL);
     }
     if (strcmp(mode, "receive") == 0 && (count == 4 || count == 5)) {
         return receive(arguments[2], strtoull(arguments[3], NULL, 10), arguments[4]);
@@ -392,8 +429,8 @@ int main(int count, char **arguments) {
     if ((sleeps || strcmp(mode, "spin") == 0) && count == 6) {
         return load(arguments[2], atoi(arguments[3]), atof(arguments[4]), arguments[5], sleeps);
     }
-    if (strcmp(mode, "start") == 0 && count > 3) {
-        return start_server(arguments[2], arguments + 3);
+    if (strcmp(mode, "start") == 0 && count > 4) {
+        return start_server(arguments[2], atoi(arguments[3]), arguments + 4);
     }
     fprintf(stderr, "net: see the head of its source for how it is called\n");
     return 2;

@@ -269,33 +269,84 @@ INLINE void emit_span(sink kind, const uint32_t *state, void *out, size_t at, si
     }
 }
 
+/// What moves vectors of state on by some lanes, so that elements begin at a line of memory wherever their block does: a
+/// store to two lines takes as long as two.
+typedef struct {
+    u32v last;   // The vector before.
+    u32v lanes;  // Of it and the next one.
+    size_t lag;  // Lanes of it.
+} realignment;
+
+#if CTK_LANES == 16
+enum { REALIGNS = 1 };
+
+INLINE u32v realign(realignment *shift, u32v next) {
+    __m512i moved = _mm512_permutex2var_epi32((__m512i)shift->last, (__m512i)shift->lanes, (__m512i)next);
+    shift->last = next;
+    return (u32v)moved;
+}
+#else
+enum { REALIGNS = 0 };
+
+INLINE u32v realign(realignment *shift, u32v next) { return shift->last = next; }
+#endif
+
 /// Makes the vector of new words at k from the old ones at k, those at k + 1 and those at k + 397, and its elements.
 INLINE void renew(
-    sink kind, uint32_t *words, size_t k, u32v next, u32v far, void *out, size_t at, const uniform_range *range) {
+    sink kind, uint32_t *words, size_t k, u32v next, u32v far, void *out, size_t at, realignment *shift,
+    const uniform_range *range) {
     u32v made = far ^ (join(load_u32(words + k), next) >> 1) ^ matrix(next);
     store_u32(words + k, made);
-    if (kind != DISCARD) emit(kind, made, out, at + k, range);
+    if (kind == DISCARD) return;
+    if (shift == NULL) emit(kind, made, out, at + k, range);
+    else emit(kind, realign(shift, made), out, at + k - shift->lag, range);
 }
 
 /// Makes the next block in place, and its elements with it.
 ///
 /// Indices are modulo 624: the vector at 224 is the one that needs words from both ends of the block.
-INLINE void regenerate(sink kind, uint32_t *words, void *out, size_t at, const uniform_range *range) {
+INLINE void regenerate(
+    sink kind, uint32_t *words, void *out, size_t at, realignment *shift, const uniform_range *range) {
     size_t k = 0;
 #pragma clang loop unroll_count(4)
     for (; k < 224; k += LANES)
-        renew(kind, words, k, load_u32(words + k + 1), load_u32(words + k + 397), out, at, range);
+        renew(kind, words, k, load_u32(words + k + 1), load_u32(words + k + 397), out, at, shift, range);
     u32v around = SHIFT_BY_397(load_u32(words + CTK_STATE_WORDS - LANES), load_u32(words));
-    renew(kind, words, k, load_u32(words + k + 1), around, out, at, range);
+    renew(kind, words, k, load_u32(words + k + 1), around, out, at, shift, range);
 #pragma clang loop unroll_count(4)
     for (k += LANES; k < CTK_STATE_WORDS - LANES; k += LANES)
-        renew(kind, words, k, load_u32(words + k + 1), load_u32(words + k - 227), out, at, range);
+        renew(kind, words, k, load_u32(words + k + 1), load_u32(words + k - 227), out, at, shift, range);
     u32v next = SHIFT_BY_1(load_u32(words + k), load_u32(words));
-    renew(kind, words, k, next, load_u32(words + k - 227), out, at, range);
+    renew(kind, words, k, next, load_u32(words + k - 227), out, at, shift, range);
 }
 
 /// Elements from which on uniforms are written past the caches, which is twice as fast: they would not stay there anyway.
 enum { TO_MEMORY = 1 << 22 };
+
+/// Makes float32 uniforms from `at` to `end`, whole blocks, by stores to whole lines where it can.
+///
+/// Returns where it ends, which may be `at`: others have no reason to be made in this way.
+INLINE size_t draw_lines(uint32_t *words, float *out, size_t at, size_t end, int past_caches, const uniform_range *range) {
+    size_t lag = (uintptr_t)(out + at) % sizeof(f32v) / sizeof(float);
+    if (lag == 0 && past_caches) {
+        for (; at < end; at += CTK_STATE_WORDS)
+            regenerate(UNIFORM_F32_TO_MEMORY, words, out, at, NULL, range);
+    } else if (lag != 0 && at < end && REALIGNS) {
+        // Before the first block there may be no room for what is moved to there.
+        regenerate(UNIFORM_F32, words, out, at, NULL, range);
+        realignment shift = {.last = load_u32(words + CTK_STATE_WORDS - LANES), .lag = lag};
+        for (uint32_t i = 0; i < LANES; i++) shift.lanes[i] = (uint32_t)(LANES - lag) + i;
+        at += CTK_STATE_WORDS;
+        if (past_caches)
+            for (; at < end; at += CTK_STATE_WORDS)
+                regenerate(UNIFORM_F32_TO_MEMORY, words, out, at, &shift, range);
+        else
+            for (; at < end; at += CTK_STATE_WORDS) regenerate(UNIFORM_F32, words, out, at, &shift, range);
+        emit(UNIFORM_F32, shift.last, out, at - LANES, range);
+    }
+    if (past_caches) __atomic_thread_fence(__ATOMIC_SEQ_CST);  // Such stores are not ordered by those after them.
+    return at;
+}
 
 /// Draws `n` words and writes an element for each.
 INLINE void draw(sink kind, ctk_stream *stream, void *out, size_t n, const uniform_range *range) {
@@ -303,14 +354,11 @@ INLINE void draw(sink kind, ctk_stream *stream, void *out, size_t n, const unifo
     size_t at = n < left ? n : left;
     emit_span(kind, stream->words + stream->used, out, 0, at, range);
     stream->used += (uint32_t)at;
-    if (kind == UNIFORM_F32 && n >= TO_MEMORY && (uintptr_t)((float *)out + at) % sizeof(f32v) == 0) {
-        for (; n - at >= CTK_STATE_WORDS; at += CTK_STATE_WORDS)
-            regenerate(UNIFORM_F32_TO_MEMORY, stream->words, out, at, range);
-        __atomic_thread_fence(__ATOMIC_SEQ_CST);  // Such stores are not ordered by those after them.
-    }
-    for (; n - at >= CTK_STATE_WORDS; at += CTK_STATE_WORDS) regenerate(kind, stream->words, out, at, range);
+    size_t end = n - (n - at) % CTK_STATE_WORDS;
+    if (kind == UNIFORM_F32) at = draw_lines(stream->words, out, at, end, n >= TO_MEMORY, range);
+    for (; at < end; at += CTK_STATE_WORDS) regenerate(kind, stream->words, out, at, NULL, range);
     if (at < n) {
-        regenerate(DISCARD, stream->words, out, 0, range);
+        regenerate(DISCARD, stream->words, out, 0, NULL, range);
         emit_span(kind, stream->words, out, at, n - at, range);
         stream->used = (uint32_t)(n - at);
     }
@@ -352,7 +400,7 @@ INLINE uint64_t regenerations(uint32_t *used, uint64_t n) {
 
 static void skip(ctk_stream *stream, uint64_t n) {
     for (uint64_t blocks = regenerations(&stream->used, n); blocks > 0; blocks--)
-        regenerate(DISCARD, stream->words, NULL, 0, NULL);
+        regenerate(DISCARD, stream->words, NULL, 0, NULL, NULL);
 }
 
 // MARK: Uniforms
@@ -927,7 +975,7 @@ static void apply(const uint64_t *g, uint32_t *block) {
     memcpy(sequence + CTK_STATE_WORDS, block, sizeof sum);
     for (size_t first = 0; first < CTK_DEGREE; first += CTK_STATE_WORDS) {
         memcpy(sequence, sequence + CTK_STATE_WORDS, sizeof sum);
-        regenerate(DISCARD, sequence + CTK_STATE_WORDS, NULL, 0, NULL);
+        regenerate(DISCARD, sequence + CTK_STATE_WORDS, NULL, 0, NULL, NULL);
         // The terms by their place within a vector, so that all those of one place are read at vector boundaries.
         for (size_t place = 0; place < LANES; place++) {
             for (size_t i = 0; i < 2 * CTK_STATE_WORDS; i += LANES)
@@ -958,7 +1006,7 @@ static void jump(ctk_stream *stream, uint64_t n) {
     uint64_t blocks = regenerations(&stream->used, n);
     if (blocks == 0) return;
     // The first word of a seeded block does not come from the recurrence; those of the next block all do.
-    regenerate(DISCARD, stream->words, NULL, 0, NULL);
+    regenerate(DISCARD, stream->words, NULL, 0, NULL, NULL);
     if (blocks == 1) return;
     _Alignas(64) uint64_t g[POLYNOMIAL_WORDS];
     power(g, (blocks - 1) * CTK_STATE_WORDS);

@@ -120,15 +120,18 @@ static void jumps(const ctk_kernels *kernels) {
 
 /* As many as are written past the caches. */
 static bool large(const ctk_kernels *kernels) {
-    float *memory = aligned_alloc(64, sizeof(float) * LARGE);
+    enum { LINE = 64 / sizeof(float) };
+    float *memory = aligned_alloc(64, sizeof(float) * (LARGE + LINE));
     if (memory == NULL) return false;
     ctk_stream stream;
     ctk_seed(&stream, 7);
     begin();
-    kernels->normal_f32(&stream, memory, LARGE / CTK_NORMAL_BLOCK, 0.5f, 2);
-    take(memory, sizeof(float) * LARGE);
-    kernels->uniform_f32(&stream, memory, LARGE, -1, 2, 1, -1);
-    take(memory, sizeof(float) * LARGE);
+    for (size_t offset = 0; offset < LINE; offset += 5) {
+        kernels->normal_f32(&stream, memory + offset, LARGE / CTK_NORMAL_BLOCK, 0.5f, 2);
+        take(memory + offset, sizeof(float) * LARGE);
+        kernels->uniform_f32(&stream, memory + offset, LARGE, -1, 2, 1, -1);
+        take(memory + offset, sizeof(float) * LARGE);
+    }
     end("large tensors");
     free(memory);
     return true;
