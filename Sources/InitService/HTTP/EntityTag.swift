@@ -27,9 +27,11 @@ struct EntityTag: Sendable, Equatable {
         var rest = text
         isWeak = rest.hasPrefix("W/")
         if isWeak { rest = rest.dropFirst(2) }
-        guard rest.utf8.count >= 2, rest.first == "\"", rest.last == "\"" else { return nil }
-        opaque = String(rest.dropFirst().dropLast())
-        guard !opaque.contains("\"") else { return nil }
+        // By bytes: a quotation mark with an accent would be another character.
+        let quote = UInt8(ascii: "\"")
+        guard rest.utf8.count >= 2, rest.utf8.first == quote, rest.utf8.last == quote else { return nil }
+        opaque = String(Substring(rest.utf8.dropFirst().dropLast()))
+        guard !opaque.utf8.contains(quote) else { return nil }
     }
 
     /// 128 bits of the digest.

@@ -31,7 +31,8 @@ enum RangeTarget {
         let isListed = tag.isListed(in: field, by: tag.matchesWeakly)
         check(!tag.isListed(in: field, by: tag.matchesStrongly) || isListed, "what matches strongly matches weakly")
         check(
-            tag.isListed(in: field + ", " + tag.fieldValue, by: tag.matchesWeakly) || field.contains("\""),
+            tag.isListed(in: field + ", " + tag.fieldValue, by: tag.matchesWeakly)
+                || field.utf8.contains(UInt8(ascii: "\"")),
             "a tag is found"
         )
         guard let given = EntityTag(field.trimmed) else { return }
