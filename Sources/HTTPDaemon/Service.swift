@@ -181,9 +181,8 @@ extension Service {
         )
         if let exchange {
             exchange.complete(&end)
-        } else if let repetition = connection.repetition {
-            connection.repetition = nil
-            repetition.complete(&end)
+        } else {
+            connection.repetition.take()?.complete(&end)
         }
         handler.ended(end)
     }
