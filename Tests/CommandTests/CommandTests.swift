@@ -48,6 +48,25 @@ struct CommandTests {
         #expect(result.errors.split(separator: "\n").count == 1)
     }
 
+    @Test("says so where OpenBLAS cannot be loaded, and does all that needs none")
+    func missingLibrary() throws {
+        let workplace = try Workplace()
+        try workplace.write([], to: "libopenblas.so.0")
+        let environment = ["LD_LIBRARY_PATH": workplace.directory.path]
+        let server = try Server(["serve", "--port", "0"], environment)
+        defer { server.kill() }
+        for (method, status) in [("orthogonal", 500), ("orthogonal", 500), ("uniform", 200)] {
+            let client = try server.client()
+            client.send("GET /init?method=\(method)&shape=4,4&format=raw HTTP/1.1\r\nHost: a\r\n\r\n")
+            let response = try client.readResponse()
+            #expect(response.status == status)
+            let text = String(decoding: response.body, as: UTF8.self)
+            #expect(text.contains("orthogonal needs OpenBLAS, which cannot be loaded: ") == (status == 500))
+        }
+        let explained = try run(["explain", "--method", "orthogonal", "--shape", "4,4"], environment)
+        #expect(explained.status == 0, "\(explained.errors)")
+    }
+
     @Test("serves, is healthy, refuses a second on its port, and ends well when asked to")
     func lifeCycle() throws {
         let server = try Server(["serve", "--port", "0"], [:])
