@@ -3,8 +3,9 @@
  *
  *   net send CONGESTION                    serve bytes without HTTP; prints its port, ends with standard input
  *   net send PATH                          the same at a socket in the file system, with the send buffer that the service has
- *   net send CONGESTION METHOD             the same, but each block is made before it is sent, by the service's own kernels:
- *                                          what there is to be had without HTTP and without all that is not C
+ *   net send CONGESTION METHOD             the same, but each block is made before it is sent, uniform or normal, by the
+ *                                          service's own kernels: what there is to be had without HTTP and all that is
+ *                                          not C
  *   net receive PLACE BYTES [FEWEST]       fetch so many of them; asleep until FEWEST are there, 1 unless given
  *   net get PLACE TARGET [FIELD [FEWEST]]  fetch one body; FIELD is a header field such as "Range: bytes=0-9", or empty
  *   net load PLACE CONNECTIONS SECONDS TARGET
@@ -133,10 +134,8 @@ static void make_block(const char *method) {
     }
     if (strcmp(method, "uniform") == 0) {
         ctk_best()->uniform_f32(&stream, (float *)block, ELEMENTS, 0, 1, 1, 0);
-    } else if (strcmp(method, "normal") == 0) {
-        ctk_best()->normal_f32(&stream, (float *)block, ELEMENTS / CTK_NORMAL_BLOCK, 0, 1);
     } else {
-        memset(block, 0, sizeof block);
+        ctk_best()->normal_f32(&stream, (float *)block, ELEMENTS / CTK_NORMAL_BLOCK, 0, 1);
     }
 }
 

@@ -277,19 +277,15 @@ typedef struct {
     size_t lag;  // Lanes of it.
 } realignment;
 
-#if CTK_LANES == 16
-enum { REALIGNS = 1 };
-
+/// The vector that begins in the last one and ends in `next`. Of 16 lanes only: the others have no such instruction.
 INLINE u32v realign(realignment *shift, u32v next) {
-    __m512i moved = _mm512_permutex2var_epi32((__m512i)shift->last, (__m512i)shift->lanes, (__m512i)next);
-    shift->last = next;
-    return (u32v)moved;
-}
-#else
-enum { REALIGNS = 0 };
-
-INLINE u32v realign(realignment *shift, u32v next) { return shift->last = next; }
+    u32v moved = next;
+#if CTK_LANES == 16
+    moved = (u32v)_mm512_permutex2var_epi32((__m512i)shift->last, (__m512i)shift->lanes, (__m512i)next);
 #endif
+    shift->last = next;
+    return moved;
+}
 
 /// Makes the vector of new words at k from the old ones at k, those at k + 1 and those at k + 397, and its elements.
 INLINE void renew(
@@ -331,7 +327,7 @@ INLINE size_t draw_lines(uint32_t *words, float *out, size_t at, size_t end, int
     if (lag == 0 && past_caches) {
         for (; at < end; at += CTK_STATE_WORDS)
             regenerate(UNIFORM_F32_TO_MEMORY, words, out, at, NULL, range);
-    } else if (lag != 0 && at < end && REALIGNS) {
+    } else if (LANES == 16 && lag != 0 && at < end) {
         // Before the first block there may be no room for what is moved to there.
         regenerate(UNIFORM_F32, words, out, at, NULL, range);
         realignment shift = {.last = load_u32(words + CTK_STATE_WORDS - LANES), .lag = lag};

@@ -54,14 +54,9 @@ extension OutgoingResponse {
     }
 
     private static func unsentHandle(_ body: ResponseBody, isHead: Bool) -> OpaquePointer? {
-        switch body {
-        case .bytes(let bytes): unsent(byteCount: bytes.count)
-        case .source(_, let range): unsent(byteCount: range.count)
-        case .unsent(let byteCount): unsent(byteCount: byteCount)
-        case .stream: unsent(byteCount: nil)
         // An empty body says Content-Length: 0, which of a 304 would be a lie.
-        case .empty: unsent(byteCount: isHead ? 0 : nil)
-        }
+        if case .empty = body, !isHead { return unsent(byteCount: nil) }
+        return unsent(byteCount: body.byteCount)
     }
 
     /// A response whose body is read piece by piece into a block of memory.
@@ -122,13 +117,9 @@ extension HTTPFields {
 }
 
 extension ResponseBody {
+    /// Whether nothing follows the head.
     fileprivate var isEmpty: Bool {
-        switch self {
-        case .bytes(let bytes): bytes.isEmpty
-        case .source(_, let range): range.isEmpty
-        case .empty: true
-        case .stream, .unsent: false
-        }
+        if case .unsent = self { false } else { byteCount == 0 }
     }
 
     /// The bytes that a block for the body need not exceed; `nil` where there is nothing to read.

@@ -15,13 +15,7 @@ final class SmallBody: @unchecked Sendable {
 
     /// - Returns: `nil` for a body that is not small, has nothing in it, or takes more work than one call may do.
     init?(_ body: ResponseBody) {
-        let count: Int
-        switch body {
-        case .bytes(let bytes): count = bytes.count
-        case .source(_, let range): count = range.count
-        case .empty, .stream, .unsent: return nil
-        }
-        guard 1...Self.largestSize ~= count else { return nil }
+        guard let count = body.byteCount, 1...Self.largestSize ~= count else { return nil }
         memory = .allocate(byteCount: count, alignment: 16)
         switch body {
         case .bytes(let bytes):
@@ -30,7 +24,7 @@ final class SmallBody: @unchecked Sendable {
             var destination = memory.mutableBytes
             guard source.read(at: range.lowerBound, into: &destination) == count else { return nil }
         case .empty, .stream, .unsent:
-            break
+            return nil
         }
     }
 

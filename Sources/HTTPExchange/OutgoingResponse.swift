@@ -12,6 +12,17 @@ public enum ResponseBody {
     /// The body that a `GET` would have had, which is not sent: for `HEAD` and 304. `nil` where its length is unknown
     /// (a `GET` would have been chunked).
     case unsent(byteCount: Int?)
+
+    /// The length; `nil` where it is known only at the end.
+    public var byteCount: Int? {
+        switch self {
+        case .empty: 0
+        case .bytes(let bytes): bytes.count
+        case .source(_, let range): range.count
+        case .stream: nil
+        case .unsent(let byteCount): byteCount
+        }
+    }
 }
 
 /// A response: a head, without `Content-Length` and `Transfer-Encoding` (the transport derives them from the body), and

@@ -196,14 +196,6 @@ extension OutgoingResponse {
 
     /// What `HEAD` gets of a response to `GET`.
     fileprivate var withoutBody: OutgoingResponse {
-        let byteCount: Int? =
-            switch body {
-            case .empty: 0
-            case .bytes(let bytes): bytes.count
-            case .source(_, let range): range.count
-            case .stream: nil
-            case .unsent(let byteCount): byteCount
-            }
-        return OutgoingResponse(head: head, body: .unsent(byteCount: byteCount))
+        OutgoingResponse(head: head, body: .unsent(byteCount: body.byteCount))
     }
 }

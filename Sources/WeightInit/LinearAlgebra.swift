@@ -14,12 +14,12 @@ public struct LinearAlgebra: @unchecked Sendable {
     }
 
     /// A failure is not tried again: a process keeps its answers.
-    static let library = Result { () throws(InitError) in try LinearAlgebra(file: "libopenblas.so.0") }
+    static let library = Result { () throws(InitError) in try LinearAlgebra() }
 
     /// - Throws: `failed` where there is no such library.
-    init(file: String) throws(InitError) {
+    private init() throws(InitError) {
         var functions = cla_library()
-        if let problem = cla_load(file, &functions) {
+        if let problem = cla_load("libopenblas.so.0", &functions) {
             let reason = String(cString: problem)
             throw InitError(.failed, [], "orthogonal needs OpenBLAS, which cannot be loaded: \(reason)")
         }

@@ -372,5 +372,4 @@ struct ModelBadInputTests {
             if let location { #expect(try caller.get(location).body == answer.body) }
         }
     }
-
 }

@@ -86,13 +86,7 @@ extension Representation {
         guard case .generated(isShort: true, let make) = content, workMemory == nil,
             let plan = try preparation?.trivial()
         else { return knownByteCount }
-        return switch try make(plan, { false }) {
-        case .bytes(let bytes): bytes.count
-        case .empty: 0
-        case .source(_, let range): range.count
-        case .unsent(let byteCount): byteCount
-        case .stream: nil
-        }
+        return try make(plan, { false }).byteCount
     }
 
     /// - Throws: 412.

@@ -18,24 +18,19 @@ struct Representation: Sendable {
         typealias Make = @Sendable (PreparedPlan, _ isCancelled: () -> Bool) throws(InitError) -> ResponseBody
     }
 
-    enum Caching: Sendable {
-        /// A pure function of the request.
-        case forever
-        /// Changes with the release of the service.
-        case hour
-        case never
+    /// Who may keep it, and how long.
+    struct Caching: Sendable, Equatable {
+        let field: HTTPField
 
-        private static let foreverField = HTTPField(name: .cacheControl, value: "public, max-age=31536000, immutable")
-        private static let hourField = HTTPField(name: .cacheControl, value: "public, max-age=3600")
-        private static let neverField = HTTPField(name: .cacheControl, value: "no-store")
-
-        var field: HTTPField {
-            switch self {
-            case .forever: Self.foreverField
-            case .hour: Self.hourField
-            case .never: Self.neverField
-            }
+        private init(_ value: String) {
+            field = HTTPField(name: .cacheControl, value: value)
         }
+
+        /// A pure function of the request.
+        static let forever = Caching("public, max-age=31536000, immutable")
+        /// Changes with the release of the service.
+        static let hour = Caching("public, max-age=3600")
+        static let never = Caching("no-store")
     }
 
     var mediaType: String
