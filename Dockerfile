@@ -3,7 +3,7 @@ FROM swift:6.3-bookworm AS build
 # Debian keeps a package's newest version only: one that is named here would soon be gone.
 # hadolint ignore=DL3008
 RUN apt-get update \
-    && apt-get install -y --no-install-recommends libmicrohttpd-dev libopenblas0-serial make pkg-config \
+    && apt-get install -y --no-install-recommends libmicrohttpd-dev make nettle-dev pkg-config zlib1g-dev \
     && rm -rf /var/lib/apt/lists/*
 
 WORKDIR /source
@@ -15,7 +15,7 @@ FROM debian:bookworm-slim
 
 # hadolint ignore=DL3008
 RUN apt-get update \
-    && apt-get install -y --no-install-recommends libmicrohttpd12 libopenblas0-serial \
+    && apt-get install -y --no-install-recommends libmicrohttpd12 \
     && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/cache/debconf/*-old /var/log/*.log /var/log/apt
 
 COPY --from=build /weight-init /usr/local/bin/weight-init

@@ -1,4 +1,4 @@
-# What there is to do, one target a line: `make` lists them.
+# `make` lists the targets.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -11,117 +11,214 @@ ARGS ?=
 SCREENSHOTS ?=
 
 program := .build/release/weight-init
-# The tests' own build: Swift Testing has no static library, and mixing both kinds would compile everything anew each time.
+# A build of its own for tests: Swift Testing has no static library, and alternating between both kinds recompiles everything.
 tests := .build/tests
 venv := .venv
 debian := .build/debian
-# Without CUDA; where pip knows no such build, PyTorch's own index has it.
+# Programs that tests run from their unpacked packages, because installing these packages would start servers for good.
+# Libraries that are missing come with them.
+packages := apache2-utils aria2 haproxy kubernetes-client nginx prometheus
+linked := apache2-utils aria2 haproxy
+# Without CUDA. PyTorch's own index has this build if pip's does not.
 torch := torch==2.13.0+cpu
 torch_index := https://download.pytorch.org/whl/cpu
-# AddressSanitizer, and the coverage that libFuzzer goes by: one build for `fuzz` and `test-asan`.
+# AddressSanitizer, and the coverage that guides libFuzzer: one build for `fuzz` and `test-asan`.
 checked := .build/address
 coverage := edge,inline-8bit-counters,pc-table,trace-cmp
 checking := --configuration release --scratch-path $(checked) --disable-xctest --sanitize=address -Xswiftc -enable-testing \
     -Xswiftc -sanitize-coverage=$(coverage) -Xcc -fsanitize-coverage=$(coverage)
-# Millions of texts, in which neither C nor anything unsafe has a part, take minutes under a sanitizer.
-long := --skip "reads back and is as short as can be"
-# AddressSanitizer takes memory of its own.
+# Pure Swift over millions of texts, which takes minutes under a sanitizer.
+long := --skip ReadsBackAndIsAs
+# AddressSanitizer needs memory of its own.
 skipped := --skip MemoryTests --skip CrowdTests $(long)
-# ThreadSanitizer; the command's tests start processes that it cannot follow, and what they do is also done in the tests' own.
+# ThreadSanitizer. It cannot follow the processes that CommandTests starts; the other tests cover the same code.
 threaded := .build/thread
-# Targets of `make fuzz`. What leaks is looked for by the tests: at a fuzzer's end, tables that live as long as the process look lost.
-FUZZ ?= query json range slice plan
-# Empty, fuzzing is several times as quick and sees what ends the program, what hangs and what disagrees, but no stray access.
+# Targets of `make fuzz`. The tests look for leaks: at a fuzzer's end, tables that live as long as the process look lost.
+FUZZ ?= query json range slice plan head name model
+# If empty, fuzzing is several times as fast; it finds traps, hangs, contradictions and excess of steps or memory, but no
+# stray memory access.
 SANITIZER ?= address
 ifeq ($(SANITIZER),)
 fuzzed := .build/fuzz
-fuzzing := --product weight-init-fuzz --configuration release --scratch-path $(fuzzed) \
+fuzzing := --product weight-init-fuzz --configuration release --scratch-path $(fuzzed) --static-swift-stdlib \
     -Xswiftc -enable-testing -Xswiftc -sanitize=fuzzer -Xcc -fsanitize=fuzzer-no-link
 else
 fuzzed := $(checked)
 fuzzing := --build-tests $(checking)
 endif
-# Swift's own, which C compiles with anyway. By its place, because others may come before it on the PATH.
+# Swift's own clang, which compiles the C targets. By its path, because another may come first on the PATH.
 clang = $(dir $(shell command -v $(SWIFT)))clang
 kernels := Sources/CTorchKernels
+factor := Sources/CLinearAlgebra
+fused := Sources/CFusedMultiplyAdd/include
+starved := .build/starved
 emulated := .build/emulated
 sources := Package.swift Sources Tests
-# Swift's own libraries go in; libmicrohttpd, OpenBLAS and glibc stay outside. A static Swift program exports all of its
-# symbols unless told otherwise, which keeps the linker from leaving out what nobody calls. lld, of Swift's own tools, keeps
-# one of functions that are the same, and packs relocations, which are memory that every process would touch.
+# Processor time of a first build, measured: what `make build` announces.
+build_seconds := 200
+# Links Swift's libraries statically and the C libraries dynamically. Exported symbols would keep unused code in the program.
+# lld merges identical functions and packs relocations, which every process would otherwise write to.
 static := --static-swift-stdlib -Xlinker --no-export-dynamic \
     -Xswiftc -use-ld=lld -Xlinker --icf=all -Xlinker -z -Xlinker pack-relative-relocs
+# Functions of libraries are looked up as the program starts, and their table cannot be written afterwards. Libraries are not
+# looked for beside the program.
+hardened := -Xlinker -z -Xlinker now -Xlinker -z -Xlinker relro --disable-local-rpath
 
 ##@ Use
 
 .PHONY: serve
-serve: build ## Build what is missing and serve, with a page to try it, at http://127.0.0.1:8080 until Ctrl-C
+serve: port build ## Build, then serve at http://127.0.0.1:8080, with a page to try it, until Ctrl-C
 	exec $(program) serve $(ARGS)
+
+# Looks before a build of minutes whether the port is free.
+.PHONY: port
+port:
+	@port=$${WEIGHT_INIT_PORT:-8080}; \
+	if [[ "$(ARGS)" =~ --port[=\ ]*([0-9]+) ]]; then port=$${BASH_REMATCH[1]}; fi; \
+	if [[ "$(ARGS)" != *--unix-socket* ]] && (exec 3<> /dev/tcp/127.0.0.1/$$port) 2> /dev/null; then \
+	    echo "Port $$port is taken. Stop the program that listens there, or choose another port: make serve ARGS=\"--port 9000\"" >&2; \
+	    exit 1; \
+	fi
 
 .PHONY: build
 build: toolchain libraries ## Build .build/release/weight-init, with Swift's libraries inside
-	$(SWIFT) build --configuration release --product weight-init $(static)
+	@[[ -e $(program) ]] || echo "The first build takes about $$(( ($(build_seconds) / $$(nproc) + 59) / 60 )) min."
+	$(SWIFT) build --configuration release --product weight-init $(static) $(hardened)
 
 ##@ Develop
 
 .PHONY: test
-test: test-swift test-kernels test-reference test-deploy ## Run all tests but the page's: the program against PyTorch, NumPy, openapi.yaml, the documents, examples and deployments
+test: announce-test test-swift test-kernels test-oom test-reference test-deploy ## Run all tests but the page's: the program against PyTorch, NumPy, openapi.yaml, documents, examples and deployments
+
+.PHONY: announce-test
+announce-test:
+	@echo "make test installs, if missing, with apt-get: compilers and libraries of the examples (Go, Java, Node.js, libcurl);"; \
+	echo "in $(venv): PyTorch for CPUs (200 MB), NumPy, safetensors and checkers of documents; in $(debian): $(packages)."; \
+	[[ -e $(tests) ]] || echo "Its first build takes about $$(( (2 * $(build_seconds) / $$(nproc) + 59) / 60 )) min."
 
 .PHONY: test-swift
 test-swift: toolchain libraries test-tools
 	$(SWIFT) test --configuration release --scratch-path $(tests) --disable-xctest $(ARGS)
 
-# Where the processor cannot run one, the best of those it can is tested once more.
+# In a copy, with all recipes at once, since each build takes minutes.
+.PHONY: test-recipes
+test-recipes: toolchain libraries ## Apply the diffs of docs/recipes to a copy, build it and run its tests
+	rm -rf .build/recipes && mkdir -p .build/recipes
+	git ls-files -z | xargs -0 cp --parents -t .build/recipes
+	for recipe in docs/recipes/*.md; do \
+	    sed -n '/^```diff$$/,/^```$$/{//!p}' $$recipe | git apply --directory=.build/recipes || { echo $$recipe >&2; exit 1; }; \
+	done
+	$(SWIFT) test --configuration release --package-path .build/recipes --scratch-path .build/recipes-built --disable-xctest \
+	    --filter InitServiceTests --filter TensorFormatsTests --filter WeightInitTests --filter LimitTests $(ARGS)
+
+# The three builds are of one long compilation after another: two at a time fill two processors.
+.PHONY: compiled compiled-tests compiled-checked
+compiled: compiled-tests compiled-checked build ## Build everything that the tests run: make -j2 compiled
+
+compiled-tests: toolchain libraries
+	$(SWIFT) test list --configuration release --scratch-path $(tests) --disable-xctest > /dev/null
+
+compiled-checked: toolchain libraries
+	FUZZING=1 $(SWIFT) build --build-tests $(checking)
+
+# If the processor cannot run a kernel, its best one is tested again.
 .PHONY: test-kernels
-test-kernels: test-swift ## Hold the kernels for lesser processors against PyTorch's vectors, too
+test-kernels: test-swift ## Test the kernels for older processors with PyTorch's vectors
 	for kernel in avx2 portable; do \
 	    WEIGHT_INIT_KERNEL=$$kernel $(SWIFT) test --skip-build --configuration release --scratch-path $(tests) --disable-xctest \
 	        --filter WeightInitTests.GoldenTests --filter WeightInitTests.PositionTests; \
 	done
 
-# The same source for another processor, under emulation: its bits are the same, those of the C library's functions included.
+# The same source for arm64, emulated. Its bits are the same, including those of the C library's functions.
 .PHONY: test-neon
-test-neon: toolchain ## Hold the kernels for arm64 against those of this processor
+test-neon: toolchain ## Compare the kernels for arm64 with those of this processor
 	@missing=(); \
 	command -v qemu-aarch64 > /dev/null || missing+=(qemu-user); \
 	command -v aarch64-linux-gnu-gcc > /dev/null || missing+=(gcc-aarch64-linux-gnu libc6-dev-arm64-cross); \
 	$(install)
 	mkdir -p $(emulated)
-	$(clang) -O2 -I $(kernels)/include -o $(emulated)/here Tests/Neon/kernel_digests.c $(kernels)/*.c -lm
-	for source in Tests/Neon/kernel_digests.c $(kernels)/*.c; do \
-	    $(clang) --target=aarch64-linux-gnu -I /usr/aarch64-linux-gnu/include -O2 -I $(kernels)/include \
-	        -c -o $(emulated)/$$(basename $$source .c).o $$source; \
+	rm -f $(emulated)/*/*.o
+	mkdir -p $(emulated)/kernels $(emulated)/factor
+	$(clang) -O2 -I $(fused) -I $(kernels)/include -o $(emulated)/here Tests/Neon/kernel_digests.c $(kernels)/*.c -lm
+	for part in kernels=$(kernels) factor=$(factor); do \
+	    directory=$${part#*=} part=$${part%%=*}; \
+	    for source in Tests/Neon/$${part%s}_digests.c $$directory/*.c; do \
+	        $(clang) --target=aarch64-linux-gnu -I /usr/aarch64-linux-gnu/include -O2 -I $(fused) -I $$directory/include \
+	            -c -o $(emulated)/$$part/$$(basename $$source .c).o $$source; \
+	    done; \
+	    aarch64-linux-gnu-gcc -static -o $(emulated)/there-$$part $(emulated)/$$part/*.o -lm; \
 	done
-	aarch64-linux-gnu-gcc -static -o $(emulated)/there $(emulated)/*.o -lm
-	diff <($(emulated)/here) <(qemu-aarch64 $(emulated)/there)
+	diff <($(emulated)/here) <(qemu-aarch64 $(emulated)/there-kernels)
+	for threads in 1 3; do \
+	    diff Tests/CLinearAlgebraTests/factors.txt <(qemu-aarch64 $(emulated)/there-factor neon $$threads); \
+	done
+
+# Matrices that no request can ask for go to the library itself.
+.PHONY: test-orthogonal
+test-orthogonal: toolchain $(venv)/.installed ## Hold thousands of orthogonal factors against PyTorch's, ill-conditioned ones included: ARGS=20000
+	mkdir -p .build/orthogonal
+	$(clang) -O2 -shared -fPIC -I $(fused) -I $(factor)/include -o .build/orthogonal/factor.so $(factor)/*.c -lm -lpthread
+	$(venv)/bin/python Tests/reference/check_orthogonal.py .build/orthogonal/factor.so $(ARGS)
 
 .PHONY: test-reference
-test-reference: test-swift languages $(venv)/.installed
+test-reference: test-swift languages $(venv)/.client
 	$(venv)/bin/python Tests/reference/check_formats.py $(tests)/release/weight-init
 	$(venv)/bin/python Tests/reference/check_documents.py $(tests)/release/weight-init
 	$(venv)/bin/python Tests/reference/check_examples.py $(tests)/release/weight-init
 	$(venv)/bin/python Tests/reference/check_contract.py $(tests)/release/weight-init
 
+.PHONY: test-attacks
+test-attacks: build test-tools ## Attack the program as strangers could: ARGS="HTTP/1.0" for the attacks whose sentence has that
+	$(PYTHON) Tests/attacks/attacks.py $(program) $(ARGS)
+	$(PYTHON) Tests/attacks/memory_attack.py $(program)
+
+.PHONY: test-client
+test-client: $(venv)/.client ## Test the Python package clients/python: the exporter, the client, their types, its wheel and sdist
+	cd clients/python && ../../$(venv)/bin/python -m pytest --quiet $(ARGS)
+	cd clients/python && ../../$(venv)/bin/python -m mypy
+	rm -rf .build/dist
+	$(venv)/bin/python -m build --quiet --outdir .build/dist clients/python
+	$(venv)/bin/python clients/python/tests/check_package.py .build/dist
+
+# Real libraries' models, against the service. The list is clients/python/models/models.txt.
+.PHONY: test-models
+test-models: build $(venv)-models/.installed test-hub ## Export models of torchvision, timm and transformers, fetch and compare them; and test-hub
+	$(venv)-models/bin/python clients/python/models/check.py $(program) $(ARGS)
+	$(venv)-models/bin/python clients/python/models/check_large.py $(program)
+	$(venv)-models/bin/python clients/python/models/check_client.py $(program)
+	$(venv)-models/bin/python clients/python/models/check_distributed.py $(program)
+
+.PHONY: test-hub
+test-hub: build $(venv)-hub/.installed ## Load models with two versions each of huggingface_hub and transformers, and with accelerate
+	$(venv)-models/bin/python Tests/hub/check_hub.py $(program) $(venv)-models/bin/python $(venv)-hub/bin/python
+
+.PHONY: models
+models: $(venv)-models/.installed ## Export the built-in models anew; the list is clients/python/models/builtin.txt
+	$(venv)-models/bin/python clients/python/models/builtin.py Sources/InitAPI/Resources/models.bin $(ARGS)
+
+.PHONY: zoo
+zoo: build $(venv)-models/.installed ## The same for all of torchvision, timm's families and transformers' architectures: writes docs/zoo.md
+	$(venv)-models/bin/python clients/python/models/check.py $(program) --zoo docs/zoo.md $(ARGS)
+
 .PHONY: test-asan
-test-asan: toolchain libraries ## The tests under AddressSanitizer, Swift and C
-	FUZZING=1 $(SWIFT) build --build-tests $(checking)
+test-asan: compiled-checked ## Run the tests under AddressSanitizer, Swift and C
 	FUZZING=1 LSAN_OPTIONS=suppressions=$(CURDIR)/Tests/Sanitizers/leaks.txt:print_suppressions=0 \
 	    ASAN_SYMBOLIZER_PATH=$(dir $(shell command -v $(SWIFT)))llvm-symbolizer \
 	    $(SWIFT) test --skip-build $(checking) $(skipped) $(ARGS)
 
 .PHONY: test-tsan
-test-tsan: toolchain libraries ## The tests under ThreadSanitizer
+test-tsan: toolchain libraries ## Run the tests under ThreadSanitizer
 	mkdir -p $(threaded)
 	$(clang) -shared -fPIC -O2 -o $(threaded)/runtime.so Tests/Sanitizers/runtime.c
 	LD_PRELOAD=$(CURDIR)/$(threaded)/runtime.so $(SWIFT) test --configuration release --scratch-path $(threaded) \
 	    --disable-xctest --sanitize=thread --skip CommandTests $(long) $(ARGS)
 
 .PHONY: fuzz
-fuzz: toolchain libraries $(venv)/.installed ## Fuzz a minute each: FUZZ="plan json" ARGS="-max_total_time=3600"
-	FUZZING=1 $(SWIFT) build $(fuzzing)
+fuzz: toolchain libraries $(venv)/.installed ## Fuzz each target for a minute: FUZZ="plan json" ARGS="-max_total_time=3600"
+	FUZZING=$(if $(SANITIZER),1,counting) $(SWIFT) build $(fuzzing)
 	$(venv)/bin/python Tests/Fuzzing/make_corpus.py $(fuzzed)/seeds
 	@for target in $(FUZZ); do \
-	    mkdir -p $(fuzzed)/corpus/$$target; \
+	    mkdir -p $(fuzzed)/corpus/$$target $(fuzzed)/seeds/$$target; \
 	    SWIFT_BACKTRACE=enable=no ASAN_OPTIONS=detect_leaks=0 FUZZ_TARGET=$$target $(fuzzed)/release/weight-init-fuzz \
 	        $(fuzzed)/corpus/$$target $(fuzzed)/seeds/$$target -dict=$(fuzzed)/seeds/words -max_len=4096 -timeout=20 \
 	        -artifact_prefix=$(fuzzed)/$$target- -print_final_stats=1 -max_total_time=60 $(ARGS) > $(fuzzed)/$$target.log 2>&1 \
@@ -129,48 +226,80 @@ fuzz: toolchain libraries $(venv)/.installed ## Fuzz a minute each: FUZZ="plan j
 	    echo "fuzz: $$target: $$(sed -n 's/^stat::number_of_executed_units: *//p' $(fuzzed)/$$target.log) executions"; \
 	done
 
+# As SQLite tests it: the first allocation fails, then the second, and so on, once alone and once with all behind it.
+.PHONY: test-oom
+test-oom: toolchain libraries test-tools ## Let each allocation of the daemon's C parts fail in turn
+	mkdir -p $(starved)
+	cd $(starved) && openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=a \
+	    -keyout key.pem -out certificate.pem 2> /dev/null
+	$(clang) -O1 -g -fuse-ld=lld -fsanitize=address,undefined -Wall -Wextra -Werror -I Sources/CHTTPDaemon/include \
+	    -Wl,--wrap=malloc,--wrap=calloc,--wrap=strdup,--wrap=free -o $(starved)/exchange \
+	    Tests/OutOfMemory/exchange.c Sources/CHTTPDaemon/*.c $$(pkg-config --libs libmicrohttpd gnutls) -lpthread
+	cd $(starved) && timeout 300 ./exchange certificate.pem key.pem socket
+
+.PHONY: test-hardening
+test-hardening: build ## Look at how the program is linked
+	@readelf --dynamic --wide $(program) > .build/dynamic; readelf --program-headers --wide $(program) > .build/headers; \
+	readelf --dyn-syms --wide $(program) > .build/symbols; \
+	grep -q 'FLAGS.*NOW' .build/dynamic || { echo "hardening: not linked with -z now"; exit 1; }; \
+	grep -q 'GNU_RELRO' .build/headers || { echo "hardening: not linked with -z relro"; exit 1; }; \
+	grep -q 'GNU_STACK.* RW ' .build/headers || { echo "hardening: the stack can be executed"; exit 1; }; \
+	! grep -E 'RUNPATH|RPATH' .build/dynamic || { echo "hardening: libraries are looked for beside the program"; exit 1; }; \
+	grep -q '__[a-z]*_chk' .build/symbols || { echo "hardening: C is compiled without _FORTIFY_SOURCE"; exit 1; }; \
+	echo "hardening: BIND_NOW, RELRO, no RUNPATH, FORTIFY"
+
 .PHONY: soak
-soak: build ## Five minutes of good, bad and slow clients; then all is as before: ARGS=60 for an hour
+soak: build ## Run good, bad and slow clients for five minutes, then look for leaks: ARGS=60 for an hour
 	$(PYTHON) Tests/soak/soak.py $(program) $(ARGS)
 
 .PHONY: test-deploy
-test-deploy: test-replicas ## Hold deploy/ against the schemas of its readers, and what it watches against Prometheus
+test-deploy: test-replicas ## Check deploy/ with the schemas of its readers, and its queries with Prometheus
 	$(venv)/bin/python Tests/reference/check_deploy.py $(tests)/release/weight-init $(debian)/usr/bin/{kubectl,prometheus,promtool}
 
 .PHONY: test-page
-test-page: test-swift $(venv)-page/.installed ## Click through the page in headless Chromium; SCREENSHOTS=docs/images renews the pictures
+test-page: compiled-tests $(venv)-page/.installed ## Click through the page in headless Chromium; SCREENSHOTS=docs/images updates the pictures
 	$(venv)-page/bin/python Tests/page/check_page.py $(tests)/release/weight-init \
-	    $(addprefix --screenshots=,$(SCREENSHOTS))
+	    $(addprefix --screenshots=,$(SCREENSHOTS)) $(addprefix --python=,$(wildcard $(venv)-models/bin/python))
 
 .PHONY: test-replicas
-test-replicas: test-swift $(venv)/.installed $(debian)/.unpacked ## Fetch one tensor from three replicas behind nginx, killing one
-	$(venv)/bin/python Tests/replicas/replicas.py $(tests)/release/weight-init $(debian)/usr/sbin/nginx
+test-replicas: test-swift $(venv)/.client $(debian)/.unpacked ## Fetch tensors from three replicas behind nginx and HAProxy, killing some
+	$(venv)/bin/python Tests/replicas/replicas.py $(tests)/release/weight-init $(debian)
+	$(venv)/bin/python Tests/replicas/client.py $(tests)/release/weight-init $(debian)
+	$(venv)/bin/python Tests/replicas/chaos.py $(tests)/release/weight-init $(debian) --downloads 80
+
+.PHONY: chaos
+chaos: build $(debian)/.unpacked ## Kill replicas under a thousand downloads, half an hour, and look for mixed files: ARGS="--downloads 99 --seed 7"
+	$(PYTHON) Tests/replicas/chaos.py $(program) $(debian) --downloads 1000 $(ARGS)
 
 .PHONY: format
-format: toolchain ## Bring the sources into the house form
+format: toolchain ## Format the sources
 	$(SWIFT) format format --in-place --parallel --recursive $(sources)
 
 .PHONY: lint
-lint: toolchain ## Name what is not in the house form
+lint: toolchain ## Report badly formatted sources
 	$(SWIFT) format lint --strict --parallel --recursive $(sources)
 
 .PHONY: bench
-bench: build ## Measure against other services and write Benchmarks/RESULTS.md
+bench: build measuring ## Measure the program and other services, 25 minutes; write Benchmarks/RESULTS.md
 	$(PYTHON) Benchmarks/bench.py $(ARGS)
 
+.PHONY: bench-quick
+bench-quick: build measuring ## Two minutes: what a request costs, latencies, start; prints and writes nothing
+	$(PYTHON) Benchmarks/bench.py --quick --binary $(program)
+
 .PHONY: clean
-clean: ## Remove all that was built or downloaded
-	rm -rf .build $(venv) $(venv)-page
+clean: ## Remove everything built or downloaded
+	rm -rf .build $(venv) $(venv)-page $(venv)-models $(venv)-hub
 
 ##@ Help
 
 .PHONY: help
-help: ## Print this
+help: ## List the targets
 	@awk 'BEGIN { FS = ":.*## " } \
 	    /^##@ / { printf "\n%s\n", substr($$0, 5) } \
 	    /^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-# What has to be there first.
+# Prerequisites.
 
 .PHONY: toolchain
 toolchain:
@@ -184,16 +313,27 @@ libraries:
 	command -v pkg-config > /dev/null || missing+=(pkg-config); \
 	pkg-config --exists libmicrohttpd 2> /dev/null || missing+=(libmicrohttpd-dev); \
 	pkg-config --exists gnutls 2> /dev/null || missing+=(libgnutls28-dev); \
-	[[ $$(/sbin/ldconfig -p) == *libopenblas.so.0* ]] || missing+=(libopenblas0-serial); \
+	pkg-config --exists nettle 2> /dev/null || missing+=(nettle-dev); \
+	pkg-config --exists zlib 2> /dev/null || missing+=(zlib1g-dev); \
 	$(install)
 
 .PHONY: test-tools
 test-tools:
 	@missing=(); \
 	for tool in curl openssl; do command -v $$tool > /dev/null || missing+=($$tool); done; \
+	command -v readelf > /dev/null || missing+=(binutils); \
+	command -v prlimit > /dev/null || missing+=(util-linux); \
 	$(install)
 
-# What the programs of examples/ and the documents are written in. Rust's is left out where there is no rustc.
+# Counts instructions.
+.PHONY: measuring
+measuring:
+	@missing=(); \
+	command -v valgrind > /dev/null || missing+=(valgrind); \
+	command -v cc > /dev/null || missing+=(gcc libc6-dev); \
+	$(install)
+
+# Languages of the programs in examples/ and the documents. Rust's program is skipped if there is no rustc.
 .PHONY: languages
 languages:
 	@missing=(); \
@@ -207,12 +347,14 @@ languages:
 	pkg-config --exists libcrypto 2> /dev/null || missing+=(libssl-dev); \
 	$(install)
 
-# What tests run out of its package, for to install it would start servers for good.
-packages := kubernetes-client nginx prometheus
 $(debian)/.unpacked:
 	@$(become_root); \
-	mkdir -p $(debian) && cd $(debian); \
-	apt-get -q download $(packages) || { "$${as_root[@]}" apt-get -q update; apt-get -q download $(packages); }; \
+	rm -rf $(debian) && mkdir -p $(debian) && cd $(debian); \
+	fetch() { \
+	    apt-get -q download $(packages) $$(apt-get -qq --print-uris --no-install-recommends install $(linked) \
+	        | sed -n "s/^'[^']*' \([^_]*\)_.*/\1/p" | grep '^lib' || true); \
+	}; \
+	fetch || { "$${as_root[@]}" apt-get -q update; fetch; }; \
 	for package in *.deb; do dpkg-deb --extract "$$package" .; done; \
 	rm *.deb; \
 	touch .unpacked
@@ -227,6 +369,30 @@ $(venv)/.installed: Tests/reference/requirements.txt
 	    || $(venv)/bin/python -m pip install --quiet --disable-pip-version-check --extra-index-url $(torch_index) $(torch)
 	touch $@
 
+$(venv)/.client: $(venv)/.installed clients/python/pyproject.toml
+	$(venv)/bin/python -m pip install --quiet --disable-pip-version-check --editable 'clients/python[test]'
+	touch $@
+
+# torchvision from PyPI is built for CUDA and depends on such a torch; models are constructed without its operators.
+$(venv)-models/.installed: clients/python/models/requirements.txt clients/python/pyproject.toml
+	@missing=(); \
+	$(PYTHON) -c 'import ensurepip, venv' 2> /dev/null || missing+=(python3-venv); \
+	$(install)
+	$(PYTHON) -m venv $(venv)-models
+	$(venv)-models/bin/python -m pip install --quiet --disable-pip-version-check --no-compile $(torch) 2> /dev/null \
+	    || $(venv)-models/bin/python -m pip install --quiet --disable-pip-version-check --no-compile --extra-index-url $(torch_index) $(torch)
+	$(venv)-models/bin/python -m pip install --quiet --disable-pip-version-check --no-compile --no-deps torchvision==0.28.0
+	$(venv)-models/bin/python -m pip install --quiet --disable-pip-version-check --no-compile --requirement $< --editable clients/python
+	touch $@
+
+# Older clients over the same torch: what is installed here comes before what is there.
+$(venv)-hub/.installed: Tests/hub/requirements.txt $(venv)-models/.installed
+	$(PYTHON) -m venv $(venv)-hub
+	$(venv)-models/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
+	    > "$$($(venv)-hub/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/torch.pth"
+	$(venv)-hub/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
+	touch $@
+
 $(venv)-page/.installed: Tests/page/requirements.txt
 	@missing=(); \
 	$(PYTHON) -c 'import ensurepip, venv' 2> /dev/null || missing+=(python3-venv); \
@@ -236,12 +402,12 @@ $(venv)-page/.installed: Tests/page/requirements.txt
 	$(venv)-page/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
 	touch $@
 
-# Sets the array `as_root` to what makes a command run as root, if there are Debian's packages at all.
+# Sets the array `as_root` to a prefix that runs a command as root.
 define become_root
-command -v apt-get > /dev/null || { echo "There is no apt-get here: install by hand what it would have." >&2; exit 1; }; \
+command -v apt-get > /dev/null || { echo "apt-get is missing here. Install these packages by hand: $${missing[*]-}" >&2; exit 1; }; \
 as_root=(); \
 if (( EUID )); then \
-    command -v sudo > /dev/null || { echo "Packages are missing, and only root can install them." >&2; exit 1; }; \
+    command -v sudo > /dev/null || { echo "Only root can install the missing packages: $${missing[*]-}" >&2; exit 1; }; \
     as_root=(sudo); \
 fi
 endef
@@ -249,7 +415,7 @@ endef
 # Installs the Debian packages that the array `missing` names, if any.
 define install
 if (( $${#missing[@]} )); then \
-    echo "Installing $${missing[*]}"; \
+    echo "Installing with apt-get: $${missing[*]}"; \
     $(become_root); \
     "$${as_root[@]}" apt-get -q update; \
     "$${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qy install --no-install-recommends "$${missing[@]}"; \

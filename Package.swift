@@ -12,7 +12,10 @@ let swiftSettings: [SwiftSetting] =
         .enableUpcomingFeature("InternalImportsByDefault"),
     ] + (strict ? [.treatAllWarnings(as: .error)] : [])
 
-let cSettings: [CSetting] = strict ? [.treatAllWarnings(as: .error)] : []
+let cSettings: [CSetting] =
+    // Calls of the C library that could write past their buffers are checked. Works with optimisation only.
+    [.define("_FORTIFY_SOURCE", to: "2", .when(configuration: .release))]
+    + (strict ? [.treatAllWarnings(as: .error)] : [])
 
 func swiftTarget(_ name: String, _ dependencies: [Target.Dependency] = [], resources: [Resource] = []) -> Target {
     .target(name: name, dependencies: dependencies, resources: resources, swiftSettings: swiftSettings)
@@ -27,7 +30,6 @@ func tests(_ name: String, _ dependencies: [Target.Dependency], resources: [Reso
 }
 
 let httpTypes = Target.Dependency.product(name: "HTTPTypes", package: "swift-http-types")
-let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
 
@@ -35,45 +37,67 @@ let package = Package(
     name: "weight-init",
     products: [
         .executable(name: "weight-init", targets: ["weight-init"]),
-        .library(name: "WeightInit", targets: ["WeightInit"]),
+        .library(name: "WeightInit", targets: ["WeightInit", "ByteText"]),
         .library(name: "TensorFormats", targets: ["TensorFormats"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
-        .package(url: "https://github.com/apple/swift-crypto", exact: "4.5.2"),
         .package(url: "https://github.com/apple/swift-http-types", exact: "1.8.0"),
         .package(url: "https://github.com/apple/swift-log", exact: "1.16.2"),
     ],
     targets: [
         .systemLibrary(name: "CMicroHTTPD", pkgConfig: "libmicrohttpd", providers: [.apt(["libmicrohttpd-dev"])]),
+        .systemLibrary(name: "CNettle", pkgConfig: "nettle", providers: [.apt(["nettle-dev"])]),
+        .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         .systemLibrary(name: "CGnuTLS", pkgConfig: "gnutls", providers: [.apt(["libgnutls28-dev"])]),
+
+        // Below both columns: text compared by its bytes, digests, and rows of options.
+        swiftTarget("ByteText"),
+        swiftTarget("Settings"),
+        swiftTarget("SHA2", ["CNettle"]),
 
         // Left column of the architecture: HTTP without tensors.
         swiftTarget("ByteSource"),
         swiftTarget("HTTPExchange", ["ByteSource", httpTypes]),
         cTarget("CHTTPDaemon", ["CMicroHTTPD", "CGnuTLS"]),
-        swiftTarget("HTTPDaemon", ["HTTPExchange", "CHTTPDaemon", "ByteSource", httpTypes]),
+        swiftTarget("HTTPDaemon", ["HTTPExchange", "CHTTPDaemon", "ByteSource", "Settings", httpTypes]),
 
         // Right column: tensors without HTTP.
-        cTarget("CTorchKernels"),
-        cTarget("CLinearAlgebra"),
+        cTarget("CFusedMultiplyAdd"),
+        cTarget("CTorchKernels", ["CFusedMultiplyAdd"]),
+        cTarget("CLinearAlgebra", ["CFusedMultiplyAdd"]),
         swiftTarget("TorchRandom", ["CTorchKernels"]),
-        swiftTarget("WeightInit", ["TorchRandom", "CLinearAlgebra", "ByteSource", crypto]),
-        swiftTarget("TensorFormats", ["WeightInit", "ByteSource", crypto]),
+        swiftTarget(
+            "WeightInit",
+            ["ByteText", "TorchRandom", "CLinearAlgebra", "CZlib", "ByteSource", "Settings", "SHA2"]
+        ),
+        swiftTarget("TensorFormats", ["ByteText", "WeightInit", "ByteSource", "SHA2"]),
 
-        // Where they meet.
+        // Both columns together.
+        swiftTarget(
+            "InitAPI",
+            ["ByteText", "TensorFormats", "WeightInit", "ByteSource", "Settings", "SHA2"],
+            resources: [.embedInCode("Resources/models.bin")]
+        ),
         swiftTarget(
             "InitService",
-            ["HTTPExchange", "TensorFormats", "WeightInit", "ByteSource", httpTypes, crypto, logging],
-            resources: [.embedInCode("Resources/openapi.yaml"), .embedInCode("Resources/page.html")]
+            [
+                "HTTPExchange", "InitAPI", "TensorFormats", "WeightInit", "ByteText", "ByteSource", "Settings",
+                httpTypes,
+                "SHA2", logging,
+            ],
+            resources: ["openapi.json", "openapi.yaml", "page.html", "problems.md"].map {
+                .embedInCode("Resources/\($0)")
+            }
         ),
         .executableTarget(
             name: "weight-init",
             dependencies: [
-                "HTTPDaemon", "InitService", "WeightInit", "HTTPExchange", "ByteSource", "TorchRandom", argumentParser,
-                logging, httpTypes, crypto,
+                "HTTPDaemon", "InitService", "InitAPI", "TensorFormats", "WeightInit", "HTTPExchange", "ByteText",
+                "ByteSource",
+                "Settings", "TorchRandom", argumentParser, logging, httpTypes, "SHA2",
             ],
-            resources: [.embedInCode("Resources/vectors.txt")],
+            resources: [.embedInCode("Resources/vectors.txt"), .embedInCode("Resources/orthogonal.txt")],
             swiftSettings: swiftSettings
         ),
 
@@ -86,38 +110,67 @@ let package = Package(
         ),
         // A client that says over a socket exactly what it is told to.
         .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: swiftSettings),
-        tests("CLinearAlgebraTests", ["CLinearAlgebra", "TorchRandom"]),
-        tests("TorchRandomTests", ["TorchRandom", crypto]),
-        tests("WeightInitTests", ["WeightInit", "TorchRandom", "ByteSource", "GoldenVectors", crypto]),
-        tests("CTorchKernelsTests", ["CTorchKernels", crypto]),
+        tests("SHA2Tests", ["SHA2"]),
+        tests(
+            "CLinearAlgebraTests",
+            ["CLinearAlgebra", "CFusedMultiplyAdd", "TorchRandom"],
+            resources: [.copy("factors.txt")]
+        ),
+        tests("TorchRandomTests", ["TorchRandom", "SHA2"]),
+        tests("WeightInitTests", ["WeightInit", "ByteText", "TorchRandom", "ByteSource", "GoldenVectors", "SHA2"]),
+        tests("CTorchKernelsTests", ["CTorchKernels", "SHA2"]),
+        tests("InitAPITests", ["InitAPI", "WeightInit", "ByteText", "GoldenVectors"]),
         tests(
             "InitServiceTests",
-            ["InitService", "HTTPExchange", "WeightInit", "ByteSource", "GoldenVectors", httpTypes, crypto]
+            [
+                "InitService", "InitAPI", "HTTPExchange", "WeightInit", "ByteText", "ByteSource", "GoldenVectors",
+                httpTypes,
+                "SHA2",
+            ]
         ),
+        tests("ByteTextTests", ["ByteText"]),
         tests("ByteSourceTests", ["ByteSource"]),
-        tests("HTTPExchangeTests", ["HTTPExchange", httpTypes]),
-        tests("CHTTPDaemonTests", ["CHTTPDaemon"]),
+        tests("SettingsTests", ["Settings"]),
+        tests("CHTTPDaemonTests", ["CHTTPDaemon", "TestSupport"]),
         tests("HTTPDaemonTests", ["HTTPDaemon", "HTTPExchange", "ByteSource", "TestSupport", httpTypes]),
         tests(
             "TensorFormatsTests",
-            ["TensorFormats", "WeightInit", "TorchRandom", "ByteSource", crypto],
+            ["TensorFormats", "WeightInit", "TorchRandom", "ByteText", "ByteSource", "SHA2"],
             resources: [.copy("Vectors")]
         ),
-        tests("EndToEndTests", ["HTTPDaemon", "InitService", "GoldenVectors", "TestSupport", crypto]),
-        tests("CommandTests", ["weight-init", "WeightInit", "TestSupport", crypto]),
+        tests("EndToEndTests", ["HTTPDaemon", "InitService", "InitAPI", "GoldenVectors", "TestSupport", "SHA2"]),
+        tests("CommandTests", ["weight-init", "WeightInit", "ByteText", "TestSupport", "SHA2"]),
     ]
 )
 
 // `make fuzz` builds it with coverage, and with what is internal open to it. libFuzzer has the main function.
-if Context.environment["FUZZING"] != nil {
-    package.targets.append(
+if let fuzzing = Context.environment["FUZZING"] {
+    // Calls of these are counted: Tests/Fuzzing/Counters. Swift's library must be linked statically for it.
+    let counted =
+        fuzzing != "counting"
+        ? []
+        : ["malloc", "calloc", "realloc", "free", "posix_memalign", "__sanitizer_cov_trace_switch"]
+            + [1, 2, 4, 8].flatMap { ["__sanitizer_cov_trace_cmp\($0)", "__sanitizer_cov_trace_const_cmp\($0)"] }
+            + ["NormData", "GraphemeBreakProperty", "Mapping", "SpecialMapping"].map { "_swift_stdlib_get\($0)" }
+    package.targets += [
+        .target(
+            name: "FuzzCounters",
+            path: "Tests/Fuzzing/Counters",
+            cSettings: cSettings + (counted.isEmpty ? [] : [.define("COUNTING")])
+        ),
         .executableTarget(
             name: "weight-init-fuzz",
-            dependencies: ["InitService", "HTTPExchange", "WeightInit", "ByteSource", httpTypes],
+            dependencies: [
+                "InitService", "InitAPI", "HTTPDaemon", "HTTPExchange", "WeightInit", "ByteText", "ByteSource",
+                "FuzzCounters", httpTypes,
+            ],
             path: "Tests/Fuzzing/Sources",
             swiftSettings: swiftSettings,
-            // It comes with a main function of its own, which calls the same.
-            linkerSettings: [.unsafeFlags(["-sanitize=fuzzer", "-Xlinker", "--allow-multiple-definition"])]
-        )
-    )
+            linkerSettings: [
+                // It comes with a main function of its own, which calls the same.
+                .unsafeFlags(["-sanitize=fuzzer", "-Xlinker", "--allow-multiple-definition"]),
+                .unsafeFlags(counted.flatMap { ["-Xlinker", "--wrap=\($0)"] }),
+            ]
+        ),
+    ]
 }

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Measures the service against its peers and writes RESULTS.md.
 
-    python3 Benchmarks/bench.py                    everything, about 12 minutes
+    python3 Benchmarks/bench.py                    everything, about 25 minutes
     python3 Benchmarks/bench.py --only small,json  these sections; the others keep what they had
     python3 Benchmarks/bench.py --report           only writes RESULTS.md again
+    python3 Benchmarks/bench.py --quick            two minutes for developers; prints, and writes nothing
     python3 Benchmarks/bench.py --image image.tar  the image's size from an archive of `docker save`
 
 What is compared runs alternately, A B A B, on the same machine in the same minute: figures move with the hour, ratios
@@ -15,8 +16,10 @@ import argparse
 import contextlib
 import json
 import os
+import shutil
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -26,12 +29,19 @@ import report
 from harness import CLIENT_CPU, SERVER_CPU, Line, Server, client, command, free_port, processor_seconds, status_kib, torch_python
 import harness
 
+sys.path.insert(0, str(harness.ROOT / "Tests/attacks"))
+import costly
+
 HERE = Path(__file__).resolve().parent
 GIB = 1 << 30
 GAIN = "/gain?nonlinearity=leaky_relu&param=0.2"
 SMALL_TENSOR = "/init?method=kaiming_normal&shape=64,64&seed=42&format=raw"
 # Each request with a seed of its own: peers/net.c counts.
 NEW_TENSOR = SMALL_TENSOR.replace("seed=42", "seed={}")
+
+
+NEW_GAIN = "/gain?nonlinearity=leaky_relu&param=0.{}"
+PROBES = ("/livez", NEW_GAIN)
 
 
 def raw(method, elements):
@@ -107,25 +117,73 @@ def fills(variant):
 
 
 def threads():
-    """Two threads, each seeking to its half, against torch, which makes a tensor on one thread whatever it has."""
+    """Two threads on two processors, each seeking to its half, against two processes that make a tensor each."""
     n = 1 << 24
     both = (SERVER_CPU, CLIENT_CPU)
-    with in_process(cpus=both) as ours, torch_calls() as torch:
+    request = f"tensor normal float32 {n} 1"
+    with in_process(cpus=both) as ours, torch_calls() as torch, in_process() as one, in_process(cpus=(CLIENT_CPU,)) as other:
+
+        def side_by_side():
+            """Seconds for a tensor, two of which are made at a time."""
+            one.tell(request)
+            other.tell(request)
+            return max(float(one.read()), float(other.read())) / 2
+
         taken = interleave(
-            21,
-            ours=lambda: ours.ask(f"tensor normal float32 {n} 2"),
-            torch=lambda: torch.ask(f"tensor normal float32 {n} 1"),
+            21, ours=lambda: ours.ask(f"tensor normal float32 {n} 2"), apart=side_by_side, torch=lambda: torch.ask(request)
         )
     rates = {name: n / seconds / 1e6 for name, seconds in taken.items()}
-    rows = [row("normal, float32, 64 MiB", rates["ours"], rates["torch"], rates["ours"] / rates["torch"], 13, "M elements/s")]
-    return {"title": "In process against PyTorch, two threads on two processors", "peer": "torch", "rows": rows}
+    rows = [
+        row("normal, float32, 64 MiB, against two processes", rates["ours"], rates["apart"], rates["ours"] / rates["apart"], 0.9, "M elements/s"),
+        row("normal, float32, 64 MiB, against torch", rates["ours"], rates["torch"], rates["ours"] / rates["torch"], None, "M elements/s"),
+    ]  # fmt: skip
+    return {"title": "In process, two threads on two processors", "peer": "two processes, or torch", "rows": rows}
+
+
+def orthogonal():
+    """Orthogonal matrices by size, and one decomposition on two threads against two on one each."""
+    shapes = [(64, 64), (256, 256), (512, 512), (1024, 1024), (2048, 2048), (4096, 4096), (4096, 512), (512, 4608)]
+    rows = []
+    with in_process() as ours, torch_calls() as torch:
+        for height, width in shapes:
+            products = height * width * min(height, width)
+            rounds = 51 if products < 1 << 22 else 15 if products < 1 << 29 else 7 if products < 1 << 32 else 3
+            for dtype in ("float32", "float64"):
+                request = f"tensor orthogonal {dtype} {height},{width} 1"
+                for worker in (ours, torch):
+                    worker.ask(request)
+                taken = interleave(rounds, ours=lambda: ours.ask(request), torch=lambda: torch.ask(request))
+                target = 2 if (height, width, dtype) == (1024, 1024, "float32") else 1.4
+                rows.append(
+                    row(f"orthogonal, {height} × {width}, {dtype}", 1000 * taken["ours"], 1000 * taken["torch"],
+                        taken["torch"] / taken["ours"], target, "ms")
+                )  # fmt: skip
+    return {"title": "Orthogonal matrices against PyTorch, one thread", "peer": "torch", "rows": rows}
+
+
+def orthogonal_threads():
+    """One decomposition on two threads, against two decompositions on one thread each."""
+    both = (SERVER_CPU, CLIENT_CPU)
+    request = "tensor orthogonal float32 2048,2048"
+    with in_process(cpus=both) as ours, in_process() as one, in_process(cpus=(CLIENT_CPU,)) as other:
+
+        def side_by_side():
+            """Seconds for a matrix, two of which are made at a time."""
+            one.tell(f"{request} 1")
+            other.tell(f"{request} 1")
+            return max(float(one.read()), float(other.read())) / 2
+
+        taken = interleave(7, ours=lambda: ours.ask(f"{request} 2"), apart=side_by_side, alone=lambda: ours.ask(f"{request} 1"))
+    rows = [
+        row("orthogonal, 2048 × 2048, two threads", 1000 * taken["ours"], 1000 * taken["apart"], taken["apart"] / taken["ours"], 0.85, "ms"),
+        row("orthogonal, 2048 × 2048, one thread", 1000 * taken["alone"], 1000 * taken["apart"], taken["apart"] / taken["alone"], None, "ms"),
+    ]  # fmt: skip
+    return {"title": "One decomposition on two threads against two side by side", "peer": "two processes", "rows": rows}
 
 
 def matrices():
-    """What is decomposed, and what needs no random numbers."""
+    """Methods that need few random numbers or none."""
     cases = [
-        ("orthogonal, 1024 × 1024", "orthogonal float32 1024,1024", 0.8, 11),
-        ("orthogonal, 256 × 256", "orthogonal float32 256,256", None, 7),
         ("constant, 64 MiB", "constant float32 16777216", None, 3),
         ("eye, 4096 × 4096", "eye float32 4096,4096", None, 3),
         ("dirac, 512 × 512 × 3 × 3", "dirac float32 512,512,3,3", None, 3),
@@ -206,11 +264,11 @@ def bodies():
         )
         rate = {name: GIB / seconds / 1e9 for name, seconds in taken.items()}
     rows = [
-        row("uniform, share of bare TCP", rate["uniform"], rate["bare"], rate["uniform"] / rate["bare"], 0.75, "GB/s"),
-        row("normal, share of bare TCP", rate["normal"], rate["bare"], rate["normal"] / rate["bare"], 0.52, "GB/s"),
+        row("uniform, share of bare TCP", rate["uniform"], rate["bare"], rate["uniform"] / rate["bare"], None, "GB/s"),
+        row("normal, share of bare TCP", rate["normal"], rate["bare"], rate["normal"] / rate["bare"], None, "GB/s"),
         *(
             row(f"{method}, share of the same kernels and bare TCP", rate[method], rate[f"bare_{method}"],
-                rate[method] / rate[f"bare_{method}"], None, "GB/s")
+                rate[method] / rate[f"bare_{method}"], 0.95, "GB/s")
             for method in ("uniform", "normal")
         ),
         row("zeros, share of bare TCP", rate["zeros"], rate["bare"], rate["zeros"] / rate["bare"], None, "GB/s"),
@@ -279,33 +337,6 @@ def lengths():
     return {"title": "Bodies of uniforms as long as layers are", "peer": "bare TCP", "rows": rows}
 
 
-def ahead():
-    """A body whose next blocks another thread makes, server and client having all processors, against none of that."""
-    cpus = tuple(sorted(os.sched_getaffinity(0)))
-    with weight_init("--threads-per-request", "2", cpus=cpus) as two, weight_init(cpus=cpus) as one:
-
-        def fetched(service, method):
-            return client("get", service.port, raw(method, GIB // 4), cpus=cpus)["seconds"]
-
-        methods = ("uniform", "normal")
-        taken = interleave(
-            7,
-            **{
-                f"{method} by {name}": (lambda service=service, method=method: fetched(service, method))
-                for method in methods
-                for name, service in (("two", two), ("one", one))
-            },
-        )
-    rate = {name: GIB / seconds / 1e9 for name, seconds in taken.items()}
-    rows = [
-        row(method, rate[f"{method} by two"], rate[f"{method} by one"],
-            rate[f"{method} by two"] / rate[f"{method} by one"], None, "GB/s")
-        for method in methods
-    ]  # fmt: skip
-    title = f"A body of 1 GiB with --threads-per-request 2, server and client on {len(cpus)} processors"
-    return {"title": title, "peer": "with 1", "rows": rows}
-
-
 def unix():
     """Bodies and small requests over a socket in the file system, against bytes without HTTP, and against TCP."""
     with contextlib.ExitStack() as stack:
@@ -369,11 +400,20 @@ def requests(port, target, seconds=1.5, connections=32):
     return counted["requests"] / counted["seconds"]
 
 
-def small():
-    """Small requests, 32 connections, each asking again when it has been answered.
+def small(rounds=7, seconds=1.5):
+    """Small requests, 32 connections, each asking again when it has been answered; first those that nobody asked before.
 
     The processor time that a server takes for a request is told, too: it hardly feels what else the machine does.
     """
+    cases = [
+        ("/gain, new param", NEW_GAIN, 0.65),
+        ("/init of 64 × 64 float32, raw, new seeds", NEW_TENSOR, 0.4),
+        ("/init of 64 × 64 float32, JSON, new seeds", NEW_TENSOR.replace("format=raw", "format=json"), 0.2),
+        ("/explain of one tensor, new seeds", NEW_TENSOR.replace("/init", "/explain"), 0.45),
+        ("/livez", "/livez", None),
+        ("/gain, repeated", GAIN, 0.9),
+        ("/init of 64 × 64 float32, raw, repeated", SMALL_TENSOR, 0.6),
+    ]
     with (
         Line(harness.compiled("minimal"), cpus=(SERVER_CPU,)) as minimal,
         weight_init() as service,
@@ -383,35 +423,54 @@ def small():
 
         def counted(name, server, port, target):
             before = processor_seconds(server.pid)
-            answer = client("spin", port, 32, 1.5, target)
+            answer = client("spin", port, 32, seconds, target)
             costs.setdefault(name, []).append(1e6 * (processor_seconds(server.pid) - before) / answer["requests"])
             return answer["requests"] / answer["seconds"]
 
-        for target in ("/livez", GAIN, SMALL_TENSOR, NEW_TENSOR):
+        for _, target, _ in cases:
             requests(service.port, target, 0.3)
-        rates = interleave(
-            7,
-            minimal=lambda: counted("minimal", minimal, port, "/"),
-            gain=lambda: counted("gain", service, service.port, GAIN),
-            again=lambda: counted("minimal", minimal, port, "/"),
-            tensor=lambda: counted("tensor", service, service.port, SMALL_TENSOR),
-            new=lambda: counted("new", service, service.port, NEW_TENSOR),
-            probe=lambda: counted("probe", service, service.port, "/livez"),
-        )
-    peer = (rates["minimal"] + rates["again"]) / 2
+        measures = {
+            name: lambda name=name, target=target: counted(name, service, service.port, target) for name, target, _ in cases
+        }
+        rates = interleave(rounds, minimal=lambda: counted("minimal", minimal, port, "/"), **measures)
     costs = {name: statistics.median(each) for name, each in costs.items()}
-
-    def against_minimal(what, name, target):
-        note = f"{costs[name]:.1f} µs of processor time against {costs['minimal']:.1f}"
-        return row(what, rates[name], peer, rates[name] / peer, target, "requests/s", note=note)
-
     rows = [
-        against_minimal("/gain", "gain", 0.9),
-        against_minimal("/init of 64 × 64 float32, raw", "tensor", 0.6),
-        against_minimal("/init of 64 × 64 float32, raw, each of another seed", "new", None),
-        against_minimal("/livez", "probe", None),
-    ]
+        row(name, rates[name], rates["minimal"], rates[name] / rates["minimal"], aim, "requests/s",
+            note=f"{costs[name]:.1f} µs of processor time against {costs['minimal']:.1f}")
+        for name, _, aim in cases
+    ]  # fmt: skip
     return {"title": "Small requests against a minimal C server over libmicrohttpd", "peer": "minimal C", "rows": rows}
+
+
+def costs():
+    """Instructions in user mode and allocations for a request that was not asked before: neither moves with the hour."""
+    if not shutil.which("valgrind"):
+        return {"title": COSTS, "skipped": "valgrind is not installed"}
+
+    def model(name, **members):
+        return json.dumps(json.loads((harness.ROOT / f"examples/models/{name}.json").read_text()) | members).replace('"{}"', "{}")
+
+    requests = {
+        "/gain, new param": ("GET", NEW_GAIN),
+        "/init of 64 × 64 float32, raw, new seed": ("GET", NEW_TENSOR),
+        "/init of 64 × 64 float32, JSON, new seed": ("GET", NEW_TENSOR.replace("format=raw", "format=json")),
+        "/explain of one tensor, new seed": ("GET", NEW_TENSOR.replace("/init", "/explain")),
+        "/explain of GPT-2 small, new seed": ("POST", "/explain", model("gpt2_small", seed="{}")),
+        "/init of mlp as safetensors, new seed": ("POST", "/init", model("mlp", seed="{}", format="safetensors")),
+    }
+    most = {"/init of 64 × 64 float32, raw, new seed": (None, 40), "/explain of GPT-2 small, new seed": (7e6, None)}
+    port = free_port()
+    found = harness.counts([harness.binary(), "serve", "--port", str(port)], port, requests, 50)
+    rows = []
+    for name, (instructions, allocations) in found.items():
+        most_instructions, most_allocations = most.get(name, (None, None))
+        rows.append(row(name, instructions / 1000, None, instructions / 1000, most_instructions and most_instructions / 1000,
+                        "k instructions", True))  # fmt: skip
+        rows.append(row(name, allocations, None, allocations, most_allocations, "allocations", True))
+    return {"title": COSTS, "peer": None, "rows": rows}
+
+
+COSTS = "Instructions and allocations for a request, libraries included"
 
 
 def python():
@@ -425,20 +484,76 @@ def python():
         def each(rounds, measure):
             return interleave(rounds, **{name: (lambda server=server: measure(server)) for name, server in both.items()})
 
-        gains = each(3, lambda server: requests(server.port, GAIN))
-        tensors = each(3, lambda server: requests(server.port, SMALL_TENSOR.replace("kaiming_normal", "normal")))
+        gains = each(3, lambda server: requests(server.port, NEW_GAIN))
+        tensors = each(3, lambda server: requests(server.port, NEW_TENSOR.replace("kaiming_normal", "normal")))
         bytes_ = each(3, lambda server: client("get", server.port, raw("normal", big))["seconds"])
         text = f"/init?method=normal&shape={million}&seed=42&format=json"
         numbers = each(5, lambda server: client("get", server.port, text)["seconds"])
         memory = {name: status_kib(server.pid, "VmHWM") / 1024 for name, server in both.items()}
     rows = [
-        row("/gain", gains["ours"], gains["python"], gains["ours"] / gains["python"], None, "requests/s"),
-        row("/init of 64 × 64 float32, raw", tensors["ours"], tensors["python"], tensors["ours"] / tensors["python"], None, "requests/s"),
+        row("/gain, new param", gains["ours"], gains["python"], gains["ours"] / gains["python"], None, "requests/s"),
+        row("/init of 64 × 64 float32, raw, new seeds", tensors["ours"], tensors["python"], tensors["ours"] / tensors["python"], None, "requests/s"),
         row("normal, 256 MiB, raw", 1000 * bytes_["ours"], 1000 * bytes_["python"], bytes_["python"] / bytes_["ours"], None, "ms"),
         row("normal, a million as JSON", 1000 * numbers["ours"], 1000 * numbers["python"], numbers["python"] / numbers["ours"], None, "ms"),
         row("memory at its highest", memory["ours"], memory["python"], memory["python"] / memory["ours"], None, "MiB"),
     ]  # fmt: skip
     return {"title": "Against a service of FastAPI, uvicorn and PyTorch", "peer": "Python", "rows": rows}
+
+
+def load(rounds=15):
+    """A ResNet-50 with initial weights, from the service and from its constructor, in one process beside the service."""
+    cpus = tuple(sorted(os.sched_getaffinity(0)))
+    threads = {"OMP_NUM_THREADS": str(len(cpus))}
+    worker = [harness.models_python(), HERE / "peers/load_module.py"]
+    taken = {"load": [], "construct": []}
+    with weight_init(cpus=cpus) as service, Line(*worker, f"http://127.0.0.1:{service.port}", cpus=cpus, environment=threads) as client:
+        client.read()
+        for number in range(rounds):
+            for what, each in taken.items():
+                # A seed is asked for once: no reply is one that was kept.
+                each.append(client.ask(f"{what} {100 + number}"))
+    rows = [
+        row(f"load_ of a ResNet-50 on the meta device, {name} of {rounds}", 1000 * of(taken["load"]), 1000 * of(taken["construct"]),
+            of(taken["construct"]) / of(taken["load"]), target, "ms")
+        for name, of, target in (("median", statistics.median, 1), ("best", min, None))
+    ]  # fmt: skip
+    return {"title": "A module's initial weights, by the Python client", "peer": "the constructor", "rows": rows}
+
+
+def models():
+    """Real libraries' models: posted to the service and read to the last byte, against the libraries in process; one thread each."""
+    title = "Models from their requests, over loopback, against their libraries in process, one thread each"
+    if not harness.models_python().exists():
+        return {"title": title, "skipped": "`make .venv-models/.installed` installs the libraries"}
+
+    def worker(cpu):
+        return Line(harness.models_python(), HERE / "peers/models.py", cpus=(cpu,))
+
+    with weight_init("--work-threads", "1") as service, worker(SERVER_CPU) as library, worker(CLIENT_CPU) as reader:
+        seeds = iter(range(1, 1000))
+
+        def made(model):
+            return library.ask(f"construct {model} {next(seeds)}")
+
+        def fetched(model):
+            return reader.ask(f"fetch {service.port} {model} {next(seeds)}")
+
+        for model in ("trunc_normal", "resnet50"):
+            made(model), fetched(model)
+        truncated = interleave(
+            7, ours=lambda: fetched("trunc_normal"), timm=lambda: made("trunc_normal"), torch=lambda: made("trunc_normal_of_torch")
+        )
+        resnet = interleave(21, ours=lambda: fetched("resnet50"), torchvision=lambda: made("resnet50"))
+    rate = {name: (1 << 24) / seconds / 1e6 for name, seconds in truncated.items()}
+    rows = [
+        row("timm's trunc_normal_ as steps, 16 M elements, against torch.nn.init.trunc_normal_", rate["ours"], rate["torch"],
+            rate["ours"] / rate["torch"], None, "M elements/s"),
+        row("timm's trunc_normal_ as steps, 16 M elements, against timm's", rate["ours"], rate["timm"], rate["ours"] / rate["timm"],
+            10, "M elements/s"),
+        row("ResNet-50, a new seed each time, against torchvision's constructor", 1000 * resnet["ours"], 1000 * resnet["torchvision"],
+            resnet["torchvision"] / resnet["ours"], 10, "ms"),
+    ]  # fmt: skip
+    return {"title": title, "peer": "library", "rows": rows}
 
 
 def json_text():
@@ -524,6 +639,44 @@ def fairness():
     return {"title": "Small requests beside long work", "peer": "nothing pending", "rows": rows}
 
 
+def stalls():
+    """The longest that anybody waits for a small reply while the costliest requests are asked for, eight of each at a time."""
+    cpus = tuple(sorted(os.sched_getaffinity(0)))
+    kinds = [("all of these at once", costly.EVERY)]
+    kinds += [(kind[0], [kind]) for kind in costly.EVERY]
+    # The rest would only be refused.
+    options = ("--work-queue", "1024")
+    rows = []
+    with weight_init(*options, cpus=cpus) as service:
+        longest_alone = max(1000 * measured["longest"] for measured in harness.probed(service.port, 2, PROBES).values())
+    for what, requests in kinds:
+        with weight_init(*options, cpus=cpus) as service, harness.Attackers(service.port, requests, each=8):
+            time.sleep(0.2)
+            found = harness.probed(service.port, 10 if len(requests) > 1 else 2, PROBES)
+        waits = {target.partition("?")[0]: 1000 * measured["longest"] for target, measured in found.items()}
+        note = ", ".join(f"{route} {milliseconds:.1f}" for route, milliseconds in waits.items())
+        is_all = len(requests) > 1
+        rows.append(row(what, max(waits.values()), longest_alone, max(waits.values()), 50 if is_all else None, "ms", True, note))
+    return {"title": "Longest wait for a small reply beside eight each of the costliest requests", "peer": "nobody else", "rows": rows}
+
+
+def cancellation(rounds=9):
+    """How long work goes on after its only client has left. Seeds differ: nothing is made twice."""
+    cpus = tuple(sorted(os.sched_getaffinity(0)))
+    kinds = [
+        ("orthogonal 4096²", "/init", {"method": "orthogonal", "shape": [4096, 4096], "format": "raw"}),
+        ("orthogonal 4096² float64", "/init", {"method": "orthogonal", "shape": [4096, 4096], "dtype": "float64", "format": "raw"}),
+        *((what, path, request) for what, path, request in costly.WORK if "orthogonal" not in what),
+        *costly.MODELS[:1],
+    ]  # fmt: skip
+    rows = []
+    with weight_init("--work-threads", "1", cpus=cpus) as service:
+        for what, path, request in kinds:
+            found = [1000 * harness.outlived(service.port, path, costly.body(request | {"seed": seed})) for seed in range(rounds)]
+            rows.append(row(what, max(found), None, max(found), 20, "ms", True, f"median {statistics.median(found):.1f} ms, {rounds} times"))
+    return {"title": "Longest time that work goes on after its client has left", "peer": "nothing", "rows": rows}
+
+
 def crowds():
     """Latency of small requests beside many connections that want nothing, and many that send or read slowly."""
     cpus = tuple(sorted(os.sched_getaffinity(0)))
@@ -547,7 +700,7 @@ def crowds():
     return {"title": "Small requests beside many connections", "peer": "nobody else", "rows": rows}
 
 
-def process():
+def process(with_python=True):
     """Start, idle memory, size."""
     starts = []
     for _ in range(15):
@@ -559,7 +712,9 @@ def process():
         first = {"start": statistics.median(starts), "idle": idle}
     stripped = harness.stripped_size() / 1e6
     port = free_port()
-    python = client("start", port, SERVER_CPU, torch_python(), HERE / "peers/torch_service.py", port)["milliseconds"]
+    python = None
+    if with_python:
+        python = client("start", port, SERVER_CPU, torch_python(), HERE / "peers/torch_service.py", port)["milliseconds"]
     rows = [
         row("first reply after the start", first["start"], python, first["start"], 15, "ms", True),
         row("idle resident memory", first["idle"], None, first["idle"], 16, "MiB", True),
@@ -577,27 +732,102 @@ def image(file):
         return {"title": title, "skipped": reason}
     unpacked, gzipped = harness.unpacked_size(archive) / 1e6, harness.gzipped_size(archive) / 1e6
     rows = [
-        row("unpacked", unpacked, None, unpacked, 150, "MB", True),
-        row("gzipped", gzipped, None, gzipped, 55, "MB", True),
+        row("unpacked", unpacked, None, unpacked, 115, "MB", True),
+        row("gzipped", gzipped, None, gzipped, 42, "MB", True),
     ]
     return {"title": title, "peer": None, "rows": rows}
+
+
+def hub(rounds=5):
+    """GPT-2 by transformers from the service and from nginx; the first byte of shards of Llama 3 70B; memory meanwhile."""
+    title = "Clients of the Hugging Face Hub"
+    gpt2, large, kept = "random/gpt2", "random/llama-3-70b", "seed-1"
+    with weight_init() as service, tempfile.TemporaryDirectory(dir="/dev/shm") as folder, contextlib.ExitStack() as stack:
+        information = f"/api/models/{gpt2}/revision/{kept}"
+        commit = json.loads(harness.fetched(service.port, information))["sha"]
+        # The same files as the service's, with the header that the clients want to see. A file that is not there is no entry.
+        locations = f"""
+            add_header X-Repo-Commit {commit} always;
+            location ~ ^/{gpt2}/resolve/[^/]+/([a-z_.]+)$ {{
+                try_files /files/$1 @missing; add_header X-Repo-Commit {commit};
+            }}
+            location ~ ^/api/models/{gpt2}/revision/ {{ default_type application/json; try_files /files/revision.json @missing; }}
+            location @missing {{ add_header X-Error-Code EntryNotFound always; add_header X-Repo-Commit {commit} always; return 404; }}
+        """
+        peer = stack.enter_context(harness.Nginx(0, locations))
+        if peer.port is None:
+            return {"title": title, "skipped": "nginx is not installed, and only root can install it"}
+        files = peer.folder / "files"
+        files.mkdir()
+        for name in ("config.json", "model.safetensors"):
+            harness.download(service.port, f"/{gpt2}/resolve/{kept}/{name}", files / name)
+        harness.download(service.port, information, files / "revision.json")
+        worker = [harness.models_python(), HERE / "peers/hub_load.py", gpt2, folder]
+        loaders = {
+            name: stack.enter_context(Line(*worker, cpus=(CLIENT_CPU,), environment=harness.hub_environment(server.port, folder)))
+            for name, server in (("ours", service), ("nginx", peer))
+        }
+
+        def load(name, revision):
+            loaders[name].tell(revision)
+            return json.loads(loaders[name].read())
+
+        # Also imports and first calls, which are not measured.
+        if load("ours", kept)["check"] != load("nginx", kept)["check"]:
+            raise SystemExit("nginx and the service have different models")
+        seeds = iter(range(100, 100 + rounds))
+        taken = interleave(
+            rounds, ours=lambda: load("ours", f"seed-{next(seeds)}")["seconds"], nginx=lambda: load("nginx", kept)["seconds"]
+        )
+
+        index = json.loads(harness.fetched(service.port, f"/{large}/resolve/{kept}/model.safetensors.index.json"))
+        shards = sorted(set(index["weight_map"].values()))
+        places = {"first": shards[0], "middle": shards[len(shards) // 2], "last": shards[-1]}
+        first_bytes = {}
+        for number in range(rounds):
+            for turn, (place, shard) in enumerate(places.items()):
+                # The first request of a seed decodes and plans the model; the others find its plan.
+                seed = 1000 + len(places) * number + turn
+                for request in ("first request of a seed", "seed asked for before"):
+                    waited = harness.first_byte(service.port, f"/{large}/resolve/seed-{seed}/{shard}")
+                    first_bytes.setdefault((place, request), []).append(1000 * waited)
+        streamed = harness.swallowed(service.port, f"/{large}/resolve/{kept}/{places['middle']}")
+        highest = status_kib(service.pid, "VmHWM") / 1024
+    rows = [
+        row("from_pretrained of GPT-2, a new seed each time", taken["ours"], taken["nginx"], taken["nginx"] / taken["ours"], 0.8, "s",
+            note=f"{rounds} times each, alternately"),
+        *(
+            row(f"first byte of Llama 3 70B's {place} shard, {request}, longest", max(found), None, max(found), 50, "ms", True,
+                f"median {statistics.median(found):.1f} ms, {rounds} times")
+            for (place, request), found in first_bytes.items()
+        ),
+        row("highest memory meanwhile, also of a whole shard", highest, None, highest, 64, "MiB", True, f"shard of {streamed / 1e9:.1f} GB"),
+    ]  # fmt: skip
+    return {"title": title, "peer": "nginx", "rows": rows}
 
 
 SECTIONS = {
     "fills": lambda: fills(harness.best_kernel()),
     "fills-avx2": lambda: fills("avx2"),
     "threads": threads,
+    "orthogonal": orthogonal,
+    "orthogonal-threads": orthogonal_threads,
     "matrices": matrices,
+    "load": load,
+    "hub": hub,
     "json": json_text,
+    "models": models,
     "small": small,
+    "costs": costs,
     "bodies": bodies,
     "blocks": blocks,
     "lengths": lengths,
-    "ahead": ahead,
     "unix": unix,
     "seek": seek,
     "memory": memory,
     "fairness": fairness,
+    "stalls": stalls,
+    "cancellation": cancellation,
     "crowds": crowds,
     "process": process,
     "image": image,
@@ -607,6 +837,27 @@ SECTIONS = {
 }
 
 
+# Measured with a built service alone.
+WITHOUT_SWIFT = {"load", "hub"}
+
+# What a change of the service is most likely to move, and nothing that needs PyTorch.
+QUICK = {
+    "costs": costs,
+    "small": lambda: small(rounds=2, seconds=0.7),
+    "seek": seek,
+    "fairness": fairness,
+    "process": lambda: process(with_python=False),
+}
+
+
+def quick(binary):
+    harness.set_up(binary, with_python=False)
+    for name, measure in QUICK.items():
+        section = measure()
+        print(f"\n{section['title']}\n")
+        print(f"not measured: {section['skipped']}" if "skipped" in section else report.plain(section), flush=True)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", help="sections, separated by commas: " + ", ".join(SECTIONS))
@@ -614,7 +865,10 @@ def main():
     parser.add_argument("--report", action="store_true", help="measure nothing, write RESULTS.md")
     parser.add_argument("--binary", type=Path, help="the service, where it is not built here first")
     parser.add_argument("--image", type=Path, help="an archive of the image, where no engine of Docker has it")
+    parser.add_argument("--quick", action="store_true", help="two minutes: costs, small requests, latencies, start")
     options = parser.parse_args()
+    if options.quick:
+        return quick(options.binary)
 
     results = HERE / ".results"
     results.mkdir(exist_ok=True)
@@ -622,8 +876,14 @@ def main():
         names = options.only.split(",") if options.only else list(SECTIONS)
         for unknown in set(names) - set(SECTIONS):
             parser.error(f"no section {unknown}")
-        harness.set_up(options.binary)
-        if harness.best_kernel() != "avx512" and not options.only:
+        needs_swift = not set(names) <= WITHOUT_SWIFT
+        if needs_swift:
+            harness.set_up(options.binary)
+        else:
+            harness.choose(options.binary)
+        if {"load", "hub"} & set(names):
+            harness.set_up_models()
+        if not options.only and harness.best_kernel() != "avx512":
             names.remove("fills-avx2")
         for name in names:
             file = results / f"{name}.json"
@@ -635,14 +895,19 @@ def main():
             section |= {"taken": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()), "load": os.getloadavg()[0]}
             file.write_text(json.dumps(section, indent=1, ensure_ascii=False))
             print(f"{time.time() - started:.0f} s", flush=True)
-        (results / "environment.json").write_text(json.dumps(harness.environment(), indent=1, ensure_ascii=False))
+            if not needs_swift:
+                print(report.plain(section))
+        if not needs_swift and not (results / "environment.json").exists():
+            return print("RESULTS.md is of another run: it stays as it is.")
+        if needs_swift:
+            (results / "environment.json").write_text(json.dumps(harness.environment(), indent=1, ensure_ascii=False))
     sections = {name: json.loads((results / f"{name}.json").read_text()) for name in SECTIONS if (results / f"{name}.json").exists()}
     environment = json.loads((results / "environment.json").read_text())
     text = report.write(sections, environment, (HERE / "NOTES.md").read_text())
     (HERE / "RESULTS.md").write_text(text)
     print(text)
-    # On a processor without AVX-512 the first of them is the other; of the second the documents quote nothing.
-    needed = [name for name in SECTIONS if name not in ("fills-avx2", "image")]
+    # On a processor without AVX-512 the first of them is the other; of the others the documents quote nothing.
+    needed = [name for name in SECTIONS if name not in ("fills-avx2", "image", "models", "hub")]
     if all(name in sections and "skipped" not in sections[name] for name in needed):
         figures.write()
     else:

@@ -1,14 +1,19 @@
 """Sets up what is measured, and runs it pinned to a processor."""
 
+import contextlib
+import http.client
 import json
 import os
 import platform
+import re
 import resource
 import select
+import selectors
 import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tarfile
 import tempfile
 import threading
@@ -19,6 +24,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 TOOLS = HERE / ".tools"
+MODELS = ".venv-models/.installed"
 
 _cpus = sorted(os.sched_getaffinity(0))
 SERVER_CPU, CLIENT_CPU = _cpus[0], _cpus[-1]
@@ -33,21 +39,35 @@ class Unanswered(Exception):
 # What is built
 
 
-def set_up(binary):
-    """Builds the service, unless one is given, the programs beside it, and the Python environment."""
+def choose(binary):
+    """Builds the service, unless one is given."""
     global _binary
     if binary:
         _binary = binary.resolve()
     else:
         # As it is shipped.
         _run("make", "--directory", ROOT, "build")
-    _run("swift", "build", "-c", "release", "--static-swift-stdlib", "--package-path", HERE)
+
+
+def set_up_models():
+    """The Python environment with torchvision and the client, which `make test-models` uses too."""
+    _run("make", "--directory", ROOT, MODELS)
+
+
+def set_up(binary, with_python=True):
+    """Builds the service, unless one is given, and the programs beside it; for PyTorch's part also the Python environment."""
+    choose(binary)
     TOOLS.mkdir(exist_ok=True)
     kernels = ROOT / "Sources/CTorchKernels"
     # Swift's own compiler of C, as for the service.
     clang = Path(shutil.which("swift")).parent / "clang"
-    _run(clang, "-O2", "-I", kernels / "include", "-o", compiled("net"), HERE / "peers/net.c", *kernels.glob("*.c"), "-lm")
+    fused = ROOT / "Sources/CFusedMultiplyAdd/include"
+    _run(clang, "-O2", "-I", fused, "-I", kernels / "include", "-o", compiled("net"), HERE / "peers/net.c", *kernels.glob("*.c"), "-lm")
     _run("cc", "-O2", "-o", compiled("minimal"), HERE / "peers/minimal.c", "-lmicrohttpd")
+    _run("cc", "-O2", "-shared", "-fPIC", "-fno-builtin", "-o", compiled("allocations.so"), HERE / "peers/allocations.c")
+    if not with_python:
+        return
+    _run("swift", "build", "-c", "release", "--static-swift-stdlib", "--package-path", HERE)
     requirements = HERE / "requirements.txt"
     installed = HERE / ".venv/installed.txt"
     if not installed.exists() or installed.read_text() != requirements.read_text():
@@ -81,6 +101,10 @@ def built(name):
 
 def torch_python():
     return HERE / ".venv/bin/python"
+
+
+def models_python():
+    return (ROOT / MODELS).with_name("bin") / "python"
 
 
 def is_static():
@@ -170,9 +194,12 @@ class Line:
             raise Unanswered(f"{self.process.args}")
         return line
 
-    def ask(self, line):
+    def tell(self, line):
         self.process.stdin.write(line + "\n")
         self.process.stdin.flush()
+
+    def ask(self, line):
+        self.tell(line)
         return float(self.read())
 
     def __enter__(self):
@@ -190,11 +217,11 @@ class Line:
 class Server:
     """A server on a port of this machine, or at the path of a socket."""
 
-    def __init__(self, words, place, cpus):
+    def __init__(self, words, place, cpus, environment={}):
         self.port = place
         # A server that is ended while it computes complains about the clients that have gone.
         self.process = subprocess.Popen(
-            command(*words, cpus=cpus), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            command(*words, cpus=cpus), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=os.environ | environment
         )
         deadline = time.monotonic() + 60
         while not self._answers():
@@ -219,6 +246,77 @@ class Server:
         # Not to wait for what is still being computed.
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
+
+
+class Repeater:
+    """Sends the same request again and again over one connection, each time with another seed in place of {}."""
+
+    def __init__(self, port, method, target, body=None):
+        self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=300)
+        self.method, self.target, self.body = method, target, body
+        self.seed = 1_000_000
+
+    def send(self, times):
+        for _ in range(times):
+            self.seed += 1
+            target, body = (text and text.replace("{}", str(self.seed)) for text in (self.target, self.body))
+            self.connection.request(self.method, target, body, {"Content-Type": "application/json"} if body else {})
+            response = self.connection.getresponse()
+            said = response.read()
+            if response.status != 200:
+                raise Unanswered(f"{target}: {response.status} {said[:200]}")
+
+
+def counts(words, place, requests, times):
+    """Instructions and allocations of a server for each of the requests, by its name, on the average of so many."""
+    with tempfile.TemporaryDirectory() as folder:
+        instructions = _each(_instructions(words, place, Path(folder)), requests, times)
+        allocations = _each(_allocations(words, place, Path(folder)), requests, times)
+    return {name: (instructions[name], allocations[name]) for name in requests}
+
+
+def _each(counter, requests, times):
+    server, count = counter
+    found = {}
+    with server:
+        for name, request in requests.items():
+            repeater = Repeater(server.port, *request)
+            # What is done the first time only.
+            repeater.send(3)
+            before = count()
+            repeater.send(times)
+            found[name] = (count() - before) / times
+    return found
+
+
+def _instructions(words, place, folder):
+    """A server under callgrind, and what returns how many instructions it has executed in user mode."""
+    program, *arguments = words
+    # callgrind cannot read all debug information of Swift.
+    _run("strip", "-o", folder / "program", program)
+    valgrind = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={folder}/out"]
+    server = Server([*valgrind, folder / "program", *arguments], place, cpus=_cpus)
+    total = 0
+
+    def count():
+        nonlocal total
+        _run("callgrind_control", "--dump", str(server.pid))
+        # Each dump holds what has happened since the one before.
+        [dump] = [path for path in folder.glob("out.*")]
+        total += int(re.search(r"^totals: (\d+)", dump.read_text(), re.MULTILINE)[1])
+        dump.unlink()
+        return total
+
+    return server, count
+
+
+def _allocations(words, place, folder):
+    """A server whose allocations are counted, and what returns their number."""
+    file = folder / "allocations"
+    file.write_bytes(bytes(8))
+    environment = {"LD_PRELOAD": str(compiled("allocations.so")), "ALLOCATIONS": str(file)}
+    server = Server(words, place, cpus=_cpus, environment=environment)
+    return server, lambda: int.from_bytes(file.read_bytes(), sys.byteorder)
 
 
 class Crowd:
@@ -265,20 +363,168 @@ class Crowd:
             each.close()
 
 
+class Attackers:
+    """Clients that ask for the same few costly replies again and again, `each` of a kind at a time, and read all they get."""
+
+    def __init__(self, port, requests, each):
+        self.port = port
+        self.asked = [self._text(path, request) for _, path, request in requests for _ in range(each)]
+        self.ended = threading.Event()
+        self.thread = threading.Thread(target=self._run)
+
+    @staticmethod
+    def _text(path, request):
+        body = json.dumps(request).encode()
+        head = f"POST {path} HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+        return head.encode() + b"Connection: close\r\n\r\n" + body
+
+    def __enter__(self):
+        self.selector = selectors.DefaultSelector()
+        for text in self.asked:
+            self._ask(text)
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.ended.set()
+        self.thread.join()
+        for key in list(self.selector.get_map().values()):
+            key.fileobj.close()
+        self.selector.close()
+
+    def _ask(self, text):
+        client = socket.create_connection(("127.0.0.1", self.port))
+        client.setblocking(False)
+        self.selector.register(client, selectors.EVENT_READ | selectors.EVENT_WRITE, [text, 0])
+
+    def _run(self):
+        while not self.ended.is_set():
+            for key, events in self.selector.select(0.1):
+                client, (text, sent) = key.fileobj, key.data
+                try:
+                    if events & selectors.EVENT_WRITE:
+                        key.data[1] += client.send(text[sent:])
+                        if key.data[1] == len(text):
+                            self.selector.modify(client, selectors.EVENT_READ, key.data)
+                    elif not client.recv(1 << 18):
+                        raise ConnectionError
+                except BlockingIOError:
+                    pass
+                except OSError:
+                    # Answered whole, or refused before it was asked whole.
+                    self.selector.unregister(client)
+                    client.close()
+                    self._ask(text)
+
+
+def probed(port, seconds, targets):
+    """What probes of these targets measure at the same time, by target. They come before others on their processor."""
+    command_of = lambda target: ["nice", "-n", "-10", compiled("net"), "probe", str(port), str(seconds), target]
+    running = {target: subprocess.Popen(command_of(target), stdout=subprocess.PIPE, text=True) for target in targets}
+    found = {}
+    for target, process in running.items():
+        said, _ = process.communicate(timeout=300)
+        if process.returncode != 0:
+            raise Unanswered(f"net probe {target}: {said}")
+        found[target] = json.loads(said)
+    return found
+
+
+def outlived(port, path, body):
+    """Seconds that the work for a request goes on after its client has left."""
+    metrics = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+
+    def is_running():
+        metrics.request("GET", "/metrics")
+        return b"\nweight_init_work_running 0\n" not in metrics.getresponse().read()
+
+    try:
+        with socket.create_connection(("127.0.0.1", port)) as client:
+            client.sendall(
+                f"POST {path} HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+                + body
+            )
+            while not is_running():
+                pass
+            # Somewhere in the middle.
+            time.sleep(0.05)
+            assert is_running(), "the work was over before its client could leave"
+        left = time.perf_counter()
+        while is_running():
+            pass
+        return time.perf_counter() - left
+    finally:
+        metrics.close()
+
+
+def _opened(port, target):
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=300)
+    connection.request("GET", target)
+    reply = connection.getresponse()
+    if reply.status != 200:
+        raise Unanswered(f"{target}: {reply.status} {reply.read(200)}")
+    return contextlib.closing(connection), reply
+
+
+def fetched(port, target):
+    connection, reply = _opened(port, target)
+    with connection:
+        return reply.read()
+
+
+def download(port, target, file):
+    connection, reply = _opened(port, target)
+    with connection, open(file, "wb") as output:
+        shutil.copyfileobj(reply, output, 1 << 20)
+
+
+def first_byte(port, target):
+    """Seconds from the connection's begin to the first byte of the body; the rest is not read."""
+    begun = time.perf_counter()
+    connection, reply = _opened(port, target)
+    with connection:
+        assert reply.read(1), target
+        return time.perf_counter() - begun
+
+
+def swallowed(port, target):
+    """Reads a whole body and keeps nothing; its bytes."""
+    connection, reply = _opened(port, target)
+    piece, total = bytearray(1 << 20), 0
+    with connection:
+        while count := reply.readinto(piece):
+            total += count
+    assert total == int(reply.headers["Content-Length"]), target
+    return total
+
+
+def hub_environment(port, folder):
+    """Variables with which clients of the Hugging Face Hub ask a server, and keep nothing elsewhere."""
+    return {
+        "HF_ENDPOINT": f"http://127.0.0.1:{port}", "HF_HOME": str(folder), "HF_HUB_DISABLE_TELEMETRY": "1",
+        "HF_HUB_DISABLE_UPDATE_CHECK": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1", "TRANSFORMERS_VERBOSITY": "error",
+    }  # fmt: skip
+
+
 class Nginx:
-    """nginx with a file in memory and a fixed text; `port` is None where it is not installed."""
+    """nginx with a file in memory and a fixed text, and more `locations`; `port` is None where it is not installed.
+
+    It also serves what is put into `folder` later.
+    """
 
     port = None
 
-    def __init__(self, byte_count):
-        self.byte_count = byte_count
+    def __init__(self, byte_count, locations=""):
+        self.byte_count, self.locations = byte_count, locations
 
     def __enter__(self):
-        program = shutil.which("nginx", path=os.environ["PATH"] + ":/usr/sbin")
+        # The second is what `make test-replicas` unpacks.
+        program = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin:{ROOT}/.build/debian/usr/sbin")
         if not program:
             return self
-        self.folder = tempfile.TemporaryDirectory(dir="/dev/shm")
-        folder, port = Path(self.folder.name), free_port()
+        self.temporary = tempfile.TemporaryDirectory(dir="/dev/shm")
+        self.folder = Path(self.temporary.name)
+        folder, port = self.folder, free_port()
         folder.chmod(0o755)
         with open(folder / "body", "wb") as file:
             for _ in range(self.byte_count >> 20):
@@ -294,6 +540,7 @@ class Nginx:
                 server {{
                     listen 127.0.0.1:{port}; root {folder};
                     location = /small {{ default_type application/json; return 200 '{{"gain":1.4142135623730951}}'; }}
+                    {self.locations}
                 }}
             }}""")
         self.server = Server([program, "-c", str(folder / "nginx.conf")], port, cpus=(SERVER_CPU,))
@@ -303,7 +550,7 @@ class Nginx:
     def __exit__(self, *_):
         if self.port is not None:
             self.server.__exit__()
-            self.folder.cleanup()
+            self.temporary.cleanup()
 
 
 def free_port():

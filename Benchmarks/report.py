@@ -70,6 +70,17 @@ def _table(section):
     return "".join(lines)
 
 
+def plain(section):
+    """The rows for a terminal."""
+    lines = []
+    for row in section["rows"]:
+        missed = {None: "", True: "", False: "  MISSED"}[row["reached"]]
+        target = "" if row["target"] is None else f" (target {'≤' if row['smaller'] else '≥'} {_number(row['target'])}){missed}"
+        ratio = "" if row["peer"] is None else f", ratio {_number(row['ratio'])}"
+        lines.append(f"  {row['what']:<66} {_number(row['ours']):>9} {row['unit']}{ratio}{target}")
+    return "\n".join(lines)
+
+
 def _sizes(table):
     lines = ["\n| elements | weight-init | torch | ratio | weight-init, M elements/s |\n|---|---:|---:|---:|---:|\n"]
     for entry in table:

@@ -14,6 +14,7 @@
  *   net spin PLACE CONNECTIONS SECONDS TARGET
  *                                          the same, never asleep: waking a client costs its server more than a small
  *                                          reply, and a fast server less often, for its client is seldom through
+ *   net probe PLACE SECONDS TARGET         ask every few milliseconds, each time over a new connection, as probes do
  *   net start PORT CPU COMMAND...          milliseconds from starting a server, on that processor, to its first reply;
  *                                          then ends it
  *
@@ -305,6 +306,42 @@ static bool ask(int descriptor, struct question *question) {
     return sent(descriptor, question->text, (size_t)question->length);
 }
 
+enum progress { CLOSED, WAITING, ANSWERED };
+
+/* Receives once. */
+static enum progress progress_of(struct client *client) {
+    ssize_t received = recv(client->descriptor, client->bytes + client->have, sizeof client->bytes - client->have - 1, 0);
+    if (received <= 0) {
+        return CLOSED;
+    }
+    client->have += (size_t)received;
+    if (client->wanted == 0) {
+        size_t head = head_size(client->bytes, client->have);
+        if (head == 0) {
+            return WAITING;
+        }
+        char after = client->bytes[head];
+        client->bytes[head] = '\0';
+        long long body = content_length(client->bytes);
+        if (memcmp(client->bytes + 9, "200", 3) != 0 || body < 0 || head + (size_t)body >= sizeof client->bytes) {
+            fprintf(stderr, "%s\n", client->bytes);
+            fail("not an answer that can be counted");
+        }
+        client->bytes[head] = after;
+        client->wanted = head + (size_t)body;
+    }
+    return client->have < client->wanted ? WAITING : ANSWERED;
+}
+
+/* Prints the latencies of so many answers. */
+static void report(size_t answered, double taken) {
+    size_t samples = answered < SAMPLES ? answered : SAMPLES;
+    qsort(latencies, samples, sizeof *latencies, ascending);
+    printf("{\"requests\": %zu, \"seconds\": %.6f, \"p50\": %.9f, \"p99\": %.9f, \"longest\": %.9f}\n", answered, taken,
+           samples == 0 ? 0 : latencies[samples / 2], samples == 0 ? 0 : latencies[samples - 1 - samples / 100],
+           samples == 0 ? 0 : latencies[samples - 1]);
+}
+
 static int load(const char *place, int connections, double seconds, const char *target, bool sleeps) {
     static struct client clients[CONNECTIONS];
     struct question question = question_of(target);
@@ -331,27 +368,11 @@ static int load(const char *place, int connections, double seconds, const char *
         last = now();
         for (int index = 0; index < count; index++) {
             struct client *client = events[index].data.ptr;
-            ssize_t received = recv(client->descriptor, client->bytes + client->have, sizeof client->bytes - client->have - 1, 0);
-            if (received <= 0) {
+            enum progress progress = progress_of(client);
+            if (progress == CLOSED) {
                 fail("the connection was closed");
             }
-            client->have += (size_t)received;
-            if (client->wanted == 0) {
-                size_t head = head_size(client->bytes, client->have);
-                if (head == 0) {
-                    continue;
-                }
-                char after = client->bytes[head];
-                client->bytes[head] = '\0';
-                long long body = content_length(client->bytes);
-                if (memcmp(client->bytes + 9, "200", 3) != 0 || body < 0 || head + (size_t)body >= sizeof client->bytes) {
-                    fprintf(stderr, "%s\n", client->bytes);
-                    fail("not an answer that can be counted");
-                }
-                client->bytes[head] = after;
-                client->wanted = head + (size_t)body;
-            }
-            if (client->have < client->wanted) {
+            if (progress == WAITING) {
                 continue;
             }
             double time = now();
@@ -364,12 +385,30 @@ static int load(const char *place, int connections, double seconds, const char *
             }
         }
     }
-    double taken = now() - start;
-    size_t samples = answered < SAMPLES ? answered : SAMPLES;
-    qsort(latencies, samples, sizeof *latencies, ascending);
-    printf("{\"requests\": %zu, \"seconds\": %.6f, \"p50\": %.9f, \"p99\": %.9f, \"longest\": %.9f}\n", answered, taken,
-           samples == 0 ? 0 : latencies[samples / 2], samples == 0 ? 0 : latencies[samples - 1 - samples / 100],
-           samples == 0 ? 0 : latencies[samples - 1]);
+    report(answered, now() - start);
+    return answered > 0 ? 0 : 1;
+}
+
+static int probe(const char *place, double seconds, const char *target) {
+    struct question question = question_of(target);
+    const double start = now();
+    size_t answered = 0;
+    while (now() - start < seconds) {
+        const double asked = now();
+        static struct client client;
+        client.descriptor = connected(place);
+        if (client.descriptor < 0 || !ask(client.descriptor, &question)) {
+            fail("connect");
+        }
+        client.have = client.wanted = 0;
+        /* One that is closed without an answer has waited, too. */
+        while (progress_of(&client) == WAITING) {
+        }
+        close(client.descriptor);
+        latencies[answered++ % SAMPLES] = (float)(now() - asked);
+        usleep(2000);
+    }
+    report(answered, now() - start);
     return answered > 0 ? 0 : 1;
 }
 
@@ -427,6 +466,9 @@ int main(int count, char **arguments) {
     bool sleeps = strcmp(mode, "load") == 0;
     if ((sleeps || strcmp(mode, "spin") == 0) && count == 6) {
         return load(arguments[2], atoi(arguments[3]), atof(arguments[4]), arguments[5], sleeps);
+    }
+    if (strcmp(mode, "probe") == 0 && count == 5) {
+        return probe(arguments[2], atof(arguments[3]), arguments[4]);
     }
     if (strcmp(mode, "start") == 0 && count > 4) {
         return start_server(arguments[2], atoi(arguments[3]), arguments + 4);

@@ -17,13 +17,6 @@ public protocol ByteSource: AnyObject {
     /// - Returns: The number of bytes written. Before the end of the body, 0 means that the first of them takes more work
     ///   than one call may do.
     func read(at position: Int, into destination: inout MutableRawSpan) -> Int
-
-    /// Another source of the same bytes, which another thread may read at the same time; `nil` where there is none to be had.
-    func makeTwin() -> (any ByteSource)?
-}
-
-extension ByteSource {
-    public func makeTwin() -> (any ByteSource)? { nil }
 }
 
 /// A body whose length is known only when its end is reached, read from front to back once.

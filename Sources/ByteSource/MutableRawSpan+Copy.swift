@@ -19,7 +19,7 @@ extension MutableRawSpan {
         let itemSize = item.byteCount
         guard itemSize > 0, copy(item) == itemSize else { return }
         var filled = itemSize
-        // What is there already doubles.
+        // Each copy doubles the filled part.
         withUnsafeMutableBytes { bytes in
             while filled < bytes.count {
                 let count = Swift.min(filled, bytes.count - filled)

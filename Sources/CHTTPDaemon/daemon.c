@@ -7,6 +7,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <malloc.h>
 #include <microhttpd.h>
 #include <netdb.h>
@@ -52,16 +53,6 @@ static struct MHD_Connection *mhd_connection(c_httpd_connection *connection) {
 
 /* MARK: Callbacks */
 
-static void log_message(void *cls, const char *format, va_list arguments) {
-    struct c_httpd_daemon *daemon = cls;
-    char message[512];
-    if (vsnprintf(message, sizeof message, format, arguments) < 0) {
-        return;
-    }
-    message[strcspn(message, "\n")] = '\0';
-    daemon->callbacks.log(daemon->context, message);
-}
-
 /* Numeric address of the peer; an IPv4 address that came through an IPv6 socket is written as IPv4. */
 static bool peer_address(const struct sockaddr *address, char *text, socklen_t text_size, bool *is_loopback) {
     if (address->sa_family == AF_INET) {
@@ -81,11 +72,87 @@ static bool peer_address(const struct sockaddr *address, char *text, socklen_t t
     return false;
 }
 
-/* What connection_opened has returned. */
-static void *connection_context(struct MHD_Connection *connection) {
+/* What stands for a connection in the library. */
+struct opened {
+    void *context; /* that of connection_opened */
+    struct identity *identity; /* the certificate shown when it began */
+    struct c_httpd_daemon *daemon;
+    struct MHD_Connection *connection;
+    bool is_handled; /* the handler has heard of the request, or nobody will */
+    bool is_refused; /* the response has been sent from here */
+    struct opened *next;
+    struct opened **link; /* what points at this one */
+};
+
+/* The open connections of a thread of the library's, which begin, live and end there. */
+static _Thread_local struct opened *served;
+
+static struct opened *opened_of(struct MHD_Connection *connection) {
     const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
-    return info == NULL ? NULL : info->socket_context;
+    return info == NULL ? NULL : info->socket_context; /* NULL if there was no memory to keep it */
 }
+
+static void serve(struct opened *opened) {
+    opened->next = served;
+    opened->link = &served;
+    if (served != NULL) {
+        served->link = &opened->next;
+    }
+    served = opened;
+}
+
+static void serve_no_more(struct opened *opened) {
+    *opened->link = opened->next;
+    if (opened->next != NULL) {
+        opened->next->link = opened->link;
+    }
+}
+
+/* MARK: Lengths that cannot be read
+
+   The library answers these by itself, and writes the head of its response twice (0.9.75). It says so in the log before it
+   does, without the connection's name: that is the one of its thread whose head is whole and unheard of. The response is sent
+   from here, and the connection's output ended, so that nothing of the library's follows. */
+
+static void refuse_length(struct c_httpd_daemon *daemon, unsigned int status) {
+    for (struct opened *opened = served; opened != NULL; opened = opened->next) {
+        const union MHD_ConnectionInfo *size =
+            MHD_get_connection_info(opened->connection, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
+        if (opened->daemon != daemon || opened->is_handled || size == NULL || size->header_size == 0) {
+            continue;
+        }
+        opened->is_handled = true;
+        uint8_t bytes[4096];
+        size_t count = daemon->callbacks.length_refused(daemon->context, opened->context, status, bytes, sizeof bytes);
+        const union MHD_ConnectionInfo *secure =
+            MHD_get_connection_info(opened->connection, MHD_CONNECTION_INFO_GNUTLS_SESSION);
+        int descriptor = c_httpd_descriptor((c_httpd_connection *)opened->connection);
+        /* Short, and nothing waits to be sent before it: it fits, or the client has stopped reading. */
+        opened->is_refused = secure != NULL
+                                 ? tls_send_last(secure->tls_session, bytes, count)
+                                 : send(descriptor, bytes, count, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)count;
+        (void)shutdown(descriptor, SHUT_WR);
+        return;
+    }
+}
+
+static void log_message(void *cls, const char *format, va_list arguments) {
+    static const char unreadable[] = "Failed to parse `Content-Length'", too_large[] = "Too large value of 'Content-Length'";
+    struct c_httpd_daemon *daemon = cls;
+    char message[512];
+    if (vsnprintf(message, sizeof message, format, arguments) < 0) {
+        return;
+    }
+    message[strcspn(message, "\n")] = '\0';
+    daemon->callbacks.log(daemon->context, message);
+    if (strncmp(message, unreadable, sizeof unreadable - 1) == 0) {
+        refuse_length(daemon, MHD_HTTP_BAD_REQUEST);
+    } else if (strncmp(message, too_large, sizeof too_large - 1) == 0) {
+        refuse_length(daemon, MHD_HTTP_CONTENT_TOO_LARGE);
+    }
+}
+
+/* MARK: Connections */
 
 static void wake_acceptor(struct c_httpd_daemon *daemon) {
     const uint64_t one = 1;
@@ -103,13 +170,27 @@ static void connection_changed(
     void *cls, struct MHD_Connection *connection, void **socket_context, enum MHD_ConnectionNotificationCode change) {
     struct c_httpd_daemon *daemon = cls;
     if (change == MHD_CONNECTION_NOTIFY_CLOSED) {
-        daemon->callbacks.connection_closed(daemon->context, *socket_context);
+        struct opened *closed = *socket_context;
         *socket_context = NULL;
+        if (closed != NULL) {
+            serve_no_more(closed);
+            daemon->callbacks.connection_closed(daemon->context, closed->context);
+            identities_release(&daemon->identities, closed->identity);
+            free(closed);
+        }
         connection_is_over(daemon);
         return;
     }
+    struct opened *opened = calloc(1, sizeof *opened);
+    *socket_context = opened;
+    if (opened == NULL) {
+        return; /* Its requests are cut off. */
+    }
+    opened->daemon = daemon;
+    opened->connection = connection;
+    serve(opened);
     /* On the thread that will shake hands. */
-    identities_show(&daemon->identities);
+    opened->identity = identities_show(&daemon->identities);
     int descriptor = c_httpd_descriptor((c_httpd_connection *)connection);
     char peer[INET6_ADDRSTRLEN];
     bool is_loopback = false;
@@ -127,16 +208,18 @@ static void connection_changed(
         /* BBR paces, which over loopback costs more than half of the throughput. A kernel without reno keeps what it has. */
         (void)setsockopt(descriptor, IPPROTO_TCP, TCP_CONGESTION, "reno", 4);
     }
-    *socket_context = daemon->callbacks.connection_opened(daemon->context, descriptor, has_peer ? peer : NULL);
+    opened->context = daemon->callbacks.connection_opened(daemon->context, descriptor, has_peer ? peer : NULL);
 }
 
 static void *request_started(void *cls, const char *target, struct MHD_Connection *connection) {
     struct c_httpd_daemon *daemon = cls;
-    void *opened = connection_context(connection);
-    if (opened != NULL) {
-        daemon->callbacks.request_started(daemon->context, opened, target);
+    struct opened *opened = opened_of(connection);
+    if (opened == NULL) {
+        return NULL;
     }
-    return opened;
+    opened->is_handled = false;
+    daemon->callbacks.request_started(daemon->context, opened->context, target);
+    return opened->context;
 }
 
 static enum MHD_Result request_continued(
@@ -146,11 +229,14 @@ static enum MHD_Result request_continued(
     (void)url; /* the raw target went to request_started */
     size_t size = *upload_size;
     *upload_size = 0; /* bytes left unconsumed hang the connection */
-    void *opened = connection_context(connection);
-    return opened != NULL && *request_context != NULL
-                   && daemon->callbacks.request_continued(
-                       daemon->context, opened, request_context, (c_httpd_connection *)connection, method, version,
-                       (const uint8_t *)upload, size)
+    struct opened *opened = opened_of(connection);
+    if (opened == NULL || *request_context == NULL) {
+        return MHD_NO;
+    }
+    opened->is_handled = true;
+    return daemon->callbacks.request_continued(
+               daemon->context, opened->context, request_context, (c_httpd_connection *)connection, method, version,
+               (const uint8_t *)upload, size)
                ? MHD_YES
                : MHD_NO;
 }
@@ -158,14 +244,14 @@ static enum MHD_Result request_continued(
 static void request_ended(
     void *cls, struct MHD_Connection *connection, void **request_context, enum MHD_RequestTerminationCode reason) {
     struct c_httpd_daemon *daemon = cls;
-    void *opened = connection_context(connection);
+    struct opened *opened = opened_of(connection);
     void *request = *request_context;
     *request_context = NULL; /* an aborted request can be reported twice */
     if (opened != NULL && request != NULL) {
         const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_HTTP_STATUS);
         daemon->callbacks.request_ended(
-            daemon->context, opened, request, info == NULL ? 0 : info->http_status,
-            reason == MHD_REQUEST_TERMINATED_COMPLETED_OK);
+            daemon->context, opened->context, request, info == NULL ? 0 : info->http_status,
+            opened->is_refused || reason == MHD_REQUEST_TERMINATED_COMPLETED_OK);
     }
 }
 
@@ -182,6 +268,26 @@ static bool has_room(struct c_httpd_daemon *daemon) {
     return atomic_load(&daemon->connections) < daemon->connection_limit;
 }
 
+/* The library closes the descriptor of a connection that it does not take. */
+static bool hand_over(
+    struct c_httpd_daemon *daemon, int descriptor, const struct sockaddr *peer, socklen_t peer_size) {
+    atomic_fetch_add(&daemon->connections, 1);
+    bool is_taken = MHD_add_connection(daemon->mhd, descriptor, peer, peer_size) == MHD_YES;
+    if (!is_taken) {
+        connection_is_over(daemon); /* over the limit of its address, or without memory */
+    }
+    return is_taken;
+}
+
+bool c_httpd_adopt(c_httpd_daemon *daemon, int descriptor) {
+    const struct sockaddr_un peer = {.sun_family = AF_UNIX};
+    if (fcntl(descriptor, F_SETFL, O_NONBLOCK) != 0 || fcntl(descriptor, F_SETFD, FD_CLOEXEC) != 0) {
+        close(descriptor);
+        return false;
+    }
+    return hand_over(daemon, descriptor, (const struct sockaddr *)&peer, sizeof peer.sun_family);
+}
+
 /* False when there are no descriptors or no memory for another connection. */
 static bool accept_connection(struct c_httpd_daemon *daemon) {
     struct sockaddr_storage peer;
@@ -190,10 +296,7 @@ static bool accept_connection(struct c_httpd_daemon *daemon) {
     if (descriptor < 0) {
         return errno != EMFILE && errno != ENFILE && errno != ENOBUFS && errno != ENOMEM;
     }
-    atomic_fetch_add(&daemon->connections, 1);
-    if (MHD_add_connection(daemon->mhd, descriptor, (struct sockaddr *)&peer, peer_size) != MHD_YES) {
-        connection_is_over(daemon); /* over the limit of its address; the library has closed it */
-    }
+    (void)hand_over(daemon, descriptor, (const struct sockaddr *)&peer, peer_size);
     return true;
 }
 
@@ -351,8 +454,10 @@ failed:
     return -1;
 }
 
-/* GnuTLS's own choice, without the versions that RFC 8996 deprecates. */
-static const char tls_priorities[] = "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2";
+/* GnuTLS's own choice, in the server's order, without the versions that RFC 8996 deprecates, ciphers without authentication
+   of their own (CBC), and keys that are not forgotten (RSA). */
+static const char tls_priorities[] = "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2:-CIPHER-ALL:+AES-256-GCM"
+                                     ":+CHACHA20-POLY1305:+AES-128-GCM:-RSA:%SERVER_PRECEDENCE";
 
 c_httpd_daemon *c_httpd_start(
     const c_httpd_options *options, const c_httpd_callbacks *callbacks, void *context, c_httpd_failure *failure) {
@@ -365,23 +470,27 @@ c_httpd_daemon *c_httpd_start(
     daemon->context = context;
     daemon->connection_limit = options->connection_limit;
     daemon->wake = -1;
+    identities_begin(&daemon->identities);
     if (options->tls_certificate != NULL
         && identities_add(&daemon->identities, options->tls_certificate, options->tls_key) != NULL) {
         *failure = (c_httpd_failure){.step = C_HTTPD_FAILED_START, .code = ENOMEM};
         free(daemon);
         return NULL;
     }
-    daemon->listener = options->socket_path == NULL ? listening_socket(options, &daemon->port, failure)
-                                                    : listening_path(daemon, options->socket_path, failure);
-    if (daemon->listener < 0) {
-        identities_free(&daemon->identities);
+    const bool has_threads = options->thread_count > 0;
+    daemon->listener = !has_threads                   ? -1
+                       : options->socket_path == NULL ? listening_socket(options, &daemon->port, failure)
+                                                      : listening_path(daemon, options->socket_path, failure);
+    if (has_threads && daemon->listener < 0) {
+        identities_end(&daemon->identities);
         free(daemon);
         return NULL;
     }
 
     /* The acceptor keeps the limit. The library would share it out among its threads and turn connections away while there
        is room, so it gets one that no thread can reach, not even while it still counts what is over. */
-    const intptr_t unreachable_limit = (intptr_t)options->thread_count * ((intptr_t)options->connection_limit + 64);
+    const intptr_t unreachable_limit =
+        (intptr_t)(has_threads ? options->thread_count : 1) * ((intptr_t)options->connection_limit + 64);
     struct MHD_OptionItem items[] = {
         /* The logger comes first, so that it hears of the others. */
         {MHD_OPTION_EXTERNAL_LOGGER, (intptr_t)&log_message, daemon},
@@ -393,8 +502,8 @@ c_httpd_daemon *c_httpd_start(
         {MHD_OPTION_CONNECTION_LIMIT, unreachable_limit, NULL},
         {MHD_OPTION_PER_IP_CONNECTION_LIMIT, (intptr_t)options->connections_per_address, NULL},
         {MHD_OPTION_CONNECTION_TIMEOUT, (intptr_t)options->idle_seconds, NULL},
-        {MHD_OPTION_THREAD_POOL_SIZE, (intptr_t)options->thread_count, NULL},
-        /* Those for TLS come last: without it, the list ends before them. */
+        /* Those for threads and TLS come last: without them, the list ends before. */
+        {has_threads ? MHD_OPTION_THREAD_POOL_SIZE : MHD_OPTION_END, (intptr_t)options->thread_count, NULL},
         {options->tls_certificate == NULL ? MHD_OPTION_END : MHD_OPTION_HTTPS_CERT_CALLBACK, 0, identities_retriever()},
         {MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)tls_priorities},
         {MHD_OPTION_END, 0, NULL},
@@ -403,22 +512,26 @@ c_httpd_daemon *c_httpd_start(
     daemon->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (daemon->wake >= 0) {
         daemon->mhd = MHD_start_daemon(
-            MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ITC | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG
+            (has_threads ? MHD_USE_EPOLL_INTERNAL_THREAD : MHD_USE_EPOLL) | MHD_USE_ITC | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG
                 | MHD_USE_NO_LISTEN_SOCKET | (options->tls_certificate == NULL ? 0 : MHD_USE_TLS),
             0, NULL, NULL, &request_continued, daemon, MHD_OPTION_ARRAY, items, MHD_OPTION_END);
     }
     int code = errno;
-    if (daemon->mhd != NULL) {
+    if (daemon->mhd != NULL && has_threads) {
         code = pthread_create(&daemon->acceptor, NULL, &accept_connections, daemon);
         daemon->is_accepting = code == 0;
     }
-    if (!daemon->is_accepting) {
+    if (daemon->mhd == NULL || daemon->is_accepting != has_threads) {
         *failure = (c_httpd_failure){.step = C_HTTPD_FAILED_START, .code = code};
         c_httpd_stop(daemon);
         return NULL;
     }
     return daemon;
 }
+
+void c_httpd_run(c_httpd_daemon *daemon, int milliseconds) { (void)MHD_run_wait(daemon->mhd, milliseconds); }
+
+size_t c_httpd_identity_count(c_httpd_daemon *daemon) { return identities_count(&daemon->identities); }
 
 uint16_t c_httpd_port(const c_httpd_daemon *daemon) { return daemon->port; }
 
@@ -448,7 +561,7 @@ void c_httpd_stop(c_httpd_daemon *daemon) {
     if (daemon->wake >= 0) {
         close(daemon->wake);
     }
-    identities_free(&daemon->identities);
+    identities_end(&daemon->identities);
     free(daemon);
 }
 
@@ -581,6 +694,19 @@ void c_httpd_wait_for_hang_up(const int *descriptors, bool *gone, size_t count, 
     free(polled);
 }
 
+void c_httpd_reset(int descriptor) {
+    const struct sockaddr nowhere = {.sa_family = AF_UNSPEC};
+    (void)connect(descriptor, &nowhere, sizeof nowhere);
+}
+
 /* MARK: Memory */
 
 void c_httpd_give_back_memory(void) { (void)malloc_trim(0); }
+
+bool c_httpd_has_memory(size_t byte_count) {
+    /* Volatile, or the compiler would leave out both calls. */
+    void *volatile memory = byte_count == 0 ? NULL : malloc(byte_count);
+    bool has_memory = byte_count == 0 || memory != NULL;
+    free(memory);
+    return has_memory;
+}

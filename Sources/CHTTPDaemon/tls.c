@@ -14,11 +14,31 @@ struct identity {
     gnutls_pcert_st chain[16];
     unsigned int chain_length;
     gnutls_privkey_t key;
-    struct identity *older;
+    struct identity *newer;
+    size_t connections; /* Open ones that began while it was shown. */
 };
 
 /* The library gives its callback nothing to tell daemons apart by, but each of its threads serves one daemon alone. */
-static _Thread_local identities *shown;
+static _Thread_local identities *showing;
+
+static void identity_free(struct identity *identity) {
+    for (unsigned int i = 0; i < identity->chain_length; i++) {
+        gnutls_pcert_deinit(&identity->chain[i]);
+    }
+    gnutls_privkey_deinit(identity->key);
+    free(identity);
+}
+
+/* Frees those that neither are shown nor can be in use; under the lock. */
+static void free_unused(identities *list) {
+    while (list->oldest != NULL && list->oldest != list->shown && list->oldest->connections == 0) {
+        struct identity *oldest = list->oldest;
+        list->oldest = oldest->newer;
+        identity_free(oldest);
+    }
+}
+
+void identities_begin(identities *list) { *list = (identities){.mutex = PTHREAD_MUTEX_INITIALIZER}; }
 
 const char *c_httpd_tls_fault(const char *certificate, const char *key) {
     gnutls_certificate_credentials_t credentials;
@@ -54,30 +74,62 @@ const char *identities_add(identities *list, const char *certificate, const char
             GNUTLS_X509_CRT_LIST_SORT | GNUTLS_X509_CRT_LIST_IMPORT_FAIL_IF_EXCEED);
         identity->chain_length = code < 0 ? 0 : length;
     }
-    identity->older = code < 0 ? NULL : atomic_load(list);
-    identities added = identity;
     if (code < 0) {
-        identities_free(&added);
+        identity_free(identity);
         return gnutls_strerror(code);
     }
-    atomic_store(list, identity);
+    pthread_mutex_lock(&list->mutex);
+    if (list->shown == NULL) {
+        list->oldest = identity;
+    } else {
+        list->shown->newer = identity;
+    }
+    list->shown = identity;
+    free_unused(list);
+    pthread_mutex_unlock(&list->mutex);
     return NULL;
 }
 
-void identities_free(identities *list) {
-    struct identity *identity = atomic_exchange(list, NULL);
-    while (identity != NULL) {
-        struct identity *older = identity->older;
-        for (unsigned int i = 0; i < identity->chain_length; i++) {
-            gnutls_pcert_deinit(&identity->chain[i]);
-        }
-        gnutls_privkey_deinit(identity->key);
-        free(identity);
-        identity = older;
+void identities_end(identities *list) {
+    list->shown = NULL;
+    free_unused(list);
+    pthread_mutex_destroy(&list->mutex);
+}
+
+struct identity *identities_show(identities *list) {
+    pthread_mutex_lock(&list->mutex);
+    showing = list;
+    struct identity *identity = list->shown;
+    if (identity != NULL) {
+        identity->connections += 1;
+    }
+    pthread_mutex_unlock(&list->mutex);
+    return identity;
+}
+
+void identities_release(identities *list, struct identity *since) {
+    if (since != NULL) {
+        pthread_mutex_lock(&list->mutex);
+        since->connections -= 1;
+        free_unused(list);
+        pthread_mutex_unlock(&list->mutex);
     }
 }
 
-void identities_show(identities *list) { shown = list; }
+size_t identities_count(identities *list) {
+    size_t count = 0;
+    pthread_mutex_lock(&list->mutex);
+    for (const struct identity *identity = list->oldest; identity != NULL; identity = identity->newer) {
+        count += 1;
+    }
+    pthread_mutex_unlock(&list->mutex);
+    return count;
+}
+
+bool tls_send_last(void *session, const uint8_t *bytes, size_t byte_count) {
+    return gnutls_record_send(session, bytes, byte_count) == (ssize_t)byte_count
+           && gnutls_bye(session, GNUTLS_SHUT_WR) == GNUTLS_E_SUCCESS;
+}
 
 static int retrieve(
     gnutls_session_t session, const gnutls_datum_t *authorities, int authority_count,
@@ -88,7 +140,13 @@ static int retrieve(
     (void)authority_count;
     (void)algorithms;
     (void)algorithm_count;
-    struct identity *identity = shown == NULL ? NULL : atomic_load(shown);
+    if (showing == NULL) {
+        return -1;
+    }
+    pthread_mutex_lock(&showing->mutex);
+    /* Lives as long as the connection that asks, which began with this one or with one before it. */
+    struct identity *identity = showing->shown;
+    pthread_mutex_unlock(&showing->mutex);
     if (identity == NULL) {
         return -1;
     }

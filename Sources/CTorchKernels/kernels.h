@@ -31,7 +31,7 @@ typedef uint16_t u16v __attribute__((ext_vector_type(CTK_LANES)));
 typedef _Float16 f16v __attribute__((ext_vector_type(CTK_LANES)));
 #endif
 
-// What the transforms of the normals work on: several vectors side by side, because their chains of dependent
+// Operands of the normals' transforms: several vectors side by side, because their chains of dependent
 // operations are long. The compiler takes them apart.
 typedef uint32_t u32w __attribute__((ext_vector_type(CTK_LANES * CTK_WIDTH)));
 typedef int32_t i32w __attribute__((ext_vector_type(CTK_LANES * CTK_WIDTH)));
@@ -70,48 +70,7 @@ INLINE void store_u16(void *p, u16v v) { *(u16v_memory *)p = v; }
 
 #define fma_exact(a, b, c) ((a) * (b) + (c))
 
-typedef double f64x2 __attribute__((ext_vector_type(2)));
-typedef int64_t i64x2 __attribute__((ext_vector_type(2)));
-typedef float f32x2 __attribute__((ext_vector_type(2)));
-
-/// a·b + c in double, rounded to odd: what is rounded to float afterwards is rounded as if once.
-///
-/// The product is exact. The error of the sum is had exactly (Knuth's two-sum); where it is not zero and the sum's last
-/// bit is, the neighbour on the error's side is the odd one (Boldo and Melquiond, IEEE Trans. Computers 57, 2008).
-INLINE f64x2 fma_to_odd(f64x2 a, f64x2 b, f64x2 c) {
-    f64x2 product = a * b;
-    f64x2 sum = product + c;
-    f64x2 part = sum - product;
-    f64x2 error = (product - (sum - part)) + (c - part);
-    // Ordered comparisons: an infinite or undefined sum has an undefined error and stays as it is.
-    i64x2 inexact = (error > 0) | (error < 0);
-    i64x2 bits = (i64x2)sum;
-    i64x2 inward = ((i64x2)error ^ bits) >> 63;
-    i64x2 odd = bits + (inward | 1);
-    i64x2 change = inexact & ((bits & 1) - 1);
-    return (f64x2)((odd & change) | (bits & ~change));
-}
-
-INLINE f32v fma_f32(f32v a, f32v b, f32v c) {
-    f64x2 a_low = __builtin_convertvector(a.lo, f64x2), a_high = __builtin_convertvector(a.hi, f64x2);
-    f64x2 b_low = __builtin_convertvector(b.lo, f64x2), b_high = __builtin_convertvector(b.hi, f64x2);
-    f64x2 c_low = __builtin_convertvector(c.lo, f64x2), c_high = __builtin_convertvector(c.hi, f64x2);
-    f64x2 low = a_low * b_low + c_low, high = a_high * b_high + c_high;
-    // Rounding twice differs from rounding once only where the double lies midway between two floats. Subnormal floats
-    // have their midpoints elsewhere.
-    u32v lower_words = __builtin_shufflevector((u32v)low, (u32v)high, 0, 2, 4, 6);
-    u32v upper_words = __builtin_shufflevector((u32v)low, (u32v)high, 1, 3, 5, 7);
-    i32v midway = (lower_words & 0x1fffffff) == 0x10000000;
-    i32v subnormal = (i32v)(upper_words & 0x7fffffff) < 0x38200000;
-    if (__builtin_expect(__builtin_reduce_or(midway | subnormal) != 0, 0)) {
-        low = fma_to_odd(a_low, b_low, c_low);
-        high = fma_to_odd(a_high, b_high, c_high);
-    }
-    f32v result;
-    result.lo = __builtin_convertvector(low, f32x2);
-    result.hi = __builtin_convertvector(high, f32x2);
-    return result;
-}
+#define fma_f32(a, b, c) cfma_fma_f32(a, b, c)
 
 #endif
 
@@ -167,7 +126,7 @@ INLINE u32v temper(u32v y) {
 /// the last step of tempering are one instruction.
 INLINE u32v numerator(u32v word) { return word | 0xff000000; }
 
-/// What becomes of a word.
+/// Destination of a word.
 typedef enum {
     DISCARD,
     UNTEMPERED,
@@ -269,7 +228,7 @@ INLINE void emit_span(sink kind, const uint32_t *state, void *out, size_t at, si
     }
 }
 
-/// What moves vectors of state on by some lanes, so that elements begin at a line of memory wherever their block does: a
+/// Shifts vectors of state by some lanes, so that elements begin at a line of memory wherever their block does: a
 /// store to two lines takes as long as two.
 typedef struct {
     u32v last;   // The vector before.
@@ -641,7 +600,7 @@ INLINE void store_blocks(stored type, void *out, size_t at, f32v a, f32v b) {
 
 enum { GROUP = 2 * LANES * CTK_WIDTH };
 
-/// Where the group after the one at `at` begins. A group is a whole number of blocks, or one half of a block's pairs.
+/// Start of the group after the one at `at`. A group is a whole number of blocks, or one half of a block's pairs.
 INLINE size_t after(size_t at) { return LANES == 4 ? at + (at % 16 == 0 ? 4 : 12) : at + GROUP; }
 
 /// The first (0) or the second halves (1) of a group's blocks.
@@ -726,7 +685,7 @@ INLINE void normals(stored type, int past_caches, ctk_stream *stream, void *out,
     while (blocks > 0) {
         size_t count = blocks < SCRATCH_WORDS / 16 ? blocks : SCRATCH_WORDS / 16;
         size_t n = 16 * count;
-        // What the last group and the last pair of blocks have too much.
+        // Surplus of the last group and the last pair of blocks.
         if (n < SCRATCH_WORDS)
             for (size_t i = n / 32 * 32; i < n + GROUP; i += LANES) store_u32(scratch + i, (u32v)0);
         numerators(stream, scratch, n);
@@ -757,7 +716,7 @@ INLINE void normals(stored type, int past_caches, ctk_stream *stream, void *out,
 }
 
 static void normal_f32(ctk_stream *stream, float *out, size_t blocks, float mean, float std) {
-    // Where a group is half a block's pairs, the transform is slower than memory anyway.
+    // If a group is half a block's pairs, the transform is slower than memory anyway.
     if (LANES > 4 && blocks >= TO_MEMORY / 16 && (uintptr_t)out % sizeof(f32v) == 0) {
         size_t whole = blocks - blocks % (SCRATCH_WORDS / 16);
         normals(F32, 1, stream, out, whole, mean, std);
@@ -876,7 +835,7 @@ enum {
     QUOTIENT_BYTES = (POLYNOMIAL_WORDS * 8 + 2 * VECTOR_BYTES + 63) / 64 * 64 + 64 * ((POLYNOMIAL_WORDS / 8) % 2 == 0),
 };
 
-/// Where a term of the polynomial finds its bits in the shifted copies of the quotient, relative to the place at hand.
+/// Position of a polynomial term's bits in the shifted copies of the quotient, relative to the current one.
 typedef struct {
     int32_t for_quotient[CTK_TERMS];
     int32_t for_remainder[CTK_TERMS];
@@ -1099,7 +1058,7 @@ static ctk_range outside_bf16(const void *values, size_t blocks, uint16_t low, u
 }
 
 enum {
-    // What is listed at a time, in words and in elements.
+    // Words and elements listed at a time.
     REDRAWN = 4 * CTK_STATE_WORDS,
     REDRAWN_WIDE = (REDRAWN + LANES * CTK_WIDTH - 1) / (LANES * CTK_WIDTH) * (LANES * CTK_WIDTH),
     AT_ONCE = 6,
@@ -1242,6 +1201,291 @@ static ctk_range redraw_f64(
     return range_pending(pending, blocks);
 }
 
+// MARK: Arithmetic on elements
+
+// erfinv(x) / x, highest power first, as polynomials of x² or of w = −log (1 − x²), less the centre of their range. Made by
+// Tests/Derivations/erfinv.py.
+/// x² − 0.125, |x| < ½.
+static const double erfinv_small[] = {
+    0x1.063bf23dd4b2bp-3, 0x1.edddec9473319p-4, 0x1.b2c171dce489cp-4, 0x1.9e7945a83181bp-4, 0x1.8edff1daa7577p-4,
+    0x1.8261266b5dcc3p-4, 0x1.7a31d9c2d8dafp-4, 0x1.76f884a721a48p-4, 0x1.79cf268733df1p-4, 0x1.84ae1144b627ap-4,
+    0x1.9b356de906a4bp-4, 0x1.c499564b10a19p-4, 0x1.08877d2b5758fp-3, 0x1.56a033eae07a1p-3, 0x1.12fc00eac5523p-2,
+    0x1.d5b68cab21ed6p-1};
+/// w − 1.64, to w = 3.
+static const double erfinv_middle[] = {
+    0x1.2263827ff2d59p-61, 0x1.0e62675a92211p-51, -0x1.d45b71a4d366fp-50, -0x1.64107bc804a21p-46,
+    0x1.3ca2d6ca66835p-43, 0x1.db0a981f09418p-42, -0x1.12d5b7e8f75cfp-37, 0x1.19b5c379f9da4p-37,
+    0x1.6923d0bbd6853p-32, -0x1.a4b6d8db8bc33p-30, -0x1.4e0cadd6cf24dp-27, 0x1.cb59163be918ap-24,
+    0x1.06182ff52ec3fp-24, -0x1.68a0be171c669p-18, 0x1.3ad732b70e433p-16, 0x1.9377aeaa7ba9dp-13,
+    -0x1.04a522d49fd10p-9, 0x1.794d23d97ea4fp-16, 0x1.007fdbec82da2p-2, 0x1.498119832277cp+0};
+/// w − 4.625, to w = 6.25.
+static const double erfinv_far[] = {
+    0x1.33e012e3a8493p-56, -0x1.5280c9ca88b9cp-55, -0x1.0c9485e3289c3p-50, 0x1.5ed5ee046d4d8p-47,
+    -0x1.20a7ca430b034p-45, -0x1.62cf91ab706c5p-42, 0x1.6850652290c13p-38, -0x1.fdbaf4c9fd49ap-36,
+    -0x1.dc2f8d29651d1p-35, 0x1.4e8e7846a1660p-29, -0x1.5e117ee94ac80p-26, 0x1.63c19b0a66b50p-25,
+    0x1.f906abd3259e7p-21, -0x1.a890cf3abafc7p-17, 0x1.382a958f87cb0p-14, 0x1.2c1074d08deb4p-15,
+    -0x1.e26ef9793d26cp-8, 0x1.c0e8bf013b294p-3, 0x1.ffa753c544c50p+0};
+/// √w − 3.29, from there on.
+static const double erfinv_tail[] = {
+    -0x1.a06a06cb6ea13p-33, -0x1.adfc55a5c4df1p-30, 0x1.dbced3f142900p-28, -0x1.603d517b75f9dp-28,
+    -0x1.d959f271af58ap-26, 0x1.d1be7fd0672f6p-24, -0x1.62abe52dec0d7p-23, -0x1.4bf0ca2b80520p-23,
+    0x1.7ea2cf1e6f259p-20, -0x1.a96eb648f7d80p-19, 0x1.201035b1d63d8p-20, 0x1.c1f5777d7359cp-17,
+    -0x1.5ced6b8bee160p-15, 0x1.a78a81e825087p-15, 0x1.7c5c7f0868452p-15, -0x1.6877452901eb0p-12,
+    0x1.c06c1b1aea478p-11, -0x1.81b1d5f09020cp-10, 0x1.1d3246c8822e7p-9, -0x1.bad058f4d8987p-9, 0x1.43fc8fd531082p-8,
+    0x1.0173abd125c9ep+0, 0x1.8fe2a690bbb66p+1};
+/// w − 3.125, to w = 6.25, within 2^-40: what vectors are computed by.
+static const double erfinv_fast[] = {
+    0x1.72a4e950f046ap-52, 0x1.356ad065828f4p-49, -0x1.9476326cc1db6p-45, -0x1.06f8ebfd2e56dp-47,
+    0x1.77ea0cd847f96p-39, -0x1.e0f904144a89cp-37, -0x1.de1543df1d4b9p-35, 0x1.2205263f1b16cp-30,
+    -0x1.1a93263030eb3p-28, -0x1.f3a54cd5e8b51p-26, 0x1.c6b4a50895e35p-22, -0x1.6e88ace6d0599p-20,
+    -0x1.d1d1f561db526p-17, 0x1.879c270266872p-13, -0x1.8457694bad8afp-11, -0x1.8b6c3308356fbp-8,
+    0x1.ebd80d9b1414fp-3, 0x1.a755e7c99a5c1p+0};
+/// log (1 + t) / t for 1 + t in [√½, √2), within 2^-40.
+static const double log_fast[] = {
+    0x1.5e07203fdaa55p-5, -0x1.5ad81ea89aee3p-4, 0x1.666aa6302fb3fp-4, -0x1.54aea122c9debp-4, 0x1.6ec333b6e3300p-4,
+    -0x1.99151feb20f1cp-4, 0x1.c7737f21fde3ep-4, -0x1.0005a3607488fp-3, 0x1.2490f1832168bp-3, -0x1.5555271e49d97p-3,
+    0x1.99999eb52a0abp-3, -0x1.0000004a692d7p-2, 0x1.5555555191743p-2, -0x1.ffffffffbe94ep-2, 0x1.00000000003d2p+0};
+
+#define HORNER(coefficients, t) horner(coefficients, sizeof coefficients / sizeof *coefficients, t)
+
+INLINE double horner(const double *coefficients, size_t count, double t) {
+    double sum = coefficients[0];
+    for (size_t i = 1; i < count; i++) sum = sum * t + coefficients[i];
+    return sum;
+}
+
+/// log u for a normal double u, within an ulp or two, without the C library's, whose bits differ from one to the next.
+static double log_exact(double u) {
+    uint64_t bits;
+    memcpy(&bits, &u, sizeof bits);
+    int64_t exponent = (int64_t)(bits - 0x3fe6a09e667f3bcd) >> 52;
+    uint64_t reduced = bits - ((uint64_t)exponent << 52);
+    double m;
+    memcpy(&m, &reduced, sizeof m);
+    double q = (m - 1) / (m + 1), square = q * q, sum = 1.0 / 23;
+    for (int i = 21; i >= 3; i -= 2) sum = sum * square + 1.0 / i;
+    double k = (double)exponent;
+    return k * 0x1.62e42fefa0000p-1 + (2 * q + (2 * q * (square * sum) + k * 0x1.cf79abc9e3b3ap-40));
+}
+
+/// The nearest float to erfinv(x): in double, within 2^-52, which decides for every float but one.
+static float erfinv_of(float x) {
+    float magnitude = __builtin_fabsf(x);
+    // So near to a tie that it takes 2^-57.
+    if (magnitude == 0x1.51904ep-3f) return __builtin_copysignf(0x1.2d5172p-3f, x);
+    if (!(magnitude < 1)) {
+        uint32_t undefined = 0xffc00000;
+        float result = x / 0;
+        if (x == x && magnitude > 1) memcpy(&result, &undefined, sizeof result);
+        return x == x ? result : x;
+    }
+    double wide = x, square = wide * wide;
+    if (magnitude < 0.5f) return (float)(wide * HORNER(erfinv_small, square - 0.125));
+    // 1 − x² is exact.
+    double w = -log_exact(1 - square);
+    if (w < 3) return (float)(wide * HORNER(erfinv_middle, w - 1.64));
+    if (w < 6.25) return (float)(wide * HORNER(erfinv_far, w - 4.625));
+    return (float)(wide * HORNER(erfinv_tail, __builtin_sqrt(w) - 3.29));
+}
+
+#if CTK_FMA
+#define fma_f64(a, b, c) __builtin_elementwise_fma(a, b, c)
+#else
+#define fma_f64(a, b, c) ((a) * (b) + (c))
+#endif
+
+// Vectors that are computed side by side, because the chains of dependent operations are long: of double, and of float.
+enum { CHAINS = LANES == 4 ? 4 : 8, SIDE_BY_SIDE = CHAINS / 2 };
+
+/// erfinv(x) within 2^-39 for |x| to 0.999. Fused or not makes no difference to the caller, who looks at how near to a tie it is.
+INLINE void erfinv_near(f64v x[CHAINS]) {
+    f64v t[CHAINS], k[CHAINS], sum[CHAINS];
+    for (int c = 0; c < CHAINS; c++) {
+        f64v u = 1 - x[c] * x[c];
+        // 1 + t in [√½, √2), times 2^k. The offset keeps k positive.
+        u64v biased = ((u64v)u - 0x3fe6a09e667f3bcd + ((uint64_t)1024 << 52)) >> 52;
+        t[c] = (f64v)((u64v)u - (biased << 52) + ((uint64_t)1024 << 52)) - 1;
+        k[c] = (f64v)(biased | 0x4330000000000000) - (0x1p52 + 1024);
+        sum[c] = log_fast[0];
+    }
+#pragma clang loop unroll(full)
+    for (size_t i = 1; i < sizeof log_fast / sizeof *log_fast; i++) {
+        for (int c = 0; c < CHAINS; c++) sum[c] = fma_f64(sum[c], t[c], (f64v)(log_fast[i]));
+    }
+    for (int c = 0; c < CHAINS; c++) {
+        t[c] = -fma_f64(sum[c], t[c], k[c] * 0x1.62e42fefa39efp-1) - 3.125;
+        sum[c] = erfinv_fast[0];
+    }
+#pragma clang loop unroll(full)
+    for (size_t i = 1; i < sizeof erfinv_fast / sizeof *erfinv_fast; i++) {
+        for (int c = 0; c < CHAINS; c++) sum[c] = fma_f64(sum[c], t[c], (f64v)(erfinv_fast[i]));
+    }
+    for (int c = 0; c < CHAINS; c++) x[c] *= sum[c];
+}
+
+/// `true` if a double is so near to the middle between two floats that an error of 2^-39 might decide.
+INLINE u64v is_near_tie(f64v v) {
+    return (u64v)((((u64v)v & 0x1fffffff) - 0x10000000 + 0x8000) < 0x10000);
+}
+
+/// Replaces what is beyond the polynomials, or near a tie.
+static __attribute__((noinline)) void erfinv_rest(const float *x, const double *near, float *result, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        uint64_t bits;
+        memcpy(&bits, near + i, sizeof bits);
+        uint64_t distance = (bits & 0x1fffffff) - 0x10000000 + 0x8000;
+        if (distance < 0x10000 || !(__builtin_fabsf(x[i]) <= 0.999f) || __builtin_fabsf(x[i]) < 0x1p-120f) result[i] = erfinv_of(x[i]);
+    }
+}
+
+INLINE void erfinv_f32(float *values) {
+    f64v near[CHAINS];
+    f32v x[SIDE_BY_SIDE];
+    u32v beyond = 0;
+    u64v ties = 0;
+    for (int i = 0; i < SIDE_BY_SIDE; i++) {
+        x[i] = *(const f32v_memory *)(values + i * LANES);
+        near[2 * i] = __builtin_convertvector(x[i].lo, f64v);
+        near[2 * i + 1] = __builtin_convertvector(x[i].hi, f64v);
+        u32v magnitude = (u32v)x[i] & 0x7fffffff;
+        // Past 0.999, and where floats are subnormal. Zero is neither.
+        beyond |= (u32v)((i32v)magnitude > 0x3f7fbe76) | (u32v)(magnitude - 1 < 0x037fffff);
+    }
+    erfinv_near(near);
+    for (int c = 0; c < CHAINS; c++) ties |= is_near_tie(near[c]);
+    for (int i = 0; i < SIDE_BY_SIDE; i++) {
+        f32v result;
+        result.lo = __builtin_convertvector(near[2 * i], f32h);
+        result.hi = __builtin_convertvector(near[2 * i + 1], f32h);
+        store_f32(values + i * LANES, result);
+    }
+    if (__builtin_expect(__builtin_reduce_or(beyond) | (__builtin_reduce_or(ties) != 0), 0))
+        erfinv_rest((const float *)x, (const double *)near, values, SIDE_BY_SIDE * LANES);
+}
+
+/// What an operation on numbers gives where there is no result: processors differ in the sign.
+INLINE f32v undefined_alike(f32v x, float operand, f32v result) {
+#if defined(__x86_64__)
+    return result;
+#else
+    i32v undefined = (result != result) & (x == x);
+    return operand == operand ? (f32v)(undefined ? (u32v)0xffc00000 : (u32v)result) : result;
+#endif
+}
+
+INLINE f32v step_f32(f32v x, const ctk_step *step) {
+    float first = (float)step->first, second = (float)step->second;
+    switch (step->operation) {
+    case CTK_ADD: return undefined_alike(x, first, x + first);
+    case CTK_SUBTRACT: return undefined_alike(x, first, x - first);
+    case CTK_MULTIPLY: return undefined_alike(x, first, x * first);
+    case CTK_DIVIDE: return undefined_alike(x, first, x / first);
+    case CTK_CLAMP:
+        x = x < first ? (f32v)first : x;
+        return x > second ? (f32v)second : x;
+    case CTK_INVERSE_ERROR: break;
+    }
+    return x;
+}
+
+INLINE f32v from_bf16(u16v v) { return (f32v)(__builtin_convertvector(v, u32v) << 16); }
+
+INLINE f32v from_f16(u16v v) {
+#if CTK_HALF
+    return __builtin_convertvector((f16v)v, f32v);
+#else
+    u32v bits = __builtin_convertvector(v, u32v);
+    u32v magnitude = bits & 0x7fff;
+    // Exact: the exponent is moved by a product. Infinity and NaN have an exponent of their own.
+    f32v value = (f32v)(magnitude << 13) * 0x1p112f;
+    u32v result = magnitude >= 0x7c00 ? 0x7f800000 | magnitude << 13 : (u32v)value;
+    return (f32v)(result | (bits & 0x8000) << 16);
+#endif
+}
+
+/// Values that all steps are done on before the next are fetched: they stay in the first cache.
+enum { CHANGED = 512 };
+
+INLINE void change_narrow(stored type, void *values, size_t n, const ctk_step *steps, size_t count) {
+    // All of it is numbers, also what is never stored.
+    _Alignas(64) float wide[CHANGED] = {0};
+    _Alignas(64) uint16_t narrow[CHANGED] = {0};
+    size_t size = type == F32 ? sizeof(float) : sizeof(uint16_t);
+    for (size_t at = 0; at < n; at += CHANGED) {
+        size_t these = n - at < CHANGED ? n - at : CHANGED, vectors = (these + LANES - 1) / LANES;
+        char *place = (char *)values + at * size;
+        if (type == F32) {
+            memcpy(wide, place, these * size);
+        } else {
+            memcpy(narrow, place, these * size);
+            for (size_t i = 0; i < vectors; i++) {
+                u16v bits = *(const u16v_memory *)(narrow + i * LANES);
+                store_f32(wide + i * LANES, type == F16 ? from_f16(bits) : from_bf16(bits));
+            }
+        }
+        for (const ctk_step *step = steps; step < steps + count; step++) {
+            if (step->operation == CTK_INVERSE_ERROR) {
+                // The buffer has room for whole groups.
+                for (size_t i = 0; i < vectors; i += SIDE_BY_SIDE) erfinv_f32(wide + i * LANES);
+            }
+            for (size_t i = 0; i < vectors; i++) {
+                f32v x = step_f32(*(const f32v_memory *)(wide + i * LANES), step);
+                if (type == F16) x = from_f16(to_f16(x));
+                if (type == BF16) x = from_bf16(to_bf16(x));
+                store_f32(wide + i * LANES, x);
+            }
+        }
+        if (type == F32) {
+            memcpy(place, wide, these * size);
+        } else {
+            for (size_t i = 0; i < vectors; i++) {
+                f32v x = *(const f32v_memory *)(wide + i * LANES);
+                store_u16(narrow + i * LANES, type == F16 ? to_f16(x) : to_bf16(x));
+            }
+            memcpy(place, narrow, these * size);
+        }
+    }
+}
+
+static void change_f32(void *values, size_t n, const ctk_step *steps, size_t count) {
+    change_narrow(F32, values, n, steps, count);
+}
+
+static void change_f16(void *values, size_t n, const ctk_step *steps, size_t count) {
+    change_narrow(F16, values, n, steps, count);
+}
+
+static void change_bf16(void *values, size_t n, const ctk_step *steps, size_t count) {
+    change_narrow(BF16, values, n, steps, count);
+}
+
+static void change_f64(void *values, size_t n, const ctk_step *steps, size_t count) {
+    for (size_t i = 0; i < n; i++) {
+        double x;
+        memcpy(&x, (char *)values + i * sizeof x, sizeof x);
+        for (const ctk_step *step = steps; step < steps + count; step++) {
+            double before = x;
+            switch (step->operation) {
+            case CTK_ADD: x += step->first; break;
+            case CTK_SUBTRACT: x -= step->first; break;
+            case CTK_MULTIPLY: x *= step->first; break;
+            case CTK_DIVIDE: x /= step->first; break;
+            case CTK_CLAMP:
+                x = x < step->first ? step->first : x;
+                x = x > step->second ? step->second : x;
+                break;
+            case CTK_INVERSE_ERROR: break;
+            }
+            // As `undefined_alike`.
+            if (x != x && before == before && step->first == step->first) {
+                uint64_t undefined = 0xfff8000000000000;
+                memcpy(&x, &undefined, sizeof x);
+            }
+        }
+        memcpy((char *)values + i * sizeof x, &x, sizeof x);
+    }
+}
+
 const ctk_kernels CTK_TABLE = {
     .name = CTK_NAME,
     .words = words,
@@ -1263,6 +1507,10 @@ const ctk_kernels CTK_TABLE = {
     .redraw_f64 = redraw_f64,
     .redraw_f16 = redraw_f16,
     .redraw_bf16 = redraw_bf16,
+    .change_f32 = change_f32,
+    .change_f64 = change_f64,
+    .change_f16 = change_f16,
+    .change_bf16 = change_bf16,
     .radius_f32 = radius_f32,
     .sincos_f32 = sincos_f32,
 };

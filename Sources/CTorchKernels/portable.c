@@ -16,4 +16,5 @@
 #endif
 
 #pragma clang fp contract(off)
+#include "CFusedMultiplyAdd.h"
 #include "kernels.h"

@@ -1,4 +1,4 @@
-// What every file here begins with, and the tables that the kernel files define.
+// Included first by every file here; declares the tables that the kernel files define.
 
 #ifndef CTK_TABLES_H
 #define CTK_TABLES_H

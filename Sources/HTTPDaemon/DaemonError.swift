@@ -27,7 +27,7 @@ extension DaemonError: CustomStringConvertible {
     public var description: String {
         switch self {
         case .invalidConfiguration(let reason): "Invalid configuration: \(reason)."
-        case .invalidAddress(let host): "\"\(host)\" is not an IPv4 or IPv6 address in numbers."
+        case .invalidAddress(let host): "\"\(host)\" is neither localhost nor an IPv4 or IPv6 address in numbers."
         case .addressNotAvailable(let host): "No interface of this machine has the address \(host)."
         case .portTaken(let host, let port): "Port \(port) on \(host) is taken by another program."
         case .notPermitted(let host, let port): "This user may not listen on port \(port) of \(host)."

@@ -7,29 +7,53 @@ import Synchronization
 /// Life of a job, every step under the pool's one lock:
 ///
 ///     waiting ──► running ──► settled
-///        └───────────┴───────────▲     client gone, waited too long, or pool stopped
+///        └───────────┴───────────▲     client gone, waited too long, no memory, or pool stopped
 ///
 /// Whoever settles a job resumes its connection, under the same lock. Settling happens once; so each suspension is resumed
 /// once, and after `stop` nothing is suspended. The descriptor of an unsettled job is open, because a suspended connection
 /// is not closed.
+///
+/// There are two lanes, one for short jobs and one for long ones, each with a queue, memory and threads of its own. So short
+/// work never waits for long work.
 final class DeferredPool: Sendable {
     /// How a job ended, for the exchange that waits for it.
     enum Outcome {
-        case finished(OutgoingResponse, MemoryHold)
+        case finished(Reply, MemoryHold)
         /// No room, no time, or the service is stopping.
         case saturated(Saturation)
         case clientGone
     }
 
-    private struct State {
-        /// First come, first served: nobody overtakes work that waits for memory.
-        var waiting: [DeferredJob] = []
-        var running: [DeferredJob] = []
-        var memoryHeld = 0
-        var isStopped = false
+    fileprivate enum Lane: Int {
+        case short, long
+
+        static let all: [Lane] = [.short, .long]
     }
 
-    private static let watchInterval: Int32 = 50  // milliseconds
+    private struct LaneState {
+        /// By `DeferredJob.urgency`. The first blocks the others while it waits for memory.
+        var waiting: [DeferredJob] = []
+        var memoryHeld = 0
+        /// Threads of this lane that run a job, of whichever lane.
+        var busyThreads = 0
+    }
+
+    private struct State {
+        /// By the lane's raw value.
+        var lanes = [LaneState(), LaneState()]
+        var running: [DeferredJob] = []
+        var isStopped = false
+
+        subscript(lane: Lane) -> LaneState {
+            get { lanes[lane.rawValue] }
+            set { lanes[lane.rawValue] = newValue }
+        }
+
+        var waiting: [DeferredJob] { lanes.flatMap(\.waiting) }
+    }
+
+    /// Milliseconds. A client that leaves later than its job was submitted by this is noticed at once.
+    private static let watchInterval: Int32 = 10
 
     private let limits: DeferredLimits
     private let state = Monitor(State())
@@ -40,8 +64,10 @@ final class DeferredPool: Sendable {
     }
 
     func start() throws(DaemonError) {
-        for _ in 0..<limits.threadCount {
-            try start { self.work() }
+        for lane in Lane.all {
+            for _ in 0..<threadCount(lane) {
+                try start { self.work(lane) }
+            }
         }
         try start { self.watch() }
     }
@@ -51,29 +77,52 @@ final class DeferredPool: Sendable {
         threads.withLock { $0.append(thread) }
     }
 
+    private func threadCount(_ lane: Lane) -> Int {
+        switch lane {
+        case .short: limits.shortThreadCount
+        case .long: limits.threadCount
+        }
+    }
+
+    private func memoryLimit(_ lane: Lane) -> Int {
+        switch lane {
+        case .short: limits.shortMemoryLimit
+        case .long: limits.memoryLimit
+        }
+    }
+
     /// Takes a job whose connection is suspended already. It is settled in any case, perhaps before this returns.
     func submit(_ job: DeferredJob) {
+        job.lane = job.cost <= limits.shortCost && job.memory <= limits.shortMemoryLimit ? .short : .long
         state.withLock { state in
             if let saturation = saturation(state, for: job) {
                 settle(job, .saturated(saturation))
             } else {
-                job.waitsUntil = .now + limits.waitLimit
-                state.waiting.append(job)
+                let now = Timestamp.now
+                job.waitsUntil = now + limits.waitLimit
+                job.urgency = now + job.cost * DeferredJob.patience
+                let place = state[job.lane].waiting.firstIndex { job.urgency < $0.urgency }
+                state[job.lane].waiting.insert(job, at: place ?? state[job.lane].waiting.count)
             }
         }
     }
 
     private func saturation(_ state: State, for job: DeferredJob) -> Saturation? {
         if state.isStopped { return .stopping }
-        if state.waiting.count >= limits.queueLimit + idleThreads(state) { return .workQueue }
-        return job.memory > limits.memoryLimit ? .workMemory : nil
+        if state[job.lane].waiting.count >= limits.queueLimit + idleThreads(state, for: job.lane) { return .workQueue }
+        return job.memory > memoryLimit(job.lane) ? .workMemory : nil
     }
 
-    private func idleThreads(_ state: State) -> Int {
-        max(0, limits.threadCount - state.running.count)
+    private func idleThreads(_ state: State, for lane: Lane) -> Int {
+        Lane.all.filter { Self.serves($0, lane) }.map { max(0, threadCount($0) - state[$0].busyThreads) }.reduce(0, +)
     }
 
-    /// What became of a job; `nil` while it is not settled.
+    /// `true` if threads of the first lane run jobs of the second.
+    private static func serves(_ lane: Lane, _ other: Lane) -> Bool {
+        lane == other || lane == .long
+    }
+
+    /// The outcome of a job; `nil` while it is not settled.
     func takeOutcome(of job: DeferredJob) -> Outcome? {
         state.withLock { _ in
             defer { job.outcome = nil }
@@ -81,13 +130,13 @@ final class DeferredPool: Sendable {
         }
     }
 
-    /// What of the load is deferred work.
+    /// Deferred work's part of the load.
     var load: TransportLoad {
         state.withLock { state in
             var load = TransportLoad()
             load.waitingWork = state.waiting.count
             load.runningWork = state.running.count
-            load.workMemory = state.memoryHeld
+            load.workMemory = state.lanes.map(\.memoryHeld).reduce(0, +)
             return load
         }
     }
@@ -99,7 +148,7 @@ final class DeferredPool: Sendable {
             for job in state.waiting + state.running {
                 settle(job, .saturated(.stopping))
             }
-            state.waiting.removeAll()
+            for lane in Lane.all { state[lane].waiting.removeAll() }
         }
     }
 
@@ -113,8 +162,8 @@ final class DeferredPool: Sendable {
         }
     }
 
-    fileprivate func release(_ memory: Int) {
-        state.withLock { $0.memoryHeld -= memory }
+    fileprivate func release(_ memory: Int, of lane: Lane) {
+        state.withLock { $0[lane].memoryHeld -= memory }
     }
 
     // MARK: Under the lock
@@ -136,32 +185,46 @@ final class DeferredPool: Sendable {
         case stop
     }
 
-    private func work() {
-        while case .run(let job) = state.wait(for: next) {
-            let hold = MemoryHold(pool: self, memory: job.memory)
-            let response = job.run { job.cancelled.load(ordering: .relaxed) }
-            if let memory = response.memory { hold.shrink(to: memory) }
+    /// The life of a thread that belongs to a lane.
+    private func work(_ lane: Lane) {
+        while case .run(let job) = state.wait(for: { next(&$0, for: lane) }) {
+            let hold = MemoryHold(pool: self, lane: job.lane, memory: job.memory)
+            let outcome = outcome(of: job, hold)
             // The hold must not end under the lock, which it takes itself.
             withExtendedLifetime(hold) {
                 state.withLock { state in
                     state.running.removeAll { $0 === job }
-                    settle(job, .finished(response, hold))
+                    state[lane].busyThreads -= 1
+                    settle(job, outcome)
                 }
             }
         }
     }
 
-    private func next(_ state: inout State) -> Next? {
+    private func outcome(of job: DeferredJob, _ hold: MemoryHold) -> Outcome {
+        // What the job takes piece by piece could no longer be refused.
+        guard c_httpd_has_memory(job.memory) else { return .saturated(.workMemory) }
+        let reply = job.run { job.cancelled.load(ordering: .relaxed) }
+        if case .ready(let response) = reply, let memory = response.memory { hold.shrink(to: memory) }
+        return .finished(reply, hold)
+    }
+
+    private func next(_ state: inout State, for lane: Lane) -> Next? {
         guard !state.isStopped else {
             return .stop
         }
-        guard let job = state.waiting.first, job.memory <= limits.memoryLimit - state.memoryHeld else {
-            return nil
+        // Those that do both look for long jobs first, for nobody else does these.
+        for jobLane in [lane, .short] {
+            guard let job = state[jobLane].waiting.first,
+                job.memory <= memoryLimit(jobLane) - state[jobLane].memoryHeld
+            else { continue }
+            state[jobLane].waiting.removeFirst()
+            state[jobLane].memoryHeld += job.memory
+            state[lane].busyThreads += 1
+            state.running.append(job)
+            return .run(job)
         }
-        state.waiting.removeFirst()
-        state.running.append(job)
-        state.memoryHeld += job.memory
-        return .run(job)
+        return nil
     }
 
     /// The library does not look at a suspended connection, so this does: a client that is gone, or that has closed its
@@ -186,7 +249,7 @@ final class DeferredPool: Sendable {
                 for job in state.waiting where job.waitsUntil <= now {
                     settle(job, .saturated(.workTime))
                 }
-                state.waiting.removeAll { $0.isSettled }
+                for lane in Lane.all { state[lane].waiting.removeAll { $0.isSettled } }
             }
         }
     }
@@ -194,13 +257,21 @@ final class DeferredPool: Sendable {
 
 /// Work together with the suspended connection that waits for it.
 ///
-/// Sendable because `waitsUntil`, `isSettled` and `outcome` are touched under the pool's lock only.
+/// Sendable because `waitsUntil`, `isSettled` and `outcome` are touched under the pool's lock only, and the rest is set before
+/// the pool lists the job.
 final class DeferredJob: @unchecked Sendable {
+    /// Multiple of its cost for which a job lets cheaper ones overtake it.
+    fileprivate static let patience = 16
+
     fileprivate let connection: OpaquePointer
     fileprivate let descriptor: Int32
     fileprivate let memory: Int
-    fileprivate let run: (_ isCancelled: @Sendable () -> Bool) -> OutgoingResponse
+    fileprivate let cost: Duration
+    fileprivate let run: (_ isCancelled: @escaping @Sendable () -> Bool) -> Reply
     fileprivate let cancelled = Atomic(false)
+    fileprivate var lane = DeferredPool.Lane.long
+    /// The earliest goes first. Jobs of equal cost go in the order that they came.
+    fileprivate var urgency = Timestamp(nanoseconds: .max)
     fileprivate var waitsUntil = Timestamp(nanoseconds: .max)
     fileprivate var isSettled = false
     fileprivate var outcome: DeferredPool.Outcome?
@@ -209,6 +280,8 @@ final class DeferredJob: @unchecked Sendable {
         self.connection = connection
         descriptor = c_httpd_descriptor(connection)
         memory = max(0, work.memory)
+        // Times the patience it is still a duration.
+        cost = min(max(.zero, work.cost), .seconds(1 << 32))
         run = work.run
     }
 }
@@ -216,21 +289,25 @@ final class DeferredJob: @unchecked Sendable {
 /// Memory that counts as used until this goes away: with the response, or with the work when nobody waits for it.
 final class MemoryHold: Sendable {
     private let pool: DeferredPool
+    private let lane: DeferredPool.Lane
     private let memory: Atomic<Int>
 
-    fileprivate init(pool: DeferredPool, memory: Int) {
+    fileprivate init(pool: DeferredPool, lane: DeferredPool.Lane, memory: Int) {
         self.pool = pool
+        self.lane = lane
         self.memory = Atomic(memory)
     }
+
+    var byteCount: Int { memory.load(ordering: .relaxed) }
 
     fileprivate func shrink(to bytes: Int) {
         let held = memory.load(ordering: .relaxed)
         guard bytes < held else { return }
         memory.store(max(0, bytes), ordering: .relaxed)
-        pool.release(held - max(0, bytes))
+        pool.release(held - max(0, bytes), of: lane)
     }
 
     deinit {
-        pool.release(memory.load(ordering: .relaxed))
+        pool.release(memory.load(ordering: .relaxed), of: lane)
     }
 }

@@ -12,11 +12,13 @@ import HTTPTypes
 ///        │            ▼                         ▲
 ///        ├──────► discarding ───────────────────┤
 ///        └─ refused at once, connection closed ─┘
+///
+/// Suspended work may find that there is more to do: then the exchange is suspended again.
 final class Exchange {
     private enum State {
         /// The request line is there, the fields are not.
         case started
-        case receiving(body: [UInt8])
+        case receiving(ReceivedBody)
         /// Refused, but the library takes an answer only when the body is over.
         case discarding(Refusal, dropped: Int)
         case suspended(DeferredJob)
@@ -31,9 +33,12 @@ final class Exchange {
     private let target: String
     private var head = Exchange.headToCome
     private var state = State.started
+    /// Counts the memory of the request's body until the exchange is over.
+    private var body: ReceivedBody?
+    private var isHTTP11 = true
     private var note: ResponseNote?
     private var sent: SentBody?
-    /// What to keep the reply under, if it can be kept.
+    /// Cache key of the reply, if it can be cached.
     private var replyKey: [UInt8]?
     /// The kept reply that is being sent.
     private var repetition: Connection.Repetition?
@@ -59,8 +64,6 @@ final class Exchange {
         case .started:
             return takeHead(on: handle, method: method, version: version)
         case .receiving(let body):
-            // The array must not be held twice when it grows.
-            state = .started
             return bytes.isEmpty ? takeRequest(body, on: handle) : takeBody(body, bytes)
         case .discarding(let refusal, let dropped):
             guard !bytes.isEmpty else {
@@ -94,6 +97,7 @@ final class Exchange {
         version: UnsafePointer<CChar>
     ) -> Bool {
         let isHTTP10 = strcmp(version, "HTTP/1.0") == 0
+        isHTTP11 = strcmp(version, "HTTP/1.1") == 0
         var reader = HeadReader(isHTTP10: isHTTP10)
         withUnsafeMutablePointer(to: &reader) { reader in
             // The pointer lives as long as this call.
@@ -130,11 +134,13 @@ final class Exchange {
             return answer(service.handler.refuse(refusal, head: head), on: handle, closes: true)
         }
 
+        // The same head can come with another body.
+        if reader.isChunked { replyKey = nil }
         // The library gives leave to send the body that there is none of, and then takes no answer where more has arrived.
         if reader.expectsContinue, !reader.isChunked, reader.contentLength ?? 0 == 0 {
             // What is kept is an answer to the end of a request, not to its head.
             replyKey = nil
-            return takeRequest([], on: handle)
+            return takeRequest(emptyBody, on: handle)
         }
         let limit = service.configuration.bodyLimit
         if let length = reader.contentLength, length > limit {
@@ -146,38 +152,50 @@ final class Exchange {
             }
             state = .discarding(refusal, dropped: 0)
         } else {
-            state = .receiving(body: [])
+            connection.beginBody()
+            state = .receiving(emptyBody)
         }
         return true
     }
 
-    private func takeBody(_ body: consuming [UInt8], _ bytes: UnsafeBufferPointer<UInt8>) -> Bool {
+    private var emptyBody: ReceivedBody {
+        ReceivedBody(in: service.uploadMemory, limit: service.configuration.bodyLimit)
+    }
+
+    private func takeBody(_ body: ReceivedBody, _ bytes: UnsafeBufferPointer<UInt8>) -> Bool {
         // The head alone does not tell what is answered.
         replyKey = nil
         if body.count + bytes.count > service.configuration.bodyLimit {
             state = .discarding(.bodyTooLarge(limit: service.configuration.bodyLimit), dropped: 0)
         } else if connection.due < .now + Service.grace {
             state = .discarding(.timedOut, dropped: 0)
+        } else if !body.append(bytes) {
+            state = .discarding(saturated(.uploadMemory), dropped: 0)
         } else {
-            body.append(contentsOf: bytes)
-            state = .receiving(body: body)
+            connection.receivedBody(body.count, atLeast: service.configuration.minimumReceiveRate)
         }
         return true
     }
 
-    private func takeRequest(_ body: [UInt8], on handle: OpaquePointer) -> Bool {
-        connection.receivedWhole()
-        switch service.handler.respond(to: IncomingRequest(head: head, body: body, peer: connection.peer)) {
+    private func takeRequest(_ body: ReceivedBody, on handle: OpaquePointer) -> Bool {
+        guard connection.receivedWhole() else { return false }
+        self.body = body
+        guard let bytes = body.takeBytes() else { return answer(refusal(.uploadMemory), on: handle) }
+        switch service.handler.respond(to: IncomingRequest(head: head, body: bytes, peer: connection.peer)) {
         case .ready(let response):
             return answer(response, on: handle)
         case .deferred(let work):
-            let job = DeferredJob(work, connection: handle)
-            state = .suspended(job)
-            // Suspended first: the job may be settled, and the connection resumed, before submit returns.
-            c_httpd_suspend(handle)
-            service.pool.submit(job)
-            return true
+            return suspend(handle, for: work)
         }
+    }
+
+    private func suspend(_ handle: OpaquePointer, for work: DeferredWork) -> Bool {
+        let job = DeferredJob(work, connection: handle)
+        state = .suspended(job)
+        // Suspended first: the job may be settled, and the connection resumed, before submit returns.
+        c_httpd_suspend(handle)
+        service.pool.submit(job)
+        return true
     }
 
     private static func buffer(_ bytes: UnsafePointer<CChar>?, _ count: Int) -> UnsafeBufferPointer<UInt8> {
@@ -197,8 +215,10 @@ final class Exchange {
             return false
         case .saturated(let saturation):
             return answer(refusal(saturation), on: handle)
-        case .finished(let response, let hold):
+        case .finished(.ready(let response), let hold):
             return answer(response, on: handle, hold: hold)
+        case .finished(.deferred(let work), _):
+            return suspend(handle, for: work)
         }
     }
 
@@ -208,21 +228,28 @@ final class Exchange {
         closes: Bool = false,
         hold: MemoryHold? = nil
     ) -> Bool {
-        connection.receivedWhole()
+        guard connection.receivedWhole() else { return false }
         state = .answered(hold)
-        if let replyKey, !service.isQuiescing, let reply = KeptReply(response, to: head, key: replyKey),
-            let repetition = reply.lend()
+        if let replyKey, !service.isQuiescing,
+            let reply = KeptReply(response, to: head, key: replyKey, memory: service.replies.memory),
+            service.replies.keep(reply), let repetition = reply.lend()
         {
-            service.replies.keep(reply)
             self.repetition = repetition
             return repetition.handle.queue(on: handle)
         }
-        let closes = closes || service.isQuiescing
-        let isHead = head.method == .head
-        let memory = service.bodyMemory
+        // Work that has been deferred holds no more of the request than it says.
+        body = nil
+        let sending = Sending(
+            service: service,
+            connection: connection,
+            isHead: head.method == .head,
+            isHTTP11: isHTTP11,
+            closes: closes || service.isQuiescing,
+            countedBytes: hold?.byteCount
+        )
         func queue(_ response: OutgoingResponse) -> OutgoingResponse.Queueing {
             note = response.note
-            return response.queue(on: handle, isHead: isHead, closes: closes, memory: memory)
+            return response.queue(on: handle, sending)
         }
         var outcome = queue(response)
         if case .noMemory = outcome {
@@ -241,7 +268,10 @@ final class Exchange {
     }
 
     private func refusal(_ saturation: Saturation) -> OutgoingResponse {
-        let seconds = service.configuration.deferred.retryAfterSeconds
-        return service.handler.refuse(.saturated(saturation, retryAfterSeconds: seconds), head: head)
+        service.handler.refuse(saturated(saturation), head: head)
+    }
+
+    private func saturated(_ saturation: Saturation) -> Refusal {
+        .saturated(saturation, retryAfterSeconds: service.configuration.deferred.retryAfterSeconds)
     }
 }

@@ -16,7 +16,12 @@ public final class HTTPDaemon: Sendable {
     /// Binds, listens and serves.
     ///
     /// - Throws: `DaemonError`, which describes itself in one sentence.
-    public init(configuration: DaemonConfiguration, handler: any RequestHandler) throws(DaemonError) {
+    public convenience init(configuration: DaemonConfiguration, handler: any RequestHandler) throws(DaemonError) {
+        try self.init(configuration: configuration, handler: handler, hasThreads: true)
+    }
+
+    /// - Parameter hasThreads: False listens nowhere, and connections are adopted and served by ``run(waiting:)``.
+    init(configuration: DaemonConfiguration, handler: any RequestHandler, hasThreads: Bool) throws(DaemonError) {
         try configuration.validate()
         let service = Service(configuration: configuration, handler: handler)
         // Released by stop(), when no callback can come any more.
@@ -24,14 +29,14 @@ public final class HTTPDaemon: Sendable {
         var failure = c_httpd_failure()
         let identity = configuration.identity
         let texts = [configuration.socketPath, identity?.certificate, identity?.key]
-        let started = withCStrings(configuration.host, texts) { host, texts in
+        let started = withCStrings(configuration.numericHost, texts) { host, texts in
             var options = c_httpd_options(
                 socket_path: texts[0],
                 host: host,
                 port: configuration.port,
-                thread_count: UInt32(configuration.threadCount),
+                thread_count: hasThreads ? UInt32(configuration.threadCount) : 0,
                 connection_limit: UInt32(configuration.connectionLimit),
-                connections_per_address: UInt32(configuration.connectionsPerAddress ?? 0),
+                connections_per_address: UInt32(configuration.connectionsPerAddress),
                 idle_seconds: UInt32(configuration.idleTimeout.components.seconds),
                 connection_memory: configuration.connectionMemory,
                 tls_certificate: texts[1],
@@ -46,8 +51,7 @@ public final class HTTPDaemon: Sendable {
         }
         do throws(DaemonError) {
             try service.pool.start()
-            try service.bodyMemory.readAheadPool?.start()
-            try service.connections.startCutting(every: min(.seconds(1), configuration.receiveTimeout))
+            try service.startCutting()
         } catch {
             Self.end(started, service)
             throw error
@@ -71,12 +75,14 @@ public final class HTTPDaemon: Sendable {
         service.connections.count
     }
 
-    /// What is in hand now.
+    /// Current load.
     public var load: TransportLoad {
         var load = service.pool.load
         load.activeExchanges = activeExchanges
         load.openConnections = openConnections
         (load.repeatedRequests, load.replyCacheBytes) = service.replies.load
+        load.bodyMemory = service.bodyMemory.held
+        load.uploadMemory = service.uploadMemory.held
         return load
     }
 
@@ -90,6 +96,25 @@ public final class HTTPDaemon: Sendable {
                 .map { String(cString: $0) }
         }
         if let fault { throw .badCertificate(fault) }
+    }
+
+    /// Serves one end of a socket pair, which this closes in any case.
+    func adopt(_ descriptor: Int32) -> Bool {
+        handle.withLock { handle in
+            guard let handle else {
+                close(descriptor)
+                return false
+            }
+            return c_httpd_adopt(handle, descriptor)
+        }
+    }
+
+    /// Serves connections of a daemon without threads, having waited for something to do. Always on one thread, which is the
+    /// one that adopts them.
+    func run(waiting milliseconds: Int32) {
+        let handle = handle.withLock { handle in handle.map { UInt(bitPattern: $0) } }
+        // Not under the lock: handlers may ask for the daemon's load.
+        if let handle = handle.flatMap(OpaquePointer.init(bitPattern:)) { c_httpd_run(handle, milliseconds) }
     }
 
     /// Accepts no more connections. Those open are served on; each closes with its next response.
@@ -134,8 +159,9 @@ public final class HTTPDaemon: Sendable {
         // No suspended connection may be left when the library stops.
         service.pool.stop()
         service.connections.stopCutting()
+        c_httpd_quiesce(handle)
+        service.connections.cutAll()
         c_httpd_stop(handle)
-        service.bodyMemory.readAheadPool?.stop()
         service.pool.join()
         Unmanaged.passUnretained(service).release()
     }

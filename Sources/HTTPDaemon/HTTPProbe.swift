@@ -20,7 +20,7 @@ public struct HTTPProbe {
     public var socketPath: String?
     /// Seconds for each of connecting, sending and receiving.
     public var timeout: Int
-    /// Whether TLS is spoken. Any certificate will do: whoever probes itself by an address has no name to hold it against.
+    /// `true` for TLS. Any certificate is accepted: a probe by address has no name to compare.
     public var usesTLS: Bool
 
     public init(host: String, port: UInt16, socketPath: String? = nil, timeout: Int, usesTLS: Bool = false) {
@@ -114,7 +114,7 @@ public struct HTTPProbe {
 }
 
 extension ProbeError {
-    /// What the last call of the system failed with.
+    /// The error of the last system call.
     fileprivate static func last(_ what: String) -> ProbeError {
         ProbeError(reason: "\(what): \(String(cString: strerror(errno)))")
     }

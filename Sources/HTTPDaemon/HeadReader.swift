@@ -12,6 +12,9 @@ struct HeadReader {
         "authorization", "content-length", "content-type", "expect", "host", "if-range", "range", "transfer-encoding",
     ]
 
+    /// Fields that say where a request ends or whose it is, in ASCII alone.
+    private static let framing: [HTTPField.Name?] = [hostName, .connection, .contentLength, .expect, .transferEncoding]
+
     private static let hostName = HTTPField.Name("host")
 
     private(set) var fields = HTTPFields()
@@ -40,6 +43,9 @@ struct HeadReader {
         guard value.allSatisfy({ $0 >= 0x20 && $0 != 0x7F || $0 == 0x09 }) else {
             return refuse("the value of \(fieldName.canonicalName) has control characters")
         }
+        guard !Self.framing.contains(fieldName) || value.allSatisfy({ $0 < 0x80 }) else {
+            return refuse("the value of \(fieldName.canonicalName) is not ASCII")
+        }
         if let index = Self.singular.firstIndex(of: fieldName.canonicalName) {
             guard singularSeen & 1 << index == 0 else {
                 return refuse("more than one \(fieldName.canonicalName) field")
@@ -56,7 +62,7 @@ struct HeadReader {
         return true
     }
 
-    /// What holds for the head as a whole.
+    /// Checks of the head as a whole.
     mutating func finish() {
         guard refusal == nil else {
             return
@@ -73,7 +79,7 @@ struct HeadReader {
     private mutating func interpret(_ name: HTTPField.Name, _ value: UnsafeBufferPointer<UInt8>) -> Bool {
         switch name {
         case Self.hostName:
-            guard value.allSatisfy(Self.isHostCharacter) else {
+            guard HostField.isValid(value) else {
                 return refuse("the host field is not a host")
             }
             host = String(decoding: value, as: UTF8.self)
@@ -84,14 +90,13 @@ struct HeadReader {
             contentLength = length
         case .transferEncoding:
             // Not trimmed: with white space behind it the library does not recognise the coding.
-            guard String(decoding: value, as: UTF8.self).lowercased() == "chunked" else {
+            guard Self.isEqual(value, "chunked") else {
                 return refuse("transfer-encoding other than chunked")
             }
             isChunked = true
         case .expect where !isHTTP10:
-            let expectation = String(decoding: value, as: UTF8.self)
-            guard expectation.lowercased() == "100-continue" else {
-                refusal = .expectationFailed(expectation)
+            guard Self.isEqual(value, "100-continue") else {
+                refusal = .expectationFailed(String(decoding: value, as: UTF8.self))
                 return false
             }
             expectsContinue = true
@@ -101,27 +106,28 @@ struct HeadReader {
         return true
     }
 
+    /// Compares as the library does: bytes, but letters of ASCII without case. Other letters are never the same, so that
+    /// U+212A (KELVIN SIGN) is no `k`.
+    ///
+    /// - Parameter word: In lower case.
+    private static func isEqual(_ value: UnsafeBufferPointer<UInt8>, _ word: StaticString) -> Bool {
+        guard value.count == word.utf8CodeUnitCount else { return false }
+        return value.enumerated().allSatisfy { index, byte in
+            let isCapital = (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(byte)
+            return (isCapital ? byte | 0x20 : byte) == word.utf8Start[index]
+        }
+    }
+
     private mutating func refuse(_ reason: String) -> Bool {
         refusal = .malformed(reason)
         return false
     }
 
-    /// `nil` for anything but digits, and for more than `Int.max`.
+    /// `nil` for anything but digits; more than `Int.max` is `Int.max`, which is over every limit.
     private static func decimal(_ text: UnsafeBufferPointer<UInt8>) -> Int? {
         guard !text.isEmpty, text.allSatisfy({ (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }) else {
             return nil
         }
-        return Int(String(decoding: text, as: UTF8.self))
-    }
-
-    /// RFC 3986, `host` and `port`, without the comma, which joins repeated fields.
-    private static func isHostCharacter(_ byte: UInt8) -> Bool {
-        switch byte {
-        case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "a")...UInt8(ascii: "z"),
-            UInt8(ascii: "A")...UInt8(ascii: "Z"):
-            true
-        default:
-            "-._~%!$&'()*+;=:[]".utf8.contains(byte)
-        }
+        return Int(String(decoding: text, as: UTF8.self)) ?? .max
     }
 }

@@ -26,12 +26,13 @@ final class ReplyCache: Sendable {
     private struct State {
         /// By the lowest bits of the hash.
         var slots = [Slot](repeating: Slot(), count: ReplyCache.slotCount)
-        var byteCount = 0
         var matches = 0
     }
 
     private let limit: Int
     private let state = Mutex(State())
+    /// Of all replies that there are, those too that are no longer kept and still being sent to slow readers.
+    let memory = KeptMemory()
 
     /// - Parameter limit: Bytes; 0 keeps nothing.
     init(limit: Int) {
@@ -39,7 +40,7 @@ final class ReplyCache: Sendable {
     }
 
     /// How many requests have been matched, and the bytes of what is kept.
-    var load: (Int, Int) { state.withLock { ($0.matches, $0.byteCount) } }
+    var load: (Int, Int) { (state.withLock { $0.matches }, memory.byteCount) }
 
     enum Match {
         case kept(KeptReply)
@@ -84,15 +85,18 @@ final class ReplyCache: Sendable {
     }
 
     /// Keeps a reply in the place of another. Where all of them take too much, they go: what is still asked for comes back.
-    func keep(_ reply: KeptReply) {
-        guard reply.byteCount <= limit else { return }
+    ///
+    /// - Returns: False where those that are being sent leave no room for it.
+    func keep(_ reply: KeptReply) -> Bool {
         let slot = Self.slot(reply.key.withUnsafeBytes(Self.hash))
-        state.withLock { state in
-            state.byteCount += reply.byteCount - (state.slots[slot].reply?.byteCount ?? 0)
-            state.slots[slot].reply = reply
-            if state.byteCount > limit {
+        return state.withLock { state in
+            state.slots[slot].reply = nil
+            if memory.byteCount > limit {
                 state = State(matches: state.matches)
             }
+            guard memory.byteCount <= limit else { return false }
+            state.slots[slot].reply = reply
+            return true
         }
     }
 
@@ -104,6 +108,15 @@ final class ReplyCache: Sendable {
         // Who makes heads that collide only drives out what is kept.
         key.baseAddress.map { c_httpd_hash($0.assumingMemoryBound(to: UInt8.self), key.count) } ?? 0
     }
+}
+
+/// Bytes of kept replies.
+final class KeptMemory: Sendable {
+    private let bytes = Atomic(0)
+
+    var byteCount: Int { bytes.load(ordering: .relaxed) }
+
+    fileprivate func add(_ count: Int) { bytes.add(count, ordering: .relaxed) }
 }
 
 /// A response to send again, and the library's handles of it, each of which serves one exchange at a time.
@@ -128,7 +141,8 @@ final class KeptReply: Sendable {
     }
 
     let key: [UInt8]
-    let byteCount: Int
+    private let memory: KeptMemory
+    private let byteCount: Int
     /// Of every request that gets this.
     private let method: HTTPRequest.Method
     private let requestFields: HTTPFields
@@ -138,8 +152,9 @@ final class KeptReply: Sendable {
     private let naming: ResponseNaming
     private let idle = Mutex<[Handle]>([])
 
+    /// - Parameter memory: Counts it until it goes away.
     /// - Returns: `nil` for what is not small, has no body, or does not hold for other requests.
-    init?(_ response: OutgoingResponse, to request: HTTPRequest, key: [UInt8]) {
+    init?(_ response: OutgoingResponse, to request: HTTPRequest, key: [UInt8], memory: KeptMemory) {
         guard let naming = response.naming, let body = SmallBody(response.body) else { return nil }
         self.key = key
         method = request.method
@@ -149,9 +164,12 @@ final class KeptReply: Sendable {
         note = response.note
         self.body = body
         byteCount = key.count + body.count + Self.overhead
+        self.memory = memory
+        memory.add(byteCount)
     }
 
     deinit {
+        memory.add(-byteCount)
         for handle in idle.withLock({ $0 }) { c_httpd_response_release(handle.response) }
     }
 
@@ -162,7 +180,7 @@ final class KeptReply: Sendable {
         }
     }
 
-    /// What answers one request, under a new name; `nil` where the library makes no response.
+    /// The response to one request, with a new request ID; `nil` if the library creates none.
     func lend() -> Connection.Repetition? {
         let id = naming.makeID()
         guard var handle = idle.withLock({ $0.popLast() }) ?? make() else { return nil }

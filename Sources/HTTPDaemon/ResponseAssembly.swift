@@ -4,7 +4,7 @@ import HTTPExchange
 import HTTPTypes
 
 extension OutgoingResponse {
-    /// What became of a response.
+    /// Fate of a response.
     enum Queueing {
         case queued(SentBody)
         /// There is no memory left to send it by.
@@ -14,31 +14,24 @@ extension OutgoingResponse {
     }
 
     /// Hands the response to the library, which keeps what it needs until it has been sent.
-    ///
-    /// - Parameters:
-    ///   - isHead: Whether the request was `HEAD`: then no body is read, let alone sent.
-    ///   - closes: Whether the connection ends with this response.
-    ///   - memory: Where a body gets the block that it is sent by.
-    func queue(on connection: OpaquePointer, isHead: Bool, closes: Bool, memory: BodyMemory) -> Queueing {
+    func queue(on connection: OpaquePointer, _ sending: Sending) -> Queueing {
         let status = head.status.code
         guard (200...999).contains(status) else { return .refused }
         let made: (OpaquePointer?, SentBody)
-        if isHead || status == 304 {
-            made = (Self.unsentHandle(body, isHead: isHead), .whole(0))
-        } else if let small = SmallBody(body) {
-            made = (small.makeResponse(), .whole(small.count))
-        } else if let byteCount = body.readByteCount {
-            guard let block = memory.take(byteCount: byteCount) else { return .noMemory }
-            made = Self.readingHandle(body, block, memory)
+        if sending.isHead || status == 304 {
+            made = (Self.unsentHandle(body, isHead: sending.isHead), .whole(0))
+        } else if body.isEmpty {
+            made = (c_httpd_response_empty(), .whole(0))
         } else {
-            made = (body.isEmpty ? c_httpd_response_empty() : nil, .whole(0))
+            guard let sent = makeSent(sending) else { return .noMemory }
+            made = sent
         }
         guard let response = made.0 else { return .refused }
         defer { c_httpd_response_release(response) }
         guard head.headerFields.add(to: response) else {
             return .refused
         }
-        if closes, !c_httpd_response_add_field(response, "Connection", "close") {
+        if sending.closes, !c_httpd_response_add_field(response, "Connection", "close") {
             return .refused
         }
         return c_httpd_queue(connection, UInt32(status), response) ? .queued(made.1) : .refused
@@ -59,34 +52,39 @@ extension OutgoingResponse {
         return unsent(byteCount: body.byteCount)
     }
 
-    /// A response whose body is read piece by piece into a block of memory.
-    private static func readingHandle(
-        _ body: ResponseBody,
-        _ block: BodyMemory.Block,
-        _ memory: BodyMemory
-    ) -> (OpaquePointer?, SentBody) {
-        switch body {
-        case .bytes(let bytes):
-            reading(.bytes(bytes), byteCount: bytes.count, block)
-        case .source(let source, let range):
-            reading(.source(memory.readAhead(source, range, block: block), range), byteCount: range.count, block)
-        case .stream(let stream):
-            reading(.stream(stream), byteCount: nil, block)
-        case .empty, .unsent:
-            (nil, .whole(0))
+    /// A response with a body, and the memory that it holds counted; `nil` if there is not enough. The response is `nil` where
+    /// there can be no such body.
+    private func makeSent(_ sending: Sending) -> (OpaquePointer?, SentBody)? {
+        let memory = sending.service.bodyMemory
+        var held: [BodyMemory.Block] = []
+        let uncounted = (self.memory ?? body.largeBytesCount) - (sending.countedBytes ?? 0)
+        if uncounted > 0 {
+            guard let block = memory.reserve(uncounted) else { return nil }
+            held.append(block)
         }
+        if let count = body.byteCount, count <= SmallBody.uncountedSize,
+            let small = SmallBody(body, holding: held)
+        {
+            return small.makeResponse().map { ($0, .whole(small.count)) }
+        }
+        guard let byteCount = body.readByteCount else { return (nil, .whole(0)) }
+        guard let block = memory.take(byteCount: byteCount) else { return nil }
+        held.append(block)
+        if block.size == body.byteCount, let small = SmallBody(body, holding: held) {
+            return small.makeResponse().map { ($0, .whole(small.count)) }
+        }
+        let reader = makeReader(holding: held, sending)
+        return makeResponse(reader, block).map { ($0, .read(reader)) }
     }
 
-    private static func unsent(byteCount: Int?) -> OpaquePointer? {
-        byteCount.map { c_httpd_response_unsent(UInt64(clamping: $0)) } ?? c_httpd_response_unsent_of_unknown_size()
+    private func makeReader(holding held: [BodyMemory.Block], _ sending: Sending) -> BodyReader {
+        let isUnframed = body.byteCount == nil && !sending.isHTTP11
+        if isUnframed { sending.connection.isFramedByItsEnd = true }
+        return BodyReader(body, holding: held, sending, isUnframed: isUnframed)
     }
 
-    private static func reading(
-        _ body: BodyReader.Body,
-        byteCount: Int?,
-        _ block: BodyMemory.Block
-    ) -> (OpaquePointer?, SentBody) {
-        let bodyReader = BodyReader(body, block)
+    /// A response whose body is read piece by piece into a block of memory.
+    private func makeResponse(_ bodyReader: BodyReader, _ block: BodyMemory.Block) -> OpaquePointer? {
         // Released by the callback the library runs when nothing needs the response any more.
         let reader = Unmanaged.passRetained(bodyReader).toOpaque()
         let read: c_httpd_reader = { reader, position, buffer, capacity in
@@ -96,12 +94,30 @@ extension OutgoingResponse {
         let release: @convention(c) (UnsafeMutableRawPointer) -> Void = {
             Unmanaged<BodyReader>.fromOpaque($0).release()
         }
-        // The library puts chunks into the connection's memory, not into a block of their own.
-        let response =
-            byteCount.map { c_httpd_response_of_reader(UInt64($0), block.size, read, reader, release) }
-            ?? c_httpd_response_of_stream(1, read, reader, release)
-        return (response, .read(bodyReader))
+        if let byteCount = body.byteCount {
+            return c_httpd_response_of_reader(UInt64(byteCount), block.size, read, reader, release)
+        }
+        // The library puts chunks into the connection's memory, not into a block of their own. To HTTP/1.0 it sends none.
+        return c_httpd_response_of_stream(bodyReader.isUnframed ? block.size : 1, read, reader, release)
     }
+
+    private static func unsent(byteCount: Int?) -> OpaquePointer? {
+        byteCount.map { c_httpd_response_unsent(UInt64(clamping: $0)) } ?? c_httpd_response_unsent_of_unknown_size()
+    }
+}
+
+/// How a response is sent, as far as the response does not say.
+struct Sending {
+    let service: Service
+    let connection: Connection
+    /// `true` for `HEAD`: no body is read or sent.
+    let isHead: Bool
+    /// `true` if the client understands chunks.
+    let isHTTP11: Bool
+    /// `true` if the connection ends with this response.
+    let closes: Bool
+    /// Bytes of what the response holds that count elsewhere.
+    let countedBytes: Int?
 }
 
 extension HTTPFields {
@@ -117,9 +133,14 @@ extension HTTPFields {
 }
 
 extension ResponseBody {
-    /// Whether nothing follows the head.
+    /// `true` if nothing follows the head.
     fileprivate var isEmpty: Bool {
         if case .unsent = self { false } else { byteCount == 0 }
+    }
+
+    /// Bytes of a body that is whole in memory and too large for a block.
+    fileprivate var largeBytesCount: Int {
+        if case .bytes(let bytes) = self, bytes.count > SmallBody.largestSize { bytes.count } else { 0 }
     }
 
     /// The bytes that a block for the body need not exceed; `nil` where there is nothing to read.
@@ -150,66 +171,6 @@ enum SentBody {
         switch self {
         case .whole(let byteCount): byteCount
         case .read(let reader): reader.byteCount
-        }
-    }
-}
-
-/// The body of one response while it is sent. Used by the thread that serves the connection alone.
-final class BodyReader {
-    enum Body {
-        case bytes([UInt8])
-        case source(any ByteSource, Range<Int>)
-        case stream(any ByteStream)
-    }
-
-    private let body: Body
-    /// What the library holds for it.
-    private let block: BodyMemory.Block
-    /// Bytes that have been read.
-    private(set) var byteCount = 0
-
-    init(_ body: Body, _ block: BodyMemory.Block) {
-        self.body = body
-        self.block = block
-    }
-
-    /// The number of bytes written, 0 where there is none yet; negative at the end, and where the body breaks its promises,
-    /// which cuts the connection.
-    func read(at position: UInt64, into buffer: UnsafeMutableRawBufferPointer) -> Int64 {
-        let count = readPiece(at: position, into: buffer)
-        byteCount += Int(max(0, count))
-        return count
-    }
-
-    private func readPiece(at position: UInt64, into buffer: UnsafeMutableRawBufferPointer) -> Int64 {
-        // A body is shorter than Int.max, and the library asks for no more than it was told there is.
-        guard let position = Int(exactly: position), !buffer.isEmpty else {
-            return Int64(C_HTTPD_BODY_BROKEN)
-        }
-        switch body {
-        case .bytes(let bytes):
-            guard position < bytes.count else {
-                return Int64(C_HTTPD_BODY_END)
-            }
-            let count = min(buffer.count, bytes.count - position)
-            bytes.withUnsafeBytes {
-                buffer.copyMemory(from: UnsafeRawBufferPointer(rebasing: $0[position..<position + count]))
-            }
-            return Int64(count)
-        case .source(let source, let range):
-            guard position < range.count else {
-                return Int64(C_HTTPD_BODY_END)
-            }
-            let room = UnsafeMutableRawBufferPointer(rebasing: buffer.prefix(range.count - position))
-            var destination = room.mutableBytes
-            let count = source.read(at: range.lowerBound + position, into: &destination)
-            return (0...room.count).contains(count) ? Int64(count) : Int64(C_HTTPD_BODY_BROKEN)
-        case .stream(let stream):
-            var destination = buffer.mutableBytes
-            guard let count = stream.read(into: &destination) else {
-                return Int64(C_HTTPD_BODY_END)
-            }
-            return (0...buffer.count).contains(count) ? Int64(count) : Int64(C_HTTPD_BODY_BROKEN)
         }
     }
 }

@@ -4,7 +4,7 @@ import HTTPExchange
 import HTTPTypes
 import Synchronization
 
-/// What all exchanges of a daemon share.
+/// State shared by all exchanges of a daemon.
 final class Service: Sendable {
     /// How much later than a late request's refusal its connection is cut, so that the client can read it.
     static let grace: Duration = .seconds(5)
@@ -13,6 +13,7 @@ final class Service: Sendable {
     let handler: any RequestHandler
     let pool: DeferredPool
     let bodyMemory: BodyMemory
+    let uploadMemory: UploadMemory
     let replies: ReplyCache
     let connections = Connections()
     /// Nanoseconds in which a request must have arrived, and with which the next one must have.
@@ -27,13 +28,12 @@ final class Service: Sendable {
         receiveAllowance = (configuration.receiveTimeout + Self.grace).clampedNanoseconds
         idleAllowance = (configuration.idleTimeout + configuration.receiveTimeout).clampedNanoseconds
         pool = DeferredPool(limits: configuration.deferred)
+        uploadMemory = UploadMemory(limit: configuration.uploadMemory)
         replies = ReplyCache(limit: configuration.replyCacheSize)
         bodyMemory = BodyMemory(
             limit: configuration.bodyMemory,
             blockSize: configuration.blockSize,
-            connectionLimit: configuration.connectionLimit,
-            readAheadPool: configuration.threadsPerBody > 1
-                ? ReadAheadPool(threadCount: configuration.threadsPerBody - 1) : nil
+            connectionLimit: configuration.connectionLimit
         )
     }
 
@@ -77,6 +77,15 @@ extension Service {
             request_ended: { service, connection, request, status, isWhole in
                 let exchange = request == connection ? nil : Unmanaged<Exchange>.fromOpaque(request).takeRetainedValue()
                 Service.with(service, connection) { $0.end($1, exchange, status: Int(status), isWhole: isWhole) }
+            },
+            length_refused: { service, connection, status, bytes, capacity in
+                Service.with(service, connection) {
+                    $0.refuseLength(
+                        $1,
+                        isTooLarge: status == 413,
+                        UnsafeMutableBufferPointer(start: bytes, count: capacity)
+                    )
+                }
             },
             log: { service, message in
                 Service.at(service).configuration.log(String(cString: message), false)
@@ -132,6 +141,45 @@ extension Service {
         active.add(1, ordering: .relaxed)
     }
 
+    /// The library refuses a head for its length, and leaves the words to us.
+    ///
+    /// - Returns: Bytes of the response, written to `destination`; 0 for none.
+    private func refuseLength(
+        _ connection: Connection,
+        isTooLarge: Bool,
+        _ destination: UnsafeMutableBufferPointer<UInt8>
+    ) -> Int {
+        var count = 0
+        connection.refuse { target in
+            let refusal: Refusal =
+                isTooLarge
+                ? .bodyTooLarge(limit: configuration.bodyLimit) : .malformed("content-length is not a number of bytes")
+            guard let response = lastResponse(refusal, target: target), response.bytes.count <= destination.count else {
+                return nil
+            }
+            count = response.bytes.count
+            _ = destination.update(fromContentsOf: response.bytes)
+            return response
+        }
+        return count
+    }
+
+    /// A refusal that goes past the library.
+    private func lastResponse(_ refusal: Refusal, target: [UInt8]) -> LastResponse? {
+        // Of the request, nothing but the target is known.
+        let path = String(decoding: target, as: UTF8.self)
+        let head = HTTPRequest(method: .get, scheme: nil, authority: nil, path: path)
+        return LastResponse(handler.refuse(refusal, head: head))
+    }
+
+    /// Starts ending the connections whose request takes too long to arrive.
+    func startCutting() throws(DaemonError) {
+        try connections.startCutting(every: min(.seconds(1), configuration.receiveTimeout)) { [self] target in
+            // GnuTLS takes nothing from a second thread.
+            configuration.identity == nil ? lastResponse(.timedOut, target: target) : nil
+        }
+    }
+
     /// The library has something of the request, or its end, or has come back from a suspension. False cuts the connection.
     private func proceed(
         _ connection: Connection,
@@ -145,9 +193,9 @@ extension Service {
         if request != Unmanaged.passUnretained(connection).toOpaque() {
             exchange = Unmanaged<Exchange>.fromOpaque(request).takeUnretainedValue()
         } else if connection.repetition != nil {
-            connection.receivedWhole()
             // What is kept has no body in its request.
-            return bytes.isEmpty && connection.repetition?.handle.queue(on: handle) == true
+            return connection.receivedWhole() && bytes.isEmpty
+                && connection.repetition?.handle.queue(on: handle) == true
         } else {
             var key: [UInt8]?
             // Kept replies do not say that they close the connection.
@@ -171,6 +219,10 @@ extension Service {
     private func end(_ connection: Connection, _ exchange: Exchange?, status: Int, isWhole: Bool) {
         let now = Timestamp.now
         connection.due = now.advanced(by: idleAllowance)
+        if connection.isFramedByItsEnd {
+            if !isWhole { c_httpd_reset(connection.descriptor) }
+            connection.isFramedByItsEnd = false
+        }
         active.subtract(1, ordering: .releasing)
         var end = ExchangeEnd(
             method: .get,
@@ -183,6 +235,9 @@ extension Service {
             exchange.complete(&end)
         } else {
             connection.repetition.take()?.complete(&end)
+        }
+        if let last = connection.takeLast() {
+            (end.status, end.note, end.bodyByteCount, end.isWhole) = (last.status, last.note, last.bodyByteCount, true)
         }
         handler.ended(end)
     }

@@ -1,5 +1,6 @@
 import ByteSource
 import CHTTPDaemon
+import Glibc
 import HTTPExchange
 
 /// All of a small body: handed over whole, so that head and body go out in one piece, with one system call. Several responses
@@ -9,14 +10,21 @@ import HTTPExchange
 final class SmallBody: @unchecked Sendable {
     /// Bytes.
     static let largestSize = 64 << 10
+    /// Bytes up to which a body belongs to its connection's own memory.
+    static let uncountedSize = 4 << 10
 
     // Not an array's, which may move.
     private let memory: UnsafeMutableRawBufferPointer
+    /// Counted for as long as this is there.
+    private let memoryHeld: [BodyMemory.Block]
 
-    /// - Returns: `nil` for a body that is not small, has nothing in it, or takes more work than one call may do.
-    init?(_ body: ResponseBody) {
-        guard let count = body.byteCount, 1...Self.largestSize ~= count else { return nil }
-        memory = .allocate(byteCount: count, alignment: 16)
+    /// - Parameter held: What counts for as long as the body is there.
+    /// - Returns: `nil` for a body that is not small, has nothing in it, or takes more work than one call may do, and if there is
+    ///   no memory for it.
+    init?(_ body: ResponseBody, holding held: [BodyMemory.Block] = []) {
+        guard let count = body.byteCount, 1...Self.largestSize ~= count, let start = malloc(count) else { return nil }
+        memory = UnsafeMutableRawBufferPointer(start: start, count: count)
+        memoryHeld = held
         switch body {
         case .bytes(let bytes):
             memory.copyBytes(from: bytes)
@@ -29,7 +37,7 @@ final class SmallBody: @unchecked Sendable {
     }
 
     deinit {
-        memory.deallocate()
+        free(memory.baseAddress)
     }
 
     var count: Int { memory.count }

@@ -1,12 +1,12 @@
 public import HTTPTypes
 
-/// What a handler notes on a response, to be told it again when the exchange is over.
+/// A handler's note on a response, returned to it when the exchange ends.
 public struct ResponseNote: Sendable, Equatable {
     /// The route's template: one of few, whatever clients send.
     public var route: String
     /// Names the request and its response in logs.
     public var id: String
-    /// What the request was refused for, in a word: one of few.
+    /// Reason of a refusal: one word of a short list.
     public var problem: String?
 
     public init(route: String = "", id: String = "", problem: String? = nil) {
@@ -26,7 +26,7 @@ public struct ExchangeEnd: Sendable {
     public var peer: String?
     /// Of the response; `nil` where the connection ended before there was one.
     public var status: Int?
-    /// What the handler noted on its response; `nil` where the transport answered by itself, or nobody did.
+    /// The handler's note; `nil` if the transport answered itself, or nobody did.
     public var note: ResponseNote?
     /// Bytes of the body that were handed to the connection.
     public var bodyByteCount: Int
@@ -56,7 +56,7 @@ public struct ExchangeEnd: Sendable {
     }
 }
 
-/// What a transport has in hand at a moment.
+/// Current load of a transport.
 public struct TransportLoad: Sendable {
     /// Requests whose first line has arrived and whose response has not gone out whole.
     public var activeExchanges = 0
@@ -66,6 +66,10 @@ public struct TransportLoad: Sendable {
     public var repeatedRequests = 0
     /// Bytes held by kept replies.
     public var replyCacheBytes = 0
+    /// Bytes held by bodies of responses under way, apart from deferred work's.
+    public var bodyMemory = 0
+    /// Bytes held by bodies of requests, while they are received and until they are answered.
+    public var uploadMemory = 0
     /// Deferred work that waits for a thread or for memory.
     public var waitingWork = 0
     /// Deferred work that is being done.

@@ -1,7 +1,7 @@
 public import ByteSource
 public import HTTPTypes
 
-/// What follows the head of a response.
+/// Body of a response.
 public enum ResponseBody {
     case empty
     case bytes([UInt8])
@@ -30,7 +30,8 @@ public enum ResponseBody {
 public struct OutgoingResponse {
     public var head: HTTPResponse
     public var body: ResponseBody
-    /// Bytes of memory that are held until a deferred response has been sent; `nil` for as many as the work took.
+    /// Bytes of memory that the response holds until it has been sent, its body's bytes or what a stream walks included. `nil`
+    /// counts as many as deferred work took, and of a response that is ready those of a `bytes` body.
     public var memory: Int?
     public var note = ResponseNote()
     /// Set where every request with the same head, to the last field, gets this response: then the transport may keep it and

@@ -6,19 +6,43 @@ public enum Reply {
     case deferred(DeferredWork)
 }
 
-/// Work that must be whole before the first byte can be sent, such as a QR decomposition.
+/// Work that must be whole before the first byte can be sent, such as a QR decomposition or the plan of a large model.
 public struct DeferredWork: Sendable {
     /// Bytes of memory the work holds while it runs and, unless the response says otherwise, until that has been sent.
     public var memory: Int
-    /// Makes the response. `isCancelled` turns true when nobody waits for it any more; what is returned then is dropped.
-    public var run: @Sendable (_ isCancelled: @Sendable () -> Bool) -> OutgoingResponse
+    /// Estimate of the processor time that the work takes. Work of little cost is never queued behind work of much.
+    public var cost: Duration
+    /// Makes the response, or finds that it takes more work than was known: a deferred reply is done next, with the memory and
+    /// in the queue that it asks for, and what this work held is given back before. `isCancelled` turns true when nobody
+    /// waits for it any more; what is returned then is dropped. Work asks it every few milliseconds.
+    public let run: @Sendable (_ isCancelled: @escaping @Sendable () -> Bool) -> Reply
 
+    /// Work that ends with the response.
+    ///
+    /// - Parameter cost: An hour, unless given: work of unknown cost is queued with long work.
     public init(
         memory: Int,
-        run: @escaping @Sendable (_ isCancelled: @Sendable () -> Bool) -> OutgoingResponse
+        cost: Duration = .seconds(3600),
+        run: @escaping @Sendable (_ isCancelled: @escaping @Sendable () -> Bool) -> OutgoingResponse
     ) {
         self.memory = memory
-        self.run = run
+        self.cost = cost
+        self.run = { .ready(run($0)) }
+    }
+
+    private init(memory: Int, cost: Duration, attempt: @escaping @Sendable (@escaping @Sendable () -> Bool) -> Reply) {
+        self.memory = memory
+        self.cost = cost
+        run = attempt
+    }
+
+    /// Work that may find that there is more to do.
+    public static func attempt(
+        memory: Int,
+        cost: Duration,
+        _ run: @escaping @Sendable (_ isCancelled: @escaping @Sendable () -> Bool) -> Reply
+    ) -> DeferredWork {
+        DeferredWork(memory: memory, cost: cost, attempt: run)
     }
 }
 
@@ -38,7 +62,7 @@ public enum Refusal: Sendable, Equatable {
     case saturated(Saturation, retryAfterSeconds: Int)
 }
 
-/// What there is no more room in.
+/// An exhausted resource.
 public enum Saturation: Sendable, Equatable, CaseIterable {
     /// As much deferred work waits as may.
     case workQueue
@@ -48,11 +72,13 @@ public enum Saturation: Sendable, Equatable, CaseIterable {
     case workMemory
     /// Responses under way hold all the memory that there is for their bodies.
     case bodyMemory
+    /// Requests being received hold all the memory that there is for their bodies.
+    case uploadMemory
     /// The transport is ending.
     case stopping
 }
 
-/// What a transport needs of the service behind it. Called on several threads at once.
+/// The service behind a transport. Called on several threads at once.
 public protocol RequestHandler: Sendable {
     /// Answers a request. Returns quickly: long work is deferred, long bodies are sources or streams.
     func respond(to request: IncomingRequest) -> Reply

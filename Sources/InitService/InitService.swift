@@ -1,37 +1,34 @@
+internal import ByteText
 public import HTTPExchange
 public import HTTPTypes
+public import InitAPI
 public import Logging
 import Synchronization
 import WeightInit
 
 /// Turns requests into replies. Knows nothing of sockets: whoever has some hands it whole requests.
 public final class InitService: RequestHandler {
-    /// The release of PyTorch, and the processor, whose bits these are.
-    static let profile = "torch-2.13"
-    /// The release of the service.
-    public static let version = "1.0.0"
-
-    let limits: ServiceLimits
+    let operations: OperationContext
     let policy: ServicePolicy
     let metrics = ServiceMetrics()
-    let preparations: PreparationCache
     private let logger: Logger
     private let requestIDs = RequestIDs()
+    private let digests = RepresentationDigests()
     private let draining = Atomic(false)
 
     /// - Parameter logger: Hears of each exchange, at `info`; of those that failed, at `error`.
     public init(
         limits: ServiceLimits = ServiceLimits(),
         policy: ServicePolicy = ServicePolicy(),
+        models: ModelCatalogue = ModelCatalogue(),
         logger: Logger = Logger(label: "weight-init") { _ in SwiftLogNoOpLogHandler() }
     ) {
-        self.limits = limits
+        operations = OperationContext(limits: limits, models: models)
         self.policy = policy
         self.logger = logger
-        preparations = PreparationCache(limit: limits.cacheBytes)
     }
 
-    /// Says whom to ask for what is in hand, for the metrics.
+    /// Sets where the metrics get the transport's load from.
     public func observe(_ load: @escaping @Sendable () -> TransportLoad) {
         metrics.observe(load)
     }
@@ -48,32 +45,23 @@ public final class InitService: RequestHandler {
     }
 
     func respond(to request: IncomingRequest, at routes: RouteTable) -> Reply {
-        var form = Problem.Form.query
-        var route: Route?
-        let reply: Reply
-        do {
-            reply = try answer(request, at: routes, &route, &form)
-        } catch let problem as Problem {
-            reply = .ready(problem.response)
-        } catch let error as InitError {
-            reply = .ready(Problem(error, form: form).response)
-        } catch {
-            reply = .ready(Problem(.internalError, "an unforeseen error").response)
+        guard let prefix = policy.pathPrefix, let path = request.head.path else {
+            return attempt(request, at: routes, within: .immediate, newTiming)
         }
-        let finish = finish(request.head, route)
-        return switch reply {
-        case .ready(let response):
-            .ready(finish(request.head.method == .head ? response.withoutBody : response))
-        case .deferred(let work):
-            .deferred(DeferredWork(memory: work.memory) { finish(work.run($0)) })
+        guard let target = prefix.removed(from: path) else {
+            return .ready(finished(.redirect(to: prefix.text + "/"), routed(request.head, at: routes, nil)))
         }
+        var request = request
+        request.head.path = target
+        return attempt(request, at: routes, within: .immediate, newTiming)
     }
 
     public func refuse(_ refusal: Refusal, head: HTTPRequest) -> OutgoingResponse {
-        var response = Problem(refusal).response
+        let path = head.path.map { policy.pathPrefix?.removed(from: $0) ?? $0 }
+        let target = try? RequestTarget(path ?? "")
+        var response = Problem(refusal).response(below: policy.pathPrefix)
         if case .saturated(let saturation, _) = refusal { response.note.problem = saturation.reason }
-        let route = (try? RequestTarget(head.path ?? ""))?.path.flatMap { RouteTable.all[$0] }
-        return finish(head, route)(head.method == .head ? response.withoutBody : response)
+        return finished(response, routed(head, at: .all, target))
     }
 
     public func ended(_ exchange: ExchangeEnd) {
@@ -81,112 +69,117 @@ public final class InitService: RequestHandler {
         logger.log(exchange)
     }
 
-    private func finish(_ head: HTTPRequest, _ route: Route?) -> ResponseFinish {
-        ResponseFinish(
-            head: head,
-            route: route,
-            givenID: RequestIDs.given(in: head.headerFields),
-            ids: requestIDs,
-            policy: policy
-        )
-    }
+    private var newTiming: ServerTiming? { policy.timesResponses ? ServerTiming() : nil }
 
-    /// - Parameters:
-    ///   - place: Set as soon as it is known what the request is for.
-    ///   - form: Set as soon as it is known in which form errors have to name their place.
-    private func answer(
+    /// Answers if the allowance is enough for that; else the reply is the next attempt, which has a wider one.
+    private func attempt(
         _ request: IncomingRequest,
         at routes: RouteTable,
-        _ place: inout Route?,
-        _ form: inout Problem.Form
-    ) throws -> Reply {
-        let target = try RequestTarget(request.head.path ?? "")
+        within allowance: Allowance,
+        _ timing: ServerTiming?
+    ) -> Reply {
+        var timing = timing
+        var routed = routed(request.head, at: routes, nil)
+        let outcome: RouteOutcome
+        // The only place where an error becomes a response.
+        do throws(Problem) {
+            let target = try RequestTarget(request.head.path ?? "")
+            routed = self.routed(request.head, at: routes, target)
+            outcome = try answer(request, target, routed, at: routes, within: allowance)
+        } catch {
+            outcome = .response(error.response(below: policy.pathPrefix))
+        }
+        timing?.endAttempt()
+        switch outcome {
+        case .response(let response):
+            return .ready(finished(response, routed, timing))
+        case .exceeds(let wider):
+            let estimate = wider.estimate(within: operations.limits)
+            return .deferred(
+                .attempt(memory: estimate.memory, cost: estimate.duration) { [self, timing] isCancelled in
+                    var timing = timing
+                    timing?.endWait()
+                    return attempt(request, at: routes, within: wider.until(isCancelled), timing)
+                }
+            )
+        }
+    }
+
+    private func answer(
+        _ request: IncomingRequest,
+        _ target: RequestTarget,
+        _ routed: RoutedHead,
+        at routes: RouteTable,
+        within allowance: Allowance
+    ) throws(Problem) -> RouteOutcome {
         let method = request.head.method
         if target.isAsterisk, method == .options {
-            return .ready(.options(allow: "GET, HEAD, POST, OPTIONS"))
+            return .response(.options(allow: "GET, HEAD, POST, OPTIONS"))
         }
-        place = target.path.flatMap { routes[$0] }
-        // A browser asks for leave before it sends a token, and whoever probes has none.
-        if method != .options, !routes.areOpen, place?.isProbe != true {
-            try policy.tokens?.check(request.head.headerFields)
-        }
-        guard let path = target.path, let route = place else {
+        try ExchangeStep.check(routed, policy)
+        guard let route = routed.route else {
             throw Problem(noRouteAt: target.path, known: routes.paths)
         }
-        guard method != .options else { return .ready(.options(allow: route.allow)) }
+        guard method != .options else { return .response(.options(allow: route.allow)) }
         guard route.methods.contains(method) else {
             throw Problem(
                 .methodNotAllowed,
-                "\(path) takes \(route.allow), not \(method.rawValue)",
+                "\(route.path.text) takes \(route.allow), not \(method.rawValue)",
                 fields: [.allow: route.allow]
             )
         }
-        let reader = MemberReader(limits: limits)
-        let place = try reader.place(of: request, target)
-        form = place.form
-        let exchange = Exchange(
+        let reader = MemberReader(limits: operations.limits)
+        let place = route.ignoresQuery ? .query([]) : try reader.place(of: request, target)
+        let length = request.body.count + (request.head.path?.utf8.count ?? 0)
+        guard length <= allowance.requestBytes else { return .exceeds(allowance.parsing(length)) }
+        let members = try place.form.refusing { () throws(InitError) in try reader.members(at: place) }
+        let routeRequest = RouteRequest(
             method: method,
             fields: request.head.headerFields,
-            path: route.path,
-            members: try reader.members(at: place),
-            form: form,
-            longestLocation: limits.maximumLocationBytes
+            path: route.path.text,
+            prefix: policy.pathPrefix,
+            captures: routed.captures,
+            members: members,
+            form: place.form,
+            allowance: allowance,
+            longestLocation: operations.limits.maximumLocationBytes,
+            digests: RepresentationDigest.isWanted(by: request.head.headerFields) ? digests : nil
         )
-        return try route.respond(self, exchange)
+        return try route.respond(self, routeRequest)
+    }
+
+    private func routed(_ head: HTTPRequest, at routes: RouteTable, _ target: RequestTarget?) -> RoutedHead {
+        let match = target.flatMap(routes.match)
+        return RoutedHead(
+            head: head,
+            route: match?.route,
+            captures: match?.captures ?? [],
+            isOpen: routes.areOpen,
+            givenID: RequestIDs.given(in: head.headerFields),
+            ids: requestIDs
+        )
+    }
+
+    private func finished(
+        _ response: OutgoingResponse,
+        _ routed: RoutedHead,
+        _ timing: ServerTiming? = nil
+    ) -> OutgoingResponse {
+        var response = response
+        ExchangeStep.change(&response, routed, policy)
+        if let timing {
+            timing.add(to: &response.head.headerFields)
+            response.naming = nil
+        }
+        return response
     }
 }
 
-extension Problem {
-    /// Nothing is at this path; the nearest one is named.
-    fileprivate init(noRouteAt path: String?, known: [String]) {
-        var error = InitError.unknown("path", path ?? "", in: [], known: known)
-        if path == nil { error.detail = "no path here holds an encoded /" }
-        self.init(.notFound, error.detail, faults: [Fault(place: nil, detail: error.detail, allowed: error.allowed)])
-    }
-
-    init(_ refusal: Refusal) {
-        switch refusal {
-        case .malformed(let detail):
-            self.init(.malformed, detail)
-        case .bodyTooLarge(let limit):
-            self = .bodyTooLarge(limit: limit)
-        case .expectationFailed(let expectation):
-            self.init(.expectationFailed, "only 100-continue can be expected, found \(expectation.quotedForMessage)")
-        case .timedOut:
-            self.init(.timedOut, "the request did not arrive in time (--receive-timeout)")
-        case .tooManyFields(let limit):
-            self.init(.headTooLarge, "there are more than \(limit) header fields")
-        case .saturated(let saturation, let seconds):
-            self.init(
-                .unavailable,
-                "\(saturation.sentence); try again in \(seconds) s",
-                fields: [.retryAfter: String(seconds)]
-            )
-        }
-    }
-}
-
-extension Saturation {
-    /// What stands for it in metrics and log: the option that would make more room.
-    var reason: String {
-        switch self {
-        case .workQueue: "work-queue"
-        case .workTime: "work-timeout"
-        case .workMemory: "max-work-bytes"
-        case .bodyMemory: "max-body-memory"
-        case .stopping: Problem.Kind.unavailable.slug
-        }
-    }
-
-    fileprivate var sentence: String {
-        switch self {
-        case .workQueue: "as much work waits as may (--work-queue)"
-        case .workTime: "the work has waited as long as it may (--work-timeout)"
-        case .workMemory: "the work needs more memory than there is for it (--max-work-bytes)"
-        case .bodyMemory: "the replies under way hold all the memory that there is for them (--max-body-memory)"
-        case .stopping: "the service is ending"
-        }
-    }
+/// The end of an attempt.
+enum RouteOutcome {
+    case response(OutgoingResponse)
+    /// The allowance was too small; the next attempt gets this one.
+    case exceeds(Allowance)
 }
 
 extension OutgoingResponse {
@@ -194,8 +187,9 @@ extension OutgoingResponse {
         OutgoingResponse(head: HTTPResponse(status: .noContent, headerFields: [.allow: allow]))
     }
 
-    /// What `HEAD` gets of a response to `GET`.
-    fileprivate var withoutBody: OutgoingResponse {
-        OutgoingResponse(head: head, body: .unsent(byteCount: body.byteCount))
+    /// RFC 9110, section 15.4.9.
+    fileprivate static func redirect(to location: Text) -> OutgoingResponse {
+        let fields: HTTPFields = [.location: location.description, .cacheControl: "no-store"]
+        return OutgoingResponse(head: HTTPResponse(status: .permanentRedirect, headerFields: fields))
     }
 }

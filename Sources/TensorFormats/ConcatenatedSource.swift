@@ -10,8 +10,6 @@ public final class BytesSource: ByteSource {
 
     public var byteCount: Int { bytes.count }
 
-    public func makeTwin() -> (any ByteSource)? { BytesSource(bytes) }
-
     public func read(at position: Int, into destination: inout MutableRawSpan) -> Int {
         guard position >= 0, position < bytes.count else { return 0 }
         let bytes = self.bytes
@@ -27,8 +25,7 @@ public final class ConcatenatedSource: ByteSource {
         public let byteCount: Int
         public let make: @Sendable () -> any ByteSource
 
-        /// - Parameter make: Makes a source of that many bytes. It is called again when reading comes back to the part, and on
-        ///   other threads by the source's twins.
+        /// - Parameter make: Makes a source of that many bytes. It is called again when reading comes back to the part.
         public init(byteCount: Int, make: @escaping @Sendable () -> any ByteSource) {
             self.byteCount = byteCount
             self.make = make
@@ -64,14 +61,6 @@ public final class ConcatenatedSource: ByteSource {
         self.ends = ends
         byteCount = end
     }
-
-    private init(_ parts: [Part], ends: [Int]) {
-        self.parts = parts
-        self.ends = ends
-        byteCount = ends.last ?? 0
-    }
-
-    public func makeTwin() -> (any ByteSource)? { ConcatenatedSource(parts, ends: ends) }
 
     public func read(at position: Int, into destination: inout MutableRawSpan) -> Int {
         guard position >= 0, position < byteCount else { return 0 }

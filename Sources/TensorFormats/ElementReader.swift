@@ -23,10 +23,10 @@ struct ElementReader<Bits: FixedWidthInteger & UnsignedInteger & BitwiseCopyable
     /// Elements that can be taken without reading.
     var available: Int { count &- nextIndex }
 
-    /// Whether the source has been read to its end, and all elements taken.
+    /// `true` after the last element has been taken.
     var isAtEnd: Bool { available == 0 && position == source.byteCount }
 
-    /// Whether there is an element, for which the source is read at most once.
+    /// `true` if there is an element; reads the source at most once.
     ///
     /// After a source has given less than it was asked for, which it does when it has worked for long, one call says no.
     mutating func isReady() -> Bool {

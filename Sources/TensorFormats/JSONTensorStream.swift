@@ -1,7 +1,7 @@
 public import ByteSource
 public import WeightInit
 
-/// A tensor's numbers as JSON: lists nested as the shape is, between bytes of the caller's.
+/// A tensor's numbers as JSON: lists nested as the shape is, after a prefix.
 ///
 /// A scalar is a bare number. Lists of nothing stand where NumPy's `tolist` has them: `[[],[]]` for a shape of `[2, 0]`,
 /// `[]` for `[0, 3]`. Numbers are written in the fewest digits that read back as the same element, see ``NumberText``.
@@ -10,52 +10,17 @@ public final class JSONTensorStream: ByteStream {
     private let stream: ChainedStream
 
     /// - Parameters:
-    ///   - prefix: What stands before the numbers, such as `{"data":`.
+    ///   - prefix: Bytes before the numbers, such as `{"data":`.
     ///   - source: The elements, little-endian and row-major.
-    ///   - suffix: What stands behind them, such as `}`.
-    public init(prefix: [UInt8], source: any ByteSource, shape: Shape, dtype: DType, suffix: [UInt8]) {
-        stream = ChainedStream(count: 3) { index in
-            switch index {
-            case 0: BytesStream(prefix)
-            case 1: dtype.numbers(from: source, shape: shape)
-            default: BytesStream(suffix)
-            }
+    public init(prefix: [UInt8], source: any ByteSource, shape: Shape, dtype: DType) {
+        stream = ChainedStream(count: 2) { index in
+            guard index > 0 else { return BytesStream(prefix) }
+            return NestedNumbers(dtype.element, source: source, shape: shape)
         }
     }
 
     public func read(into destination: inout MutableRawSpan) -> Int? {
         stream.read(into: &destination)
-    }
-
-    /// The lists and numbers that a tensor of a shape has in JSON: what bounds the length of the text where there are lists
-    /// of nothing, too. Each takes at most 26 bytes.
-    ///
-    /// - Returns: `nil` where they cannot be counted in 63 bits.
-    public static func valueCount(of shape: Shape) -> Int? {
-        var count = 1
-        var level = 1
-        for dimension in shape.dimensions {
-            var overflow: Bool
-            (level, overflow) = level.multipliedReportingOverflow(by: dimension)
-            guard !overflow else { return nil }
-            (count, overflow) = count.addingReportingOverflow(level)
-            guard !overflow else { return nil }
-            // Nothing is written inside lists of nothing, whatever the further dimensions are.
-            if dimension == 0 { break }
-        }
-        return count
-    }
-}
-
-extension DType {
-    fileprivate func numbers(from source: any ByteSource, shape: Shape) -> any ByteStream {
-        switch self {
-        case .float32: NestedNumbers(Float32Element.self, source: source, shape: shape)
-        case .float64: NestedNumbers(Float64Element.self, source: source, shape: shape)
-        case .float16: NestedNumbers(Float16Element.self, source: source, shape: shape)
-        case .bfloat16: NestedNumbers(BFloat16Element.self, source: source, shape: shape)
-        case .int64: NestedNumbers(Int64Element.self, source: source, shape: shape)
-        }
     }
 }
 
@@ -87,7 +52,7 @@ private struct NestedNumberPrinter<Element: TensorElement> {
 
     private var leftInRow: Int
     private var isAtEnd = false
-    /// What stands between two innermost lists: so many `]`, `,` and so many `[`.
+    /// Punctuation between two innermost lists: counts of `]` and `[`, and a comma.
     private var closing = 0
     private var hasComma = false
     private var opening: Int

@@ -1,3 +1,4 @@
+public import ByteText
 public import WeightInit
 
 /// A value that has a form in JSON.
@@ -15,10 +16,16 @@ public protocol JSONWritable {
 /// that JSON does not have are the strings `"inf"`, `"-inf"` and `"nan"`.
 public struct JSONWriter: Sendable {
     public private(set) var bytes: [UInt8] = []
-    /// Whether what comes next in the innermost list or object stands behind something.
+    /// `true` if the next value in the innermost list or object follows another.
     private var followsValue = false
 
     public init() {}
+
+    /// Takes what has been written so far; what is written next goes on behind it.
+    public mutating func takeBytes() -> [UInt8] {
+        defer { bytes.removeAll() }
+        return bytes
+    }
 
     public mutating func beginObject() { begin(UInt8(ascii: "{")) }
     public mutating func endObject() { end(UInt8(ascii: "}")) }
@@ -39,7 +46,7 @@ public struct JSONWriter: Sendable {
 
     /// A member whose value is an object.
     public mutating func object<E>(
-        _ name: String,
+        _ name: Text,
         _ members: (inout JSONWriter) throws(E) -> Void
     ) throws(E) {
         key(name)
@@ -48,7 +55,7 @@ public struct JSONWriter: Sendable {
 
     /// A member whose value is a list.
     public mutating func array<E>(
-        _ name: String,
+        _ name: Text,
         _ elements: (inout JSONWriter) throws(E) -> Void
     ) throws(E) {
         key(name)
@@ -56,14 +63,14 @@ public struct JSONWriter: Sendable {
     }
 
     /// The name of the member whose value comes next.
-    public mutating func key(_ name: String) {
+    public mutating func key(_ name: Text) {
         separate()
         appendQuoted(name)
         bytes.append(UInt8(ascii: ":"))
         followsValue = false
     }
 
-    public mutating func member(_ name: String, _ value: some JSONWritable) {
+    public mutating func member(_ name: Text, _ value: some JSONWritable) {
         key(name)
         value.write(to: &self)
     }
@@ -83,7 +90,7 @@ public struct JSONWriter: Sendable {
         followsValue = true
     }
 
-    fileprivate mutating func string(_ text: String) {
+    fileprivate mutating func string(_ text: Text) {
         separate()
         appendQuoted(text)
         followsValue = true
@@ -113,7 +120,7 @@ public struct JSONWriter: Sendable {
         if followsValue { bytes.append(UInt8(ascii: ",")) }
     }
 
-    private mutating func appendQuoted(_ text: String) {
+    private mutating func appendQuoted(_ text: Text) {
         bytes.append(UInt8(ascii: "\""))
         for byte in text.utf8 {
             switch byte {
@@ -135,6 +142,10 @@ public struct JSONWriter: Sendable {
 }
 
 extension String: JSONWritable {
+    public func write(to writer: inout JSONWriter) { writer.string(Text(self)) }
+}
+
+extension Text: JSONWritable {
     public func write(to writer: inout JSONWriter) { writer.string(self) }
 }
 

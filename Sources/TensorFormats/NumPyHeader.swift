@@ -1,7 +1,6 @@
-public import ByteSource
 public import WeightInit
 
-/// What stands before the elements in a `.npy` file of version 1.0.
+/// The header of a `.npy` file of version 1.0.
 ///
 /// | bytes | content |
 /// |---|---|
@@ -24,14 +23,7 @@ public enum NumPyHeader {
     ///
     /// - Throws: `unrepresentable` for bfloat16, which NumPy does not have.
     public static func bytes(shape: Shape, dtype: DType) throws(FormatError) -> [UInt8] {
-        let type =
-            switch dtype {
-            case .float32: "<f4"
-            case .float64: "<f8"
-            case .float16: "<f2"
-            case .int64: "<i8"
-            case .bfloat16: throw .unrepresentable(dtype, in: .npy)
-            }
+        guard let type = dtype.names.numPy else { throw .unrepresentable(dtype, in: .npy) }
         let dimensions = shape.dimensions.map(String.init)
         let tuple = dimensions.joined(separator: ", ") + (dimensions.count == 1 ? "," : "")
         var text = "{'descr': '\(type)', 'fortran_order': False, 'shape': (\(tuple)), }"
@@ -44,17 +36,5 @@ public enum NumPyHeader {
         // 64 dimensions of 19 digits are far below the 65535 bytes that the field can hold.
         let length = UInt16(truncatingIfNeeded: text.utf8.count)
         return prefix + [UInt8(truncatingIfNeeded: length), UInt8(truncatingIfNeeded: length >> 8)] + Array(text.utf8)
-    }
-
-    /// The whole file.
-    ///
-    /// - Parameter elements: Makes the source of the elements, when the first of them is asked for.
-    /// - Throws: `unrepresentable` for bfloat16.
-    public static func file(
-        of tensor: TensorDescription,
-        elements: @escaping @Sendable () -> any ByteSource
-    ) throws(FormatError) -> ConcatenatedSource {
-        let header = try bytes(shape: tensor.shape, dtype: tensor.dtype)
-        return try ConcatenatedSource([.bytes(header), .init(byteCount: tensor.byteCount, make: elements)])
     }
 }

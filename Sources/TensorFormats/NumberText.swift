@@ -111,17 +111,17 @@ enum NumberText {
         }
     }
 
-    /// Where the parts of a number without exponent go, in bytes from its start.
+    /// Offsets of the parts of a number without exponent, in bytes from its start.
     private struct FixedLayout {
         /// `0.000000` from the first byte on.
         static let leadingZeros: UInt64 = 0x3030_3030_3030_2e30
 
         /// Digits before the point besides the first.
         var whole: Int
-        /// Where the first digit goes, and all others behind it.
+        /// Offset of the first digit; the others follow.
         var first: Int
         var point: Int
-        /// Where the digits behind the point go, once more.
+        /// Offset of the digits behind the point, which are written a second time.
         var fraction: Int
         /// Digits behind the point at least, of those that go there.
         var leastFraction: Int

@@ -1,7 +1,8 @@
+public import ByteText
 public import ByteSource
-public import WeightInit
+internal import WeightInit
 
-/// Where everything lies in a safetensors file; worked out once, before any number is made.
+/// The layout of a safetensors file, computed once, before any number is generated.
 ///
 /// A file is the length of the header (8 bytes, little-endian), the header (a JSON object, padded with spaces to a
 /// multiple of 8 bytes), and the tensors' elements without gaps. The header has one member for each tensor,
@@ -27,18 +28,17 @@ public struct SafetensorsLayout: Sendable {
     /// The longest header, in bytes, that the reference library reads.
     public static let maximumHeaderByteCount = 100_000_000
 
-    private static let metadataName = "__metadata__"
+    private static let metadataName: Text = "__metadata__"
 
     /// Lays tensors out.
     ///
     /// - Throws: `duplicateName`, `reservedName` for `__metadata__`, `tooLarge` where the header is over 100 MB or the
     ///   file over 2^63 − 1 bytes.
-    public init(_ tensors: [TensorDescription], metadata: [String: String] = [:]) throws(FormatError) {
-        // Names are their bytes here: Swift takes canonically equivalent strings for equal, readers of the file do not.
-        var names: Set<[UInt8]> = []
+    public init(_ tensors: [TensorDescription], metadata: [Text: Text] = [:]) throws(FormatError) {
+        var names: Set<Text> = []
         for tensor in tensors {
             try Self.check(name: tensor.name)
-            guard names.insert(Array(tensor.name.utf8)).inserted else { throw .duplicateName(tensor.name) }
+            guard names.insert(tensor.name).inserted else { throw .duplicateName(tensor.name) }
         }
         order = tensors.indices.sorted {
             let (left, right) = (tensors[$0].dtype.itemSize, tensors[$1].dtype.itemSize)
@@ -49,7 +49,7 @@ public struct SafetensorsLayout: Sendable {
         if !metadata.isEmpty {
             writer.key(Self.metadataName)
             writer.beginObject()
-            for (key, value) in metadata.sorted(by: { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) }) {
+            for (key, value) in metadata.sorted(by: { $0.key < $1.key }) {
                 writer.member(key, value)
             }
             writer.endObject()
@@ -63,7 +63,7 @@ public struct SafetensorsLayout: Sendable {
             guard !overflow else { throw .tooLarge("the tensors are over 2^63 − 1 bytes together") }
             writer.key(tensor.name)
             writer.beginObject()
-            writer.member("dtype", tensor.dtype.safetensorsName)
+            writer.member("dtype", tensor.dtype.names.safetensors)
             writer.member("shape", tensor.shape)
             writer.member("data_offsets", [start, end])
             writer.endObject()
@@ -82,8 +82,8 @@ public struct SafetensorsLayout: Sendable {
     }
 
     /// - Throws: `reservedName` for `__metadata__`.
-    public static func check(name: String) throws(FormatError) {
-        guard !name.utf8.elementsEqual(metadataName.utf8) else { throw .reservedName(name) }
+    public static func check(name: Text) throws(FormatError) {
+        guard name != metadataName else { throw .reservedName(name) }
     }
 
     private static let headerTooLarge = FormatError.tooLarge(
@@ -99,18 +99,5 @@ public struct SafetensorsLayout: Sendable {
             ConcatenatedSource.Part(byteCount: byteCounts[index]) { elements(index) }
         }
         return try ConcatenatedSource([.bytes(header)] + tensors)
-    }
-}
-
-extension DType {
-    /// The type's name in a safetensors header.
-    public var safetensorsName: String {
-        switch self {
-        case .float32: "F32"
-        case .float64: "F64"
-        case .float16: "F16"
-        case .bfloat16: "BF16"
-        case .int64: "I64"
-        }
     }
 }

@@ -88,7 +88,7 @@ private func nearest<Word: FixedWidthInteger & UnsignedInteger>(_ quarters: Word
     (quarters &+ 1 &+ (quarters &>> 2 & 1)) &>> 2
 }
 
-/// What brings multiples of a power of two to multiples of the power of ten just below it.
+/// Factors from multiples of a power of two to multiples of the power of ten just below it.
 private struct NarrowScale {
     var decimalExponent: Int
     private var factor: UInt64

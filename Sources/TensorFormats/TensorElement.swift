@@ -127,15 +127,33 @@ enum Float64Element: FloatElement {
     }
 }
 
-enum Int64Element: TensorElement {
-    @inline(__always) static func value(_ bits: UInt64) -> Double { Double(Int64(bitPattern: bits)) }
+/// An integer of a width, stored as bits of the same width.
+enum IntegerElement<Value: FixedWidthInteger, Bits: FixedWidthInteger & UnsignedInteger & BitwiseCopyable & Sendable>:
+    TensorElement
+{
+    @inline(__always) static func value(_ bits: Bits) -> Double { Double(Value(truncatingIfNeeded: bits)) }
 
-    static func write(_ bits: UInt64, powers: PowersOfTen, to out: UnsafeMutableRawPointer) -> UnsafeMutableRawPointer {
+    static func write(_ bits: Bits, powers: PowersOfTen, to out: UnsafeMutableRawPointer) -> UnsafeMutableRawPointer {
         var end = out
-        for character in String(Int64(bitPattern: bits)).utf8 {
+        for character in String(Value(truncatingIfNeeded: bits)).utf8 {
             end.storeBytes(of: character, as: UInt8.self)
             end += 1
         }
         return end
+    }
+}
+
+typealias Int64Element = IntegerElement<Int64, UInt64>
+typealias Int32Element = IntegerElement<Int32, UInt32>
+typealias Int16Element = IntegerElement<Int16, UInt16>
+typealias Int8Element = IntegerElement<Int8, UInt8>
+typealias UInt8Element = IntegerElement<UInt8, UInt8>
+
+/// A boolean in a byte.
+enum BoolElement: TensorElement {
+    @inline(__always) static func value(_ bits: UInt8) -> Double { bits == 0 ? 0 : 1 }
+
+    static func write(_ bits: UInt8, powers: PowersOfTen, to out: UnsafeMutableRawPointer) -> UnsafeMutableRawPointer {
+        NumberText.write(bits == 0 ? "false" : "true", to: out)
     }
 }

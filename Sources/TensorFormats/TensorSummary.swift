@@ -1,8 +1,9 @@
+internal import ByteText
 public import ByteSource
-import Crypto
+import SHA2
 public import WeightInit
 
-/// What can be said about a tensor's numbers without giving them.
+/// Statistics of a tensor's numbers.
 ///
 /// Mean, standard deviation, least, greatest and histogram are those of the finite numbers. They are worked out in float64
 /// in a fixed order, so that they are the same on every processor.
@@ -50,13 +51,7 @@ public struct TensorSummary: Sendable, Equatable {
         range: ClosedRange<Double>? = nil,
         isCancelled: () -> Bool = { false }
     ) -> TensorSummary? {
-        switch dtype {
-        case .float32: compute(Float32Element.self, source, shape, dtype, range, isCancelled)
-        case .float64: compute(Float64Element.self, source, shape, dtype, range, isCancelled)
-        case .float16: compute(Float16Element.self, source, shape, dtype, range, isCancelled)
-        case .bfloat16: compute(BFloat16Element.self, source, shape, dtype, range, isCancelled)
-        case .int64: compute(Int64Element.self, source, shape, dtype, range, isCancelled)
-        }
+        compute(dtype.element, source, shape, dtype, range, isCancelled)
     }
 
     private static func compute<Element: TensorElement>(

@@ -57,7 +57,7 @@ public enum FloatFormat: String, CaseIterable, Sendable {
     }
 
     /// Rounds to nearest even; NaN becomes the positive quiet one.
-    static func bfloat16Bits(_ value: Float) -> UInt16 {
+    public static func bfloat16Bits(_ value: Float) -> UInt16 {
         guard !value.isNaN else { return 0x7fc0 }
         let bits = value.bitPattern
         return UInt16(truncatingIfNeeded: (bits &+ 0x7fff &+ ((bits >> 16) & 1)) >> 16)

@@ -1,15 +1,37 @@
 extension WordStream {
     /// The first entries of `torch.randperm(count)` from the current position on.
     ///
-    /// The whole permutation draws `count` − 1 words, of which only those behind the prefix are read here.
+    /// The whole permutation draws `count` − 1 words, of which only those of the prefix are drawn here.
     ///
     /// - Parameters:
     ///   - count: Below 214 748 364, from where on PyTorch draws 64-bit numbers.
     public func randomPermutation(of count: Int, prefix: Int) -> [Int] {
-        var order = Array(0..<count)
-        for index in 0..<min(prefix, max(0, count - 1)) {
-            order.swapAt(index, index + Int(next()) % (count - index))
-        }
-        return Array(order.prefix(prefix))
+        var order = (0..<UInt32(count)).map { $0 }
+        var span = order.mutableSpan
+        permute(&span, entries: 0..<prefix)
+        return order.prefix(prefix).map { Int($0) }
     }
+
+    /// Draws some entries of a permutation, one word each, after all entries before them.
+    ///
+    /// Each entry is swapped with one behind it (Fisher and Yates), as `torch.randperm` does; the last one has none.
+    ///
+    /// - Parameter order: All entries: the numbers from 0 on, as the draws so far have left them.
+    public func permute(_ order: inout MutableSpan<UInt32>, entries: Range<Int>) {
+        var next = entries.lowerBound
+        let end = min(entries.upperBound, max(0, order.count - 1))
+        withUnsafeTemporaryAllocation(of: UInt32.self, capacity: WordStream.wordsAtOnce) { words in
+            guard let start = words.baseAddress else { return }
+            while next < end {
+                let count = min(end - next, words.count)
+                draw(count, into: start)
+                for word in words.prefix(count) {
+                    order.swapAt(next, next + Int(word) % (order.count - next))
+                    next += 1
+                }
+            }
+        }
+    }
+
+    private static let wordsAtOnce = 1024
 }

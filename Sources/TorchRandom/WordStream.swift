@@ -60,7 +60,7 @@ public final class WordStream {
         return WordStream.workOfSeeking(distance)
     }
 
-    /// What moving by a distance takes, in words generated: passing over a word is about a quarter of making it, and from
+    /// Cost of moving by a distance, in generated words: passing over a word is about a quarter of making it, and from
     /// some distance on it takes no longer.
     public static func workOfSeeking(_ distance: UInt64) -> Int {
         Int(min(distance, 1 << 22)) / 4
@@ -69,9 +69,14 @@ public final class WordStream {
     /// The next 32-bit word.
     public func next() -> UInt32 {
         var word: UInt32 = 0
-        kernels.pointee.words(state, &word, 1)
-        position += 1
+        draw(1, into: &word)
         return word
+    }
+
+    /// The next `count` words.
+    func draw(_ count: Int, into words: UnsafeMutablePointer<UInt32>) {
+        kernels.pointee.words(state, words, count)
+        position += UInt64(count)
     }
 
     /// A float64 in [0, 1), of two words.

@@ -21,10 +21,13 @@ extension AccessTokens {
     }
 }
 
+/// Bytes of tokens or certificates, which are read into memory as a whole.
+private let optionFileLimit = 16 << 20
+
 /// The bytes of a file that an option names.
 func contents(of path: String, for option: String) throws(Failure) -> [UInt8] {
     do throws(Failure) {
-        return try contents(of: path)
+        return try contents(of: path, limit: optionFileLimit)
     } catch {
         throw Failure("\(option): \(error)")
     }

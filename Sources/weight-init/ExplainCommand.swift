@@ -1,20 +1,21 @@
 import ArgumentParser
-import InitService
+import ByteText
+import InitAPI
 import WeightInit
 
 struct ExplainCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "explain",
-        abstract: "Tell what init would make of the same options, and how; nothing is made.",
-        discussion: "The JSON that the service answers on /explain; on a terminal, a table."
+        abstract: "Print the plan of an init request without making tensors.",
+        discussion: "Prints the JSON that /explain answers, or a table on a terminal."
     )
 
     @OptionGroup
     var request: RequestOptions
 
     @Option(
-        help: "The format that it would be written in.",
-        completion: .list(RequestOptions.Asked.format?.words ?? [])
+        help: "Output format of the request.",
+        completion: .list(RequestOptions.Asked.format?.words.map(\.description) ?? [])
     )
     var format: String?
 

@@ -1,27 +1,28 @@
 import ArgumentParser
-import InitService
+import ByteText
+import InitAPI
 import WeightInit
 
 struct FanCommand: ParsableCommand {
-    enum Asked: Asking {
-        static let options = Question.fan.members.filter { $0.name != "shape" }
+    enum Asked: OptionTable {
+        static let rows = Operation.fan.members.filter { $0.name != "shape" }.map(OptionRow.init)
     }
 
     static let configuration = CommandConfiguration(
         commandName: "fan",
-        abstract: "Tell the fan-in and the fan-out of a shape.",
-        discussion: "The JSON that the service answers on /fan; on a terminal, a table."
+        abstract: "Print the fan-in and fan-out of a shape.",
+        discussion: "Prints the JSON that /fan answers, or a table on a terminal."
     )
 
-    @Argument(help: "The sizes, outermost first: 64,3,7,7.")
+    @Argument(help: "Dimensions, outermost first: 64,3,7,7.")
     var shape: String
 
     @OptionGroup
-    var members: MemberOptions<Asked>
+    var members: TableOptions<Asked>
 
     func run() throws {
         do {
-            try show(InitService().answer(.fan, [("shape", shape)] + members.given))
+            try show(OperationContext().answer(.fan, [("shape", Text(shape))] + members.given))
         } catch let error as InitError {
             throw ValidationError(error, positional: ["shape"])
         }

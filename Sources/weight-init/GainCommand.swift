@@ -1,29 +1,30 @@
 import ArgumentParser
-import InitService
+import ByteText
+import InitAPI
 import WeightInit
 
 struct GainCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "gain",
-        abstract: "Tell the gain of an activation, or of all of them.",
-        discussion: "The JSON that the service answers on /gain; on a terminal, a table."
+        abstract: "Print the gain of an activation, or of all activations.",
+        discussion: "Prints the JSON that /gain answers, or a table on a terminal."
     )
 
     @Argument(
-        help: "The activation, such as relu; without it, all of them.",
-        completion: .list(Question.gain.members.flatMap(\.words))
+        help: "Activation, such as relu; without it, all activations.",
+        completion: .list(Operation.gain.members.flatMap(\.words).map(\.description))
     )
     var nonlinearity: String?
 
-    @Argument(help: "What shapes the activation, such as the slope of leaky_relu.")
+    @Argument(help: "Parameter of the activation, such as the slope of leaky_relu.")
     var param: String?
 
     func run() throws {
-        let given = [("nonlinearity", nonlinearity), ("param", param)]
+        let given: [(name: Text, text: String?)] = [("nonlinearity", nonlinearity), ("param", param)]
         do {
-            try show(InitService().answer(.gain, given.compactMap { name, text in text.map { (name, $0) } }))
+            try show(OperationContext().answer(.gain, given.compactMap { name, text in text.map { (name, Text($0)) } }))
         } catch let error as InitError {
-            throw ValidationError(error, positional: given.map(\.0))
+            throw ValidationError(error, positional: given.map(\.name))
         }
     }
 }

@@ -1,58 +1,61 @@
 import ArgumentParser
 import Glibc
 import HTTPDaemon
+import Settings
 
-struct HealthCommand: EnvironmentConfigurable {
+struct HealthCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "health",
-        abstract: "Ask the service on this machine whether it lives: exits with 0 if it does, else with 1.",
-        discussion: "For a container's HEALTHCHECK. Takes the address from the same variables as serve."
+        abstract: "Check whether the service on this machine is alive: exit code 0 if it is, else 1.",
+        discussion:
+            "For a container's HEALTHCHECK. It reads the address from the same options and environment variables as serve."
     )
 
-    @Option(help: "Address that the service listens on, in numbers.")
-    var host = "127.0.0.1"
-
-    @Option(help: "Port that it listens on.")
-    var port: UInt16 = 8080
-
-    @Option(help: "Path of the socket in the file system that it listens at, instead.")
-    var unixSocket: String?
-
-    @Option(help: "The certificate that it serves with: then TLS is spoken. It is not read; whatever is shown will do.")
-    var tlsCertificate: String?
-
-    @Option(help: "Seconds to wait for an answer.")
-    var timeout = 3
-
-    mutating func validate() throws {
-        guard (1...3600).contains(timeout) else {
-            throw ValidationError("--timeout must be from 1 to 3600 seconds.")
-        }
-    }
+    @OptionGroup
+    var options: TableOptions<HealthTable>
 
     func run() throws {
+        let settings = try options.values(withEnvironment: true)
+        let daemon = settings.service.daemon
         do throws(ProbeError) {
             let probe = HTTPProbe(
-                host: reachableHost,
-                port: port,
-                socketPath: unixSocket,
-                timeout: timeout,
-                usesTLS: tlsCertificate != nil
+                host: reachable(daemon.host),
+                port: daemon.port,
+                socketPath: daemon.socketPath,
+                timeout: Int(settings.timeout.components.seconds),
+                usesTLS: settings.service.tlsCertificate != nil
             )
             let status = try probe.status(of: "/livez")
             guard status == 200 else { throw ProbeError(reason: "it answered with \(status)") }
         } catch {
-            printError("not healthy at \(unixSocket ?? "\(host) port \(port)"): \(error.reason)")
+            let address = daemon.socketPath ?? "\(daemon.host) port \(daemon.port)"
+            printError("not healthy at \(address): \(error.reason)")
             throw ExitCode(1)
         }
     }
 
-    /// Who listens on all addresses is reached by the loopback one.
-    private var reachableHost: String {
+    /// The address in numbers, which is the loopback address for a service that listens on all.
+    private func reachable(_ host: String) -> String {
         switch host {
-        case "0.0.0.0": "127.0.0.1"
+        case "0.0.0.0", "localhost": "127.0.0.1"
         case "::": "::1"
         default: host
         }
     }
+}
+
+/// Settings of `health`: the service's own, and a timeout.
+struct HealthSettings {
+    var service = ServeSettings()
+    var timeout = Duration.seconds(3)
+}
+
+/// The options of `health`.
+enum HealthTable: SettingTable {
+    static let defaults = HealthSettings()
+    static let settings: [Setting<HealthSettings>] =
+        ServeSettings.settings.filter { ["host", "port", "unix-socket", "tls-certificate"].contains($0.name) }
+        .map { $0.within(\.service) } + [
+            Setting("timeout", \.timeout, .seconds(1) ... .seconds(3600), "Seconds to wait for an answer.")
+        ]
 }

@@ -1,25 +1,26 @@
 import ArgumentParser
 import ByteSource
+import ByteText
 import Glibc
-import HTTPExchange
-import InitService
+import InitAPI
+import TensorFormats
 import WeightInit
 
 struct InitCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "init",
-        abstract: "Make a tensor, a layer's parameters or a model's, in a file or on standard output.",
+        abstract: "Write a tensor, or the parameters of a layer or model, to a file or standard output.",
         discussion: """
-            The bytes are those that the service answers on /init. The format is --format or, where that is missing, the \
-            one that the file's name ends in: .npy, .safetensors, .json, .raw or .bin. On standard output it is JSON \
-            unless the request names another.
+            The bytes are those that /init answers. --format sets the format; without it, the extension of the file does \
+            (\(TensorFormat.all.flatMap(\.extensions).joined(separator: ", "))). Standard output gets JSON unless the \
+            request sets another format.
 
-            A file has its name only when it is whole. Until then it has .partial behind it, and is removed when the \
-            command is interrupted or fails. With --resume it is kept, and the next --resume goes on where it ends, after \
-            comparing its beginning and its end with what they should be.
+            Until it is complete, the file has the extension .partial. If the command is interrupted or fails, it removes \
+            the partial file. With --resume it keeps the file, and the next run with --resume compares the beginning and \
+            the end of the file with the expected bytes, and continues.
 
-            On a terminal, standard error shows how far it is. The command ends with 0, with 64 for a request that is \
-            refused, or with 1 for what could not be written.
+            On a terminal, standard error shows a progress bar. Exit codes: 0 for success, 64 for a refused request or a \
+            wrong option, 1 for a file that cannot be read or written.
             """
     )
 
@@ -27,24 +28,24 @@ struct InitCommand: ParsableCommand {
     var request: RequestOptions
 
     @Option(
-        help: "The format; wins over the file's name.",
-        completion: .list(RequestOptions.Asked.format?.words ?? [])
+        help: "Output format; overrides the extension of the file.",
+        completion: .list(RequestOptions.Asked.format?.words.map(\.description) ?? [])
     )
     var format: String?
 
-    @Option(name: .shortAndLong, help: "The file; - is standard output.", completion: .file())
+    @Option(name: .shortAndLong, help: "Output file; - is standard output.", completion: .file())
     var output = "-"
 
-    @Flag(help: "Overwrite the file, or an unfinished one.")
+    @Flag(help: "Overwrite an existing file or partial file.")
     var force = false
 
-    @Flag(help: "Keep what there is when interrupted, and go on with it the next time.")
+    @Flag(help: "Keep the partial file if interrupted, and resume it in the next run.")
     var resume = false
 
     func run() throws {
         let answer = try request.ask(.initialize, format: format ?? formatOfName())
         guard !resume || (output != "-" && answer.servesRanges) else {
-            throw ValidationError("--resume: only a file in the formats raw, npy and safetensors can be gone on with")
+            throw ValidationError("--resume: only a file in the formats raw, npy and safetensors can be resumed")
         }
         var file =
             try output == "-"
@@ -53,7 +54,7 @@ struct InitCommand: ParsableCommand {
         let isText = answer.mediaType == "application/json"
         guard isText || !file.isTerminal else {
             throw ValidationError(
-                "those bytes are not for a terminal: name a file with --output, or take --format json"
+                "a terminal cannot show this format: name a file with --output, or choose --format json"
             )
         }
         var progress = file.isTerminal ? nil : ProgressLine(fileName, total: answer.byteCount)
@@ -73,17 +74,14 @@ struct InitCommand: ParsableCommand {
         progress?.finish(file.byteCount)
     }
 
-    /// The format that the file's name tells.
-    ///
-    /// - Returns: `nil` for standard output, where a request says it itself.
+    /// The format that the file's extension names; `nil` for standard output.
     private func formatOfName() throws(ValidationError) -> String? {
         guard output != "-" else { return nil }
         let ending = fileName.split(separator: ".").dropFirst().last.map { $0.lowercased() } ?? ""
-        switch ending {
-        case "bin": return "raw"
-        case "raw", "npy", "safetensors", "json": return ending
-        default: throw ValidationError("\(output): the name does not tell the format; give it with --format")
+        guard let format = TensorFormat.all.first(where: { $0.extensions.contains(ending) }) else {
+            throw ValidationError("\(output): the extension names no format; set it with --format")
         }
+        return format.name.description
     }
 
     private var fileName: String {
@@ -92,31 +90,29 @@ struct InitCommand: ParsableCommand {
 
     private static let blockBytes = 1 << 20
 
-    /// Holds the beginning and the end of what is there against what should be.
-    private func check(_ file: inout OutputFile, against body: ResponseBody) throws {
+    /// Compares the beginning and the end of the partial file with the expected bytes.
+    private func check(_ file: inout OutputFile, against body: AnswerBody) throws {
         let size = min(file.byteCount, InitCommand.blockBytes)
         var isBeginning = false
-        if case .source(let source, _) = body, file.byteCount <= source.byteCount {
+        if case .source(let source) = body, file.byteCount <= source.byteCount {
             isBeginning = try [0, file.byteCount - size].allSatisfy { position in
                 try file.bytes(at: position, count: size) == source.bytes(at: position, count: size)
             }
         }
         guard !isBeginning else { return }
         guard force else {
-            throw Failure("\(output).partial is not the beginning of this file; --force begins anew")
+            throw Failure("\(output).partial does not belong to this request; --force overwrites it")
         }
         try file.truncate()
     }
 
-    private func write(_ body: ResponseBody, to file: inout OutputFile, _ progress: inout ProgressLine?) throws {
+    private func write(_ body: AnswerBody, to file: inout OutputFile, _ progress: inout ProgressLine?) throws {
         var buffer = [UInt8](repeating: 0, count: InitCommand.blockBytes)
         switch body {
-        case .empty, .unsent:
-            break
         case .bytes(let bytes):
             try file.append(bytes.span.bytes)
-        case .source(let source, let range):
-            while file.byteCount < range.upperBound {
+        case .source(let source):
+            while file.byteCount < source.byteCount {
                 let count = source.read(at: file.byteCount, into: &buffer)
                 try file.append(buffer.span.bytes.extracting(first: count))
                 progress?.advance(to: file.byteCount)

@@ -2,13 +2,13 @@ import ArgumentParser
 import Glibc
 import Logging
 
-/// How a line of the log is written.
+/// Format of log lines.
 enum LogFormat: String, CaseIterable, ExpressibleByArgument {
     case text, json
 }
 
-/// Writes each event as one line to standard error, in ASCII: nothing in an event can end its line, begin another or reach
-/// a terminal as a command.
+/// Writes each event as one line of ASCII to standard error. No text in an event can end its line, start another, or send a
+/// command to a terminal.
 struct LineLogHandler: LogHandler {
     let format: LogFormat
     var logLevel = Logger.Level.notice
@@ -72,20 +72,29 @@ struct LogLine {
         }
     }
 
-    /// With one call, so that lines of several threads do not mix.
+    /// Writes the line with one call, so that lines of several threads do not mix.
     func write() {
-        let bytes = Array((text + (format == .json ? "}\n" : "\n")).utf8)
+        let bytes = bytes
         _ = Glibc.write(STDERR_FILENO, bytes, bytes.count)
     }
 
-    // MARK: What can be in a line
+    private var bytes: [UInt8] { Array((text + (format == .json ? "}\n" : "\n")).utf8) }
+
+    /// A whole line at the level `error`.
+    static func error(_ message: String, at time: timespec, _ format: LogFormat) -> [UInt8] {
+        var line = LogLine(format)
+        line.begin(time: time, level: "error", message: message)
+        return line.bytes
+    }
+
+    // MARK: Texts in a line
 
     /// A JSON string of printable ASCII.
     static func quoted(_ text: String) -> String {
         "\"" + escaped(text) { $0 == "\"" || $0 == "\\" } + "\""
     }
 
-    /// As it is, what could be more than text written as `\u001b`.
+    /// The text with control characters escaped, such as `\u001b`.
     private static func plain(_ text: String) -> String {
         escaped(text) { $0 == "\\" }
     }
@@ -106,7 +115,7 @@ struct LogLine {
         return escaped
     }
 
-    /// Whether a value needs no quotation marks.
+    /// `true` if a value needs no quotation marks.
     private static func isPlain(_ text: String) -> Bool {
         !text.isEmpty && text.utf8.allSatisfy { (0x21...0x7E).contains($0) && $0 != 0x22 && $0 != 0x3D && $0 != 0x5C }
     }

@@ -1,13 +1,22 @@
 import Glibc
 
-/// How many files the process may have open, connections among them.
+/// Limit on open files, connections included.
 enum OpenFiles {
-    /// What is open besides connections: standard streams, epoll, wake-ups, and room for what starts and ends at once.
+    /// Open files besides connections: standard streams, epoll, eventfds, and spare ones.
     private static let others = 64
 
-    /// Raises the process's own limit to what so many connections need.
+    /// Opens `/dev/null` in place of standard streams that are closed: else the next file or connection would be one of them, and
+    /// the log would go there.
+    static func openStandardStreams() {
+        for stream in [STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO] where fcntl(stream, F_GETFD) == -1 {
+            // The lowest number that is free is this one.
+            _ = open("/dev/null", O_RDWR)
+        }
+    }
+
+    /// Raises the process's limit to as many files as the connections need.
     ///
-    /// - Returns: What to say where the system does not allow as many; `nil` where it does.
+    /// - Returns: A warning if the system does not allow as many.
     static func makeRoom(forConnections count: Int) -> String? {
         var limit = rlimit()
         guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return nil }
@@ -18,6 +27,6 @@ enum OpenFiles {
         guard limit.rlim_max < needed else { return nil }
         return
             "--max-connections \(count) needs \(needed) open files, and the system allows \(limit.rlim_max) (ulimit -Hn): "
-            + "further connections wait until others have ended"
+            + "further connections wait until others close"
     }
 }

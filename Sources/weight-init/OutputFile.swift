@@ -1,19 +1,19 @@
 import Glibc
 
-/// Where bytes go: standard output, a device or a pipe, or a file that has its name only when it is whole.
+/// The output: standard output, a device, a pipe, or a file that gets its name when it is complete.
 ///
-/// Until then the file is beside its place, with `.partial` behind its name, and locked. Should the command end before, it
-/// is removed, or kept where it is to be resumed.
+/// Until then a locked file with the extension `.partial` holds the bytes. If the command ends early, the partial file is
+/// removed, or kept if it can be resumed.
 struct OutputFile: ~Copyable {
     private let descriptor: Int32
-    /// `nil` for what is not a file.
+    /// `nil` for a device, a pipe or standard output.
     private var partial: Partial?
-    /// What it is called in messages.
+    /// Name for messages.
     private let name: String
-    /// Bytes that are there.
+    /// Bytes in the file.
     private(set) var byteCount = 0
 
-    /// - Parameter descriptor: Is not closed.
+    /// - Parameter descriptor: Stays open.
     private init(descriptor: Int32, name: String) {
         self.descriptor = descriptor
         self.name = name
@@ -24,8 +24,8 @@ struct OutputFile: ~Copyable {
     }
 
     /// - Parameters:
-    ///   - isReplacing: Whether a file of this name, or an unfinished one, may be overwritten.
-    ///   - isResuming: Whether an unfinished one is kept and gone on with.
+    ///   - isReplacing: Overwrites an existing file or partial file.
+    ///   - isResuming: Resumes a partial file, and keeps it if the command ends early.
     init(path: String, isReplacing: Bool, isResuming: Bool) throws(Failure) {
         let partial = try Partial(path, isReplacing: isReplacing, isResuming: isResuming)
         let descriptor = if let partial { try partial.open() } else { open(path, O_WRONLY | O_CLOEXEC) }
@@ -37,15 +37,15 @@ struct OutputFile: ~Copyable {
     }
 
     deinit {
-        // Nobody finished it.
+        // `finish` was not reached.
         if let partial, !partial.isKept { unlink(partial.path) }
         if descriptor != STDOUT_FILENO { close(descriptor) }
     }
 
-    /// Whether a person is looking at what is written.
+    /// `true` if the output is a terminal.
     var isTerminal: Bool { isatty(descriptor) == 1 }
 
-    /// Begins anew.
+    /// Empties the file.
     mutating func truncate() throws(Failure) {
         guard ftruncate(descriptor, 0) == 0, lseek(descriptor, 0, SEEK_SET) == 0 else {
             throw .last("cannot write \(name)")
@@ -53,7 +53,7 @@ struct OutputFile: ~Copyable {
         byteCount = 0
     }
 
-    /// Bytes that are there, from a position on.
+    /// Reads bytes from a position.
     func bytes(at position: Int, count: Int) throws(Failure) -> [UInt8] {
         var bytes = [UInt8](repeating: 0, count: count)
         var filled = 0
@@ -70,7 +70,7 @@ struct OutputFile: ~Copyable {
         return bytes
     }
 
-    /// Writes behind the bytes that are there.
+    /// Appends bytes.
     mutating func append(_ bytes: RawSpan) throws(Failure) {
         var rest = bytes
         while !rest.isEmpty {
@@ -87,16 +87,16 @@ struct OutputFile: ~Copyable {
     mutating func finish() throws(Failure) {
         guard let partial else { return }
         guard fsync(descriptor) == 0 else { throw failureOfWriting() }
-        guard place(partial) else { throw .last("cannot call \(partial.path) \(name)") }
+        guard place(partial) else { throw .last("cannot rename \(partial.path) to \(name)") }
         Interruption.removesNothing()
         self.partial = nil
     }
 
     private func place(_ partial: Partial) -> Bool {
         guard !partial.isReplacing else { return rename(partial.path, partial.finalPath) == 0 }
-        // Unlike renaming, a link never replaces what has come into being meanwhile.
+        // Unlike renaming, linking never replaces a file created meanwhile.
         if link(partial.path, partial.finalPath) == 0 { return unlink(partial.path) == 0 }
-        // Some file systems have none.
+        // Some file systems have no hard links.
         guard errno != EEXIST, access(partial.finalPath, F_OK) != 0 else { return false }
         return rename(partial.path, partial.finalPath) == 0
     }
@@ -104,11 +104,11 @@ struct OutputFile: ~Copyable {
     private func failureOfWriting() -> Failure {
         let failure = Failure.last("cannot write \(name)")
         guard let partial, partial.isKept else { return failure }
-        return Failure("\(failure); --resume goes on with \(partial.path)")
+        return Failure("\(failure); --resume continues with \(partial.path)")
     }
 }
 
-/// What a file is for as long as it is not whole.
+/// A file that is not complete yet.
 private struct Partial {
     let finalPath: String
     let path: String
@@ -126,27 +126,27 @@ private struct Partial {
             default: return nil
             }
         }
-        // Where the name is a link, the file that it leads to is replaced.
+        // Of a symbolic link, the target is replaced.
         finalPath = realPath(path) ?? path
         self.path = finalPath + ".partial"
         self.isReplacing = isReplacing
         isKept = isResuming
     }
 
-    /// The descriptor of the file, which is then locked; empty unless it is to be gone on with.
+    /// Opens and locks the file, and empties it unless it is resumed.
     func open() throws(Failure) -> Int32 {
         let isNew = !isReplacing && !isKept
         let descriptor = Glibc.open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | (isNew ? O_EXCL : 0), 0o666)
         guard descriptor >= 0 else {
             throw errno == EEXIST
-                ? Failure("\(path) exists: --resume goes on with it, --force begins anew")
+                ? Failure("\(path) exists: --resume continues with it, --force overwrites it")
                 : .last("cannot write \(path)")
         }
         var (status, current) = (stat(), stat())
         guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
             throw Failure("\(path) is not a file")
         }
-        // Who held the lock until now may have given the file its name.
+        // Another process may have held the lock and renamed the file.
         guard flock(descriptor, LOCK_EX | LOCK_NB) == 0, stat(path, &current) == 0,
             current.st_ino == status.st_ino, current.st_dev == status.st_dev
         else { throw Failure("\(path) is being written by another process") }

@@ -1,39 +1,38 @@
 import Glibc
 
-/// A line on the terminal that tells how far something is, how fast it goes and when it will be done; nothing where
-/// standard error is not a terminal.
+/// A progress bar with percentage, speed and time left, if standard error is a terminal.
 struct ProgressLine {
     private let name: String
-    /// Bytes in all; `nil` where nobody knows.
+    /// Bytes in total; `nil` if unknown.
     private let total: Int?
-    /// Bytes that were there before.
+    /// Bytes written by an earlier run.
     private var first = 0
     private var begun = ContinuousClock.now
     private var shown: ContinuousClock.Instant?
 
-    /// Short enough not to be a burden, long enough to be read.
+    /// Time between two updates.
     private static let interval = Duration.milliseconds(100)
 
-    /// - Returns: `nil` where there is no terminal.
+    /// - Returns: `nil` if standard error is no terminal.
     init?(_ name: String, total: Int?) {
         guard isatty(STDERR_FILENO) == 1 else { return nil }
         self.name = name
         self.total = total
     }
 
-    /// Shows that there is work to do before the first byte.
+    /// Shows that work precedes the first byte.
     mutating func prepare() {
         shown = ContinuousClock.now
-        show("\(name): working out what must be whole first")
+        show("\(name): preparing")
     }
 
-    /// Begins to measure.
+    /// Starts the clock.
     mutating func begin(from count: Int) {
         first = count
         begun = ContinuousClock.now
     }
 
-    /// Shows how far it is, unless that has just been done.
+    /// Updates the line, at most once in an interval.
     mutating func advance(to count: Int) {
         let now = ContinuousClock.now
         guard now - (shown ?? begun) >= ProgressLine.interval else { return }
@@ -56,19 +55,19 @@ struct ProgressLine {
         show("\r" + (words + [tail]).joined(separator: "  ") + "\u{1b}[K")
     }
 
-    /// Replaces the line by what it came to.
+    /// Replaces the line by the result.
     func finish(_ count: Int) {
         let now = ContinuousClock.now
         let seconds = ByteText.decimal((now - begun) / .seconds(1))
         show("\r\(name): \(ByteText.of(Double(count))) in \(seconds) s, \(ByteText.of(rate(count, now)))/s\u{1b}[K\n")
     }
 
-    /// Leaves the line as it is.
+    /// Ends the line as it is.
     func abandon() {
         if shown != nil { show("\n") }
     }
 
-    /// Bytes in a second, of those that were not there before.
+    /// Bytes per second of this run.
     private func rate(_ count: Int, _ now: ContinuousClock.Instant) -> Double {
         Double(count - first) / max((now - begun) / .seconds(1), 1e-6)
     }
@@ -90,7 +89,7 @@ struct ProgressLine {
     }
 }
 
-/// Numbers as a person reads them.
+/// Human-readable numbers.
 enum ByteText {
     /// `1.23 GB`: powers of 1000.
     static func of(_ count: Double) -> String {
@@ -113,7 +112,7 @@ enum ByteText {
 
     /// `0:42`, `1:02:03`.
     static func time(_ seconds: Double) -> String {
-        // Past any patience.
+        // Keeps Int from overflowing.
         let whole = Int(min(seconds.rounded(.up), 1e15))
         func two(_ value: Int) -> String { value < 10 ? "0\(value)" : "\(value)" }
         let (hours, minutes) = (whole / 3600, whole / 60 % 60)

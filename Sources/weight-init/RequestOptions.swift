@@ -1,112 +1,118 @@
 import ArgumentParser
+import ByteText
 import Glibc
-import InitService
+import InitAPI
+import Settings
 import WeightInit
 
-/// What is to be made, for the commands that make it or tell how.
+/// Options of the request to make or explain.
 struct RequestOptions: ParsableArguments {
-    enum Asked: Asking {
-        // What Accept and the file's name have to do with it is said elsewhere.
-        static let options = Question.initialize.members.filter { $0.name != "format" }
-        static let format = Question.initialize.members.first { $0.name == "format" }
+    /// Options of a request for a model only.
+    enum Overrides: OptionTable {
+        static let rows = OfferedMember.ofModel.map(OptionRow.init)
+    }
+
+    enum Asked: OptionTable {
+        // The commands describe the format themselves.
+        static let rows = Operation.initialize.members.filter { $0.name != "format" }.map(OptionRow.init)
+        static let format = Operation.initialize.members.first { $0.name == "format" }
     }
 
     @OptionGroup(title: "One tensor")
-    var members: MemberOptions<Asked>
+    var members: TableOptions<Asked>
 
     @Option(
         help: ArgumentHelp(
-            "A request in JSON, as POST /init takes it; - is standard input. Options count before what it says.",
+            "Request in JSON, as for POST /init; - is standard input. Options override the file.",
             valueName: "file"
         ),
         completion: .file(extensions: ["json"])
     )
     var model: String?
 
-    @OptionGroup(title: "Limits")
-    var limits: LimitOptions
+    @Option(help: ArgumentHelp("Model of the catalogue; options override its request.", valueName: "org/name"))
+    var modelName: String?
 
-    /// Asks the service.
+    @OptionGroup
+    var catalogue: CatalogueOptions
+
+    @OptionGroup(title: "Models")
+    var overrides: TableOptions<Overrides>
+
+    @OptionGroup(title: "Limits")
+    var limits: TableOptions<LimitTable>
+
+    func validate() throws {
+        guard model == nil || modelName == nil else {
+            throw ValidationError("--model and --model-name exclude each other.")
+        }
+    }
+
+    /// Answers the request.
     ///
-    /// - Throws: `ValidationError` for what it refuses, `Failure` for a file that cannot be read.
-    func ask(_ question: Question, format: String?) throws -> Answer {
-        let members = members.given + (format.map { [("format", $0)] } ?? [])
-        let document = try model.map(contents)
+    /// - Throws: `ValidationError` if it is refused, `Failure` for a file that cannot be read.
+    func ask(_ operation: Operation, format: String?) throws -> Answer {
+        var members = members.given + overrides.given
+        if let format { members.append((name: "format", text: Text(format))) }
+        let limits = try limits.values(withEnvironment: false)
+        let context = OperationContext(limits: limits, models: try catalogue.models(limits))
+        var document = try model.map { path throws(Failure) in try contents(of: path) }
         do {
-            return try InitService(limits: limits.service).answer(question, members, document: document)
+            if let modelName { document = try context.models.require(Text(modelName)).document() }
+            return try context.answer(operation, members, document: document)
         } catch {
             throw invalid(error)
         }
     }
 
-    /// What the service refuses, with the option or the place in the file that is at fault.
+    /// A refused request, with the option or the place in the file at fault.
     func invalid(_ error: InitError) -> ValidationError {
-        ValidationError(error, document: model.map { ($0, members.given.map(\.name) + ["format"]) })
+        let others = members.given.map(\.name) + overrides.given.map(\.name) + ["format"]
+        return ValidationError(error, document: (model ?? modelName).map { ($0, others) })
     }
 }
 
-/// What a request may take where nobody but its author waits for it: of what streams, any amount.
-struct LimitOptions: ParsableArguments {
-    @Option(help: "Bytes of memory for what must be whole before the first byte: by default, all there is.")
-    var maxWorkBytes: Int?
-
-    @Option(help: "Elements of a matrix that must be whole in memory (orthogonal, sparse).")
-    var maxMatrixElements = Int(Int32.max)
-
-    @Option(help: "Rounds of redrawing that a truncated normal may be expected to need.")
-    var maxRounds = 1 << 20
-
-    @Option(help: "Layers of a model, those without parameters and those inside others included.")
-    var maxLayers = 1_000_000
-
-    @Option(help: "Tensors of a model.")
-    var maxTensors = 10_000_000
-
-    @Option(help: "Blocks of layers inside each other.")
-    var maxNesting = 16
-
-    mutating func validate() throws {
-        let ranges = [
-            ("--max-work-bytes", maxWorkBytes ?? 1, Int.max), ("--max-rounds", maxRounds, 1 << 40),
-            // LAPACK counts in 32 bits.
-            ("--max-matrix-elements", maxMatrixElements, Int(Int32.max)),
-            ("--max-layers", maxLayers, Int.max), ("--max-tensors", maxTensors, Int.max),
-            // Each takes a piece of the stack.
-            ("--max-nesting", maxNesting, 60),
-        ]
-        for (name, value, most) in ranges where !(1...most).contains(value) {
-            throw ValidationError("\(name) must be \(most == .max ? "at least 1" : "from 1 to \(most)").")
-        }
-    }
-
-    var service: ServiceLimits {
+/// The limits of a request that its author makes alone, of which some are options.
+enum LimitTable: SettingTable {
+    static let defaults: ServiceLimits = {
         var limits = ServiceLimits()
+        // Elements that are streamed have no limit.
         limits.maximumJSONElements = .max
         limits.maximumSummaryElements = .max
         limits.maximumCountedElements = .max
-        limits.maximumWorkBytes = maxWorkBytes ?? physicalMemory
+        limits.maximumWorkBytes = sysconf(Int32(_SC_PHYS_PAGES)) * sysconf(Int32(_SC_PAGESIZE))
         limits.cacheBytes = 0
         limits.tensors.maximumTensorBytes = .max
-        limits.tensors.maximumMatrixElements = maxMatrixElements
+        limits.tensors.maximumMatrixElements = Int(Int32.max)
         limits.tensors.maximumNameBytes = .max
+        limits.tensors.maximumNameLength = .max
         limits.tensors.maximumRuleMatches = .max
-        limits.tensors.maximumRounds = maxRounds
-        limits.tensors.maximumLayers = maxLayers
-        limits.tensors.maximumTensors = maxTensors
-        limits.tensors.maximumNesting = maxNesting
+        limits.tensors.maximumRounds = 1 << 20
+        limits.tensors.maximumLayers = 1_000_000
+        limits.tensors.maximumTensors = 10_000_000
         return limits
-    }
+    }()
 
-    private var physicalMemory: Int {
-        sysconf(Int32(_SC_PHYS_PAGES)) * sysconf(Int32(_SC_PAGESIZE))
+    static let settings = ServiceLimits.settings.filter { setting in
+        ["max-work-bytes", "max-matrix-elements", "max-rounds", "max-layers", "max-tensors", "max-nesting"]
+            .contains(setting.name)
     }
 }
 
-/// The bytes of a file, or of standard input where it is called `-`.
-func contents(of path: String) throws(Failure) -> [UInt8] {
+/// The bytes of a file, or of standard input for `-`.
+///
+/// - Parameter limit: Largest number of bytes, a whole number of MiB: devices have no end.
+func contents(of path: String, limit: Int = 1 << 30) throws(Failure) -> [UInt8] {
     let descriptor = path == "-" ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC)
     guard descriptor >= 0 else { throw .last("cannot read \(path)") }
     defer { if descriptor != STDIN_FILENO { close(descriptor) } }
+    return try contents(of: descriptor, path, limit: limit)
+}
+
+/// The bytes of an open file from where it stands, up to its end.
+///
+/// - Parameter path: Name of the file, for errors.
+func contents(of descriptor: Int32, _ path: String, limit: Int) throws(Failure) -> [UInt8] {
     var bytes: [UInt8] = []
     var block = [UInt8](repeating: 0, count: 1 << 16)
     while true {
@@ -114,6 +120,7 @@ func contents(of path: String) throws(Failure) -> [UInt8] {
         if count < 0, errno == EINTR { continue }
         guard count >= 0 else { throw .last("cannot read \(path)") }
         guard count > 0 else { return bytes }
+        guard count <= limit - bytes.count else { throw Failure("\(path) is longer than \(limit >> 20) MiB") }
         bytes += block[..<count]
     }
 }

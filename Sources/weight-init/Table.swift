@@ -1,34 +1,35 @@
+import ByteText
 import Glibc
-import HTTPExchange
-import InitService
+import InitAPI
 import WeightInit
 
-/// Prints a JSON answer: as it is or, where a person is looking, as a table.
+/// Prints a JSON answer, as a table on a terminal.
 func show(_ answer: Answer) throws {
-    guard case .bytes(let bytes) = try answer.body() else { return }
-    if isatty(STDOUT_FILENO) == 1, let value = try? JSONValue(parsing: bytes) {
+    guard let value = try answer.document()?.value else { return }
+    if isatty(STDOUT_FILENO) == 1 {
         print(Table.text(of: value), terminator: "")
     } else {
-        print(String(decoding: bytes, as: UTF8.self))
+        print(value.encodedText)
     }
 }
 
-/// JSON in aligned lines: members as names and values, lists of objects as rows.
+/// JSON as aligned text: members as lines, lists of objects as rows.
 enum Table {
-    private typealias Named = (name: String, value: JSONValue)
+    private typealias Named = (name: Text, value: JSONValue)
 
     static func text(of value: JSONValue) -> String {
         guard case .object(let members) = value else { return cell(value) + "\n" }
         let lines = flattened(members)
         let lists = members.compactMap { member in objects(in: member.value) }
-        let parts = (lines.isEmpty ? [] : [aligned(lines.map { [$0.name, cell($0.value)] })]) + lists.map(rows)
+        let parts =
+            (lines.isEmpty ? [] : [aligned(lines.map { [$0.name.description, cell($0.value)] })]) + lists.map(rows)
         return parts.joined(separator: "\n")
     }
 
-    /// The members that are no lists of objects; those of objects by the way to them.
+    /// Members other than lists of objects; members of objects have dotted names.
     private static func flattened(
         _ members: [JSONValue.Member],
-        within prefix: String = ""
+        within prefix: Text = ""
     ) -> [Named] {
         members.flatMap { member -> [Named] in
             let name = prefix + member.name
@@ -40,7 +41,7 @@ enum Table {
         }
     }
 
-    /// The objects of a list that has nothing else, and at least one.
+    /// The objects of a nonempty list of objects alone.
     private static func objects(in value: JSONValue) -> [[Named]]? {
         guard case .array(let elements) = value, !elements.isEmpty else { return nil }
         let objects = elements.compactMap { element -> [Named]? in
@@ -49,12 +50,13 @@ enum Table {
         return objects.count == elements.count ? objects : nil
     }
 
-    /// A line for each object, under the names of the members. What all of them share stands above.
+    /// A line for each object below a line of names. Values that all objects share stand above.
     private static func rows(_ objects: [[Named]]) -> String {
-        var names: [String] = []
+        var names: [Text] = []
         for member in objects.joined() where !names.contains(member.name) { names.append(member.name) }
         let columns = names.map { name in
-            [name] + objects.map { members in members.first { $0.name == name }.map { cell($0.value) } ?? "" }
+            [name.description]
+                + objects.map { members in members.first { $0.name == name }.map { cell($0.value) } ?? "" }
         }
         let isShared = columns.map { column in objects.count > 1 && Set(column.dropFirst()).count == 1 }
         let shared = zip(columns, isShared).filter(\.1).map { column, _ in ["all " + column[0], column[1]] }
@@ -65,13 +67,13 @@ enum Table {
 
     private static func cell(_ value: JSONValue) -> String {
         switch value {
-        case .string(let text): text
+        case .string(let text): text.description
         case .null: "–"
-        default: value.encodedText
+        default: value.encodedText.description
         }
     }
 
-    /// Rows of cells as lines of columns.
+    /// Rows of cells, padded to columns.
     static func aligned(_ rows: [[String]]) -> String {
         let count = rows.map(\.count).max() ?? 0
         let widths = (0..<count).map { column in rows.map { $0[column].count }.max() ?? 0 }

@@ -1,20 +1,23 @@
 import Glibc
 
-/// SIGTERM and SIGINT, and SIGHUP where there is something to read again, waited for by one thread.
+/// SIGTERM, SIGINT and, if there are files to reload, SIGHUP. One thread waits for them.
 struct TerminationSignals {
     private static let numbers = [SIGTERM, SIGINT]
     private var set = sigset_t()
 
-    /// Blocks them in this thread and in those it will start; ignores SIGPIPE, which a client that goes away would send.
+    /// Blocks the signals, and no others, in this thread and its future threads. Ignores SIGPIPE, which a write to a closed
+    /// connection sends.
+    ///
+    /// The mask is set as a whole, because a process inherits its parent's: SIGALRM would never reach ``LastResort``.
     init(reloads: Bool) {
         sigemptyset(&set)
         for number in Self.numbers + (reloads ? [SIGHUP] : []) { sigaddset(&set, number) }
-        pthread_sigmask(SIG_BLOCK, &set, nil)
+        pthread_sigmask(SIG_SETMASK, &set, nil)
         signal(SIGPIPE, SIG_IGN)
     }
 
-    /// Returns the first to arrive, after reloading as often as SIGHUP asks for it. From then on SIGHUP does nothing, and
-    /// the next of the others ends the process at once.
+    /// Waits for the signal to end, and reloads at every SIGHUP before it. Afterwards SIGHUP is ignored, and the next
+    /// signal to end exits at once.
     func wait(reload: () -> Void) -> Int32 {
         var set = set
         var number: Int32 = 0
@@ -23,7 +26,7 @@ struct TerminationSignals {
             if number == SIGHUP { reload() }
         } while number == SIGHUP
         if sigismember(&set, SIGHUP) == 1 { signal(SIGHUP, SIG_IGN) }
-        // A handler of our own, because process 1 of a container is spared the default one.
+        // Own handlers, because the kernel ignores default ones for process 1 of a container.
         for number in Self.numbers { signal(number) { _exit(128 + $0) } }
         pthread_sigmask(SIG_UNBLOCK, &set, nil)
         return number

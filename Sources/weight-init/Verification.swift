@@ -1,8 +1,8 @@
+import ByteText
 import ByteSource
-import Crypto
+import SHA2
 import Glibc
-import HTTPExchange
-import InitService
+import InitAPI
 import WeightInit
 
 /// A request, and what PyTorch has made of it.
@@ -16,22 +16,28 @@ struct VerificationVector {
 
     /// As in a URL.
     let query: String
-    let members: [(name: String, text: String)]
+    let members: [(name: Text, text: Text)]
     let expectation: Expectation
+    /// Whose tensor it is, as a message says it.
+    let maker: String
 
     var method: String { value(of: "method") }
     var dtype: String { value(of: "dtype") }
 
-    private func value(of name: String) -> String {
-        members.first { $0.name == name }?.text ?? ""
+    private func value(of name: Text) -> String {
+        members.first { $0.name == name }?.text.description ?? ""
     }
 
     /// Reads vectors, one on a line; lines that begin with # are comments.
-    static func parse(_ bytes: [UInt8], of file: String) throws(Failure) -> [VerificationVector] {
+    static func parse(
+        _ bytes: [UInt8],
+        of file: String,
+        madeBy maker: String = "PyTorch's"
+    ) throws(Failure) -> [VerificationVector] {
         var vectors: [VerificationVector] = []
         let lines = String(decoding: bytes, as: UTF8.self).split(separator: "\n", omittingEmptySubsequences: false)
         for (index, line) in lines.enumerated() where !line.isEmpty && line.first != "#" {
-            guard let vector = VerificationVector(line) else {
+            guard let vector = VerificationVector(line, madeBy: maker) else {
                 throw Failure("\(file), line \(index + 1): not a query and a digest, or a tolerance and elements")
             }
             vectors.append(vector)
@@ -40,13 +46,14 @@ struct VerificationVector {
         return vectors
     }
 
-    private init?(_ line: Substring) {
+    private init?(_ line: Substring, madeBy maker: String) {
+        self.maker = maker
         let words = line.split(separator: " ")
         guard let query = words.first else { return nil }
         self.query = String(query)
         members = query.split(separator: "&").map { member in
             let halves = member.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-            return (String(halves[0]), halves.count > 1 ? String(halves[1]) : "")
+            return (Text(halves[0]), halves.count > 1 ? Text(halves[1]) : "")
         }
         switch words.count {
         case 2 where words[1].count == 64:
@@ -64,17 +71,17 @@ struct VerificationVector {
     /// Makes the tensor.
     ///
     /// - Returns: How it differs from PyTorch's, if it does, and the time that making it took.
-    func check(_ service: InitService) throws -> (difference: String?, time: Duration) {
+    func check(_ operations: OperationContext) throws -> (difference: String?, time: Duration) {
         let clock = ContinuousClock()
-        var body = ResponseBody.empty
+        var body = AnswerBody.bytes([])
         var time = try clock.measure {
-            body = try service.answer(.initialize, members + [("format", "raw")]).body()
+            body = try operations.answer(.initialize, members + [("format", "raw")]).body()
         }
         var hash = SHA256()
         var worst = 0.0
         var position = 0
         var buffer = [UInt8](repeating: 0, count: 1 << 20)
-        if case .source(let source, _) = body {
+        if case .source(let source) = body {
             while position < source.byteCount {
                 var count = 0
                 time += clock.measure {
@@ -91,8 +98,8 @@ struct VerificationVector {
         }
         switch expectation {
         case .digest(let expected):
-            let made = hash.finalize().map { byte in (byte < 16 ? "0" : "") + String(byte, radix: 16) }.joined()
-            return (made == expected ? nil : "the SHA-256 is \(made), PyTorch's \(expected)", time)
+            let made = hash.finalize().description
+            return (made == expected ? nil : "the SHA-256 is \(made), \(maker) \(expected)", time)
         case .elements(let elements, let tolerance):
             guard position == elements.count * itemSize else { return ("there are \(position) bytes", time) }
             return (worst <= tolerance ? nil : "an element is \(worst) from PyTorch's, more than \(tolerance)", time)

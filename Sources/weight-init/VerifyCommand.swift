@@ -1,27 +1,27 @@
 import ArgumentParser
 import Glibc
-import InitService
+import InitAPI
 import TorchRandom
 import WeightInit
 
 struct VerifyCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "verify",
-        abstract: "Make tensors that PyTorch has made, and tell whether they are the same on this machine.",
+        abstract: "Compare tensors made on this machine with those of PyTorch.",
         discussion: """
-            Every method in every dtype, with all the kernels that this processor can run, and how long it took. Says which \
-            of them serve uses here, and what cannot be proven here. Ends with 1 where anything differs.
+            Covers every method in every dtype with all kernels that this processor can run. Prints times, the kernels that \
+            serve uses here, and what this machine cannot prove. The exit code is 1 if anything differs.
             """
     )
 
     @Option(
-        help: "Only with these kernels.",
+        help: "Kernels to verify; without it, all.",
         completion: .list(Kernels.names)
     )
     var kernel: String?
 
     @Option(
-        help: "Vectors of your own, as Tests/GoldenVectors/make_verification.py writes them.",
+        help: "File of vectors, as Tests/GoldenVectors/make_verification.py writes it.",
         completion: .file()
     )
     var vectors: String?
@@ -32,7 +32,7 @@ struct VerifyCommand: ParsableCommand {
                 let names = Kernels.all.map(\.name).joined(separator: ", ")
                 throw ValidationError("--kernel: this processor runs \(names), not \(kernel)")
             }
-            // They are picked once, when the process begins.
+            // A process picks its kernels once, when it starts.
             guard Kernels.selected.name == kernel else { throw ExitCode(try runAgain(with: kernel)) }
             try verify()
         } else {
@@ -50,18 +50,25 @@ struct VerifyCommand: ParsableCommand {
     // MARK: One kernel
 
     private func verify() throws {
-        let vectors = try VerificationVector.parse(
+        var all = try VerificationVector.parse(
             vectors.map { path throws(Failure) in try contents(of: path) } ?? PackageResources.vectors_txt,
             of: vectors ?? "vectors.txt"
         )
-        let service = InitService()
+        if vectors == nil {
+            all += try VerificationVector.parse(
+                PackageResources.orthogonal_txt,
+                of: "orthogonal.txt",
+                madeBy: "this program's elsewhere"
+            )
+        }
+        let operations = OperationContext()
         var times: [String: [String: Duration]] = [:]
         var different: [String: Set<String>] = [:]
         var total = Duration.zero
         var differences: [String] = []
-        for vector in vectors {
+        for vector in all {
             do {
-                let (difference, time) = try vector.check(service)
+                let (difference, time) = try vector.check(operations)
                 times[vector.method, default: [:]][vector.dtype, default: .zero] += time
                 total += time
                 guard let difference else { continue }
@@ -71,8 +78,8 @@ struct VerifyCommand: ParsableCommand {
                 throw Failure("\(vector.query): \(error.detail)")
             }
         }
-        let methods = vectors.map(\.method).unique
-        let dtypes = vectors.map(\.dtype).unique
+        let methods = all.map(\.method).unique
+        let dtypes = all.map(\.dtype).unique
         let rows = methods.map { method in
             [method]
                 + dtypes.map { dtype in
@@ -81,8 +88,8 @@ struct VerifyCommand: ParsableCommand {
                 }
         }
         print(Table.aligned([[Kernels.selected.name] + dtypes] + rows), terminator: "")
-        let count = vectors.count - differences.count
-        print("\(Kernels.selected.name): \(count) of \(vectors.count) tensors agree, made in \(milliseconds(total))\n")
+        let count = all.count - differences.count
+        print("\(Kernels.selected.name): \(count) of \(all.count) tensors agree, made in \(milliseconds(total))\n")
         fflush(nil)
         for difference in differences { printError("\(Kernels.selected.name): \(difference)") }
         guard differences.isEmpty else { throw ExitCode(1) }
@@ -94,14 +101,14 @@ struct VerifyCommand: ParsableCommand {
 
     // MARK: All kernels
 
-    /// Verifies in another process, in which these kernels are the ones in use.
+    /// Verifies in a process that uses these kernels.
     ///
-    /// - Returns: The status that it ends with.
+    /// - Returns: Its exit code.
     private func runAgain(with kernel: String) throws(Failure) -> Int32 {
         fflush(nil)
         setenv("WEIGHT_INIT_KERNEL", kernel, 1)
         let arguments = ["weight-init", "verify", "--kernel", kernel] + (vectors.map { ["--vectors", $0] } ?? [])
-        // Unsafe because the call takes pointers; what they point to is freed below.
+        // Unsafe because the call takes pointers; their strings are freed below.
         var pointers = arguments.map { strdup($0) } + [nil]
         defer { for pointer in pointers { free(pointer) } }
         var child: pid_t = 0
@@ -114,7 +121,7 @@ struct VerifyCommand: ParsableCommand {
         while waitpid(child, &status, 0) < 0 {
             guard errno == EINTR else { throw .last("cannot wait for the \(kernel) kernels") }
         }
-        // The low bits are the signal that ended it.
+        // The low bits are the signal that ended the process.
         return status & 0x7f == 0 ? status >> 8 & 0xff : 1
     }
 
@@ -128,7 +135,7 @@ struct VerifyCommand: ParsableCommand {
             ["kernels in use", Kernels.selected.name],
             ["others", others.isEmpty ? "–" : others.joined(separator: ", ")],
             ["C library", cLibrary],
-            ["OpenBLAS core", (try? LinearAlgebra.coreName) ?? "none: the library cannot be loaded"],
+            ["log, sin, cos", Libm.deviation.isEmpty ? "PyTorch's bits" : "other last bits; " + Libm.consequence],
         ]
     }
 
@@ -139,7 +146,7 @@ struct VerifyCommand: ParsableCommand {
             ? String(decoding: text.prefix(count - 1).map { UInt8(bitPattern: $0) }, as: UTF8.self) : "unknown"
     }
 
-    /// What no vectors can show on this machine.
+    /// Claims that no vectors can prove on this machine.
     private var unproven: [String] {
         Kernels.names.filter { name in !Kernels.all.contains { $0.name == name } }
             .map { "the \($0) kernels, which this processor cannot run." } + [
@@ -147,19 +154,19 @@ struct VerifyCommand: ParsableCommand {
                 float64 normals, and normals of fewer than 16 elements, on other machines: they are the log, sin and cos of \
                 \(cLibrary) here, and PyTorch's with glibc on a processor with FMA only.
                 """,
-                "float32 trunc_normal with bounds that let less than 30 % through: fewer than 5 in 10^9 may differ.",
-                "the last bits of orthogonal, which has a tolerance: they depend on the OpenBLAS core.",
+                "float32 trunc_normal with bounds that let less than 30 % through: fewer than 7 in 10^9 may differ.",
+                "the last bits of PyTorch's orthogonal, which depend on its machine: here they are the same everywhere.",
             ]
     }
 }
 
-/// The processor, as the kernel of the system describes it.
+/// The processor, as the system describes it.
 private struct Processor {
     var model = "unknown"
     var has: [String] = []
     var lacks: [String] = []
 
-    /// What the kernels are compiled for, and what glibc's functions depend on.
+    /// Features that the kernels are compiled for or glibc's functions depend on.
     #if arch(x86_64)
         private static let features = ["avx2", "fma", "f16c", "avx512f", "avx512bw", "avx512dq", "avx512vl"]
     #elseif arch(arm64)
@@ -184,7 +191,7 @@ private struct Processor {
 }
 
 extension [String] {
-    /// Each once, in the order of their first places.
+    /// The elements without repetitions, in order.
     fileprivate var unique: [String] {
         var seen: Set<String> = []
         return filter { seen.insert($0).inserted }

@@ -1,6 +1,6 @@
 import ArgumentParser
 import Glibc
-import InitService
+import InitAPI
 
 @main
 struct WeightInitCommand: ParsableCommand {
@@ -8,46 +8,31 @@ struct WeightInitCommand: ParsableCommand {
         commandName: "weight-init",
         abstract: "PyTorch's weight initialisation, to the bit: over HTTP and in files.",
         discussion: """
-            Every option of serve and health can also be given as an environment variable: --max-body-bytes as \
-            WEIGHT_INIT_MAX_BODY_BYTES. Options win.
+            Every option of serve and health is also an environment variable: --max-body-bytes is \
+            WEIGHT_INIT_MAX_BODY_BYTES. Options override variables.
 
-            --generate-completion-script prints a script with which bash, zsh or fish, whichever is named behind it, \
-            completes commands, options and values.
+            --generate-completion-script bash, zsh or fish prints a completion script for that shell.
             """,
-        version: InitService.version,
+        version: Release.version,
         subcommands: [
-            ServeCommand.self, InitCommand.self, ExplainCommand.self, GainCommand.self, FanCommand.self,
-            VerifyCommand.self, HealthCommand.self,
+            ServeCommand.self, InitCommand.self, ExplainCommand.self, ModelsCommand.self, GainCommand.self,
+            FanCommand.self, VerifyCommand.self, HealthCommand.self,
         ]
     )
 
     static func main() {
+        OpenFiles.openStandardStreams()
         do {
-            var command = try parseWithEnvironment(Array(CommandLine.arguments.dropFirst()))
+            var command = try parseAsRoot()
             try command.run()
         } catch {
             let code = exitCode(for: error)
-            // Help and version are errors, too, of the kind that succeeds.
+            // ArgumentParser throws help and version, too, with exit code 0.
             if code.isSuccess { exit(withError: error) }
             let message = message(for: error)
-            // A command that has said what went wrong throws its exit code alone.
+            // A command that has printed its message throws only an exit code.
             if !message.isEmpty { printError(message) }
             Glibc.exit(code.rawValue)
-        }
-    }
-
-    /// - Throws: Whatever is wrong with the arguments or, where they are right, with the environment.
-    private static func parseWithEnvironment(_ arguments: [String]) throws -> any ParsableCommand {
-        let command = try parseAsRoot(arguments)
-        guard let name = arguments.first, let serving = type(of: command) as? any EnvironmentConfigurable.Type else {
-            return command
-        }
-        let given = environmentArguments(for: serving.init())
-        do {
-            // The last of repeated options counts, so those of the command line win.
-            return try parseAsRoot([name] + given + arguments.dropFirst())
-        } catch {
-            throw ValidationError("In the environment: \(message(for: error))")
         }
     }
 }

@@ -16,7 +16,8 @@ import Testing
         }
     }
 
-    @Test func `a source is read to its end in pieces, from any position`() {
+    @Test("A source is read to its end in pieces, from any position")
+    func aSourceIsReadToIts() {
         let source: any ByteSource = Digits()
         for start in 0...source.byteCount {
             var bytes: [UInt8] = []

@@ -8,6 +8,7 @@ import Testing
         request_started: { _, _, _ in },
         request_continued: { _, _, _, _, _, _, _, _ in false },
         request_ended: { _, _, _, _, _ in },
+        length_refused: { _, _, _, _, _ in 0 },
         log: { _, _ in }
     )
 
@@ -33,7 +34,8 @@ import Testing
         return (daemon, failure)
     }
 
-    @Test func `a daemon binds a free port, quiesces twice and stops`() throws {
+    @Test("A daemon binds a free port, quiesces twice and stops")
+    func aDaemonBindsAFreePort() throws {
         let daemon = try #require(Self.start(host: "127.0.0.1").daemon)
         #expect(c_httpd_port(daemon) != 0)
         c_httpd_quiesce(daemon)
@@ -41,7 +43,8 @@ import Testing
         c_httpd_stop(daemon)
     }
 
-    @Test func `each step that fails is named`() throws {
+    @Test("Errors name the step that failed")
+    func errorsNameTheStepThatFailed() throws {
         #expect(Self.start(host: "nowhere").failure.step == Int32(C_HTTPD_FAILED_ADDRESS))
         let first = try #require(Self.start(host: "127.0.0.1").daemon)
         defer { c_httpd_stop(first) }
@@ -51,15 +54,16 @@ import Testing
         #expect(second.failure.code != 0)
     }
 
-    @Test(arguments: ["", "a\nb", "a\rb"])
-    func `a field value that would break the head is not taken`(_ value: String) throws {
+    @Test("A field value with a line break is refused", arguments: ["", "a\nb", "a\rb"])
+    func aFieldValueWithALine(_ value: String) throws {
         let response = try #require(c_httpd_response_empty())
         defer { c_httpd_response_release(response) }
         #expect(!c_httpd_response_add_field(response, "X", value))
         #expect(c_httpd_response_add_field(response, "X", "a"))
     }
 
-    @Test func `a response that is not sent lets its body go once`() throws {
+    @Test("A response that is never sent frees its body once")
+    func aResponseThatIsNeverSent() throws {
         final class Counter { var released = 0 }
         let counter = Counter()
         let context = Unmanaged.passUnretained(counter).toOpaque()

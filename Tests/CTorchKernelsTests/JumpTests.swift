@@ -2,7 +2,7 @@ import CTorchKernels
 import Testing
 
 @Suite struct JumpTests {
-    @Test(arguments: Variant.all)
+    @Test("Skipping words is drawing and dropping them", arguments: Variant.all)
     func skippingIsDrawingWithoutLooking(variant: Variant) {
         for before in [0, 1, 300, 623, 624] as [UInt64] {
             for distance in [0, 1, 2, 323, 324, 325, 623, 624, 625, 1247, 1248, 1249, 5000] as [UInt64] {
@@ -18,7 +18,7 @@ import Testing
         }
     }
 
-    @Test(arguments: Variant.all)
+    @Test("A jump equals skipping around every block boundary", arguments: Variant.all)
     func jumpingIsSkippingAroundEveryBlockBoundary(variant: Variant) {
         let boundaries = optimised ? Array(0...70) : [0, 1, 2, 3, 31, 32, 33]
         for used in [0, 1, 396, 397, 623, 624] as [UInt64] {
@@ -32,7 +32,7 @@ import Testing
         }
     }
 
-    @Test(arguments: Variant.all)
+    @Test("A jump equals skipping at random distances", arguments: Variant.all)
     func jumpingIsSkippingAtRandomDistances(variant: Variant) {
         var random = SplitMix(state: 1)
         let start = Stream(seed: 6)
@@ -42,13 +42,17 @@ import Testing
         }
     }
 
-    @Test(.enabled(if: optimised, "billions of words need an optimised build"), arguments: Variant.all)
+    @Test(
+        "A jump equals skipping billions of words",
+        .enabled(if: optimised, "billions of words need an optimised build"),
+        arguments: Variant.all
+    )
     func jumpingIsSkippingOverBillions(variant: Variant) {
         expectJumpIsSkip(variant, Stream(seed: 7), 1 << 33 + 987_654_321)
     }
 
     /// Two different ways to one place, the first with other powers and other boundaries than the second.
-    @Test(arguments: Variant.all)
+    @Test("Two jumps equal their sum", arguments: Variant.all)
     func jumpsAdd(variant: Variant) {
         var random = SplitMix(state: 2)
         for bits in stride(from: 16, through: 62, by: optimised ? 2 : 15) {
@@ -67,7 +71,8 @@ import Testing
         }
     }
 
-    @Test func variantsLandInTheSamePlace() {
+    @Test("All variants jump to the same state")
+    func variantsLandInTheSamePlace() {
         for distance in [1 << 23, 1 << 40, 1 << 62, 1 << 63, .max] as [UInt64] {
             let places = Variant.all.map { variant in
                 let stream = Stream(seed: 10)
@@ -79,7 +84,11 @@ import Testing
         }
     }
 
-    @Test(arguments: Variant.all, [0, 1, (1 << 22) - 1, 1 << 22, (1 << 22) + 1] as [UInt64])
+    @Test(
+        "Both ways to move give the same state",
+        arguments: Variant.all,
+        [0, 1, (1 << 22) - 1, 1 << 22, (1 << 22) + 1] as [UInt64]
+    )
     func theChoiceOfWayMakesNoDifference(variant: Variant, distance: UInt64) {
         let chosen = Stream(seed: 11)
         let skipped = Stream(copying: chosen)

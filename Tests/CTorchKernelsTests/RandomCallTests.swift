@@ -4,7 +4,7 @@ import Testing
 @Suite struct RandomCallTests {
     /// Several calls of random kind, size and parameters on one stream, from a random place in it, into memory aligned to
     /// the element alone.
-    @Test(arguments: 0..<10)
+    @Test("Every variant equals the reference at random calls", arguments: 0..<10)
     func everyVariantDoesWhatTheReferenceDoes(part: Int) {
         var random = SplitMix(state: UInt64(part))
         for _ in 0..<(optimised ? 250 : 10) {
@@ -30,12 +30,22 @@ import Testing
     }
 
     /// Large results go past the caches where their memory is aligned.
-    @Test(.enabled(if: optimised, "32 MiB need an optimised build"), arguments: Variant.all, [0, 1])
+    @Test(
+        "Large uniforms equal many small ones",
+        .enabled(if: optimised, "32 MiB need an optimised build"),
+        arguments: Variant.all,
+        [0, 1]
+    )
     func largeUniformsAreManySmallOnes(variant: Variant, offset: Int) {
         isManySmallOnes(.uniform32(UniformRange(from: -1, to: 1)), variant, offset: offset, skipped: 0)
     }
 
-    @Test(.enabled(if: optimised, "32 MiB need an optimised build"), arguments: Variant.all, [0, 1])
+    @Test(
+        "Large normals equal many small ones",
+        .enabled(if: optimised, "32 MiB need an optimised build"),
+        arguments: Variant.all,
+        [0, 1]
+    )
     func largeNormalsAreManySmallOnes(variant: Variant, offset: Int) {
         for skipped in [0, 3] as [UInt64] {
             isManySmallOnes(.normal32(mean: 0.5, std: 2), variant, offset: offset, skipped: skipped)
@@ -59,7 +69,7 @@ import Testing
         #expect(whole.stands(where: parts))
     }
 
-    @Test(arguments: Variant.all)
+    @Test("Calls for no elements leave the stream unchanged", arguments: Variant.all)
     func callsForNothingLeaveTheStream(variant: Variant) {
         for after in [0, 1, 623, 624, 625] as [UInt64] {
             let stream = Stream(seed: 3)
@@ -73,7 +83,8 @@ import Testing
         }
     }
 
-    @Test func variantsAreOfferedBestFirstAndNoMoreThanFit() {
+    @Test("Only supported variants are offered, the best first")
+    func variantsAreOfferedBestFirstAndNoMoreThanFit() {
         var tables = [UnsafePointer<ctk_kernels>?](repeating: nil, count: 8)
         let names = tables.withUnsafeMutableBufferPointer { buffer -> [String] in
             buffer.withMemoryRebound(to: UnsafePointer<ctk_kernels>.self) { tables in

@@ -34,7 +34,7 @@ final class Stream {
 
     deinit { pointer.deallocate() }
 
-    /// Whether the state words and the number used are the same. A Boolean, so that a failure does not print them.
+    /// Equality of state words and position. A Boolean, so that a failure does not print them.
     func stands(where other: Stream) -> Bool {
         let size = MemoryLayout<ctk_stream>.size
         return UnsafeRawBufferPointer(start: pointer, count: size)

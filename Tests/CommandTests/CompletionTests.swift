@@ -1,25 +1,28 @@
+import ByteText
 import Foundation
 import Testing
 import WeightInit
 
 @Suite("Completion scripts", .serialized)
 struct CompletionTests {
-    @Test("are such scripts", arguments: ["bash", "zsh", "fish"])
+    @Test("Completion scripts parse in their shells", arguments: ["bash", "zsh", "fish"])
     func syntax(_ shell: String) throws {
         let workplace = try Workplace()
         let result = try workplace.run(["--generate-completion-script", shell], output: "script")
         #expect(result.status == 0)
         let text = String(decoding: try workplace.bytes("script"), as: UTF8.self)
-        for word in InitMethod.all.map(\.name) + ["bfloat16", "safetensors", "fan_out", "gelu_tanh", "nonlinearity"] {
+        for word in InitMethod.all.map(\.name.description) + [
+            "bfloat16", "safetensors", "fan_out", "gelu_tanh", "nonlinearity",
+        ] {
             #expect(text.contains(word), "\(word)")
         }
-        // Where the shell is installed, it reads the script without running it.
+        // An installed shell parses the script without running it.
         let check = try shellOutcome("command -v \(shell) > /dev/null || exit 0; \(shell) -n script", in: workplace)
         #expect(check.status == 0, "\(check.errors)")
     }
 
     @Test(
-        "offer in bash what the tables have",
+        "Bash completes the commands, options and values of the tables",
         arguments: [
             (["init", "--method", "kaiming_"], ["kaiming_uniform", "kaiming_normal"]),
             (["init", "--dtype", ""], DType.requestable.map(\.rawValue)),
@@ -37,7 +40,7 @@ struct CompletionTests {
     func bash(_ words: [String], _ offered: [String]) throws {
         let workplace = try Workplace()
         #expect(try workplace.run(["--generate-completion-script", "bash"], output: "script").status == 0)
-        // What bash does when the tabulator key is pressed.
+        // The steps of bash at the tabulator key.
         let result = try shellOutcome(
             """
             . ./script

@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 /// How fast it is beside them is a matter of the benchmarks; here it is that everybody is served.
-@Suite("Beside a crowd", .serialized)
+@Suite("Many connections", .serialized)
 struct CrowdTests {
     private static let gain = "GET /gain?nonlinearity=leaky_relu&param=0.2 HTTP/1.1\r\nHost: a\r\n\r\n"
 
@@ -18,16 +18,8 @@ struct CrowdTests {
         }
     }
 
-    private func eventually(_ condition: () throws -> Bool) rethrows -> Bool {
-        for _ in 0..<12_000 {
-            if try condition() { return true }
-            usleep(5000)
-        }
-        return try condition()
-    }
-
     @Test(
-        "of ten thousand who say nothing, a thousand replies come back",
+        "A thousand requests are answered beside ten thousand idle connections",
         .enabled(if: Crowd.makeRoom(for: 10_200), "the system allows fewer open files")
     )
     func idle() throws {
@@ -35,7 +27,7 @@ struct CrowdTests {
         let server = try Server(
             ["serve", "--port=0", "--max-connections=10100", "--idle-timeout=3600", "--receive-timeout=3600"],
             [:],
-            openFiles: "-Sn 256"
+            after: "ulimit -Sn 256 && exec"
         )
         defer { server.kill() }
         #expect(try server.openFileLimit() >= 10_100)
@@ -47,7 +39,7 @@ struct CrowdTests {
         #expect(try server.peakMemory() < 512 << 20)
     }
 
-    @Test("of five hundred who send or read slowly, a thousand replies come back")
+    @Test("A thousand requests are answered beside five hundred slow clients")
     func slow() throws {
         #expect(Crowd.makeRoom(for: 800))
         let server = try Server(["serve", "--port=0", "--idle-timeout=3600", "--receive-timeout=3600"], [:])
@@ -69,14 +61,14 @@ struct CrowdTests {
         #expect(try server.peakMemory() < 512 << 20)
     }
 
-    @Test("that the system has no room for, those inside are served, and who waits comes in when others have left")
+    @Test("At the limit on open files, open connections are served and waiting ones follow")
     func shortage() throws {
-        let server = try Server(["serve", "--port=0", "--max-connections=1000"], [:], openFiles: "-n 100")
+        let server = try Server(["serve", "--port=0", "--max-connections=1000"], [:], after: "ulimit -n 100 && exec")
         defer { server.kill() }
         #expect(
             try server.logs(
                 "--max-connections 1000 needs 1064 open files, and the system allows 100 (ulimit -Hn): "
-                    + "further connections wait until others have ended"
+                    + "further connections wait until others close"
             )
         )
         let inside = try server.client()
@@ -94,7 +86,7 @@ struct CrowdTests {
         #expect(try outside.readResponse().status == 200)
     }
 
-    @Test("a reader that stalls is cut off after the idle timeout")
+    @Test("A stalled reader is cut off after the idle timeout")
     func stalledReader() throws {
         let server = try Server(["serve", "--port=0", "--idle-timeout=1"], [:])
         defer { server.kill() }

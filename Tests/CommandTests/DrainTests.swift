@@ -1,9 +1,9 @@
-import Crypto
+import SHA2
 import Glibc
 import TestSupport
 import Testing
 
-@Suite("A download under way when the end is asked for", .serialized)
+@Suite("A download during the drain", .serialized)
 struct DrainTests {
     /// More than the kernel holds for a reader that is slow.
     private static let byteCount = 64 << 20
@@ -16,7 +16,7 @@ struct DrainTests {
         return hash.finalize()
     }
 
-    @Test("comes whole; new connections are refused meanwhile; then the command ends well")
+    @Test("A download completes, new connections are refused, and the exit code is 0")
     func drain() throws {
         let server = try Server(["serve", "--port", "0"], [:])
         defer { server.kill() }
@@ -41,7 +41,7 @@ struct DrainTests {
         #expect(server.wait() == .exited(0))
     }
 
-    @Test("comes whole, and so do nineteen others")
+    @Test("Twenty downloads complete during the drain")
     func drainMany() throws {
         let server = try Server(["serve", "--port", "0"], [:])
         defer { server.kill() }
@@ -72,7 +72,7 @@ struct DrainTests {
         #expect(server.wait() == .exited(0))
     }
 
-    @Test("is cut off when its time is over, and the command ends well all the same")
+    @Test("A download is cut off at the drain timeout, and the exit code is 0")
     func timeout() throws {
         let server = try Server(["serve", "--port", "0", "--drain-timeout", "1"], [:])
         defer { server.kill() }
@@ -85,7 +85,7 @@ struct DrainTests {
         #expect(stuck.readToEnd().count < Self.byteCount)
     }
 
-    @Test("is cut off at once by a second signal")
+    @Test("A second signal cuts a download off at once")
     func secondSignal() throws {
         let server = try Server(["serve", "--port", "0", "--drain-timeout", "3600"], [:])
         defer { server.kill() }

@@ -1,10 +1,11 @@
+import ByteText
 import Foundation
 import Glibc
 import TestSupport
 import Testing
 import WeightInit
 
-@Suite("init", .serialized)
+@Suite("The command init", .serialized)
 struct InitCommandTests {
     private static let mlp = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
         .deletingLastPathComponent().appending(path: "examples/models/mlp.json")
@@ -12,12 +13,13 @@ struct InitCommandTests {
     // MARK: Bytes
 
     @Test(
-        "makes the service's bytes, in every format",
+        "Init writes the service's bytes in every format",
         arguments: [
             "method=kaiming_normal&shape=64,3,7,7&seed=42&mode=fan_out&nonlinearity=relu",
             "method=normal_&shape=300,1000&mean=-1&std=0.5&dtype=bfloat16&seed=-3",
             "method=trunc_normal&shape=33,65&a=-1&b=1.5&dtype=float64&slice=3:17,-7:",
             "method=xavier_uniform&shape=5,7&gain=leaky_relu:0.2&dtype=float16",
+            "method=normal&shape=30,7&dtype=float64&cast=bfloat16&slice=:9",
             "method=orthogonal&shape=40,30&seed=18446744073709551615",
             "method=sparse&shape=50,20&sparsity=0.75",
             "method=constant&shape=&val=-0.0",
@@ -53,7 +55,7 @@ struct InitCommandTests {
         }
     }
 
-    @Test("makes the service's models; options count before the file", arguments: [nil, "7"])
+    @Test("Init writes the service's models, and options override the file", arguments: [nil, "7"])
     func model(_ seed: String?) throws {
         let server = try Server(["serve", "--port", "0"], [:])
         defer { server.kill() }
@@ -78,7 +80,7 @@ struct InitCommandTests {
         #expect(try workplace.bytes("n.safetensors") == expected)
     }
 
-    @Test("writes JSON to standard output, and what else is asked for")
+    @Test("Standard output gets JSON, or the format of the request")
     func standardOutput() throws {
         let workplace = try Workplace()
         let json = try workplace.run(["init", "--method", "ones", "--shape", "2"])
@@ -92,7 +94,7 @@ struct InitCommandTests {
         #expect(seen.text == text + "\n")
     }
 
-    @Test("does not write bytes to a terminal")
+    @Test("Binary formats are refused on a terminal")
     func terminal() throws {
         let result = try Terminal().run(
             ["init", "--method", "ones", "--shape", "2", "--format", "npy"],
@@ -104,7 +106,7 @@ struct InitCommandTests {
     }
 
     @Test(
-        "takes the format from the name",
+        "The extension of the file sets the format",
         arguments: [
             ("w.npy", "\u{93}NUMPY"), ("w.JSON", "{\"shape\""), ("w.raw", "\0\0\u{80}?"),
             ("a.npy/w.bin", "\0\0\u{80}?"),
@@ -119,7 +121,7 @@ struct InitCommandTests {
     }
 
     @Test(
-        "has no limit that a service needs",
+        "Init has none of the service's limits on streamed tensors",
         arguments: [
             // 16 M and a little more, as JSON.
             ["--method", "zeros", "--shape", "16777217", "--dtype", "float16", "--format", "json"],
@@ -132,7 +134,7 @@ struct InitCommandTests {
         #expect(result.status == 0, "\(result.errors)")
     }
 
-    @Test("has an option for every parameter of every method, in the tables' words")
+    @Test("Every parameter of every method is an option with the help of the table")
     func options() throws {
         let help = try Workplace().run(["init", "--help"]).output
         let options = help.split(separator: "\n  --").map {
@@ -141,9 +143,9 @@ struct InitCommandTests {
         for method in InitMethod.all {
             for parameter in method.parameters {
                 let text = try #require(
-                    options.first { $0.hasPrefix(parameter.name + " ") || $0.hasPrefix(parameter.name + ",") }
+                    options.first { $0.hasPrefix("\(parameter.name) ") || $0.hasPrefix("\(parameter.name),") }
                 )
-                #expect(text.contains(method.name) && text.contains(parameter.summary), "\(text)")
+                #expect(text.contains(method.name.description) && text.contains(parameter.summary), "\(text)")
             }
         }
         #expect(help.contains("--value, --val <value>"))
@@ -152,7 +154,7 @@ struct InitCommandTests {
     // MARK: Mistakes
 
     @Test(
-        "says in a sentence what is wrong, by the option's name",
+        "A refused request is one sentence that names the option",
         arguments: [
             (
                 ["--method", "kaiming_uniform", "--shape", "4"],
@@ -174,13 +176,16 @@ struct InitCommandTests {
                 "--gain: unknown activation \"relux\"; did"
             ),
             (["--method", "zeros", "--shape", "4", "--sede", "1"], "Unknown option '--sede'"),
-            (["--method", "zeros", "--shape", "4", "-o", "w.dat"], "w.dat: the name does not tell the format"),
+            (["--method", "zeros", "--shape", "4", "-o", "w.dat"], "w.dat: the extension names no format"),
             (
                 ["--method", "zeros", "--shape", "4", "-o", "w.json", "--resume"],
                 "--resume: only a file in the formats raw"
             ),
             (["--method", "zeros", "--shape", "4", "--resume"], "--resume: only a file"),
-            (["--method", "zeros", "--shape", "4", "--max-nesting", "0"], "--max-nesting must be from 1 to 60."),
+            (
+                ["--method", "zeros", "--shape", "4", "--max-nesting", "0"],
+                "--max-nesting must be from 1 to 60, not 0."
+            ),
             (["--model", "m.json", "-o", "w.npy"], "--format: npy holds one tensor only"),
             (["--model", "m.json", "--shape", "4"], "--shape: unknown member"),
             (["--model", "bad.json"], "bad.json/layers/1/out_features: must be an integer, found the string \"2\""),
@@ -213,7 +218,7 @@ struct InitCommandTests {
     }
 
     @Test(
-        "says what cannot be written or read",
+        "A file that cannot be read or written is one sentence",
         arguments: [
             (["--method", "zeros", "--shape", "4", "-o", "no/w.npy"], "cannot write no/w.npy.partial: No such file"),
             (["--method", "zeros", "--shape", "4", "-o", ".", "--format", "raw"], ". is a directory"),
@@ -236,7 +241,7 @@ struct InitCommandTests {
 
     // MARK: Files
 
-    @Test("overwrites a file only when told to; a link leads to it")
+    @Test("A file is overwritten only with --force, through a link, too")
     func force() throws {
         let workplace = try Workplace()
         try workplace.write([1, 2, 3], to: "w.raw")
@@ -254,7 +259,7 @@ struct InitCommandTests {
         #expect(try FileManager.default.destinationOfSymbolicLink(atPath: workplace.path("l.raw")) == "w.raw")
     }
 
-    @Test("leaves nothing behind where the disk has no room")
+    @Test("A full disk leaves no partial file")
     func noRoom() throws {
         let workplace = try Workplace()
         let process = Process()
@@ -286,7 +291,7 @@ struct InitCommandTests {
         return process
     }
 
-    @Test("leaves nothing behind when interrupted", arguments: [SIGINT, SIGTERM, SIGHUP])
+    @Test("An interrupted command leaves no partial file", arguments: [SIGINT, SIGTERM, SIGHUP])
     func interruption(_ number: Int32) throws {
         let workplace = try Workplace()
         let process = try startEndless(in: workplace)
@@ -298,7 +303,7 @@ struct InitCommandTests {
         #expect(try workplace.names.isEmpty)
     }
 
-    @Test("keeps what there is where it is to be resumed, and lets nobody else write to it")
+    @Test("With --resume the partial file is kept and locked")
     func interruptionToResume() throws {
         let workplace = try Workplace()
         let process = try startEndless(in: workplace, ["--resume"])
@@ -313,7 +318,7 @@ struct InitCommandTests {
         let third = try workplace.run(Self.endless)
         #expect(third.status == 1)
         #expect(
-            third.errors == "weight-init: w.raw.partial exists: --resume goes on with it, --force begins anew\n"
+            third.errors == "weight-init: w.raw.partial exists: --resume continues with it, --force overwrites it\n"
         )
         let fourth = try startEndless(in: workplace, ["--resume"])
         while fourth.isRunning, workplace.byteCount("w.raw.partial") <= left { usleep(1000) }
@@ -323,7 +328,7 @@ struct InitCommandTests {
     }
 
     @Test(
-        "goes on from any byte",
+        "A partial file of any length is resumed",
         arguments: [
             (["--method", "normal", "--shape", "700,1000", "--dtype", "float64"], "w.npy"),
             (["--method", "sparse", "--sparsity", "0.5", "--shape", "1000,600"], "w.safetensors"),
@@ -344,7 +349,7 @@ struct InitCommandTests {
         }
     }
 
-    @Test("does not go on with a file that is to be empty")
+    @Test("A partial file of an empty tensor is not resumed")
     func resumingNothing() throws {
         let workplace = try Workplace()
         try workplace.write([0], to: "w.raw.partial")
@@ -355,16 +360,16 @@ struct InitCommandTests {
         #expect(try workplace.bytes("w.raw").isEmpty)
     }
 
-    @Test("shows that it works before the first byte")
+    @Test("The progress bar shows work before the first byte")
     func preparation() throws {
         let workplace = try Workplace()
         let arguments = ["init", "--method", "orthogonal", "--shape", "64,64", "-o", "w.npy"]
         let (status, text) = try Terminal().run(arguments, showing: .errors, in: workplace)
         #expect(status == 0)
-        #expect(text.hasPrefix("w.npy: working out what must be whole first\rw.npy: 16.5 kB in "), "\(text)")
+        #expect(text.hasPrefix("w.npy: preparing\rw.npy: 16.5 kB in "), "\(text)")
     }
 
-    @Test("does not go on with something else", arguments: ["first byte", "last byte", "too long"])
+    @Test("A partial file of another request is refused", arguments: ["first byte", "last byte", "too long"])
     func resumingSomethingElse(_ fault: String) throws {
         let workplace = try Workplace()
         let arguments = ["init", "-o", "w.npy", "--method", "normal", "--shape", "1000,1000", "--seed", "1"]
@@ -381,7 +386,7 @@ struct InitCommandTests {
         let refused = try workplace.run(arguments + ["--resume"])
         #expect(refused.status == 1)
         #expect(
-            refused.errors == "weight-init: w.npy.partial is not the beginning of this file; --force begins anew\n"
+            refused.errors == "weight-init: w.npy.partial does not belong to this request; --force overwrites it\n"
         )
         #expect(try workplace.names == ["w.npy.partial"])
         #expect(try workplace.bytes("w.npy.partial") == other)
@@ -392,7 +397,7 @@ struct InitCommandTests {
 
     // MARK: While it runs
 
-    @Test("shows on a terminal how far it is, and nothing in a pipe")
+    @Test("A progress bar appears on a terminal and not in a pipe")
     func progress() throws {
         let workplace = try Workplace()
         let arguments = ["init", "--method", "normal", "--dtype", "float64", "--shape", "16000000", "-o", "w.npy"]
@@ -412,7 +417,7 @@ struct InitCommandTests {
         #expect(try workplace.run(arguments + ["--force"]).errors.isEmpty)
     }
 
-    @Test("takes as little memory for a large tensor as for a small one, and ends quietly with its reader")
+    @Test("Memory does not depend on the size of the tensor, and a closed pipe ends the command quietly")
     func memory() throws {
         let process = Process()
         let (output, errors) = (Pipe(), Pipe())

@@ -2,7 +2,7 @@ import Foundation
 import TestSupport
 import Testing
 
-@Suite("Each limit is an option, and says so when it is met", .serialized)
+@Suite("Each limit is an option that its error names", .serialized)
 struct LimitTests {
     struct Limit: CustomTestStringConvertible, Sendable {
         var option: String
@@ -17,38 +17,53 @@ struct LimitTests {
         }
     }
 
+    private static let ones = #"{"tensor":"0.bias","method":"ones"}"#
     private static let linear = #"{"type":"Linear","in_features":2,"out_features":2}"#
 
-    @Test(arguments: [
-        Limit("max-body-bytes", 40, #"{"method":"normal","shape":[2],"seed":12345}"#),
-        Limit("max-json-depth", 2, #"{"method":"normal","shape":[[[2]]]}"#, 400),
-        Limit("max-json-values", 5, #"{"method":"normal","shape":[1,1,1,1]}"#),
-        Limit("max-tensor-bytes", 100, "method=normal&shape=26&format=raw"),
-        Limit("max-matrix-elements", 100, "method=orthogonal&shape=11,10"),
-        Limit(
-            "max-rounds",
-            1000,
-            "method=trunc_normal&shape=64&mean=100000004&std=0.1&a=100000004.01&b=100000012",
-            422
-        ),
-        Limit("max-json-elements", 100, "method=normal&shape=101"),
-        Limit("max-summary-elements", 100, "method=normal&shape=101&format=summary"),
-        Limit("max-work-bytes", 100, "method=orthogonal&shape=10,10"),
-        Limit(
-            "max-counted-elements",
-            100,
-            #"{"tensors":[{"method":"trunc_normal","shape":[101]},{"method":"normal","shape":[2]}]}"#
-        ),
-        Limit("max-layers", 1, #"{"layers":[\#(linear),\#(linear)]}"#),
-        Limit("max-tensors", 3, #"{"layers":[\#(linear),\#(linear)]}"#),
-        Limit("max-name-bytes", 10, #"{"layers":[\#(linear),\#(linear)]}"#),
-        Limit(
-            "max-rule-matches",
-            1,
-            #"{"layers":[\#(linear),\#(linear)],"rules":[{"type":"Linear","method":"zeros"}]}"#
-        ),
-        Limit("max-nesting", 1, #"{"layers":[{"layers":[{"layers":[\#(linear)]}]}]}"#),
-    ])
+    @Test(
+        "The error over a limit names its option",
+        arguments: [
+            Limit("max-body-bytes", 40, #"{"method":"normal","shape":[2],"seed":12345}"#),
+            Limit("max-json-depth", 2, #"{"method":"normal","shape":[[[2]]]}"#, 400),
+            Limit("max-json-values", 5, #"{"method":"normal","shape":[1,1,1,1]}"#),
+            Limit("max-tensor-bytes", 100, "method=normal&shape=26&format=raw"),
+            Limit("max-matrix-elements", 100, "method=orthogonal&shape=11,10"),
+            Limit(
+                "max-rounds",
+                1000,
+                "method=trunc_normal&shape=64&mean=100000004&std=0.1&a=100000004.01&b=100000012",
+                422
+            ),
+            Limit("max-json-elements", 100, "method=normal&shape=101"),
+            Limit("max-summary-elements", 100, "method=normal&shape=101&format=summary"),
+            Limit("max-work-bytes", 100, "method=orthogonal&shape=10,10"),
+            Limit(
+                "max-counted-elements",
+                100,
+                #"{"tensors":[{"method":"trunc_normal","shape":[101]},{"method":"normal","shape":[2]}]}"#
+            ),
+            Limit("max-layers", 1, #"{"layers":[\#(linear),\#(linear)]}"#),
+            Limit("max-tensors", 3, #"{"layers":[\#(linear),\#(linear)]}"#),
+            Limit("max-name-bytes", 10, #"{"layers":[\#(linear),\#(linear)]}"#),
+            Limit(
+                "max-rule-matches",
+                1,
+                #"{"layers":[\#(linear),\#(linear)],"rules":[{"type":"Linear","method":"zeros"}]}"#
+            ),
+            Limit("max-steps", 1, #"{"layers":[\#(linear)],"steps":[\#(ones),\#(ones)]}"#),
+            Limit(
+                "max-overlays",
+                1,
+                #"{"layers":[\#(linear)],"steps":[{"tensor":"0.weight","slice":"1","method":"ones"}]}"#
+            ),
+            Limit(
+                "max-literal-bytes",
+                15,
+                #"{"layers":[\#(linear)],"steps":[{"tensor":"0.weight","method":"data","zlib":"AAAA"}]}"#
+            ),
+            Limit("max-nesting", 1, #"{"layers":[{"layers":[{"layers":[\#(linear)]}]}]}"#),
+        ]
+    )
     func limit(_ limit: Limit) throws {
         #expect(try run("serve", "--help").output.contains("--\(limit.option) <"))
         let server = try Server(["serve", "--port=0", "--\(limit.option)=\(limit.value)"], [:])
@@ -68,7 +83,7 @@ struct LimitTests {
         #expect(answer.text.contains("--\(limit.option)"), "\(answer.text)")
     }
 
-    @Test("the time that a request may take to arrive")
+    @Test("A request that arrives too late gets 408 and names --receive-timeout")
     func receiveTimeout() throws {
         let server = try Server(["serve", "--port=0", "--receive-timeout=1"], [:])
         defer { server.kill() }
@@ -81,9 +96,9 @@ struct LimitTests {
         #expect(answer.text.contains("--receive-timeout"))
     }
 
-    @Test("the memory of replies under way")
+    @Test("A reply over the memory of active replies gets 503 and names --max-body-memory")
     func bodyMemory() throws {
-        let server = try Server(["serve", "--port=0", "--block-bytes=16384", "--max-body-memory=16384"], [:])
+        let server = try Server(["serve", "--port=0", "--block-bytes=16384", "--max-body-memory=32768"], [:])
         defer { server.kill() }
         let reader = try server.client(receiveBuffer: 4 << 10)
         reader.send("GET /init?method=normal&shape=268435456&format=raw HTTP/1.1\r\nHost: a\r\n\r\n")
@@ -97,7 +112,10 @@ struct LimitTests {
         withExtendedLifetime(reader) {}
     }
 
-    @Test("the queue of work", arguments: [("--work-queue", 0), ("--work-timeout", 0)])
+    @Test(
+        "Work over the queue or its timeout gets 503 and names the option",
+        arguments: [("--work-queue", 0), ("--work-timeout", 0)]
+    )
     func work(_ option: String, _ value: Int) throws {
         let server = try Server(["serve", "--port=0", "\(option)=\(value)"], [:])
         defer { server.kill() }
@@ -109,13 +127,13 @@ struct LimitTests {
             )
             return client
         }
-        // Who came while another was served.
+        // The client that came while another was served.
         let answer = try #require(try clients.map { try $0.readResponse() }.first { $0.status == 503 })
         #expect(answer["Retry-After"] != nil)
         #expect(answer.text.contains(option))
     }
 
-    @Test("connections in all, and of an address")
+    @Test("Connections over the limits wait, or are closed if their address has too many")
     func connections() throws {
         let server = try Server(["serve", "--port=0", "--max-connections=3"], [:])
         defer { server.kill() }

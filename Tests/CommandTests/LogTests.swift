@@ -6,7 +6,7 @@ import Testing
 struct LogTests {
     private static let trace = "0af7651916cd43dd8448eb211c80319c"
 
-    /// What clients may try: a line's end, a terminal's commands, JSON's own characters, and bytes that are no text.
+    /// Hostile texts: a line's end, a terminal's commands, JSON's own characters, and bytes that are no text.
     private static let forgeries: [[UInt8]] = [
         Array(#"a","status":200,"x":""#.utf8), Array("\u{1b}[2J\u{1b}]0;owned\u{7}".utf8), [0xFF, 0xFE, 0xC0, 0xAF],
         Array("\u{9b}31m\u{2028}\u{202e}".utf8), Array("a\\nb\\u000a{}".utf8), Array("%0a%0d".utf8),
@@ -29,7 +29,7 @@ struct LogTests {
             for request in requests + fields {
                 let client = try server.client()
                 client.send(request)
-                // What is no request to the library gets no answer, or a page of its own.
+                // The library answers a malformed request with its own page, or not at all.
                 _ = try? client.readResponse()
             }
         }
@@ -44,7 +44,7 @@ struct LogTests {
         return log.dropLast().split(separator: "\n", omittingEmptySubsequences: false)
     }
 
-    @Test("in JSON has an object a request, with what is known of it")
+    @Test("A JSON log has one object for each request")
     func json() throws {
         let server = try Server(["serve", "--port=0", "--log-level=info", "--log-format=json"], [:])
         defer { server.kill() }
@@ -85,7 +85,7 @@ struct LogTests {
         #expect(lines.contains { $0["message"] as? String == "signal 15: draining" })
     }
 
-    @Test("in JSON cannot be forged, whatever is sent")
+    @Test("Requests cannot forge lines of a JSON log")
     func forgedJSON() throws {
         let server = try Server(["serve", "--port=0", "--log-level=trace", "--log-format=json"], [:])
         defer { server.kill() }
@@ -116,7 +116,7 @@ struct LogTests {
         #expect(requests >= Self.forgeries.count * 8)
     }
 
-    @Test("as text cannot be forged, whatever is sent")
+    @Test("Requests cannot forge lines of a text log")
     func forgedText() throws {
         let server = try Server(["serve", "--port=0", "--log-level=trace"], [:])
         defer { server.kill() }
@@ -132,7 +132,7 @@ struct LogTests {
         }
     }
 
-    @Test("says nothing of requests unless it is asked to")
+    @Test("Requests are not logged by default")
     func quiet() throws {
         let server = try Server(["serve", "--port=0"], [:])
         defer { server.kill() }
@@ -140,7 +140,7 @@ struct LogTests {
         #expect(end(server).count == 2)
     }
 
-    @Test("knows a download that was cut off")
+    @Test("The log marks a download that was cut off")
     func cutOff() throws {
         let server = try Server(["serve", "--port=0", "--log-level=info", "--log-format=json"], [:])
         defer { server.kill() }

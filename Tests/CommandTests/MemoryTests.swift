@@ -2,12 +2,12 @@ import Foundation
 import TestSupport
 import Testing
 
-@Suite("Memory is the same whatever the size", .serialized)
+@Suite("Memory does not depend on sizes", .serialized)
 struct MemoryTests {
     private static let limit = 64 << 20
 
     @Test(
-        "of a tensor",
+        "Memory does not depend on the size of a tensor",
         arguments: [
             "method=uniform&format=raw", "method=normal&format=raw", "method=kaiming_normal&format=raw",
             "method=kaiming_uniform&format=npy", "method=trunc_normal&format=raw",
@@ -28,7 +28,7 @@ struct MemoryTests {
         #expect(try server.peakMemory() < Self.limit)
     }
 
-    @Test("of a model")
+    @Test("Memory does not depend on the size of a model")
     func model() throws {
         let preset = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
             .deletingLastPathComponent().appending(path: "examples/models/gpt2_small.json")
@@ -50,6 +50,28 @@ struct MemoryTests {
         #expect(try server.peakMemory() < Self.limit)
     }
 
+    @Test("Memory does not grow with the shards and seeds of a large model")
+    func shards() throws {
+        let server = try Server(["serve", "--port", "0"], [:])
+        defer { server.kill() }
+        let client = try server.client()
+        func get(_ path: String, _ fields: String = "") throws -> RawClient.Response {
+            client.send("GET /random/llama-3-70b/resolve/\(path) HTTP/1.1\r\nHost: a\r\n\(fields)\r\n")
+            return try client.readResponse()
+        }
+        let index = try get("main/model.safetensors.index.json").text
+        let shards = Set(index.matches(of: /model-[0-9-]+of-[0-9]+\.safetensors/).map { String($0.output) })
+        // Of 141 GB.
+        #expect(shards.count == 30)
+        for seed in 1...16 {
+            for shard in shards {
+                let part = try get("seed-\(seed)/\(shard)", "Range: bytes=1000000-1065535\r\n")
+                try #require(part.status == 206 && part.body.count == 65_536)
+            }
+        }
+        #expect(try server.peakMemory() < Self.limit)
+    }
+
     /// Without optimisation, making as much would take minutes.
     #if DEBUG
         private static let longCount = 128 << 20
@@ -57,7 +79,7 @@ struct MemoryTests {
         private static let longCount = 2 << 30
     #endif
 
-    @Test("of a download without end", arguments: ["raw", "safetensors"])
+    @Test("Memory does not grow during an endless download", arguments: ["raw", "safetensors"])
     func download(_ format: String) throws {
         let server = try Server(["serve", "--port", "0"], [:])
         defer { server.kill() }

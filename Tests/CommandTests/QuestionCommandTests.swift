@@ -2,10 +2,10 @@ import Foundation
 import TestSupport
 import Testing
 
-@Suite("Questions on the command line", .serialized)
+@Suite("The commands explain, gain and fan", .serialized)
 struct QuestionCommandTests {
     @Test(
-        "are answered as over HTTP",
+        "The commands print what the routes answer",
         arguments: [
             (["gain", "relu"], "/gain?nonlinearity=relu"),
             (["gain", "leaky_relu", "0.2"], "/gain?nonlinearity=leaky_relu&param=0.2"),
@@ -38,7 +38,7 @@ struct QuestionCommandTests {
         #expect(result.output == response.text + "\n")
     }
 
-    @Test("explain what init would make of a model")
+    @Test("Explain prints the plan of a model")
     func model() throws {
         let workplace = try Workplace()
         try workplace.write(#"{"tensors": [{"shape": [2], "method": "ones"}], "seed": 9}"#.utf8, to: "m.json")
@@ -48,7 +48,7 @@ struct QuestionCommandTests {
     }
 
     @Test(
-        "are answered on a terminal in aligned lines",
+        "A terminal shows aligned lines",
         arguments: [
             (["gain", "relu"], "nonlinearity  relu\ngain          1.4142135623730951\nconvention    torch\n"),
             (
@@ -64,7 +64,7 @@ struct QuestionCommandTests {
         #expect(shown.text == table)
     }
 
-    @Test("have columns on a terminal where the answer is a list")
+    @Test("A terminal shows lists as columns")
     func columns() throws {
         let workplace = try Workplace()
         let gains = try Terminal().run(["gain"], showing: .output, in: workplace).text.split(separator: "\n")
@@ -83,12 +83,12 @@ struct QuestionCommandTests {
     }
 
     @Test(
-        "that are wrong are refused in a sentence",
+        "A refused question is one sentence",
         arguments: [
             (["gain", "relux"], #"nonlinearity: unknown activation "relux"; did you mean relu?"#),
             (["gain", "leaky_relu", "x"], "param: must be a number"),
             (["fan", "4"], "shape: "),
-            (["fan", "6,4", "--mode", "fan"], "--mode: unknown value \"fan\"; one of fan_in, fan_out"),
+            (["fan", "6,4", "--mode", "fan"], "--mode: unknown value \"fan\"; did you mean fan_in or fan_out?"),
             (["fan"], "Missing expected argument '<shape>'"),
             (["explain", "--method", "dirac", "--shape", "4,4,3", "--groups", "3"], "--groups: "),
             (["explain", "--model", "no.json"], "cannot read no.json: No such file or directory"),

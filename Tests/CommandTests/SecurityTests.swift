@@ -19,7 +19,7 @@ struct SecurityTests {
 
     // MARK: Tokens
 
-    @Test("SIGHUP reads the tokens again; what cannot be read changes nothing and is logged")
+    @Test("SIGHUP reloads the tokens, and an unreadable file changes nothing and is logged")
     func reload() throws {
         let file = try directory.write("old\n", to: "tokens")
         let server = try Server(["serve", "--port=0", "--token-file", file], [:])
@@ -46,11 +46,11 @@ struct SecurityTests {
         server.signal(SIGTERM)
         #expect(server.wait() == .exited(0))
         let log = server.errors()
-        #expect(log.components(separatedBy: " error the tokens stay as they were: ").count == 3)
+        #expect(log.components(separatedBy: " error the old tokens stay valid: ").count == 3)
         #expect(!log.contains("secret"))
     }
 
-    @Test("a token file from the environment counts, and an option before it")
+    @Test("The token file comes from the environment unless an option overrides it")
     func precedence() throws {
         let (one, other) = (try directory.write("one\n", to: "one"), try directory.write("other\n", to: "other"))
         let server = try Server(["serve", "--port=0", "--token-file", other], ["WEIGHT_INIT_TOKEN_FILE": one])
@@ -64,7 +64,7 @@ struct SecurityTests {
 
     // MARK: TLS
 
-    @Test("over TLS the bytes are the same, small and large, by 1.2 and 1.3; plain HTTP and older TLS get nothing")
+    @Test("TLS 1.2 and 1.3 carry the same bytes, and plain HTTP and older TLS get none")
     func tls() throws {
         let (certificate, key) = try directory.makeCertificate()
         let secure = try Server(["serve", "--port=0", "--tls-certificate", certificate, "--tls-key", key], [:])
@@ -179,7 +179,7 @@ struct SecurityTests {
         #expect(secure.wait() == .exited(0))
     }
 
-    @Test("health speaks TLS where it is told of the certificate, by option or environment")
+    @Test("Health speaks TLS if an option or variable names the certificate")
     func secureHealth() throws {
         let (certificate, key) = try directory.makeCertificate()
         let environment = ["WEIGHT_INIT_TLS_CERTIFICATE": certificate, "WEIGHT_INIT_TLS_KEY": key]
@@ -195,7 +195,7 @@ struct SecurityTests {
         #expect(refused.status == 1 && refused.errors.contains("no answer over TLS"))
     }
 
-    @Test("SIGHUP reads the certificate again; what cannot be read changes nothing and is logged")
+    @Test("SIGHUP reloads the certificate, and an unreadable file changes nothing and is logged")
     func renewal() throws {
         let (certificate, key) = try directory.makeCertificate()
         let (renewed, renewedKey) = try directory.makeCertificate("renewed")
@@ -216,7 +216,7 @@ struct SecurityTests {
         // Between the two files the one is not the other's.
         try replace(certificate, by: renewed)
         server.signal(SIGHUP)
-        #expect(try server.logs("error the certificate stays as it was: The certificate or its key cannot be used: "))
+        #expect(try server.logs("error the old certificate stays in use: The certificate or its key cannot be used: "))
         #expect(try isTrusted(by: first))
         try replace(key, by: renewedKey)
         server.signal(SIGHUP)
@@ -226,13 +226,13 @@ struct SecurityTests {
 
         try FileManager.default.removeItem(atPath: key)
         server.signal(SIGHUP)
-        #expect(try server.logs("error the certificate stays as it was: --tls-key: cannot read "))
+        #expect(try server.logs("error the old certificate stays in use: --tls-key: cannot read "))
         #expect(try isTrusted(by: renewed))
         server.signal(SIGTERM)
         #expect(server.wait() == .exited(0))
     }
 
-    @Test("a download over TLS survives SIGTERM whole")
+    @Test("A download over TLS completes after SIGTERM")
     func secureDrain() throws {
         let (certificate, key) = try directory.makeCertificate()
         let server = try Server(["serve", "--port=0", "--tls-certificate", certificate, "--tls-key", key], [:])
@@ -260,7 +260,7 @@ struct SecurityTests {
 
     // MARK: The metrics' port
 
-    @Test("metrics and probes have a port of their own, without tokens and TLS, until the end")
+    @Test("The metrics port serves metrics and probes without tokens and TLS until the server stops")
     func metricsPort() throws {
         let file = try directory.write("token", to: "tokens")
         let server = try Server(
@@ -300,7 +300,7 @@ struct SecurityTests {
     // MARK: What cannot work
 
     @Test(
-        "says in a sentence what is wrong with a file",
+        "An unusable token or certificate file is one sentence",
         arguments: [
             (
                 ["--tls-certificate", "server.pem", "--tls-key", "other.key"],
@@ -310,14 +310,17 @@ struct SecurityTests {
             (["--tls-certificate", "server.pem", "--tls-key", "text"], "The certificate or its key cannot be used: "),
             (["--tls-certificate", "none", "--tls-key", "server.key"], "--tls-certificate: cannot read "),
             (["--tls-certificate", "server.pem", "--tls-key", "none"], "No such file or directory"),
-            (["--tls-certificate", "server.pem"], "--tls-certificate and --tls-key belong together."),
-            (["--tls-key", "server.key"], "--tls-certificate and --tls-key belong together."),
+            (["--tls-certificate", "server.pem"], "--tls-certificate and --tls-key need each other."),
+            (["--tls-key", "server.key"], "--tls-certificate and --tls-key need each other."),
             (["--token-file", "none"], "No such file or directory"),
             (["--token-file", "."], "Is a directory"),
             (["--token-file", "empty"], "there is no token in it"),
-            (["--cors-origin", "example.org"], "it is * or origins like https://example.org"),
-            (["--metrics-host", "::1"], "--metrics-host means nothing without --metrics-port."),
-            (["--metrics-port", "0", "--metrics-host", "localhost"], "\"localhost\" is not an IPv4 or IPv6 address"),
+            (["--cors-origin", "example.org"], "--cors-origin must be * or origins such as https://example.org"),
+            (["--metrics-host", "::1"], "--metrics-host needs --metrics-port."),
+            (
+                ["--metrics-port", "0", "--metrics-host", "example"],
+                "\"example\" is neither localhost nor an IPv4 or IPv6 address"
+            ),
         ] as [([String], String)]
     )
     func mistakes(_ arguments: [String], _ sentence: String) throws {
@@ -337,7 +340,7 @@ struct SecurityTests {
         #expect(result.errors.split(separator: "\n").count == 1, "\(result.errors)")
     }
 
-    @Test("says what it may not do, where it may not")
+    @Test("A missing permission is one sentence")
     func permission() throws {
         // Only root can become somebody who may less.
         guard geteuid() == 0 else { return }

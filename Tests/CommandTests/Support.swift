@@ -39,7 +39,8 @@ private func run(_ program: URL, _ arguments: [String], _ environment: [String: 
     process.standardOutput = output
     process.standardError = errors
     try process.run()
-    // What is written is short and fits the pipes.
+    // The output is short and fits the pipes. A program that serves instead of refusing is killed.
+    if !eventually({ !process.isRunning }) { process.terminate() }
     process.waitUntilExit()
     return Outcome(
         status: process.terminationStatus,
@@ -55,18 +56,18 @@ final class Server {
         case killed(Int32)
     }
 
-    /// What it printed when it was ready.
+    /// First line of output.
     let line: String
     private let process = Process()
     private let output = Pipe()
     private let errorOutput = Pipe()
     private var logged = ""
 
-    /// - Parameter openFiles: Limits on open files, as options of `ulimit`.
-    init(_ arguments: [String], _ environment: [String: String], openFiles: String? = nil) throws {
-        process.executableURL = openFiles == nil ? executable : URL(filePath: "/bin/sh")
-        process.arguments =
-            openFiles.map { ["-c", "ulimit \($0) && exec \"$0\" \"$@\"", executable.path] + arguments } ?? arguments
+    /// - Parameter preparation: Shell commands that end with the prefix of the command which starts the program, such as
+    ///   `ulimit -n 100 && exec`.
+    init(_ arguments: [String], _ environment: [String: String], after preparation: String? = nil) throws {
+        process.executableURL = preparation == nil ? executable : URL(filePath: "/bin/sh")
+        process.arguments = preparation.map { ["-c", "\($0) \"$0\" \"$@\"", executable.path] + arguments } ?? arguments
         process.environment = environment.merging(sanitizerOptions) { $1 }
         process.standardOutput = output
         process.standardError = errorOutput
@@ -102,7 +103,7 @@ final class Server {
         return try #require(Int(limit))
     }
 
-    /// What it has printed since its line, to the end.
+    /// Output after the first line, to the end.
     func restOfOutput() -> String {
         String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
     }
@@ -115,9 +116,11 @@ final class Server {
         Glibc.kill(process.processIdentifier, number)
     }
 
-    /// Waits until a word is logged.
+    /// Waits until a word is logged, but not for ever.
     func logs(_ word: String) throws -> Bool {
         while !logged.contains(word) {
+            var stream = pollfd(fd: errorOutput.fileHandleForReading.fileDescriptor, events: Int16(POLLIN), revents: 0)
+            guard poll(&stream, 1, 120_000) == 1 else { return false }
             let data = errorOutput.fileHandleForReading.availableData
             guard !data.isEmpty else { return false }
             logged += String(decoding: data, as: UTF8.self)
@@ -125,13 +128,15 @@ final class Server {
         return true
     }
 
-    /// What it wrote to standard error, to the end.
+    /// Standard error, to the end.
     func errors() -> String {
         logged += String(decoding: errorOutput.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
         return logged
     }
 
+    /// Waits for the end, but not for ever: after two minutes the program is killed.
     func wait() -> End {
+        if !eventually({ !process.isRunning }) { kill() }
         process.waitUntilExit()
         let status = process.terminationStatus
         return process.terminationReason == .exit ? .exited(status) : .killed(status)

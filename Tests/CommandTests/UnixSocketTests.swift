@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-@Suite("A socket in the file system")
+@Suite("A Unix domain socket")
 struct UnixSocketTests {
     /// Short: a socket's path has 107 bytes.
     private let directory = URL(filePath: "/tmp/weight-init-\(UUID().uuidString.prefix(8))")
@@ -19,7 +19,7 @@ struct UnixSocketTests {
         try body(server)
     }
 
-    @Test("serves what a port serves, whole bodies and parts of them")
+    @Test("A socket serves whole bodies and ranges as a port does")
     func serves() throws {
         try withServer { server in
             let target = "/init?method=normal&shape=1048576&seed=3&format=raw"
@@ -38,7 +38,7 @@ struct UnixSocketTests {
         }
     }
 
-    @Test("goes with the service, and is not taken from one that runs")
+    @Test("A socket is removed at the end, and a running server keeps it")
     func life() throws {
         try withServer { server in
             let second = try run("serve", "--unix-socket", path)
@@ -52,7 +52,7 @@ struct UnixSocketTests {
         }
     }
 
-    @Test("that was left behind is replaced")
+    @Test("A stale socket is replaced")
     func leftBehind() throws {
         try withServer { server in
             server.signal(SIGKILL)
@@ -64,7 +64,7 @@ struct UnixSocketTests {
         }
     }
 
-    @Test("cannot be where something else is, or nothing can be")
+    @Test("A socket at an impossible path is refused in one sentence")
     func refused() throws {
         defer { try? FileManager.default.removeItem(at: directory) }
         try Data("mine".utf8).write(to: URL(filePath: path))

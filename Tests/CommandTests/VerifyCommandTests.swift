@@ -1,22 +1,29 @@
+import ByteText
 import Foundation
 import Testing
 import WeightInit
 
-@Suite("verify", .serialized)
+@Suite("The command verify", .serialized)
 struct VerifyCommandTests {
-    private static let file = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-        .deletingLastPathComponent().appending(path: "Sources/weight-init/Resources/vectors.txt")
-
-    private var lines: [String] {
-        get throws { try String(contentsOf: Self.file, encoding: .utf8).split(separator: "\n").map(String.init) }
+    private static func lines(of file: String) throws -> [String] {
+        let sources = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+            .deletingLastPathComponent().appending(path: "Sources/weight-init/Resources")
+        return try String(contentsOf: sources.appending(path: file), encoding: .utf8).split(separator: "\n").map(
+            String.init
+        )
     }
 
-    @Test("finds PyTorch's numbers with every kernel of this machine, and names what it cannot show")
+    /// PyTorch's.
+    private var lines: [String] {
+        get throws { try Self.lines(of: "vectors.txt") }
+    }
+
+    @Test("Verify finds PyTorch's numbers with every kernel of this machine")
     func agreement() throws {
         let result = try Workplace().run(["verify"])
         #expect(result.status == 0)
         #expect(result.errors.isEmpty, "\(result.errors)")
-        let count = try lines.count { !$0.hasPrefix("#") }
+        let count = try (lines + Self.lines(of: "orthogonal.txt")).count { !$0.hasPrefix("#") }
         let kernels = result.output.matches(
             of: /\n([a-z0-9]+): ([0-9]+) of ([0-9]+) tensors agree, made in [0-9.]+ ms\n/
         )
@@ -36,9 +43,9 @@ struct VerifyCommandTests {
         }
     }
 
-    @Test("has a vector for every method in every dtype")
+    @Test("There is a vector for every method in every dtype")
     func completeness() throws {
-        for method in InitMethod.all.map(\.name) {
+        for method in InitMethod.all.map(\.name.description) {
             for dtype in DType.requestable.map(\.rawValue) {
                 let isMade = method != "orthogonal" || dtype.hasSuffix("32") || dtype.hasSuffix("64")
                 #expect(try lines.contains { $0.hasPrefix("method=\(method)&dtype=\(dtype)&") } == isMade)
@@ -46,7 +53,7 @@ struct VerifyCommandTests {
         }
     }
 
-    @Test("runs the kernels it is told to")
+    @Test("Verify runs the named kernels")
     func kernel() throws {
         let workplace = try Workplace()
         let all = try workplace.run(["verify"]).output
@@ -60,7 +67,7 @@ struct VerifyCommandTests {
         #expect(none.errors.hasPrefix("weight-init: --kernel: this processor runs "))
     }
 
-    @Test("ends with 1 where anything differs, and says what", arguments: ["normal", "orthogonal"])
+    @Test("A difference ends verify with 1 and is named", arguments: ["normal", "orthogonal"])
     func difference(_ method: String) throws {
         let workplace = try Workplace()
         var lines = try lines
@@ -85,7 +92,7 @@ struct VerifyCommandTests {
     }
 
     @Test(
-        "does not take vectors that are none",
+        "Malformed vectors are refused",
         arguments: [
             ("", "v.txt: there are no vectors"), ("# nothing\n", "v.txt: there are no vectors"),
             ("\nmethod=zeros&shape=3 12\n", "v.txt, line 2: not a query and a digest"),

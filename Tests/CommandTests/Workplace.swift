@@ -53,7 +53,7 @@ final class Workplace {
         }
         process.standardError = errors
         try process.run()
-        // What goes in and what is complained about is short and fits the pipes.
+        // Input and errors are short and fit the pipes.
         inputPipe.fileHandleForWriting.write(Data(input))
         try inputPipe.fileHandleForWriting.close()
         let written = file != nil ? Data() : output.fileHandleForReading.readDataToEndOfFile()

@@ -3,7 +3,7 @@ import HTTPDaemon
 import Testing
 import TestSupport
 
-@Suite("Bad input is refused, and the server lives on")
+@Suite("The server refuses bad input and lives on")
 struct BadInputTests {
     struct Row: CustomTestStringConvertible, Sendable {
         var request: String
@@ -28,7 +28,7 @@ struct BadInputTests {
     }
 
     @Test(
-        "in a query",
+        "A bad query is refused",
         arguments: [
             Row("method=normal&shape=-1", 400, "negative"),
             Row("method=normal&shape=3,,4", 400, "empty"),
@@ -88,7 +88,7 @@ struct BadInputTests {
     }
 
     @Test(
-        "in a body",
+        "A bad body is refused",
         arguments: [
             Row("", 400), Row("hello", 400), Row("{", 400), Row("[]", 400, "object"), Row("3", 400, "object"),
             Row("{}", 400, "is missing"), Row("\u{FEFF}{}", 400), Row(#"{"method":"normal","shape":[2]} x"#, 400),
@@ -128,7 +128,7 @@ struct BadInputTests {
         }
     }
 
-    @Test("in bytes that are no text")
+    @Test("Bytes that are not UTF-8 are refused")
     func notText() throws {
         try withService { caller in
             let client = try RawClient(port: caller.port)
@@ -140,7 +140,7 @@ struct BadInputTests {
         }
     }
 
-    @Test("a body over the limit is refused, whether it says so or not")
+    @Test("A body over the limit is refused, with and without a length")
     func bodyTooLarge() throws {
         try withService { caller in
             let body = String(repeating: " ", count: 1 << 20 + 1)
@@ -173,7 +173,7 @@ struct BadInputTests {
     }
 
     @Test(
-        "a body of another media type is refused",
+        "A body of another media type is refused",
         arguments: ["text/plain", "application/x-www-form-urlencoded", "application/json; charset=utf-16", nil]
     )
     func mediaType(_ type: String?) throws {
@@ -186,7 +186,7 @@ struct BadInputTests {
         }
     }
 
-    @Test("an unknown path is 404", arguments: ["/page", "/inti", "/init/", "//init", "/init/x", "/..%2finit"])
+    @Test("An unknown path is 404", arguments: ["/page", "/inti", "/init/", "//init", "/init/x", "/..%2finit"])
     func unknownPath(_ path: String) throws {
         try withService { caller in
             try caller.get(path).expectProblem(404)
@@ -196,7 +196,7 @@ struct BadInputTests {
     }
 
     @Test(
-        "a wrong verb is 405, with those allowed",
+        "A wrong method is 405 and lists the allowed ones",
         arguments: [
             ("DELETE", "/init"), ("PUT", "/init"), ("PATCH", "/gain"), ("PROPFIND", "/fan"), ("POST", "/livez"),
             ("POST", "/methods"), ("POST", "/openapi.yaml"),
@@ -215,7 +215,7 @@ struct BadInputTests {
     }
 
     @Test(
-        "a form not on offer is 406",
+        "An unacceptable format is 406",
         arguments: [
             ("/init?method=zeros&shape=1", "text/html"), ("/init?method=zeros&shape=1", "application/json;q=0"),
             ("/init?method=zeros&shape=1&dtype=bfloat16", "application/x-npy"), ("/gain", "text/csv"),
@@ -230,7 +230,7 @@ struct BadInputTests {
         }
     }
 
-    @Test("heads that are no HTTP end the connection and nothing else")
+    @Test("A malformed head ends only its connection")
     func malformedHeads() throws {
         let heads = [
             "GET /init\r\n\r\n", "\r\n\r\n\r\n", "GET / HTTP/9.9\r\nHost: a\r\n\r\n", "\u{0}\u{1}\u{2}\r\n\r\n",

@@ -10,7 +10,7 @@ private func golden(_ kinds: GoldenCase.Kind...) -> [GoldenCase] {
 
 @Suite("Over a socket, PyTorch's bytes")
 struct GoldenTests {
-    @Test("no case that has an endpoint is left out")
+    @Test("Every vector with an endpoint is tested")
     func completeness() {
         let counts = [golden(.`init`), golden(.error), golden(.seedError), golden(.gain)].map(\.count)
         #expect(counts == [140, 11, 2, 13])
@@ -18,7 +18,7 @@ struct GoldenTests {
         #expect(GoldenCase.visible.count - 166 == golden(.sequence, .randperm, .raw).count)
     }
 
-    @Test("a tensor, in every format that can carry it", arguments: golden(.`init`))
+    @Test("A tensor has PyTorch's bytes in every format that can hold it", arguments: golden(.`init`))
     func tensor(_ golden: GoldenCase) throws {
         try withService { caller in
             for format in ["raw", "npy", "safetensors", "json", "summary"] {
@@ -95,7 +95,7 @@ struct GoldenTests {
         }
     }
 
-    @Test("a gain", arguments: golden(.gain))
+    @Test("A gain is PyTorch's", arguments: golden(.gain))
     func gain(_ golden: GoldenCase) throws {
         try withService { caller in
             let question = try golden.question
@@ -114,7 +114,7 @@ struct GoldenTests {
         }
     }
 
-    @Test("a refusal where PyTorch refuses", arguments: golden(.error, .seedError))
+    @Test("A request that PyTorch refuses is refused", arguments: golden(.error, .seedError))
     func refusal(_ golden: GoldenCase) throws {
         let message = try #require(golden.errorMessage)
         let isUnknownWord = message.hasPrefix("Mode ") || message.hasPrefix("Unsupported nonlinearity")
@@ -129,7 +129,7 @@ struct GoldenTests {
         }
     }
 
-    @Test("zeros have their sign and numbers that are none their names", arguments: ["float32", "float64", "float16"])
+    @Test("Signed zeros and non-finite numbers survive JSON", arguments: ["float32", "float64", "float16"])
     func specialNumbers(_ dtype: String) throws {
         let element = try #require(Element(rawValue: dtype))
         let cases: [(given: String, asQuery: String, written: String)] = [

@@ -2,7 +2,7 @@ import Foundation
 import Testing
 import TestSupport
 
-/// What can be asked for: the smaller part of each tensor's formats states its length, JSON past 64 KiB does not.
+/// Requests: JSON over 64 KiB has no length, all other formats have.
 private let tensors = [
     "/init?method=normal&shape=3,5&seed=1", "/init?method=kaiming_uniform&shape=300,200&seed=2",
     "/init?method=trunc_normal&shape=70001&seed=3&dtype=float16", "/init?method=eye&shape=200,300&dtype=float64",
@@ -22,10 +22,10 @@ private let others = [
     "/openapi.yaml", "/livez", "/readyz", "/nothing", "/init?method=normal",
 ]
 
-@Suite("Messages are as long as they say, and as HTTP wants them")
+@Suite("Messages have the length and form that HTTP requires")
 struct MessageTests {
     @Test(
-        "Content-Length is what is sent",
+        "Content-Length is the number of bytes sent",
         arguments: tensors.flatMap { path in formats.map { path + "&format=" + $0 } }
     )
     func contentLength(_ target: String) throws {
@@ -44,7 +44,7 @@ struct MessageTests {
         }
     }
 
-    @Test("and so it is elsewhere", arguments: others + [model])
+    @Test("Content-Length is right on all other routes", arguments: others + [model])
     func contentLengthElsewhere(_ target: String) throws {
         try withService { caller in
             let (head, rest) = try caller.exchangeToEnd("GET", target)
@@ -54,7 +54,7 @@ struct MessageTests {
     }
 
     @Test(
-        "HEAD tells what GET would",
+        "HEAD has the head of GET",
         arguments: tensors.flatMap { path in formats.map { path + "&format=" + $0 } } + others + [model]
     )
     func head(_ target: String) throws {
@@ -82,7 +82,7 @@ struct MessageTests {
             .sorted()
     }
 
-    @Test("who has it already gets 304", arguments: formats)
+    @Test("A matching entity tag gets 304", arguments: formats)
     func notModified(_ format: String) throws {
         try withService { caller in
             for target in [tensors[1] + "&format=" + format] + (format == "safetensors" ? [model] : []) {
@@ -102,7 +102,7 @@ struct MessageTests {
     }
 
     @Test(
-        "a range is that part of the whole",
+        "A range is that part of the whole",
         arguments: tensors.prefix(6).flatMap { path in ["raw", "npy", "safetensors"].map { path + "&format=" + $0 } }
             + [model]
     )
@@ -129,7 +129,7 @@ struct MessageTests {
         }
     }
 
-    @Test("a download that broke off is taken up where it ended")
+    @Test("An interrupted download resumes where it ended")
     func resumption() throws {
         try withService { caller in
             let target = "/init?method=trunc_normal&shape=300,1000&seed=9&format=npy"
@@ -150,7 +150,7 @@ struct MessageTests {
         }
     }
 
-    @Test("a POST tells the URL at which GET has the same")
+    @Test("A POST names the URL of the same reply")
     func contentLocation() throws {
         let json =
             #"{"method":"he_normal_","shape":[64,3,7,7],"seed":"42","mode":"fan_out","#

@@ -1,4 +1,4 @@
-import Crypto
+import SHA2
 import Foundation
 import Testing
 import TestSupport
@@ -83,7 +83,7 @@ struct NumPyFile {
     init(_ file: [UInt8]) throws {
         try #require(Array(file.prefix(8)) == [0x93] + Array("NUMPY".utf8) + [1, 0])
         let length = Int(file[8]) | Int(file[9]) << 8
-        // What comes after the header is aligned, and the header ends in a line feed.
+        // The elements are aligned, and the header ends in a line feed.
         try #require((10 + length) % 64 == 0 && file.count >= 10 + length)
         let header = String(decoding: file[10..<10 + length], as: UTF8.self)
         let form = /\{'descr': '(?<descr>[^']*)', 'fortran_order': False, 'shape': \((?<shape>[^)]*)\), \} *\n/
@@ -182,7 +182,7 @@ struct SafetensorsDigester {
             piece.withUnsafeBytes { hash.update(bufferPointer: $0) }
             left -= piece.count
             guard left == 0 else { return }
-            digests[tensors[index].name] = hex(hash.finalize())
+            digests[tensors[index].name] = hash.finalize().description
             hash = SHA256()
             index += 1
             left = index < tensors.count ? tensors[index].range.count : 0

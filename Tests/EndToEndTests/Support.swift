@@ -1,4 +1,4 @@
-import Crypto
+import SHA2
 import Foundation
 import GoldenVectors
 import HTTPDaemon
@@ -141,7 +141,7 @@ func hex(_ bytes: some Sequence<UInt8>) -> String {
 }
 
 func sha256(_ bytes: some Sequence<UInt8>) -> String {
-    hex(SHA256.hash(data: Array(bytes)))
+    SHA256.hash(data: Array(bytes)).description
 }
 
 /// Percent-encodes all but what RFC 3986 calls unreserved.

@@ -1,10 +1,10 @@
 import TestSupport
 import Testing
 
-@Suite("A target is what it says, over the wire")
+@Suite("Request targets over a socket")
 struct TargetTests {
     @Test(
-        "in its forms and escapes",
+        "A target may have any form and escapes",
         arguments: [
             ("/livez", 200), ("/liv%65z", 200), ("/%6Civez", 200), ("/livez?", 200), ("/livez?&&", 200),
             ("http://elsewhere/livez", 200), ("HTTP://elsewhere:80/livez?", 200), ("https://elsewhere/livez", 200),
@@ -24,7 +24,7 @@ struct TargetTests {
     }
 
     @Test(
-        "and means the same however it is escaped",
+        "Escapes do not change the meaning of a target",
         arguments: [
             "method=normal&shape=2%2C3&seed=%31", "%6d%65thod=normal&shape=%5B2,3%5D&seed=1",
             "seed=1&shape=2,+3&method=normal_",

@@ -99,15 +99,77 @@ def inputs():
     for fields in lines:
         for length in (0, 1, 1024, (1 << 64) - 1):
             yield "range", length.to_bytes(8, "big") + "\n".join(fields).encode()
+    for pieces in range(4):
+        for head in heads():
+            yield "head", bytes([pieces]) + head
+    for kind in range(16):
+        for repeated in (0, 3, 15):
+            for text in texts():
+                yield "name", bytes([kind, repeated]) + text.encode()
+    for model in models():
+        yield "model", json.dumps(model, separators=(",", ":")).encode()
     extremes = "-9223372036854775808:9223372036854775807"
     for notation in ("1:3,-2:", ":,::", "0:512", ":-1,:", "", extremes, "3", " 1 : 2 , :"):
         yield "slice", bytes([2, 5, 4]) + notation.encode()
         yield "slice", bytes([0x81]) + b"\xff" * 8 + notation.encode()
 
 
+def heads():
+    """What a client says on a connection: requests of every kind, and what is none."""
+    host = b" HTTP/1.1\r\nHost: a\r\n"
+    for path in (b"/", b"/s", b"/b", b"/f", b"/d", b"/n", b"/k", b"*", b"/%00?a=b"):
+        yield b"GET " + path + host + b"\r\n"
+        yield b"HEAD " + path + host + b"Connection: close\r\n\r\n"
+        yield (b"GET " + path + host + b"\r\n") * 3
+        yield b"GET " + path + b" HTTP/1.0\r\n\r\n"
+    for length in (b"5", b"0", b"-1", b"+5", b"5, 5", b"", b"18446744073709551616"):
+        yield b"POST /" + host + b"Content-Length: " + length + b"\r\n\r\nhelloGET /" + host + b"\r\n"
+    for coding in (b"chunked", b"Chunked", b"gzip", "chun\u212aed".encode()):
+        for body in (b"5\r\nhello\r\n0\r\n\r\n", b"0\r\n\r\n", b"5;a=b\nhello\n0\r\nX: y\r\n\r\n", b"fffffffff\r\n", b"400\r\n" + b"a" * 1024):
+            yield b"POST /k" + host + b"Transfer-Encoding: " + coding + b"\r\n\r\n" + body
+    yield b"POST /" + host + b"Expect: 100-continue\r\nContent-Length: 5\r\n\r\nhello"
+    yield b"POST /" + host + b"Expect: 100-continue\r\nContent-Length: 5000\r\n\r\n"
+    yield b"POST /" + host + b"Content-Length: 1500\r\n\r\n" + b"a" * 1500 + b"GET /" + host + b"\r\n"
+    for host in (b"a:x", b"[::1", b"[::1]:80", b"a:99999", b"\xe4"):
+        yield b"GET / HTTP/1.1\r\nHost: " + host + b"\r\n\r\n"
+
+
+def texts():
+    """Texts whose halves are the same, nearly the same, or look the same."""
+    yield from ("a\0a", "a\0b", "\0", "*.bias\0*", "Linear\0bias", "5\0normal", "W/\"x\"\0bytes=0-1", "fan_in\0relu", ":,1:2\0slice")
+    yield from ("a\u0301\u0323\0a\u0323\u0301", "\u00e9\0e\u0301", "K\0\u212a", "\U0001d173\0\ufb1d", "*a*b*c\0aaaaaaaab", "\uac00\0\u1100\u1161")
+
+
+def models():
+    """Models at the limits that ModelTarget.swift sets, just inside and just outside."""
+    linear = {"type": "Linear", "in_features": 1, "out_features": 1}
+    for count in (23, 24, 25, 32, 33):
+        yield {"layers": [linear] * count}
+        yield {"layers": [{"repeat": count, "layers": [linear]}]}
+        yield {"layers": [{"name": "h{}", "repeat": count, "layers": [{"type": "ReLU"}, linear]}], "seeding": "per_tensor"}
+        yield {"layer": {"type": "LSTM", "input_size": 1, "hidden_size": 1, "num_layers": count // 4, "bidirectional": True}}
+        yield {"tensors": [{"method": "normal", "shape": [count]}] * 2 * count}
+        yield {"layers": [linear | {"name": "n" * (40 + count)}]}
+        rules = [{"name": f"*a*b*{index}", "method": "zeros"} for index in range(count - 1)] + [{"name": "*", "method": "ones"}]
+        yield {"layers": [linear] * 24, "rules": rules}
+        yield {"layers": [linear] * 24, "rules": [rules[-1:]] * count}
+        yield {"layers": [linear] * 24, "tie": {f"{index}.weight": "0.weight" for index in range(1, count)}}
+        yield {"layers": [linear] * 24, "slices": {f"{index}.weight": "0:1" for index in range(count)}}
+        yield {"layers": [linear] * 24, "include": [f"{index}.*" for index in range(count)]}
+        yield {"tensors": [{"shape": [count]}], "steps": [{"tensor": "0", "method": "normal"}] + [{"tensor": "0", "method": "add", "value": 1}] * count}
+    nested = linear
+    for _ in range(8):
+        nested = {"layers": [nested]}
+        yield {"layers": [nested]}
+    encoder = {"type": "TransformerEncoderLayer", "d_model": 4, "nhead": 2, "dim_feedforward": 3}
+    for count in (3, 4, 5):
+        yield {"layer": {"type": "TransformerEncoder", "encoder_layer": encoder, "num_layers": count}, "cast": "bfloat16"}
+    yield {"tensors": [{"method": "zeros", "shape": [1 << 38]}, {"method": "normal", "shape": [1 << 20, 1 << 18]}]}
+
+
 def words():
     """Short words in quotation marks, of the sources that read requests."""
-    for folder in ("WeightInit", "TensorFormats", "InitService"):
+    for folder in ("WeightInit", "TensorFormats", "InitService", "HTTPDaemon"):
         for path in sorted((ROOT / "Sources" / folder).rglob("*.swift")):
             yield from re.findall(r'"([A-Za-z0-9_./*=-]{1,24})"', path.read_text())
 

@@ -89,7 +89,7 @@ public enum GoldenParameter: Decodable, Sendable {
     }
 }
 
-/// Where the vectors lie.
+/// Directory of the vectors.
 public let goldenDirectory = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "visible")
 
 func lines(of file: String) throws -> [Substring] {

@@ -36,13 +36,51 @@ CALLS = {
     "kaiming_normal_": [([64, 3, 7, 7], {"mode": "fan_out", "nonlinearity": "relu"}), (LARGE, {})],
     "orthogonal_": [([24, 16], {}), ([12, 20], {"gain": 1.5})],
     "sparse_": [([30, 20], {"sparsity": 0.5, "std": 0.1}), (LARGE, {"sparsity": 0.9})],
+    # Not of PyTorch: the constants are those of `jax.nn.initializers`, the numbers PyTorch's.
+    "variance_scaling": [
+        ([64, 3, 7, 7], {"scale": 2.0, "mode": "fan_out"}), (LARGE, {"mode": "fan_avg", "distribution": "uniform"}),
+        ([6, 5], {"scale": 0.5, "distribution": "normal"}),
+    ],
+    "lecun_uniform": [([64, 3, 7, 7], {}), (LARGE, {})],
+    "lecun_normal": [([64, 3, 7, 7], {}), (LARGE, {})],
 }
+
+# `method`: scale, mode and distribution that `variance_scaling` has by default or by that name.
+SCALED = {
+    "variance_scaling": (1.0, "fan_in", "truncated_normal"),
+    "lecun_uniform": (1.0, "fan_in", "uniform"),
+    "lecun_normal": (1.0, "fan_in", "truncated_normal"),
+}
+
+
+def scaled(method, shape, dtype, scale, mode, distribution):
+    """A tensor whose variance is scale / fan, as `jax.nn.initializers.variance_scaling` defines it."""
+    tensor = torch.empty(shape, dtype=getattr(torch, dtype))
+    fan_in, fan_out = torch.nn.init._calculate_fan_in_and_fan_out(tensor)
+    gain = math.sqrt(scale)
+    if mode == "fan_avg":
+        std = gain * math.sqrt(2.0 / float(fan_in + fan_out))
+    else:
+        std = gain / math.sqrt({"fan_in": fan_in, "fan_out": fan_out}[mode])
+    if distribution == "uniform":
+        bound = math.sqrt(3.0) * std
+        return torch.nn.init.uniform_(tensor, -bound, bound)
+    if distribution == "normal":
+        return torch.nn.init.normal_(tensor, 0.0, std)
+    # The standard deviation of N(0, 1) between -2 and 2.
+    std /= 0.87962566103423978
+    return torch.nn.init.trunc_normal_(tensor, 0.0, std, -2 * std, 2 * std)
 
 
 def line(method, shape, params, dtype, seed):
     case = {"method": method, "shape": shape, "dtype": dtype, "params": params, "seed": seed}
     arguments = "".join(f"&{name}={value}" for name, value in params.items())
     query = f"method={method.rstrip('_')}&dtype={dtype}&shape={','.join(map(str, shape))}&seed={seed}{arguments}"
+    if method in SCALED:
+        names = ("scale", "mode", "distribution")
+        constants = dict(zip(names, SCALED[method])) | params
+        torch.manual_seed(seed)
+        return f"{query} {digest(little_endian(scaled(method, shape, dtype, **constants)))}"
     if method != "orthogonal_":
         torch.manual_seed(seed)
         return f"{query} {digest(little_endian(initialise(case)))}"

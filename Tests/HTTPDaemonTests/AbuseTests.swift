@@ -5,7 +5,7 @@ import HTTPTypes
 import TestSupport
 import Testing
 
-@Suite("What no client should do harms nobody else")
+@Suite("Abusive clients harm nobody else")
 struct AbuseTests {
     struct Input: CustomTestStringConvertible, Sendable {
         var name: String
@@ -21,7 +21,7 @@ struct AbuseTests {
     private static let next = "GET /next HTTP/1.1\r\nHost: a\r\n\r\n"
 
     @Test(
-        "chunks in any lawful form make one body, and the next request is the next",
+        "Chunks of any valid form make one body",
         arguments: [
             Input("plain", "5\r\nhello\r\n0\r\n\r\n"),
             Input("leading zeros", "0000000000000005\r\nhello\r\n000\r\n\r\n"),
@@ -45,7 +45,7 @@ struct AbuseTests {
     }
 
     @Test(
-        "chunks in another form end the connection, and nothing behind them is a request",
+        "Invalid chunks end the connection, and no request follows them",
         arguments: [
             Input("0x", "0x5\r\nhello\r\n0\r\n\r\n"), Input("a sign", "+5\r\nhello\r\n0\r\n\r\n"),
             Input("less than nothing", "-5\r\nhello\r\n0\r\n\r\n"), Input("a space", " 5\r\nhello\r\n0\r\n\r\n"),
@@ -69,7 +69,7 @@ struct AbuseTests {
     }
 
     @Test(
-        "what is no HTTP/1 request gets a refusal or nothing, and the connection ends",
+        "Anything but HTTP/1 is refused or dropped, and the connection ends",
         arguments: [
             Input("HTTP/0.9", "GET /x\r\n\r\n"),
             Input("a version of two digits", "GET /x HTTP/1.10\r\nHost: a\r\n\r\n"),
@@ -99,7 +99,7 @@ struct AbuseTests {
     }
 
     @Test(
-        "what never becomes a request is cut off",
+        "A request that never completes is cut off",
         arguments: ["\u{16}\u{3}\u{1}", "\r\n\r\n\r\n", "GET /x HTTP/1.1\r\nHost: a\r\n"]
     )
     func silence(_ bytes: String) throws {
@@ -113,7 +113,7 @@ struct AbuseTests {
         #expect(stub.requests.isEmpty)
     }
 
-    @Test("fields without end are cut off", arguments: ["X: y\r\n", "X", "X: y\r\n z\r\n"])
+    @Test("Endless header fields are cut off", arguments: ["X: y\r\n", "X", "X: y\r\n z\r\n"])
     func fieldFlood(_ field: String) throws {
         let stub = Stub()
         try withDaemon(stub) { daemon in
@@ -129,7 +129,7 @@ struct AbuseTests {
     }
 
     @Test(
-        "leave to send a body that there is none of is not asked for in vain",
+        "Expect without a body gets a final response",
         arguments: ["", "Content-Length: 0\r\n"]
     )
     func expectationOfNothing(_ length: String) throws {
@@ -148,7 +148,7 @@ struct AbuseTests {
         }
     }
 
-    @Test("who has said all is still answered whole")
+    @Test("A client that has closed its sending half gets the whole response")
     func halfClosed() throws {
         let count = 8 << 20
         let stub = Stub(["/x": { _ in .ready(.ok(.source(Pattern(byteCount: count), range: 0..<count))) }])
@@ -166,7 +166,7 @@ struct AbuseTests {
     }
 
     @Test(
-        "who stops in the middle of a body leaves nothing behind",
+        "A client that stops within a body leaves nothing behind",
         arguments: ["Content-Length: 1000\r\n\r\nhalf", "Transfer-Encoding: chunked\r\n\r\n3e8\r\nhalf"],
         [true, false]
     )
@@ -184,7 +184,7 @@ struct AbuseTests {
         #expect(stub.requests.isEmpty)
     }
 
-    @Test("a thousand requests sent at once are answered in order, HEAD and 304 among them")
+    @Test("A thousand requests sent at once are answered in order, HEAD and 304 among them")
     func pipeline() throws {
         let stub = Stub([
             "/304": { _ in .ready(OutgoingResponse(head: .init(status: .notModified), body: .unsent(byteCount: 99))) }

@@ -4,7 +4,7 @@ import HTTPExchange
 import TestSupport
 import Testing
 
-@Suite("The memory of bodies under way is bounded")
+@Suite("The memory of active bodies is bounded")
 struct BodyMemoryTests {
     private static let request = "GET /x HTTP/1.1\r\nHost: a\r\n\r\n"
     private static let byteCount = 1 << 30
@@ -39,7 +39,8 @@ struct BodyMemoryTests {
         ])
     }
 
-    @Test func `blocks get smaller as memory gets less, and all connections are served`() throws {
+    @Test("Blocks shrink as memory fills up, and all connections are served")
+    func blocksShrinkAsMemoryFillsUp() throws {
         let traces = (0..<40).map { _ in Traces() }
         let limit = 2 << 20
         try withDaemon(
@@ -63,7 +64,8 @@ struct BodyMemoryTests {
         }
     }
 
-    @Test func `where there is no memory left a body is refused, and served again when others have ended`() throws {
+    @Test("Without memory a body is refused, and served again when others have ended")
+    func withoutMemoryABodyIsRefused() throws {
         let traces = (0..<4).map { _ in Traces() }
         try withDaemon(
             stub(traces),
@@ -79,7 +81,7 @@ struct BodyMemoryTests {
             let refused = try RawClient(port: daemon.port)
             refused.send(Self.request)
             #expect(try refused.readResponse().status == 503)
-            // What is short, and HEAD, needs none.
+            // Short bodies and HEAD need none.
             refused.send("GET /y HTTP/1.1\r\nHost: a\r\n\r\n")
             #expect(try refused.readResponse().text == "/y")
             refused.send("HEAD /x HTTP/1.1\r\nHost: a\r\n\r\n")

@@ -30,7 +30,8 @@ import Testing
         ])
     }
 
-    @Test func `deferred work answers, and its connection goes on`() throws {
+    @Test("Deferred work answers, and its connection stays usable")
+    func deferredWorkAnswersAndItsConnection() throws {
         let gate = Gate()
         gate.release()
         try withDaemon(Self.stub(gate)) { daemon in
@@ -44,7 +45,8 @@ import Testing
         #expect(gate.arrived == 100)
     }
 
-    @Test func `ready answers overtake deferred work`() throws {
+    @Test("Ready answers overtake deferred work")
+    func readyAnswersOvertakeDeferredWork() throws {
         let gate = Gate()
         try withDaemon(Self.stub(gate)) { daemon in
             let slow = try (0..<20).map { _ in try RawClient(port: daemon.port) }
@@ -66,7 +68,8 @@ import Testing
         }
     }
 
-    @Test func `work runs in the order it came`() throws {
+    @Test("Work runs in its order of arrival")
+    func workRunsInItsOrderOf() throws {
         let gate = Gate()
         let order = Mutex<[String]>([])
         let stub = Stub([
@@ -96,7 +99,151 @@ import Testing
         #expect(order.withLock { $0 } == (0..<10).map { "/slow?\($0)" })
     }
 
-    @Test func `work beyond the queue is refused at once`() throws {
+    @Test func `work that finds more to do gives its memory back and asks for what the rest needs`() throws {
+        let held = Mutex<[Int]>([])
+        let daemonLoad = Mutex<(@Sendable () -> Int)?>(nil)
+        let note: @Sendable () -> Void = {
+            let bytes = daemonLoad.withLock { $0 }?() ?? -1
+            held.withLock { $0.append(bytes) }
+        }
+        let stub = Stub([
+            "/more": { _ in
+                .deferred(
+                    .attempt(memory: 100, cost: .zero) { _ in
+                        note()
+                        return .deferred(
+                            .attempt(memory: 70_000, cost: .seconds(10)) { _ in
+                                note()
+                                return .ready(.text("whole"))
+                            }
+                        )
+                    }
+                )
+            },
+            "/much": { _ in
+                .deferred(
+                    .attempt(memory: 0, cost: .zero) { _ in
+                        .deferred(DeferredWork(memory: .max) { _ in .text("never") })
+                    }
+                )
+            },
+        ])
+        try withDaemon(stub) { daemon in
+            daemonLoad.withLock { $0 = { [weak daemon] in daemon?.load.workMemory ?? -1 } }
+            let client = try RawClient(port: daemon.port)
+            client.send("GET /more HTTP/1.1\r\nHost: a\r\n\r\n")
+            #expect(try client.readResponse().text == "whole")
+            #expect(held.withLock { $0 } == [100, 70_000])
+            #expect(eventually { daemon.load.workMemory == 0 })
+            // The rest is refused if there can be no room for it, and the connection goes on.
+            client.send("GET /much HTTP/1.1\r\nHost: a\r\n\r\n")
+            #expect(try client.readResponse().status == 503)
+            client.send("GET /more HTTP/1.1\r\nHost: a\r\n\r\n")
+            #expect(try client.readResponse().text == "whole")
+        }
+    }
+
+    /// `/long` waits at the gate, and takes all of the memory there is for long work. `/short` answers at once.
+    static func twoKinds(_ gate: Gate, memory: Int = 0) -> Stub {
+        Stub([
+            "/long": { _ in
+                .deferred(
+                    DeferredWork(memory: memory, cost: .seconds(10)) { _ in
+                        gate.pass()
+                        return .text("long")
+                    }
+                )
+            },
+            "/short": { _ in
+                .deferred(DeferredWork(memory: memory / 2, cost: .milliseconds(2)) { _ in .text("short") })
+            },
+        ])
+    }
+
+    @Test("Short work does not wait for long work, for its queue or for its memory")
+    func shortWorkDoesNotWaitFor() throws {
+        let gate = Gate()
+        try withDaemon(
+            Self.twoKinds(gate, memory: 100),
+            {
+                $0.deferred.queueLimit = 2
+                $0.deferred.memoryLimit = 100
+                $0.deferred.shortMemoryLimit = 50
+            }
+        ) { daemon in
+            let long = try (0..<3).map { number in
+                let client = try RawClient(port: daemon.port)
+                client.send("GET /long HTTP/1.1\r\nHost: a\r\n\r\n")
+                #expect(eventually { daemon.activeExchanges == number + 1 && gate.arrived == 1 })
+                return client
+            }
+            #expect(daemon.load.workMemory == 100)
+            for _ in 0..<10 {
+                let short = try RawClient(port: daemon.port)
+                short.send("GET /short HTTP/1.1\r\nHost: a\r\n\r\n")
+                #expect(try short.readResponse().text == "short")
+            }
+            #expect(gate.arrived == 1)
+            gate.release()
+            for client in long {
+                #expect(try client.readResponse().text == "long")
+            }
+            #expect(eventually { daemon.load.workMemory == 0 })
+        }
+    }
+
+    @Test("Cheap work overtakes costly work in its queue")
+    func cheapWorkOvertakesCostlyWorkIn() throws {
+        let (gate, first) = (Gate(), Gate())
+        let order = Mutex<[Int]>([])
+        let stub = Stub([
+            "/long": { _ in
+                .deferred(
+                    DeferredWork(memory: 0) { _ in
+                        gate.pass()
+                        return .text("done")
+                    }
+                )
+            },
+            "/short": { request in
+                let seconds = Int((request.head.path ?? "").split(separator: "?").last ?? "") ?? 0
+                return .deferred(
+                    DeferredWork(memory: 0, cost: .seconds(seconds)) { _ in
+                        first.pass()
+                        order.withLock { $0.append(seconds) }
+                        return .text("done")
+                    }
+                )
+            },
+        ])
+        try withDaemon(stub, { $0.deferred.shortCost = .seconds(100) }) { daemon in
+            var clients: [RawClient] = []
+            func ask(_ target: String) throws {
+                let client = try RawClient(port: daemon.port)
+                client.send("GET \(target) HTTP/1.1\r\nHost: a\r\n\r\n")
+                clients.append(client)
+            }
+            // Both threads are taken when the others come.
+            try ask("/long")
+            #expect(eventually { gate.arrived == 1 })
+            try ask("/short?1")
+            #expect(eventually { first.arrived == 1 })
+            for (number, cost) in [90, 70, 80, 70].enumerated() {
+                try ask("/short?\(cost)")
+                #expect(eventually { daemon.load.waitingWork == number + 1 })
+            }
+            first.release()
+            #expect(eventually { order.withLock { $0.count } == 5 })
+            gate.release()
+            for client in clients {
+                #expect(try client.readResponse().status == 200)
+            }
+        }
+        #expect(order.withLock { $0 } == [1, 70, 70, 80, 90])
+    }
+
+    @Test("Work beyond the queue is refused at once")
+    func workBeyondTheQueueIsRefused() throws {
         let gate = Gate()
         try withDaemon(Self.stub(gate), { $0.deferred.queueLimit = 2 }) { daemon in
             let clients = try (0..<3).map { number in
@@ -116,7 +263,8 @@ import Testing
         }
     }
 
-    @Test func `work that waits too long is refused`() throws {
+    @Test("Work that waits too long is refused")
+    func workThatWaitsTooLongIs() throws {
         let gate = Gate()
         try withDaemon(Self.stub(gate), { $0.deferred.waitLimit = .milliseconds(100) }) { daemon in
             let first = try RawClient(port: daemon.port)
@@ -131,7 +279,8 @@ import Testing
         #expect(gate.arrived == 1)
     }
 
-    @Test func `memory bounds what runs at once, until the response is sent`() throws {
+    @Test("Memory bounds what runs at once, until the response is sent")
+    func memoryBoundsWhatRunsAtOnce() throws {
         let gate = Gate()
         let body = 32 << 20
         let stub = Stub([
@@ -171,7 +320,8 @@ import Testing
         }
     }
 
-    @Test func `memory that a response does not hold is free before it is sent`() throws {
+    @Test("Memory that a response does not hold is freed before it is sent")
+    func memoryThatAResponseDoesNot() throws {
         let body = 32 << 20
         let stub = Stub([
             "/slow": { _ in
@@ -195,8 +345,8 @@ import Testing
         }
     }
 
-    @Test(arguments: [true, false])
-    func `a client that goes away cancels its running work`(_ resets: Bool) throws {
+    @Test("A client that goes away cancels its running work", arguments: [true, false])
+    func aClientThatGoesAwayCancels(_ resets: Bool) throws {
         let (gate, cancelled) = (Gate(), Gate())
         try withDaemon(Self.stub(gate, cancelled: cancelled)) { daemon in
             let client = try RawClient(port: daemon.port)
@@ -209,7 +359,8 @@ import Testing
         }
     }
 
-    @Test func `a client that goes away takes its waiting work along`() throws {
+    @Test("A client that goes away takes its waiting work along")
+    func aClientThatGoesAwayTakes() throws {
         let gate = Gate()
         try withDaemon(Self.stub(gate)) { daemon in
             let first = try RawClient(port: daemon.port)
@@ -230,7 +381,8 @@ import Testing
         #expect(gate.arrived == 1)
     }
 
-    @Test func `stopping ends running and waiting work`() throws {
+    @Test("Stopping ends running and waiting work")
+    func stoppingEndsRunningAndWaitingWork() throws {
         let (gate, cancelled) = (Gate(), Gate())
         try withDaemon(Self.stub(gate, cancelled: cancelled), { $0.deferred.threadCount = 2 }) { daemon in
             let clients = try (0..<6).map { _ in try RawClient(port: daemon.port) }
@@ -248,7 +400,8 @@ import Testing
 
     /// Completion, cancellation, expiry and stopping against each other: what must not happen is an abort, a hang, or an
     /// exchange that is never over.
-    @Test func `clients, work and the end may meet in any order`() throws {
+    @Test("Disconnects, work and the end may race in any order")
+    func disconnectsWorkAndTheEndMay() throws {
         for round in 0..<10 {
             let stub = Stub([
                 "/slow": { _ in

@@ -37,7 +37,8 @@ final class Observer: RequestHandler {
         return .ready(response)
     }
 
-    @Test func `each exchange is told once, with its note, its status and the bytes of its body`() throws {
+    @Test("Each exchange is reported once, with note, status and body bytes")
+    func eachExchangeIsReportedOnceWith() throws {
         let observer = Observer([
             "/bytes": { _ in Self.noted(.bytes(Pattern.bytes(0..<1000)), "bytes") },
             "/large": { _ in Self.noted(.bytes(Pattern.bytes(0..<100_000)), "large") },
@@ -72,7 +73,8 @@ final class Observer: RequestHandler {
         #expect(observer.ends.count == 6)
     }
 
-    @Test func `the duration lasts until the last byte has gone`() throws {
+    @Test("The duration ends with the last byte sent")
+    func theDurationEndsWithTheLast() throws {
         let count = 16 << 20
         let observer = Observer(["/x": { _ in .ready(.ok(.source(Pattern(byteCount: count), range: 0..<count))) }])
         try withDaemon(observer) { daemon in
@@ -89,7 +91,8 @@ final class Observer: RequestHandler {
         }
     }
 
-    @Test func `what is cut off is told as such, with what went out`() throws {
+    @Test("A cut-off exchange is reported as such, with the bytes sent")
+    func aCutOffExchangeIsReported() throws {
         let count = 1 << 30
         let observer = Observer(["/x": { _ in .ready(.ok(.source(Pattern(byteCount: count), range: 0..<count))) }])
         try withDaemon(observer, { $0.receiveTimeout = .milliseconds(200) }) { daemon in
@@ -100,12 +103,13 @@ final class Observer: RequestHandler {
             #expect(eventually { observer.ends.count == 1 })
             #expect(observer.ends[0].status == 200 && !observer.ends[0].isWhole)
             #expect((1..<count).contains(observer.ends[0].bodyByteCount))
-            // A head that does not come gets no answer.
+            // A head that does not come is refused, past the library.
             let silent = try RawClient(port: daemon.port)
             silent.send("GET /y HTTP/1.1\r\nHo")
+            #expect(try silent.readResponse().status == 408)
             #expect(silent.readToEnd().isEmpty)
             #expect(eventually { observer.ends.count == 2 })
-            #expect(observer.ends[1].status == nil && !observer.ends[1].isWhole && observer.ends[1].note == nil)
+            #expect(observer.ends[1].status == 408 && observer.ends[1].isWhole)
             // The end of the daemon is an end, too.
             let left = try RawClient(port: daemon.port, receiveBuffer: 16 << 10)
             left.send(Responses.get("/x"))
@@ -115,7 +119,8 @@ final class Observer: RequestHandler {
         }
     }
 
-    @Test func `refusals and the library's own answers have their status`() throws {
+    @Test("Refusals and the library's own replies are reported with their status")
+    func refusalsAndTheLibraryOwnReplies() throws {
         let observer = Observer()
         try withDaemon(observer, { $0.bodyLimit = 10 }) { daemon in
             let large = try RawClient(port: daemon.port)

@@ -7,7 +7,8 @@ import Testing
 @Suite struct Lifecycle {
     static let hello = "GET /hello HTTP/1.1\r\nHost: a\r\n\r\n"
 
-    @Test func `a port in use is said to be taken`() throws {
+    @Test("A port in use is an error that says so")
+    func aPortInUseIsAn() throws {
         try withDaemon(Stub()) { daemon in
             var configuration = DaemonConfiguration()
             configuration.port = daemon.port
@@ -19,8 +20,11 @@ import Testing
         }
     }
 
-    @Test(arguments: ["", "localhost", "1.2.3.4.5", "example.org", "127.0.0.1 ", "::g"])
-    func `a host that is no address is refused`(_ host: String) {
+    @Test(
+        "A host that is not an address is refused",
+        arguments: ["", "localhost.", "1.2.3.4.5", "example.org", "127.0.0.1 ", "::g"]
+    )
+    func aHostThatIsNotAn(_ host: String) {
         var configuration = DaemonConfiguration()
         configuration.host = host
         #expect(throws: DaemonError.invalidAddress(host)) {
@@ -28,7 +32,8 @@ import Testing
         }
     }
 
-    @Test func `an address of nobody here is refused`() {
+    @Test("An address of no interface is refused")
+    func anAddressOfNoInterfaceIs() {
         var configuration = DaemonConfiguration()
         configuration.host = "192.0.2.1"
         #expect(throws: DaemonError.addressNotAvailable("192.0.2.1")) {
@@ -36,7 +41,8 @@ import Testing
         }
     }
 
-    @Test func `refusals by the system have their sentence`() {
+    @Test("Errors of the system have a sentence")
+    func errorsOfTheSystemHaveA() {
         #expect(
             DaemonError.notPermitted(host: "::", port: 80).description == "This user may not listen on port 80 of ::."
         )
@@ -48,14 +54,14 @@ import Testing
             $0.threadCount = 8
             $0.connectionLimit = 7
         },
-        { $0.connectionsPerAddress = 0 }, { $0.idleTimeout = .zero }, { $0.receiveTimeout = .zero },
+        { $0.connectionsPerAddress = -1 }, { $0.idleTimeout = .zero }, { $0.receiveTimeout = .zero },
         { $0.connectionMemory = 100 }, { $0.bodyLimit = -1 }, { $0.blockSize = 0 },
         { $0.deferred.threadCount = 0 }, { $0.deferred.queueLimit = -1 }, { $0.deferred.memoryLimit = -1 },
         { $0.deferred.waitLimit = .seconds(-1) }, { $0.drainLimit = -1 },
     ]
 
-    @Test(arguments: invalid.indices)
-    func `a configuration that cannot work is refused`(_ index: Int) {
+    @Test("A configuration that cannot work is refused", arguments: invalid.indices)
+    func aConfigurationThatCannotWorkIs(_ index: Int) {
         var configuration = DaemonConfiguration()
         configuration.port = 0
         Self.invalid[index](&configuration)
@@ -68,7 +74,8 @@ import Testing
         }
     }
 
-    @Test func `IPv6 is served, and tells IPv4 peers as such`() throws {
+    @Test("IPv6 is served, and IPv4 peers have IPv4 addresses")
+    func ipv6IsServedAndIPv4Peers() throws {
         let stub = Stub()
         // A machine without IPv6 has nothing to test.
         guard let daemon = try? withDaemonOpen(stub, host: "::") else {
@@ -88,7 +95,8 @@ import Testing
         return try HTTPDaemon(configuration: configuration, handler: stub)
     }
 
-    @Test func `loopback connections use reno where the kernel has it`() throws {
+    @Test("Loopback connections use reno where the kernel has it")
+    func loopbackConnectionsUseRenoWhereThe() throws {
         try withDaemon(Stub()) { daemon in
             let probe = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
             defer { close(probe) }
@@ -127,7 +135,8 @@ import Testing
         }
     }
 
-    @Test func `connections beyond the limit wait for their turn`() throws {
+    @Test("Connections over the limit wait")
+    func connectionsOverTheLimitWait() throws {
         try withDaemon(Stub(), { $0.connectionLimit = 2 }) { daemon in
             var clients = try (0..<4).map { _ in try RawClient(port: daemon.port) }
             for client in clients {
@@ -144,7 +153,8 @@ import Testing
         }
     }
 
-    @Test func `connections beyond the limit of an address are closed`() throws {
+    @Test("Connections over the limit of an address are closed")
+    func connectionsOverTheLimitOfAn() throws {
         try withDaemon(Stub(), { $0.connectionsPerAddress = 2 }) { daemon in
             let served = try (0..<2).map { _ in try RawClient(port: daemon.port) }
             defer { withExtendedLifetime(served) {} }
@@ -156,7 +166,8 @@ import Testing
         }
     }
 
-    @Test func `an idle connection is closed`() throws {
+    @Test("An idle connection is closed")
+    func anIdleConnectionIsClosed() throws {
         try withDaemon(Stub(), { $0.idleTimeout = .seconds(1) }) { daemon in
             let client = try RawClient(port: daemon.port)
             client.send(Self.hello)
@@ -165,7 +176,8 @@ import Testing
         }
     }
 
-    @Test func `what is in flight at quiescing is finished, and nothing new accepted`() throws {
+    @Test("Quiescing finishes active exchanges and accepts no new connections")
+    func quiescingFinishesActiveExchangesAndAccepts() throws {
         let count = 32 << 20
         let stub = Stub(["/x": { _ in .ready(.ok(.source(Pattern(byteCount: count), range: 0..<count))) }])
         try withDaemon(stub) { daemon in
@@ -191,7 +203,8 @@ import Testing
         }
     }
 
-    @Test func `stopping cuts what is left, frees it, and may be repeated`() throws {
+    @Test("Stopping cuts off and frees active exchanges, and may be repeated")
+    func stoppingCutsOffAndFreesActive() throws {
         let count = 1 << 30
         let traces = Traces()
         let stub = Stub([
@@ -210,7 +223,8 @@ import Testing
         }
     }
 
-    @Test func `a daemon that nobody holds stops, and lets its handler go`() throws {
+    @Test("An unreferenced daemon stops and frees its handler")
+    func anUnreferencedDaemonStopsAndFrees() throws {
         weak var handler: Stub?
         try {
             let stub = Stub()
@@ -225,7 +239,8 @@ import Testing
         #expect(handler == nil)
     }
 
-    @Test func `quiescing under load does not bring the process down`() throws {
+    @Test("Quiescing under load does not crash the process")
+    func quiescingUnderLoadDoesNotCrash() throws {
         for _ in 0..<20 {
             try withDaemon(Stub()) { daemon in
                 let clients = try (0..<8).map { _ in try RawClient(port: daemon.port) }

@@ -51,7 +51,7 @@ extension OutgoingResponse {
     }
 }
 
-/// What happened to a body, told after it has gone.
+/// Fate of a body, recorded after its end.
 final class Traces: Sendable {
     private struct State {
         var made = 0
@@ -146,15 +146,6 @@ final class Gate: Sendable {
     }
 
     func release() { open.store(true, ordering: .relaxed) }
-}
-
-/// Waits for what is bound to become true soon; false after 10 s.
-func eventually(_ condition: () -> Bool) -> Bool {
-    for _ in 0..<30_000 {
-        if condition() { return true }
-        usleep(2000)
-    }
-    return condition()
 }
 
 /// Runs a daemon on a free port of 127.0.0.1 and stops it afterwards.

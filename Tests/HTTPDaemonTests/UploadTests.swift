@@ -22,8 +22,8 @@ import Testing
         return result + Array("0\r\n\r\n".utf8)
     }
 
-    @Test(arguments: [0, 1, 16_383, 16_385, limit], [false, true])
-    func `a body within the limit arrives whole`(_ count: Int, _ isChunked: Bool) throws {
+    @Test("A body within the limit arrives whole", arguments: [0, 1, 16_383, 16_385, limit], [false, true])
+    func aBodyWithinTheLimitArrives(_ count: Int, _ isChunked: Bool) throws {
         let stub = Stub()
         let body = Pattern.bytes(0..<count)
         try withDaemon(stub, Self.limits) { daemon in
@@ -36,8 +36,8 @@ import Testing
         #expect(stub.requests.map(\.body) == [body])
     }
 
-    @Test(arguments: [false, true])
-    func `a body over the limit is dropped, refused, and leaves the connection usable`(_ isChunked: Bool) throws {
+    @Test("A body over the limit is dropped, refused, and leaves the connection usable", arguments: [false, true])
+    func aBodyOverTheLimitIs(_ isChunked: Bool) throws {
         let stub = Stub()
         let body = Pattern.bytes(0..<Self.limit + 50_000)
         try withDaemon(stub, Self.limits) { daemon in
@@ -54,7 +54,8 @@ import Testing
         #expect(stub.requests.count == 1)
     }
 
-    @Test func `a length beyond what would be dropped is refused on the head alone`() throws {
+    @Test("A length over the drop limit is refused before the body")
+    func aLengthOverTheDropLimit() throws {
         let stub = Stub()
         try withDaemon(stub, Self.limits) { daemon in
             let client = try RawClient(port: daemon.port)
@@ -67,7 +68,8 @@ import Testing
         #expect(stub.requests.isEmpty)
     }
 
-    @Test func `a chunked body beyond what is dropped cuts the connection`() throws {
+    @Test("A chunked body over the drop limit cuts the connection")
+    func aChunkedBodyOverTheDrop() throws {
         let stub = Stub()
         try withDaemon(stub, Self.limits) { daemon in
             let client = try RawClient(port: daemon.port)
@@ -80,7 +82,8 @@ import Testing
         #expect(stub.requests.isEmpty)
     }
 
-    @Test func `leave to send a body is given where it will be taken`() throws {
+    @Test("Expect gets 100 for an acceptable body")
+    func expectGets100ForAnAcceptable() throws {
         let stub = Stub()
         try withDaemon(stub, Self.limits) { daemon in
             let client = try RawClient(port: daemon.port)
@@ -92,7 +95,8 @@ import Testing
         #expect(stub.requests.map(\.body) == [Array("hello".utf8)])
     }
 
-    @Test func `leave to send a body is not given where it would be refused`() throws {
+    @Test("Expect gets a refusal instead of 100 for a refused body")
+    func expectGetsARefusalInsteadOf() throws {
         try withDaemon(Stub(), Self.limits) { daemon in
             let client = try RawClient(port: daemon.port)
             client.send(
@@ -103,7 +107,8 @@ import Testing
         }
     }
 
-    @Test func `chunks that are none get the library's own page`() throws {
+    @Test("Malformed chunks get the library's own page")
+    func malformedChunksGetTheLibraryOwn() throws {
         let stub = Stub()
         try withDaemon(stub) { daemon in
             let client = try RawClient(port: daemon.port)
@@ -114,7 +119,8 @@ import Testing
         #expect(stub.requests.isEmpty)
     }
 
-    @Test func `a client that breaks off its upload leaves nothing behind`() throws {
+    @Test("A client that breaks off its upload leaves nothing behind")
+    func aClientThatBreaksOffIts() throws {
         let stub = Stub()
         try withDaemon(stub) { daemon in
             for _ in 0..<20 {
@@ -127,7 +133,8 @@ import Testing
         #expect(stub.requests.isEmpty)
     }
 
-    @Test func `a late body is refused with 408 if its rest comes within the grace`() throws {
+    @Test("A late body gets 408 if its rest arrives within the grace period")
+    func aLateBodyGets408If() throws {
         let stub = Stub()
         try withDaemon(stub, { $0.receiveTimeout = .milliseconds(200) }) { daemon in
             let client = try RawClient(port: daemon.port)
@@ -139,12 +146,82 @@ import Testing
         #expect(stub.requests.isEmpty)
     }
 
-    @Test(arguments: [
-        "G", "GET / HTTP/1.1\r\nHost: a\r\nX: ", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 99\r\n\r\n",
-    ])
-    func `a request that trickles in is cut off`(_ beginning: String) throws {
+    @Test("Bodies that are not whole yet share a memory, and beyond it there is 503")
+    func bodiesThatAreNotWholeYet() throws {
         let stub = Stub()
-        try withDaemon(stub, { $0.receiveTimeout = .milliseconds(100) }) { daemon in
+        let half = [UInt8](repeating: 65, count: 600 << 10)
+        // Memory for four bodies, and less than for a fifth.
+        let memory = 4 * (half.count + 1) + 64 << 10
+        try withDaemon(
+            stub,
+            {
+                $0.bodyLimit = half.count + 1
+                $0.uploadMemory = memory
+                // No client is slow, however busy the machine is.
+                $0.receiveTimeout = .seconds(600)
+                $0.minimumReceiveRate = 0
+            }
+        ) { daemon in
+            // What is announced costs nothing.
+            let idle = try (0..<64).map { _ in
+                let client = try RawClient(port: daemon.port)
+                client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: \(half.count)\r\n\r\n")
+                return client
+            }
+            let held = try (0..<4).map { number in
+                let client = try RawClient(port: daemon.port)
+                client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: \(half.count + 1)\r\n\r\n")
+                client.send(half)
+                #expect(eventually { daemon.load.uploadMemory >= (number + 1) * half.count })
+                return client
+            }
+            #expect(daemon.load.uploadMemory <= memory)
+            let refused = try RawClient(port: daemon.port)
+            refused.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: \(half.count)\r\n\r\n")
+            refused.send(half)
+            #expect(try refused.readResponse().text == "uploadMemory")
+            for client in held {
+                client.send("A")
+                #expect(try client.readResponse().status == 200)
+            }
+            #expect(eventually { daemon.load.uploadMemory == 0 })
+            refused.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nA")
+            #expect(try refused.readResponse().status == 200)
+            withExtendedLifetime(idle) {}
+        }
+        #expect(stub.requests.map(\.body.count) == [600 << 10 + 1, 600 << 10 + 1, 600 << 10 + 1, 600 << 10 + 1, 1])
+    }
+
+    @Test("A body that arrives below the rate is given up")
+    func aBodyThatArrivesBelowThe() throws {
+        let stub = Stub()
+        // More than this connection can send at once, so that it is behind after the grace whatever the machine is doing.
+        try withDaemon(stub, { $0.minimumReceiveRate = 1 << 30 }) { daemon in
+            let client = try RawClient(port: daemon.port)
+            client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 99\r\n\r\n")
+            var isOver = false
+            for _ in 0..<90 where !isOver {
+                client.send("a")
+                usleep(300_000)
+                isOver = daemon.openConnections == 0
+            }
+            #expect(isOver)
+            #expect(try client.readResponse().status == 408)
+        }
+        #expect(stub.requests.isEmpty)
+    }
+
+    @Test(
+        "A trickling request is cut off, and told so if its first line has arrived",
+        arguments: [
+            ("G", 0), ("GET /late HTTP/1.1\r\nHost: a\r\nX: ", 408),
+            ("POST /late HTTP/1.1\r\nHost: a\r\nContent-Length: 99\r\n\r\n", 408),
+            ("POST /late HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n63\r\n", 408),
+        ]
+    )
+    func aTricklingRequestIsCutOff(_ beginning: String, _ status: Int) throws {
+        let observer = Observer()
+        try withDaemon(observer, { $0.receiveTimeout = .milliseconds(100) }) { daemon in
             let client = try RawClient(port: daemon.port)
             client.send(beginning)
             // Half a byte's worth of patience at a time, never idle: only the deadline can end this.
@@ -155,7 +232,14 @@ import Testing
                 cut = daemon.openConnections == 0
             }
             #expect(cut)
+            if status != 0 {
+                let response = try client.readResponse()
+                #expect(response.status == status && response["Connection"] == "close" && response.text == "late")
+                let end = try #require(observer.ends.last)
+                #expect(end.status == status && end.note?.problem == "refused" && end.isWhole)
+            }
+            #expect(client.readToEnd().isEmpty)
         }
-        #expect(stub.requests.isEmpty)
+        #expect(observer.requests.isEmpty)
     }
 }

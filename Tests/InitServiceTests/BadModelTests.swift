@@ -1,9 +1,10 @@
 import HTTPTypes
+import InitAPI
 import InitService
 import Testing
 import WeightInit
 
-@Suite("What is wrong with a model is named where it is")
+@Suite("Errors in models name the place of the fault")
 struct BadModelTests {
     struct Row: CustomTestStringConvertible, Sendable {
         var request: String
@@ -40,7 +41,7 @@ struct BadModelTests {
     }
 
     @Test(
-        "forms and entries",
+        "Errors in forms and entries name their place",
         arguments: [
             Row(#"{"layers":[],"tensors":[]}"#, 400, "/tensors", "stands beside layers"),
             Row(#"{"layer":{"type":"ReLU"},"layers":[]}"#, 400, "/layer", "stands beside layers"),
@@ -75,7 +76,7 @@ struct BadModelTests {
     }
 
     @Test(
-        "names that two have",
+        "Duplicate names are refused",
         arguments: [
             Row(layers(linear("a") + "," + linear("a")), 400, "/layers/1/name", "name of an entry before it"),
             Row(layers(linear("1") + "," + #"{"type":"ReLU"}"#), 400, "/layers/1/name", #""1""#),
@@ -104,7 +105,7 @@ struct BadModelTests {
     }
 
     @Test(
-        "arguments",
+        "Errors in arguments name their place",
         arguments: [
             Row(layers(#"{"type":"Linear","in_features":1}"#), 400, "/layers/0/out_features", "is missing"),
             Row(
@@ -236,7 +237,7 @@ struct BadModelTests {
     private static let pair = linear("a", 2, 2) + "," + linear("b", 2, 2)
 
     @Test(
-        "rules",
+        "Errors in rules name their place",
         arguments: [
             Row(layers(pair, #","rules":{}"#), 400, "/rules", "must be an array of rules"),
             Row(layers(pair, #","rules":[1]"#), 400, "/rules/0", "must be a rule"),
@@ -310,7 +311,7 @@ struct BadModelTests {
         try check(row)
     }
 
-    @Test("a rule that only ever comes too late is fine, and so is one that skips")
+    @Test("A rule that never comes first, or skips, is valid")
     func shadowed() {
         let service = InitService()
         for rules in [
@@ -325,7 +326,7 @@ struct BadModelTests {
     }
 
     @Test(
-        "ties",
+        "Errors in ties name their place",
         arguments: [
             Row(layers(pair, #","tie":[]"#), 400, "/tie", "an object of names"),
             Row(layers(pair, #","tie":{"a.weight":1}"#), 400, "/tie/a.weight", "must be a string"),
@@ -395,7 +396,7 @@ struct BadModelTests {
     private static let encoder = #"{"type":"TransformerEncoderLayer","d_model":2,"nhead":1,"dim_feedforward":1}"#
 
     @Test(
-        "limits are found out before anything is built",
+        "Limits are checked before anything is built",
         arguments: [
             Row(layers(#"{"type":"ReLU","repeat":9223372036854775807}"#), 413, "/layers/0/repeat", "--max-layers"),
             Row(
@@ -451,7 +452,7 @@ struct BadModelTests {
                 "--max-nesting"
             ),
             Row(
-                layers(#"{"name":"\#(String(repeating: "n", count: 10_000))","repeat":9000,"type":"ReLU"}"#),
+                layers(#"{"name":"\#(String(repeating: "n", count: 500))","repeat":9000,"type":"ReLU"}"#),
                 413,
                 "/layers/0",
                 "--max-name-bytes"
@@ -479,7 +480,7 @@ struct BadModelTests {
                 #"{"layer":{"type":"Linear","in_features":4194304,"out_features":4194304}}"#,
                 413,
                 "/layer",
-                #"(--max-tensor-bytes) (at "weight")"#
+                #" (at "weight") (--max-tensor-bytes)"#
             ),
         ]
     )
@@ -489,7 +490,7 @@ struct BadModelTests {
         try check(row, InitService(limits: limits))
     }
 
-    @Test("a pattern made to go back and forth is cut off by its steps")
+    @Test("A hostile pattern is stopped by its step limit")
     func adversarialPattern() throws {
         let name = String(repeating: "a", count: 100_000)
         let pattern = String(repeating: "*" + String(repeating: "a", count: 50_000) + "b", count: 2)
@@ -499,13 +500,14 @@ struct BadModelTests {
         )
         var limits = ServiceLimits()
         limits.tensors.maximumRuleMatches = 100_000
+        limits.tensors.maximumNameLength = .max
         // Without the limit: more than 10^10 steps.
         let answer = InitService(limits: limits).post("/explain", request)
         #expect(answer.status == 413)
         #expect(try answer.fault().detail.contains("--max-rule-matches"))
     }
 
-    @Test("every limit is the service's own")
+    @Test("Every limit is the service's own")
     func configured() throws {
         var limits = ServiceLimits()
         limits.tensors.maximumLayers = 3

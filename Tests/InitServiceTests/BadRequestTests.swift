@@ -1,19 +1,20 @@
 import HTTPTypes
+import InitAPI
 import InitService
 import Testing
 
-@Suite("What is wrong with a request is named")
+@Suite("Errors in requests name the fault")
 struct BadRequestTests {
     let service = InitService()
 
     struct Row: CustomTestStringConvertible, Sendable {
         var request: String
         var status: Int
-        /// Where the fault is: a parameter, or a pointer.
-        var place: String?
+        /// Place of the fault: a parameter, or a pointer.
+        var place: String
         var detail: String
 
-        init(_ request: String, _ status: Int, _ place: String?, _ detail: String) {
+        init(_ request: String, _ status: Int, _ place: String, _ detail: String) {
             (self.request, self.status, self.place, self.detail) = (request, status, place, detail)
         }
 
@@ -21,7 +22,7 @@ struct BadRequestTests {
     }
 
     @Test(
-        "in a query",
+        "Errors in a query name the parameter",
         arguments: [
             Row("method=normal", 400, "shape", "is missing"),
             Row("shape=2", 400, "method", "is missing"),
@@ -42,7 +43,7 @@ struct BadRequestTests {
             Row("method=normal&shape=9223372036854775808", 413, "shape", "2^63"),
             Row("method=normal&shape=-9223372036854775809", 400, "shape", "negative"),
             Row("method=normal&shape=99999999999999999999999999", 413, "shape", "2^63"),
-            Row("method=normal&shape=9223372036854775807", 413, "shape", "2^63|max-tensor-bytes"),
+            Row("method=normal&shape=9223372036854775807", 413, "shape", "over the limit of 4398046511104 bytes"),
             Row("method=normal&shape=1099511627777&format=raw", 413, "shape", "--max-tensor-bytes"),
             Row("method=normal&shape=" + String(repeating: "1,", count: 64) + "1", 413, "shape", "64"),
             Row("method=normal&shape=16777217", 413, "shape", "--max-json-elements"),
@@ -57,8 +58,8 @@ struct BadRequestTests {
             Row("method=normal&shape=2&seed=%2B1", 400, "seed", "not an integer"),
             Row("method=normal&shape=2&seed=--1", 400, "seed", "not an integer"),
             Row("method=normal&shape=2&seed=%D9%A1", 400, "seed", "not an integer"),
-            Row("method=normal&shape=2&dtype=float", 400, "dtype", "did you mean float"),
-            Row("method=normal&shape=2&dtype=Float32", 400, "dtype", "did you mean float32"),
+            Row("method=normal&shape=2&dtype=floaty", 400, "dtype", "unknown"),
+            Row("method=normal&shape=2&dtype=Float3", 400, "dtype", "did you mean float32"),
             Row("method=normal&shape=2&dtype=int64", 400, "dtype", "unknown"),
             Row("method=normal&shape=2&format=pickle", 400, "format", "unknown"),
             Row("method=norml&shape=2", 400, "method", "did you mean normal"),
@@ -73,38 +74,37 @@ struct BadRequestTests {
             Row("method=constant&shape=2&val=1&value=1", 400, "value", "another name of val"),
             Row("method=constant&shape=2", 400, "value", "is missing"),
             Row("method=sparse&shape=2,2", 400, "sparsity", "is missing"),
-            Row("method=normal&shape=2&std=x", 400, "std", "number"),
-            Row("method=normal&shape=2&std=", 400, "std", "number"),
-            Row("method=normal&shape=2&std=true", 400, "std", "number"),
-            Row("method=normal&shape=2&std=0x1p3", 400, "std", "number"),
-            Row("method=normal&shape=2&std=.5", 400, "std", "number"),
-            Row("method=normal&shape=2&std=infinity", 400, "std", "number"),
+            Row("method=normal&shape=2&std=x", 400, "std", "must be a number, found"),
+            Row("method=normal&shape=2&std=", 400, "std", "must be a number, found"),
+            Row("method=normal&shape=2&std=true", 400, "std", "must be a number, found"),
+            Row("method=normal&shape=2&std=0x1p3", 400, "std", "must be a number, found"),
+            Row("method=normal&shape=2&std=.5", 400, "std", "must be a number, found"),
+            Row("method=normal&shape=2&std=infinite", 400, "std", "must be a number, found"),
             Row("method=normal&shape=2&std=1e400", 400, "std", "float64"),
-            Row("method=normal&shape=2&std=1e+5", 400, "std", "%2B"),
-            Row("method=normal&shape=2&std=-1", 422, "std", ""),
-            Row("method=normal&shape=2&std=nan", 422, "std", ""),
-            Row("method=uniform&shape=2&a=2&b=1", 422, nil, ""),
-            Row("method=uniform&shape=2&a=-inf", 422, "a", ""),
+            Row("method=normal&shape=2&std=-1", 422, "std", "the standard deviation -1.0 is not 0 or more"),
+            Row("method=normal&shape=2&std=nan", 422, "std", "the standard deviation nan is not 0 or more"),
+            Row("method=uniform&shape=2&a=2&b=1", 422, "a", "2.0 is above the upper bound 1.0"),
+            Row("method=uniform&shape=2&a=-inf", 422, "a", "-inf is not a finite float32"),
             Row("method=dirac&shape=4,4,3&groups=2.0", 400, "groups", "integer"),
             Row("method=dirac&shape=4,4,3&groups=9223372036854775808", 400, "groups", "out of range"),
-            Row("method=dirac&shape=4,4,3&groups=3", 422, "groups", ""),
+            Row("method=dirac&shape=4,4,3&groups=3", 422, "groups", "3 groups do not divide the first dimension 4"),
             Row("method=kaiming_normal&shape=4,4&mode=fan_inn", 400, "mode", "did you mean fan_in"),
             Row("method=kaiming_normal&shape=4,4&nonlinearity=gelu", 400, "nonlinearity", "unknown"),
-            Row("method=kaiming_normal&shape=4,4&a=1&gain=2", 400, "gain", "a"),
-            Row("method=kaiming_normal&shape=4,4&a=1e200", 422, "a", ""),
+            Row("method=kaiming_normal&shape=4,4&a=1&gain=2", 400, "gain", "takes the place of a"),
+            Row("method=kaiming_normal&shape=4,4&a=1e200", 422, "a", "square of the slope 1e+200"),
             Row("method=kaiming_normal&shape=4", 422, "shape", "2 dimensions"),
-            Row("method=xavier_normal&shape=0,0", 422, "shape", ""),
+            Row("method=xavier_normal&shape=0,0", 422, "shape", "fan_in + fan_out of [0, 0] is 0"),
             Row("method=xavier_normal&shape=4,4&gain=rleu", 400, "gain", "did you mean relu"),
             Row("method=xavier_normal&shape=4,4&gain=relu:x", 400, "gain", "number"),
-            Row("method=xavier_normal&shape=4,4&gain=leaky_relu:1e200", 422, "gain", ""),
+            Row("method=xavier_normal&shape=4,4&gain=leaky_relu:1e200", 422, "gain", "square of the slope 1e+200"),
             Row("method=xavier_normal&shape=4,4&gain=", 400, "gain", "number"),
             Row("method=orthogonal&shape=4", 422, "shape", "dimensions"),
             Row("method=orthogonal&shape=4,4&dtype=float16", 422, "dtype", "float16"),
             Row("method=eye&shape=4", 422, "shape", "2 dimensions"),
-            Row("method=sparse&shape=4&sparsity=0.1", 422, "shape", ""),
-            Row("method=sparse&shape=4,4&sparsity=nan", 422, "sparsity", ""),
-            Row("method=constant&shape=4&value=1e39", 422, "value", ""),
-            Row("method=trunc_normal&shape=4&std=0", 422, "std", ""),
+            Row("method=sparse&shape=4&sparsity=0.1", 422, "shape", "2 dimensions"),
+            Row("method=sparse&shape=4,4&sparsity=nan", 422, "sparsity", "nan of 4 rows"),
+            Row("method=constant&shape=4&value=1e39", 422, "value", "1e+39 is over the largest float32"),
+            Row("method=trunc_normal&shape=4&std=0", 422, "std", "cannot be 0 for a truncated normal"),
             Row("request=%7B%7D&seed=1", 400, "request", "stands alone"),
         ]
     )
@@ -112,12 +112,9 @@ struct BadRequestTests {
         let answer = service.ask(.get, "/init?" + row.request)
         #expect(answer.status == row.status, "\(answer.text)")
         let fault = try answer.fault()
-        if let place = row.place { #expect(fault.parameter == place) }
+        #expect(fault.parameter == row.place)
         #expect(fault.pointer == nil)
-        #expect(
-            row.detail.isEmpty || row.detail.split(separator: "|").contains { fault.detail.contains($0) },
-            "\(fault.detail)"
-        )
+        #expect(fault.detail.contains(row.detail), "\(fault.detail)")
         // The plan's route says the same, apart from what only the reply's form forbids.
         if !fault.detail.contains("--max-json-elements"), !fault.detail.contains("--max-summary-elements") {
             #expect(service.ask(.get, "/explain?" + row.request).status == row.status)
@@ -125,7 +122,7 @@ struct BadRequestTests {
     }
 
     @Test(
-        "in JSON",
+        "Errors in JSON name the place of the fault",
         arguments: [
             Row("", 400, "", "not JSON"),
             Row("{", 400, "", "not JSON"),
@@ -139,12 +136,12 @@ struct BadRequestTests {
             Row(#"{"method":1,"shape":[2]}"#, 400, "/method", "string"),
             Row(#"{"method":"normal","shape":2}"#, 400, "/shape", "array"),
             Row(#"{"method":"normal","shape":"2"}"#, 400, "/shape", "array"),
-            Row(#"{"method":"normal","shape":[2,"3"]}"#, 400, "/shape/1", "integer"),
-            Row(#"{"method":"normal","shape":[2,null]}"#, 400, "/shape/1", "integer"),
-            Row(#"{"method":"normal","shape":[2,[3]]}"#, 400, "/shape/1", "integer"),
+            Row(#"{"method":"normal","shape":[2,"3"]}"#, 400, "/shape/1", "must be an integer, found"),
+            Row(#"{"method":"normal","shape":[2,null]}"#, 400, "/shape/1", "must be an integer, found"),
+            Row(#"{"method":"normal","shape":[2,[3]]}"#, 400, "/shape/1", "must be an integer, found"),
             Row(#"{"method":"normal","shape":[2,-3]}"#, 400, "/shape", "negative"),
-            Row(#"{"method":"normal","shape":[2.0]}"#, 400, "/shape/0", "integer"),
-            Row(#"{"method":"normal","shape":[1e3]}"#, 400, "/shape/0", "integer"),
+            Row(#"{"method":"normal","shape":[2.0]}"#, 400, "/shape/0", "must be an integer, found"),
+            Row(#"{"method":"normal","shape":[1e3]}"#, 400, "/shape/0", "must be an integer, found"),
             Row(#"{"method":"normal","shape":[9223372036854775808]}"#, 413, "/shape/0", "2^63"),
             Row(#"{"method":"zeros","shape":[1000000000,0]}"#, 413, "/shape", "--max-json-elements"),
             Row(#"{"method":"normal","shape":[2],"seed":42.0}"#, 400, "/seed", "not an integer"),
@@ -156,10 +153,10 @@ struct BadRequestTests {
             Row(#"{"method":"normal","shape":[2],"dtype":32}"#, 400, "/dtype", "string"),
             Row(#"{"method":"normal","shape":[2],"std":true}"#, 400, "/std", "number"),
             Row(#"{"method":"normal","shape":[2],"std":"1"}"#, 400, "/std", "number"),
-            Row(#"{"method":"normal","shape":[2],"std":"NaN"}"#, 400, "/std", "number"),
+            Row(#"{"method":"normal","shape":[2],"std":"NaNs"}"#, 400, "/std", "number"),
             Row(#"{"method":"normal","shape":[2],"std":null}"#, 400, "/std", "number"),
             Row(#"{"method":"normal","shape":[2],"std":-1e400}"#, 400, "/std", "float64"),
-            Row(#"{"method":"normal","shape":[2],"std":"nan"}"#, 422, "/std", ""),
+            Row(#"{"method":"normal","shape":[2],"std":"nan"}"#, 422, "/std", "deviation nan is not 0 or more"),
             Row(#"{"method":"dirac","shape":[2,2,1],"groups":"1"}"#, 400, "/groups", "integer"),
             Row(#"{"method":"normal","shape":[2],"a/b~c":1}"#, 400, "/a~1b~0c", "unknown member"),
             Row(#"{"method":"constant","shape":[2],"val":1,"value":2}"#, 400, "/value", "another name of val"),
@@ -178,7 +175,7 @@ struct BadRequestTests {
                 "unknown member"
             ),
             Row(#"{"seed":1,"blocks":[]}"#, 400, "/blocks", "unknown member"),
-            Row(String(repeating: "[", count: 100), 400, nil, "64"),
+            Row(String(repeating: "[", count: 100), 400, String(repeating: "/0", count: 64), "more than 64 arrays"),
         ]
     )
     func json(_ row: Row) throws {
@@ -188,23 +185,23 @@ struct BadRequestTests {
         ] {
             #expect(answer.status == row.status, "\(answer.text)")
             let fault = try answer.fault()
-            if let place = row.place { #expect(fault.pointer == place) }
+            #expect(fault.pointer == row.place)
             #expect(fault.parameter == nil)
             #expect(fault.detail.contains(row.detail), "\(fault.detail)")
         }
     }
 
-    @Test("what would have been accepted is listed, the nearest first")
+    @Test("Errors list accepted values, the nearest first")
     func allowed() throws {
         #expect(try service.ask(.get, "/init?method=kaiming_norml&shape=2,2").fault().allowed.first == "kaiming_normal")
         #expect(try service.ask(.get, "/init?method=normal&shape=2&dtype=bfloat").fault().allowed.first == "bfloat16")
         let members = try service.ask(.get, "/init?method=normal&shape=2&sdt=1").fault().allowed
         #expect(members.first == "std")
-        #expect(Set(members) == ["method", "shape", "seed", "dtype", "slice", "mean", "std", "format"])
+        #expect(Set(members) == ["method", "shape", "seed", "dtype", "cast", "slice", "mean", "std", "format"])
     }
 
     @Test(
-        "a body that is not JSON by name is refused",
+        "A body of another media type is refused",
         arguments: [
             nil, "text/plain", "application/x-www-form-urlencoded", "application/json; charset=latin-1", "json",
         ]
@@ -216,19 +213,21 @@ struct BadRequestTests {
         #expect(answer["Accept"] == "application/json")
     }
 
-    @Test("a compressed body is refused")
+    @Test("A compressed body is refused")
     func contentEncoding() {
         let json = #"{"method":"zeros","shape":[1]}"#
         #expect(service.post("/init", json, ["Content-Encoding": "gzip"]).status == 415)
         #expect(service.post("/init", json, ["Content-Encoding": "identity"]).status == 200)
     }
 
-    @Test("a long name is not repeated in full")
+    @Test("A long name is not repeated in full")
     func longName() throws {
-        let name = String(repeating: "x", count: 100_000)
-        let answer = service.post("/init", #"{"method":"zeros","shape":[1],"\#(name)":1}"#)
-        #expect(answer.status == 400)
-        #expect(try answer.fault().detail.utf8.count < 300)
+        for (count, status) in [(500, 400), (100_000, 413)] {
+            let name = String(repeating: "x", count: count)
+            let answer = service.post("/init", #"{"method":"zeros","shape":[1],"\#(name)":1}"#)
+            #expect(answer.status == status)
+            #expect(try answer.fault().detail.utf8.count < 300)
+        }
     }
 
     @Test(
@@ -243,7 +242,7 @@ struct BadRequestTests {
         #expect(answer.status == 200)
     }
 
-    @Test("a body over the limit is refused by the limit's name")
+    @Test("A body over the limit is refused by the limit's name")
     func bodyLimit() throws {
         var limits = ServiceLimits()
         limits.maximumBodyBytes = 40
@@ -255,14 +254,14 @@ struct BadRequestTests {
         #expect(try answer.fault().detail.contains("--max-body-bytes"))
     }
 
-    @Test("members are in one place")
+    @Test("Members in both query and body are refused")
     func places() throws {
         #expect(service.post("/init?seed=1", #"{"method":"zeros","shape":[1]}"#).status == 400)
         #expect(service.ask(.get, "/init?method=zeros&shape=1", body: Array("{}".utf8)).status == 400)
         #expect(service.ask(.get, "/livez?x=1").status == 400)
     }
 
-    @Test("a list of values past the parser's limit is refused as too large")
+    @Test("A list of values past the parser's limit is refused as too large")
     func values() throws {
         let list = Array(repeating: "1", count: 200_000).joined(separator: ",")
         #expect(service.post("/init", #"{"method":"zeros","shape":[\#(list)]}"#).status == 413)

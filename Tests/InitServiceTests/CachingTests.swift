@@ -11,7 +11,7 @@ struct CachingTests {
         try #require(service.ask(.get, target, fields)["ETag"])
     }
 
-    @Test("a reply may be kept for ever")
+    @Test("A reply may be kept for ever")
     func fields() throws {
         let answer = service.ask(.get, target)
         #expect(answer["Cache-Control"] == "public, max-age=31536000, immutable")
@@ -20,7 +20,7 @@ struct CachingTests {
         #expect(tag.hasPrefix("\"") && tag.hasSuffix("\"") && tag.utf8.count == 34)
     }
 
-    @Test("spellings of one request have one tag")
+    @Test("Spellings of one request have one tag")
     func spellings() throws {
         let expected = try tag(target)
         for spelling in [
@@ -38,7 +38,7 @@ struct CachingTests {
         )
     }
 
-    @Test("other requests have other tags")
+    @Test("Other requests have other tags")
     func differences() throws {
         let base = "/init?method=normal&shape=100&seed=3&format="
         var tags = [try tag(target)]
@@ -54,7 +54,7 @@ struct CachingTests {
         }
     }
 
-    @Test("who has the body already gets 304")
+    @Test("A matching entity tag gets 304")
     func notModified() throws {
         let tag = try tag(target)
         let accented = "\"\u{301}a,b\", \(tag)"
@@ -124,7 +124,7 @@ struct CachingTests {
     }
 
     @Test(
-        "one range is that part of the whole",
+        "One range is that part of the whole",
         arguments: [
             ("bytes=0-0", 0..<1), ("bytes=0-399", 0..<400), ("bytes=3-17", 3..<18), ("bytes=100-", 100..<400),
             ("bytes=399-", 399..<400), ("bytes=-1", 399..<400), ("bytes=-400", 0..<400), ("bytes=-401", 0..<400),
@@ -143,7 +143,7 @@ struct CachingTests {
     }
 
     @Test(
-        "what is no single range gets the whole",
+        "Anything but a single range gets the whole body",
         arguments: [
             "bytes=0-1,3-4", "bytes=5-2", "bytes=-", "bytes=", "bytes", "bytes=a-b", "bytes=1--2", "bytes=+1-2",
             "bytes=1-2x",
@@ -158,7 +158,7 @@ struct CachingTests {
     }
 
     @Test(
-        "a range past the end is 416 with the length",
+        "A range past the end is 416 with the length",
         arguments: ["bytes=400-", "bytes=400-500", "bytes=-0", "bytes=99999999999999999999-"]
     )
     func unsatisfiable(_ field: String) throws {
@@ -168,14 +168,14 @@ struct CachingTests {
         _ = try answer.fault()
     }
 
-    @Test("an empty body has no ranges to give")
+    @Test("An empty body has no ranges")
     func emptyBody() {
         let empty = "/init?method=zeros&shape=0&format=raw"
         #expect(service.ask(.get, empty, ["Range": "bytes=0-"]).status == 200)
         #expect(service.ask(.get, empty).statedLength == 0)
     }
 
-    @Test("every range of a file is the file's", arguments: ["npy", "safetensors"])
+    @Test("Every range of a file is the file's", arguments: ["npy", "safetensors"])
     func fileRanges(_ format: String) {
         let target = "/init?method=normal&shape=7,5&seed=3&format=" + format
         let whole = service.ask(.get, target).body
@@ -211,7 +211,21 @@ struct CachingTests {
         #expect(service.ask(.get, target, ["Range": "bytes=0-1", "If-None-Match": tag]).status == 304)
     }
 
-    @Test("a range of a deferred reply is that part, too")
+    @Test("A part of a body that has changed is the whole of the new one, or 412")
+    func changedBody() throws {
+        let old = try tag("/init?method=normal&shape=100&seed=2&format=raw")
+        let whole = service.ask(.get, target)
+        for condition in [old, "W/" + old, "\(old), \(try tag(target))", "Sat, 21 Nov 2026 00:00:00 GMT", "", "x"] {
+            let answer = service.ask(.get, target, ["Range": "bytes=8-15", "If-Range": condition])
+            #expect(answer.status == 200 && answer.body == whole.body, "\(condition)")
+            #expect(answer["Content-Range"] == nil)
+        }
+        let matched = service.ask(.get, target, ["Range": "bytes=8-15", "If-Match": old])
+        #expect(matched.status == 412)
+        #expect(matched["Content-Type"] == "application/problem+json")
+    }
+
+    @Test("A range of a deferred reply is that part, too")
     func deferredRange() {
         let target = "/init?method=sparse&shape=4,3&seed=1&sparsity=0.5&format=raw"
         let answer = service.ask(.get, target, ["Range": "bytes=4-11"])
@@ -220,7 +234,7 @@ struct CachingTests {
         #expect(hex(answer.body) == "00000000e8ae213a")
     }
 
-    @Test("a POST names the URL that has the same reply")
+    @Test("A POST names the URL that has the same reply")
     func location() throws {
         let json =
             #"{"seed":"-5","shape":[3,2],"method":"glorot_uniform_","gain":{"nonlinearity":"leaky_relu","param":0.2},"dtype":"float64"}"#
@@ -237,7 +251,7 @@ struct CachingTests {
         #expect(fan["Content-Location"] == "/fan?shape=6,4&mode=fan_in")
     }
 
-    @Test("numbers survive the canonical URL", arguments: ["1e300", "5e-324", "-0.0", "0.1", "12345678.9", "1e16"])
+    @Test("Numbers survive the canonical URL", arguments: ["1e300", "5e-324", "-0.0", "0.1", "12345678.9", "1e16"])
     func canonicalNumbers(_ number: String) throws {
         let json = #"{"method":"normal","shape":[20],"mean":\#(number),"std":0,"dtype":"float64","format":"raw"}"#
         let post = service.post("/init", json)

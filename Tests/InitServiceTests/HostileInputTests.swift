@@ -1,4 +1,5 @@
 import HTTPTypes
+import InitAPI
 import InitService
 import Testing
 import WeightInit
@@ -35,7 +36,7 @@ struct HostileInputTests {
         [200, 400, 404, 406, 413, 415, 422].contains(answer.status)
     }
 
-    @Test("in a query", arguments: 0..<8)
+    @Test("A hostile query does not trap", arguments: 0..<8)
     func queries(_ seed: UInt64) {
         let service = InitService(limits: small)
         var random = Random(state: seed)
@@ -51,7 +52,7 @@ struct HostileInputTests {
         }
     }
 
-    @Test("in a sensible query with one odd value", arguments: 0..<8)
+    @Test("A query with one odd value does not trap", arguments: 0..<8)
     func values(_ seed: UInt64) {
         let service = InitService(limits: small)
         var random = Random(state: seed)
@@ -75,7 +76,7 @@ struct HostileInputTests {
         }
     }
 
-    @Test("in JSON", arguments: 0..<8)
+    @Test("Hostile JSON does not trap", arguments: 0..<8)
     func bodies(_ seed: UInt64) {
         let service = InitService(limits: small)
         var random = Random(state: seed)
@@ -97,7 +98,7 @@ struct HostileInputTests {
         }
     }
 
-    @Test("in header fields", arguments: 0..<4)
+    @Test("Hostile header fields do not trap", arguments: 0..<4)
     func fields(_ seed: UInt64) {
         let service = InitService(limits: small)
         var random = Random(state: seed)
@@ -117,7 +118,7 @@ struct HostileInputTests {
     }
 
     @Test(
-        "in a shape that has no elements and no end",
+        "A shape with endless empty lists does not trap",
         arguments: ["sparse&sparsity=0.9", "orthogonal", "eye", "normal", "trunc_normal", "xavier_normal", "zeros"],
         ["0,9223372036854775807", "9223372036854775807,0"]
     )

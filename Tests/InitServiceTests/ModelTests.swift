@@ -1,4 +1,4 @@
-import Crypto
+import SHA2
 import Foundation
 import HTTPTypes
 import InitService
@@ -31,7 +31,7 @@ struct ModelTests {
 
     // MARK: One request, one URL
 
-    @Test("the URL in Content-Location gives what the POST gave", arguments: ["json", "safetensors", "summary"])
+    @Test("The URL in Content-Location gives what the POST gave", arguments: ["json", "safetensors", "summary"])
     func contentLocation(_ format: String) throws {
         let request = #"{"format":"\#(format)","# + Self.model.dropFirst()
         let posted = service.post("/init", request)
@@ -48,7 +48,7 @@ struct ModelTests {
         #expect(service.ask(.get, url, ["If-None-Match": tag]).status == 304)
     }
 
-    @Test("spellings of one model have one tag")
+    @Test("Spellings of one model have one tag")
     func spellings() throws {
         func tag(_ request: String) throws -> String {
             let answer = service.post("/init", request)
@@ -101,7 +101,7 @@ struct ModelTests {
     }
 
     @Test(
-        "an integer that stands for a list has the list's tag",
+        "An integer that stands for a list has the list's tag",
         arguments: [
             (#""type":"Conv2d","in_channels":2,"out_channels":4,"kernel_size""#, "3", "[3,3]", "[3,1]"),
             (#""type":"Conv1d","in_channels":2,"out_channels":4,"kernel_size""#, "3", "[3]", "[2]"),
@@ -121,7 +121,26 @@ struct ModelTests {
 
     // MARK: Formats
 
-    @Test("files that hold one tensor are refused, with the reason", arguments: ["raw", "npy"])
+    @Test(
+        "A tie that safetensors' metadata has no room for is refused, and other formats have it",
+        arguments: ["seed", "profile", "request", "format"]
+    )
+    func reservedTies(_ name: String) throws {
+        let model =
+            #""layers":[{"name":"a","type":"Parameter","shape":[2]},{"name":"\#(name)","type":"Parameter","shape":[2]}],"#
+            + #""tie":{"\#(name)":"a"}"#
+        for path in ["/init", "/explain"] {
+            let answer = service.post(path, #"{\#(model),"format":"safetensors"}"#)
+            #expect(answer.status == 422)
+            let fault = try answer.fault()
+            #expect(fault.pointer == "/tie/" + name)
+            #expect(fault.detail.contains("is a name in the metadata of a safetensors file"))
+        }
+        let json = service.post("/init", #"{\#(model),"format":"json"}"#)
+        #expect(try json.json()["tie"] as? [String: String] == [name: "a"])
+    }
+
+    @Test("Files that hold one tensor are refused, with the reason", arguments: ["raw", "npy"])
     func oneTensorFormats(_ format: String) throws {
         let request = #"{"format":"\#(format)","layer":{"type":"PReLU"}}"#
         for path in ["/init", "/explain"] {
@@ -167,7 +186,7 @@ struct ModelTests {
         for summary in summaries {
             let name = try #require(summary["name"] as? String)
             let tensor = try #require(file.tensors[name])
-            #expect(summary["sha256"] as? String == hex(SHA256.hash(data: tensor.bytes)))
+            #expect(summary["sha256"] as? String == SHA256.hash(data: tensor.bytes).description)
             #expect(summary["shape"] as? [Int] == tensor.shape)
         }
         #expect(json["tie"] as? [String: String] == ["head.weight": "e.weight"])
@@ -182,7 +201,7 @@ struct ModelTests {
         #expect(!embedding.prefix(32).allSatisfy { $0 == 0 })
     }
 
-    @Test("any range of the file is that part of the whole")
+    @Test("Any range of the file is that part of the whole")
     func ranges() throws {
         let url = "/init?request=" + encoded(#"{"format":"safetensors","# + Self.model.dropFirst())
         let whole = service.ask(.get, url).body
@@ -218,7 +237,7 @@ struct ModelTests {
         (tensor?["start"] as? [String: Any])?["word"] as? Int
     }
 
-    @Test("a model's plan tells what made each tensor, and where in the stream")
+    @Test("A model's plan tells what made each tensor, and where in the stream")
     func explain() throws {
         let tensors = try explained(Self.model)
         let conv = try #require(tensors["conv.weight"])
@@ -247,7 +266,7 @@ struct ModelTests {
         #expect((totals["url"] as? String)?.hasPrefix("/init?request=%7B%22seed%22") == true)
     }
 
-    @Test("behind a truncated normal starts are unknown, and words only where a sample left over matters")
+    @Test("Behind a truncated normal starts are unknown, and words only where a sample left over matters")
     func unknownStarts() throws {
         let tensors = try explained(
             """
@@ -266,7 +285,7 @@ struct ModelTests {
         #expect(tensors["z"]?["words"] as? Int == 0)
     }
 
-    @Test("with a generator of its own, every tensor starts at its first word")
+    @Test("With a generator of its own, every tensor starts at its first word")
     func explainPerTensor() throws {
         let tensors = try explained(
             """
@@ -281,7 +300,7 @@ struct ModelTests {
         #expect(tensors["b.bias"]?["effective_seed"] as? Int == seed)
     }
 
-    @Test("entry rules are told by where they stand")
+    @Test("Entry rules are told by where they stand")
     func entryRules() throws {
         let tensors = try explained(
             """
@@ -294,7 +313,7 @@ struct ModelTests {
         #expect(tensors["h.1.fc.bias"]?["rule"] as? String == "/layers/0/rules/0")
     }
 
-    @Test("braces in a repeated entry's name are its index")
+    @Test("Braces in a repeated entry's name are its index")
     func braces() throws {
         let tensors = try explained(
             """
@@ -305,7 +324,7 @@ struct ModelTests {
         #expect(Set(tensors.keys) == ["a0b{}.weight", "a1b{}.weight", "c{}.weight", "d.0.weight"])
     }
 
-    @Test("nothing is made for an explanation, whatever the size")
+    @Test("An explanation generates nothing, whatever the size")
     func large() throws {
         // 10^12 parameters.
         let request = """
@@ -320,7 +339,7 @@ struct ModelTests {
         #expect(plan["bytes"] as? Int == 4_000_000_000_000)
         #expect(plan["words"] is NSNull)
         #expect((plan["tensors"] as? [Any])?.count == 100)
-        // Where nothing has to be counted, the file has a length, too.
+        // If no words have to be counted, the file has a length, too.
         let file = #"{"format":"safetensors","# + request.replacing("trunc_normal", with: "normal").dropFirst()
         let head = service.ask(.head, "/init?request=" + encoded(file))
         #expect(head.status == 200)
@@ -329,7 +348,7 @@ struct ModelTests {
 
     // MARK: A generator for every tensor
 
-    @Test("adding, removing and moving layers changes no other tensor")
+    @Test("Adding, removing and moving layers changes no other tensor")
     func independence() throws {
         let entries = [
             #"{"name":"a","type":"Linear","in_features":5,"out_features":4}"#,
@@ -350,7 +369,7 @@ struct ModelTests {
         }
     }
 
-    @Test("each is what init makes of the derived seed")
+    @Test("Each tensor is what init makes of the derived seed")
     func derivedSeed() throws {
         let file = try safetensors(
             """
@@ -366,7 +385,7 @@ struct ModelTests {
 
     // MARK: The catalogue
 
-    @Test("the catalogue has every layer, and every layer of the catalogue can be asked for")
+    @Test("The catalogue has every layer, and every layer of the catalogue can be asked for")
     func catalogue() throws {
         let layers = try #require(try service.ask(.get, "/methods").json()["layers"] as? [[String: Any]])
         let names = layers.compactMap { $0["name"] as? String }
@@ -384,6 +403,7 @@ struct ModelTests {
                     ? ["type": "TransformerEncoderLayer", "d_model": 2, "nhead": 1] as [String: Any] : 1
             }
             if name.hasPrefix("FractionalMaxPool") { arguments["output_size"] = 1 }
+            if name == "Unflatten" { arguments["unflattened_size"] = [1] }
             let request = try JSONSerialization.data(withJSONObject: ["layer": arguments])
             let answer = service.post("/explain", String(decoding: request, as: UTF8.self))
             #expect(answer.status == 200, "\(answer.text)")

@@ -1,4 +1,4 @@
-import Crypto
+import SHA2
 import Foundation
 import InitService
 import Testing
@@ -43,7 +43,7 @@ func modelVectorLines(_ file: String) throws -> [String] {
     return try String(contentsOf: folder.appending(path: file), encoding: .utf8).split(separator: "\n").map(String.init)
 }
 
-/// What is in a safetensors file.
+/// Content of a safetensors file.
 struct SafetensorsFile {
     var metadata: [String: String] = [:]
     var tensors: [String: (dtype: String, shape: [Int], bytes: ArraySlice<UInt8>)] = [:]
@@ -67,7 +67,7 @@ struct SafetensorsFile {
     }
 }
 
-@Suite("What PyTorch makes of a model is made again")
+@Suite("Models have PyTorch's state dicts")
 struct ModelVectorTests {
     let service = InitService()
 
@@ -83,12 +83,12 @@ struct ModelVectorTests {
             )
             #expect(tensor.shape == expected.shape, "\(expected.name)")
             #expect(tensor.dtype == names[expected.dtype], "\(expected.name)")
-            #expect(hex(SHA256.hash(data: tensor.bytes)) == expected.sha256, "\(expected.name)")
+            #expect(SHA256.hash(data: tensor.bytes).description == expected.sha256, "\(expected.name)")
         }
         #expect(Set(vector.tensors.map(\.name)).isSuperset(of: file.tensors.keys))
     }
 
-    @Test("by rules, on one generator", arguments: try ModelVector.all("rules.jsonl"))
+    @Test("Rules draw as PyTorch does from one generator", arguments: try ModelVector.all("rules.jsonl"))
     func rules(_ vector: ModelVector) throws {
         try check(vector)
     }
@@ -98,7 +98,7 @@ struct ModelVectorTests {
         let tensors: [ModelVector.Tensor]
     }
 
-    @Test("the presets have the names and shapes of their models, and the small ones the numbers")
+    @Test("The presets have the names and shapes of their models, and the small ones the numbers")
     func presets() throws {
         let folder = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "../../examples/models")
         for line in try modelVectorLines("presets.jsonl") {
@@ -116,13 +116,16 @@ struct ModelVectorTests {
         }
     }
 
-    @Test("every tensor on its own generator", arguments: try ModelVector.all("per_tensor.jsonl"))
+    @Test(
+        "Every tensor has its own generator with per_tensor seeding",
+        arguments: try ModelVector.all("per_tensor.jsonl")
+    )
     func perTensor(_ vector: ModelVector) throws {
         try check(vector)
     }
 }
 
-@Suite("Layers take what PyTorch's take")
+@Suite("Layers accept PyTorch's arguments")
 struct LayerDecisionTests {
     let service = InitService()
 
@@ -145,7 +148,7 @@ struct LayerDecisionTests {
         }
     }
 
-    @Test("and have the same state dict, or refuse", arguments: try layerTypes())
+    @Test("Layers have PyTorch's state dict, or refuse its arguments", arguments: try layerTypes())
     func decisions(_ type: String) throws {
         for line in try Self.lines() where line.hasPrefix("[\"\(type)\",") {
             let decision = try Decision(line)

@@ -1,3 +1,4 @@
+import ByteText
 import Foundation
 import HTTPExchange
 import HTTPTypes
@@ -5,25 +6,26 @@ import Synchronization
 import Testing
 import WeightInit
 
+@testable import InitAPI
 @testable import InitService
 
-@Suite("Preparations are made once and kept")
+@Suite("Preparations are made once and cached")
 struct PreparationCacheTests {
-    private func draws(_ seed: Int64 = 0, side: Int = 8) throws -> PreparedDraws {
-        let request = TensorRequest(method: "orthogonal", shape: try Shape([side, side]))
+    private func draws(_ seed: Int64 = 0, side: Int = 8) throws -> Preparation {
+        let request = TensorRequest(method: InitMethod.named("orthogonal"), shape: try Shape([side, side]))
         return try #require(try Plan(request, seed: Seed(seed)).prepare())
     }
 
-    private func keep(_ cache: PreparationCache, _ key: String, _ draws: PreparedDraws) throws {
+    private func keep(_ cache: PreparationCache, _ key: Text, _ draws: Preparation) throws {
         _ = try cache.share(key, isCancelled: { false }) { _ in draws }
     }
 
-    @Test("what was used longest ago goes first, and the bytes stay within the limit")
+    @Test("The least recently used preparation is evicted first, and the bytes stay within the limit")
     func order() throws {
         let bytes = try draws().byteCount
         #expect(bytes >= 256)
         let cache = PreparationCache(limit: 3 * bytes)
-        for key in ["a", "b", "c"] { try keep(cache, key, draws()) }
+        for key: Text in ["a", "b", "c"] { try keep(cache, key, draws()) }
         #expect(cache.byteCount == 3 * bytes)
         #expect(cache.kept("a") != nil)
         try keep(cache, "d", draws())
@@ -34,15 +36,15 @@ struct PreparationCacheTests {
         let large = try draws(side: 13)
         #expect(large.byteCount > 2 * bytes && large.byteCount <= 3 * bytes)
         try keep(cache, "e", large)
-        #expect(["a", "c", "d"].allSatisfy { cache.kept($0) == nil })
+        #expect((["a", "c", "d"] as [Text]).allSatisfy { cache.kept($0) == nil })
         #expect(cache.byteCount == large.byteCount)
         try keep(cache, "f", draws(side: 64))
         #expect(cache.kept("f") == nil && cache.kept("e") != nil)
     }
 
-    @Test("what is in use is not dropped, and what finds no room counts as its reply's")
+    @Test("Preparations in use are not evicted, and uncached ones count for their replies")
     func use() throws {
-        let request = TensorRequest(method: "orthogonal", shape: try Shape([8, 8]))
+        let request = TensorRequest(method: InitMethod.named("orthogonal"), shape: try Shape([8, 8]))
         let plan = try Plan(request, seed: Seed(Int64(0)))
         let bytes = try draws().byteCount
         let cache = PreparationCache(limit: bytes)
@@ -57,14 +59,14 @@ struct PreparationCacheTests {
         #expect(cache.kept("a") == nil && cache.kept("b") != nil && cache.byteCount == bytes)
     }
 
-    @Test("a limit of 0 keeps nothing")
+    @Test("A limit of 0 keeps nothing")
     func off() throws {
         let cache = PreparationCache(limit: 0)
         try keep(cache, "a", draws())
         #expect(cache.kept("a") == nil && cache.byteCount == 0)
     }
 
-    @Test("errors reach all who wait, and are not kept")
+    @Test("Errors reach all waiting requests and are not cached")
     func errors() throws {
         let cache = PreparationCache(limit: 1 << 20)
         for _ in 0..<2 {
@@ -88,7 +90,7 @@ struct PreparationCacheTests {
         group.wait()
     }
 
-    @Test("who waits gets what another makes, gives up when cancelled, and makes it where that one was cancelled")
+    @Test("A waiting request gets another's preparation, stops when cancelled, and takes over from a cancelled one")
     func flight() throws {
         let cache = PreparationCache(limit: 1 << 20)
         let made = try draws()
@@ -110,7 +112,7 @@ struct PreparationCacheTests {
             case 1:
                 while started.load(ordering: .relaxed) == 0 { usleep(500) }
                 let share = try? cache.share("a", isCancelled: { false }) { _ in nil }
-                results.withLock { $0[1] = share?.draws === made }
+                results.withLock { $0[1] = share?.preparation === made }
             default:
                 while started.load(ordering: .relaxed) == 0 { usleep(500) }
                 // Gives up at once.
@@ -128,7 +130,7 @@ struct PreparationCacheTests {
         #expect(try cache.share("b", isCancelled: { false }, make: { $0() ? nil : made }) != nil)
     }
 
-    @Test("sixteen ranges of an orthogonal tensor are one decomposition", arguments: [0, 1 << 30])
+    @Test("Sixteen ranges of an orthogonal tensor are one decomposition", arguments: [0, 1 << 30])
     func ranges(_ cacheBytes: Int) throws {
         var limits = ServiceLimits()
         limits.cacheBytes = cacheBytes
@@ -148,23 +150,23 @@ struct PreparationCacheTests {
         concurrently(16) { index in
             gate.add(1, ordering: .relaxed)
             while gate.load(ordering: .relaxed) < 16 { usleep(100) }
-            let response = works[index].run { false }
+            let response = works[index].run { false }.finished()
             let answer = Answer(response)
             parts.withLock { $0[index] = (answer, response.memory) }
         }
         let all = parts.withLock { parts in (0..<16).compactMap { parts[$0] } }
         #expect(all.allSatisfy { $0.0.status == 206 })
         if cacheBytes > 0 {
-            #expect(service.preparations.madeCount == 1)
-            // The matrix counts as the cache's.
-            #expect(all.allSatisfy { $0.1 == 0 })
+            #expect(service.operations.preparations.madeCount == 1)
+            // The matrix counts as the cache's, the plan as the reply's.
+            #expect(all.allSatisfy { $0.1 == 1024 })
             // From now on it is there at once, in other formats and slices, too.
             for other in ["", "&slice=3:9,:7", "&format=npy"] {
                 let answer = service.ask(.get, target.replacing("&format=raw", with: other))
                 #expect(answer.status == 200)
                 #expect(!answer.wasDeferred)
             }
-            #expect(service.preparations.madeCount == 1)
+            #expect(service.operations.preparations.madeCount == 1)
         } else {
             #expect(all.allSatisfy { $0.1 ?? 0 >= size })
         }
@@ -173,7 +175,7 @@ struct PreparationCacheTests {
         #expect(service.ask(.get, target.replacing("seed=9", with: "seed=8")).wasDeferred)
     }
 
-    @Test("a model's counted words are kept for its slices and formats")
+    @Test("A model's counted words are kept for its slices and formats")
     func model() throws {
         let service = InitService()
         let tensors =
@@ -182,15 +184,15 @@ struct PreparationCacheTests {
         #expect(first.wasDeferred)
         let second = service.post("/init", #"{\#(tensors),"slices":{"x":"7:8"},"format":"safetensors"}"#)
         #expect(!second.wasDeferred)
-        #expect(service.preparations.madeCount == 1)
+        #expect(service.operations.preparations.madeCount == 1)
         #expect(
             Array(second.body.suffix(80))
                 == Array(first.body.suffix(4000)[first.body.count - 4000 + 7 * 80..<first.body.count - 4000 + 8 * 80])
         )
-        #expect(service.preparations.byteCount > 0 && service.preparations.byteCount < 1000)
+        #expect(service.operations.preparations.byteCount > 0 && service.operations.preparations.byteCount < 1000)
     }
 
-    @Test("counting stops when nobody waits for it, and is refused where it would take for ever")
+    @Test("Counting stops without waiting requests, and endless counting is refused")
     func counting() throws {
         let tensors: (Int) -> String = { count in
             #"{"tensors":[{"method":"trunc_normal","shape":[\#(count)]},{"name":"x","method":"normal","shape":[20]}],"slices":{"0":":1"}}"#

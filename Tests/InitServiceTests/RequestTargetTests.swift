@@ -1,3 +1,4 @@
+import ByteText
 import HTTPTypes
 import Testing
 
@@ -7,12 +8,12 @@ import Testing
 struct RequestTargetTests {
     typealias Pair = (String, String)
 
-    private func query(_ target: String) throws -> [String] {
-        try RequestTarget(target).query.map { $0.name + "→" + $0.value }
+    private func query(_ target: String) throws -> [Text] {
+        try RequestTarget(target).query.map { $0.name + "→" + $0.text }
     }
 
     @Test(
-        "queries",
+        "Queries are decoded",
         arguments: [
             ("/x", []),
             ("/x?", []),
@@ -29,14 +30,14 @@ struct RequestTargetTests {
             ("/x?a=%5B6%2C+4%5D", ["a→[6, 4]"]),
             ("/x?a=%C3%A9", ["a→é"]),
             ("/x?a=1&a=2", ["a→1", "a→2"]),
-        ] as [(String, [String])]
+        ] as [(String, [Text])]
     )
-    func queries(_ target: String, _ expected: [String]) throws {
+    func queries(_ target: String, _ expected: [Text]) throws {
         #expect(try query(target) == expected)
     }
 
     @Test(
-        "paths",
+        "Paths are decoded",
         arguments: [
             ("/init", "/init"),
             ("/in%69t", "/init"),
@@ -53,14 +54,14 @@ struct RequestTargetTests {
             ("https://localhost", "/"),
             ("http://localhost?seed=1", "/"),
             ("*", "*"),
-        ] as [(String, String?)]
+        ] as [(String, Text?)]
     )
-    func paths(_ target: String, _ path: String?) throws {
+    func paths(_ target: String, _ path: Text?) throws {
         #expect(try RequestTarget(target).path == path)
     }
 
     @Test(
-        "what is refused",
+        "Malformed targets are refused",
         arguments: [
             "", "init", "?seed=1", "/init#x", "/init?seed=1#x", "/init?a=%", "/init?a=%4", "/init?a=%4g",
             "/init?a=%%41",
@@ -73,7 +74,7 @@ struct RequestTargetTests {
         #expect(problem?.kind.status == .badRequest)
     }
 
-    @Test("an encoded path names the same route, an encoded slash none")
+    @Test("An encoded path names the same route, an encoded slash none")
     func routes() {
         let service = InitService()
         #expect(service.ask("/liv%65z").status == 200)

@@ -8,7 +8,7 @@ struct SliceTests {
     let service = InitService()
     private let whole = "/init?method=normal&shape=10,6&seed=3&format=raw"
 
-    @Test("a slice is that block of the tensor, with its own shape", arguments: ["raw", "npy", "safetensors", "json"])
+    @Test("A slice is that block of the tensor, with its own shape", arguments: ["raw", "npy", "safetensors", "json"])
     func formats(_ format: String) throws {
         let base = "/init?method=normal&shape=10,6&seed=3&format=" + format
         let answer = service.ask(.get, base + "&slice=2:5,-4:")
@@ -39,7 +39,7 @@ struct SliceTests {
         }
     }
 
-    @Test("a slice has ranges and a tag of its own")
+    @Test("A slice has ranges and a tag of its own")
     func ranges() throws {
         let target = whole + "&slice=2:5,-4:"
         let block = service.ask(.get, target)
@@ -55,14 +55,14 @@ struct SliceTests {
         #expect(service.ask(.get, target, ["If-None-Match": tag]).status == 304)
     }
 
-    @Test("all of a tensor, written as a slice, is the tensor", arguments: ["", ":", "0:", ":,0:", ":,:"])
+    @Test("All of a tensor, written as a slice, is the tensor", arguments: ["", ":", "0:", ":,0:", ":,:"])
     func all(_ slice: String) {
         #expect(service.ask(.get, whole + "&slice=" + slice)["ETag"] == service.ask(.get, whole)["ETag"])
         let post = service.post("/init", #"{"method":"zeros","shape":[2,2],"slice":"\#(slice)"}"#)
         #expect(post["Content-Location"] == "/init?method=zeros&shape=2,2&format=json")
     }
 
-    @Test("a POST names the URL of its slice")
+    @Test("A POST names the URL of its slice")
     func location() throws {
         let post = service.post("/init", #"{"slice":"0:2,1:","method":"eye","shape":[4,4],"format":"raw"}"#)
         let location = try #require(post["Content-Location"])
@@ -70,7 +70,7 @@ struct SliceTests {
         #expect(service.ask(.get, location).body == post.body)
     }
 
-    @Test("a model's slices")
+    @Test("Slices of a model's tensors are those blocks")
     func model() throws {
         let layers =
             #""seed":4,"layers":[{"name":"a","type":"Linear","in_features":6,"out_features":8},{"name":"b","type":"BatchNorm1d","num_features":8}]"#
@@ -100,7 +100,7 @@ struct SliceTests {
         return try list.map { (try #require($0["name"] as? String), try #require($0["data"])) }
     }
 
-    @Test("the plan names both shapes")
+    @Test("The plan names both shapes")
     func explain() throws {
         let plan = try service.ask(.get, "/explain?method=normal&shape=1048576,1048576&slice=0:512,1024:2048").json()
         #expect(plan["shape"] as? [Int] == [512, 1024])
@@ -117,7 +117,7 @@ struct SliceTests {
         #expect(model["bytes"] as? Int == (6 + 8) * 4)
     }
 
-    @Test("a summary is of the block")
+    @Test("A summary of a slice covers the block")
     func summary() throws {
         let summary = try service.ask(.get, "/init?method=eye&shape=4,4&slice=1:2&format=summary").json()
         #expect(summary["mean"] as? Double == 0.25)
@@ -125,7 +125,7 @@ struct SliceTests {
     }
 
     @Test(
-        "what is wrong with a slice is named",
+        "Errors in a slice name the fault",
         arguments: [
             ("slice=3", 400, "3:4"), ("slice=::2", 400, "step"), ("slice=a:", 400, "not an integer"),
             ("slice=:,:,1:", 422, "3 items"), ("slices=x", 400, "did you mean slice?"),
@@ -140,7 +140,7 @@ struct SliceTests {
     }
 
     @Test(
-        "what is wrong with a model's slices is named",
+        "Errors in a model's slices name the tensor",
         arguments: [
             (#"{"wieght":":1"}"#, 400, "/slices/wieght", "did you mean weight?"),
             (#"{"weight":"1"}"#, 400, "/slices/weight", "1:2"),
@@ -160,7 +160,7 @@ struct SliceTests {
         #expect(fault.detail.contains(detail), "\(fault.detail)")
     }
 
-    @Test("a short reply that takes long work is not made by the thread that asks")
+    @Test("A short reply of long work is deferred")
     func longWork() {
         // Each of 64 elements is a million words from the next.
         #expect(service.ask(.get, "/init?method=uniform&shape=1048576,1048576&slice=:64,:1").wasDeferred)

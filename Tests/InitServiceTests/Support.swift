@@ -60,19 +60,27 @@ extension InitService {
         for (name, value) in fields {
             if let name = HTTPField.Name(name) { head.headerFields[name] = value }
         }
-        switch respond(to: IncomingRequest(head: head, body: body)) {
-        case .ready(let response):
-            return Answer(response)
-        case .deferred(let work):
-            var answer = Answer(work.run { false })
-            answer.wasDeferred = true
-            #expect(work.memory >= 0)
-            return answer
-        }
+        let reply = respond(to: IncomingRequest(head: head, body: body))
+        var answer = Answer(reply.finished())
+        if case .deferred = reply { answer.wasDeferred = true }
+        #expect(answer["X-Content-Type-Options"] == "nosniff")
+        return answer
     }
 
     func post(_ target: String, _ json: String, _ fields: [String: String] = [:]) -> Answer {
         ask(.post, target, ["Content-Type": "application/json"].merging(fields) { $1 }, body: Array(json.utf8))
+    }
+}
+
+extension Reply {
+    /// The response, with all deferred work done.
+    func finished() -> OutgoingResponse {
+        switch self {
+        case .ready(let response): return response
+        case .deferred(let work):
+            #expect(work.memory >= 0)
+            return work.run { false }.finished()
+        }
     }
 }
 

@@ -117,6 +117,17 @@ def state(kind, given):
     return " ".join(f"{name}:{','.join(map(str, tensor.shape))}" for name, tensor in tensors.items())
 
 
+def without_flags(kind, decisions):
+    """Python takes None for false, unless the constructor looks at the type of a flag: None for each of the layer's."""
+    given = next((given for _, given, state in decisions if state is not None), None)
+    if given is None:
+        return
+    given = {name: argument for name, argument in given.items() if name not in FLAGS}
+    for flag in sorted(FLAGS & set(signature(kind))):
+        call = given | {flag: None}
+        yield json.dumps([kind, call, state(kind, call)], separators=(",", ":")) + "\n"
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--count", type=int, default=40, help="argument sets for each layer with tensors")
@@ -137,6 +148,7 @@ def main():
             if decision not in seen and (bare <= 6 or not decision.endswith('""]')):
                 lines.append(decision + "\n")
             seen.add(decision)
+        lines += without_flags(kind, [json.loads(decision) for decision in sorted(seen)])
     pathlib.Path(options.output).write_text("".join(lines))
 
 

@@ -1,4 +1,5 @@
 import ByteSource
+import ByteText
 import Synchronization
 import TensorFormats
 import Testing
@@ -25,13 +26,12 @@ struct ConcatenatedSourceTests {
         return (parts, whole)
     }
 
-    @Test(arguments: [[], [1], [7, 64, 1, 5000]])
-    func `any range is that range of the whole`(readSizes: [Int]) throws {
+    @Test("Any range is that range of the whole", arguments: [[], [1], [7, 64, 1, 5000]])
+    func anyRangeIsThatRangeOf(readSizes: [Int]) throws {
         let (parts, whole) = parts(lengths: [0, 1, 0, 0, 100, 1, 1, 4096, 0, 17, 8192, 0], readSizes: readSizes)
         let source = try ConcatenatedSource(parts)
         #expect(source.byteCount == whole.count)
         #expect(source.readAll(room: 1000) == whole)
-        #expect(try #require(source.makeTwin()).readAll(room: 1000) == whole)
         var generator = SystemRandomNumberGenerator()
         for _ in 0..<500 {
             let position = Int.random(in: 0..<whole.count, using: &generator)
@@ -45,13 +45,15 @@ struct ConcatenatedSourceTests {
         }
     }
 
-    @Test func `a read goes on into the next parts while there is room`() throws {
+    @Test("A read goes on into the next parts while there is room")
+    func aReadGoesOnIntoThe() throws {
         let (parts, whole) = parts(lengths: [10, 20, 30])
         let source = try ConcatenatedSource(parts)
         #expect(source.read(at: 5, upTo: 1000) == Array(whole[5...]))
     }
 
-    @Test func `a read begins a bounded number of parts`() throws {
+    @Test("A read begins a bounded number of parts")
+    func aReadBeginsABoundedNumber() throws {
         let made = Mutex(0)
         let (parts, whole) = parts(lengths: Array(repeating: 1, count: 1000)) { _ in
             made.withLock { $0 += 1 }
@@ -63,7 +65,8 @@ struct ConcatenatedSourceTests {
         #expect(source.readAll() == whole)
     }
 
-    @Test func `nothing is made before it is read, and only one part is alive`() throws {
+    @Test("Nothing is made before it is read, and only one part is alive")
+    func nothingIsMadeBeforeItIs() throws {
         final class Counted: ByteSource {
             nonisolated(unsafe) static var alive = 0
             nonisolated(unsafe) static var mostAlive = 0
@@ -87,7 +90,8 @@ struct ConcatenatedSourceTests {
         #expect(Counted.alive == 0)
     }
 
-    @Test func `reading on makes no part twice`() throws {
+    @Test("Reading on makes no part twice")
+    func readingOnMakesNoPartTwice() throws {
         let made = Mutex<[Int]>([])
         let (parts, whole) = parts(lengths: [50, 60, 70], readSizes: [13]) { index in
             made.withLock { $0.append(index) }
@@ -99,7 +103,8 @@ struct ConcatenatedSourceTests {
         #expect(made.withLock { $0 } == [0, 1, 2, 0])
     }
 
-    @Test func `outside the body there is nothing`() throws {
+    @Test("Reads outside the body give no bytes")
+    func readsOutsideTheBodyGiveNo() throws {
         let source = try ConcatenatedSource([.bytes([1, 2, 3])])
         #expect(source.read(at: 3, upTo: 8).isEmpty)
         #expect(source.read(at: Int.max, upTo: 8).isEmpty)
@@ -108,7 +113,8 @@ struct ConcatenatedSourceTests {
         #expect(try ConcatenatedSource([.bytes([])]).byteCount == 0)
     }
 
-    @Test func `parts past 63 bits are refused`() {
+    @Test("Parts past 63 bits are refused")
+    func partsPast63BitsAreRefused() {
         let part = ConcatenatedSource.Part(byteCount: Int.max / 2 + 1) { ZeroSource(byteCount: Int.max / 2 + 1) }
         #expect(throws: FormatError.self) { try ConcatenatedSource([part, part]) }
     }

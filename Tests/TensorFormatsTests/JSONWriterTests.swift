@@ -1,3 +1,4 @@
+import ByteText
 import Foundation
 import TensorFormats
 import Testing
@@ -10,7 +11,8 @@ struct JSONWriterTests {
         return String(decoding: writer.bytes, as: UTF8.self)
     }
 
-    @Test func `members keep their order, and commas stand between`() throws {
+    @Test("Members keep their order, and commas stand between")
+    func membersKeepTheirOrderAndCommas() throws {
         let written = try text { writer in
             let shape = try Shape([2, 3])
             writer.object { writer in
@@ -39,7 +41,8 @@ struct JSONWriterTests {
         )
     }
 
-    @Test func `strings are escaped where they must be, and only there`() throws {
+    @Test("Strings are escaped where they must be, and only there")
+    func stringsAreEscapedWhereTheyMust() throws {
         let all = String(String.UnicodeScalarView((0...0x2fff).compactMap(Unicode.Scalar.init))) + "\u{1f600}\u{10ffff}"
         let written = text { $0.value(all) }
         let parsed = try JSONSerialization.jsonObject(with: Data(written.utf8), options: .fragmentsAllowed)
@@ -51,18 +54,23 @@ struct JSONWriterTests {
         #expect(text { $0.object { $0.member("\"k\"", 0) } } == #"{"\"k\"":0}"#)
     }
 
-    @Test(arguments: [
-        (1.3867504905630728, "1.3867504905630728"), (1, "1.0"), (-0.0, "-0.0"), (1e-5, "1e-05"), (1e300, "1e+300"),
-        (Double.leastNonzeroMagnitude, "5e-324"), (.infinity, #""inf""#), (-.infinity, #""-inf""#), (.nan, #""nan""#),
-        (0.1 + 0.2, "0.30000000000000004"),
-    ])
-    func `float64 is written in its shortest digits`(value: Double, expected: String) {
+    @Test(
+        "float64 is written in its shortest digits",
+        arguments: [
+            (1.3867504905630728, "1.3867504905630728"), (1, "1.0"), (-0.0, "-0.0"), (1e-5, "1e-05"), (1e300, "1e+300"),
+            (Double.leastNonzeroMagnitude, "5e-324"), (.infinity, #""inf""#), (-.infinity, #""-inf""#),
+            (.nan, #""nan""#),
+            (0.1 + 0.2, "0.30000000000000004"),
+        ]
+    )
+    func float64IsWrittenInItsShortest(value: Double, expected: String) {
         #expect(text { $0.value(value) } == expected)
-        // Where the buffer is not empty, too.
+        // A buffer with content gives the same.
         #expect(text { $0.value([value, value]) } == "[\(expected),\(expected)]")
     }
 
-    @Test func `the least and greatest integers are written whole`() {
+    @Test("The least and greatest integers are written whole")
+    func theLeastAndGreatestIntegersAre() {
         #expect(text { $0.value([Int.min, Int.max]) } == "[-9223372036854775808,9223372036854775807]")
     }
 }

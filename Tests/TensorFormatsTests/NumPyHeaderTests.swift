@@ -1,3 +1,4 @@
+import ByteText
 import TensorFormats
 import Testing
 import WeightInit
@@ -19,7 +20,8 @@ struct NumPyHeaderTests {
         var files: [File]
     }
 
-    @Test func `headers are NumPy's`() throws {
+    @Test("Headers are NumPy's")
+    func headersAreNumPy() throws {
         let headers = try vectors("npy", as: Vectors.self).headers
         #expect(headers.count == 48)
         for vector in headers {
@@ -29,21 +31,33 @@ struct NumPyHeaderTests {
         }
     }
 
-    @Test func `files are NumPy's`() throws {
+    /// The whole file, as its format encodes it.
+    private func file(of tensor: TensorDescription, _ elements: [UInt8]) throws -> ConcatenatedSource {
+        guard case .file(let header?) = TensorFormat.npy.encoder else { throw FormatError.tooLarge("no header") }
+        let tensorBytes = ConcatenatedSource.Part(byteCount: tensor.byteCount) { StubSource(elements) }
+        return try ConcatenatedSource([.bytes(header(tensor)), tensorBytes])
+    }
+
+    @Test("Files are NumPy's")
+    func filesAreNumPy() throws {
         for vector in try vectors("npy", as: Vectors.self).files {
             let tensor = try described(vector.dtype, vector.shape)
-            let file = try NumPyHeader.file(of: tensor) { StubSource(vector.data.base64Bytes) }
+            let file = try file(of: tensor, vector.data.base64Bytes)
             #expect(file.readAll() == vector.file.base64Bytes)
             #expect(file.byteCount == vector.file.base64Bytes.count)
         }
     }
 
-    @Test(arguments: [DType.float32, .float64, .float16, .int64], [[], [7], [0], [2, 3, 4], [1, 1]])
-    func `what is written reads back`(dtype: DType, dimensions: [Int]) throws {
+    @Test(
+        "Written files read back",
+        arguments: [DType.float32, .float64, .float16, .int64],
+        [[], [7], [0], [2, 3, 4], [1, 1]]
+    )
+    func writtenFilesReadBack(dtype: DType, dimensions: [Int]) throws {
         let shape = try Shape(dimensions)
         let data = (0..<shape.elementCount * dtype.itemSize).map { UInt8(truncatingIfNeeded: $0 &* 31) }
         let tensor = try TensorDescription(name: "", shape: shape, dtype: dtype)
-        let file = try NumPyHeader.file(of: tensor) { StubSource(data) }.readAll()
+        let file = try file(of: tensor, data).readAll()
         let read = try #require(NumPyFile(file))
         #expect(read.shape == dimensions)
         #expect(read.itemSize == dtype.itemSize)
@@ -51,12 +65,14 @@ struct NumPyHeaderTests {
         #expect((file.count - data.count) % 64 == 0)
     }
 
-    @Test func `a shape of the highest rank fits the header`() throws {
+    @Test("A shape of the highest rank fits the header")
+    func aShapeOfTheHighestRank() throws {
         let shape = try Shape(Array(repeating: 0, count: 63) + [Int.max])
         #expect(try NumPyHeader.bytes(shape: shape, dtype: .float16).count % 64 == 0)
     }
 
-    @Test func `bfloat16 is refused`() throws {
+    @Test("bfloat16 is refused")
+    func bfloat16IsRefused() throws {
         #expect(throws: FormatError.unrepresentable(.bfloat16, in: .npy)) {
             try NumPyHeader.bytes(shape: Shape([1]), dtype: .bfloat16)
         }

@@ -1,4 +1,5 @@
-import Crypto
+import ByteText
+import SHA2
 import Foundation
 import TensorFormats
 import Testing
@@ -11,8 +12,7 @@ private func texts(of bits: [UInt64], _ dtype: DType) throws -> [Substring] {
         prefix: [],
         source: StubSource(dtype.bytes(ofBits: bits)),
         shape: Shape([bits.count]),
-        dtype: dtype,
-        suffix: []
+        dtype: dtype
     )
     let text = String(decoding: stream.readAll(), as: UTF8.self)
     #expect(text.first == "[" && text.last == "]")
@@ -37,8 +37,8 @@ private struct Digits: Equatable {
 }
 
 struct NumberTextTests {
-    @Test(arguments: DType.requestable)
-    func `texts are those of NumPy, of Python, or of a search in fractions`(dtype: DType) throws {
+    @Test("Texts are those of NumPy, of Python, or of a search in fractions", arguments: DType.requestable)
+    func textsAreThoseOfNumPyOf(dtype: DType) throws {
         let all: [String: [String]] = try vectors("numbers")
         let lines = try #require(all[dtype.rawValue])
         let pairs = lines.map { $0.split(separator: " ") }
@@ -49,11 +49,12 @@ struct NumberTextTests {
         }
     }
 
-    @Test func `sweeps over many numbers give the reference's texts`() throws {
+    @Test("Sweeps over many numbers give the reference's texts")
+    func sweepsOverManyNumbersGiveThe() throws {
         func digest(_ bits: some Sequence<UInt64>, _ dtype: DType) throws -> String {
             var hash = SHA256()
             for text in try texts(of: Array(bits), dtype) { hash.update(data: Data((text + "\n").utf8)) }
-            return hash.finalize().map { String(format: "%02x", $0) }.joined()
+            return hash.finalize().description
         }
         let expected: [String: String] = try vectors("sweeps")
         #expect(try digest(0..<1 << 16, .float16) == expected["float16"])
@@ -73,7 +74,8 @@ struct NumberTextTests {
         static let float64Count = 10_000_000
     #endif
 
-    @Test func `float32 reads back and is as short as can be`() throws {
+    @Test("float32 reads back and is as short as can be")
+    func float32ReadsBackAndIsAs() throws {
         var next: UInt64 = 0
         var failures = 0
         while next < 1 << 32 {
@@ -94,7 +96,8 @@ struct NumberTextTests {
         #expect(failures == 0)
     }
 
-    @Test func `float64 reads back and is as short as can be`() throws {
+    @Test("float64 reads back and is as short as can be")
+    func float64ReadsBackAndIsAs() throws {
         var generator = SystemRandomNumberGenerator()
         var failures = 0
         for _ in 0..<Self.float64Count / 10_000 {
@@ -108,8 +111,8 @@ struct NumberTextTests {
         #expect(failures == 0)
     }
 
-    @Test(arguments: [DType.float16, .bfloat16])
-    func `16-bit numbers read back, also through float32 and float64`(dtype: DType) throws {
+    @Test("16-bit numbers read back, also through float32 and float64", arguments: [DType.float16, .bfloat16])
+    func test16BitNumbersReadBackAlso(dtype: DType) throws {
         let format = try #require(dtype.floatFormat)
         let bits = Array(UInt64(0)..<1 << 16)
         var failures = 0
@@ -122,13 +125,15 @@ struct NumberTextTests {
         #expect(failures == 0)
     }
 
-    @Test func `integers are written whole`() throws {
+    @Test("Integers are written whole")
+    func integersAreWrittenWhole() throws {
         let values: [Int64] = [0, -1, 42, .max, .min]
         let written = try texts(of: values.map { UInt64(bitPattern: $0) }, .int64)
         #expect(written == ["0", "-1", "42", "9223372036854775807", "-9223372036854775808"])
     }
 
-    @Test func `the notation changes at 10^-4 and 10^16, and zero keeps its sign`() throws {
+    @Test("The notation changes at 10^-4 and 10^16, and zero keeps its sign")
+    func theNotationChangesAt104() throws {
         let values = [
             0.0001, 0.000099, 1e15, 9_999_999_999_999_998, 1e16, 1, -0.0, -1.5e-7, .infinity, -.infinity, .nan,
         ]

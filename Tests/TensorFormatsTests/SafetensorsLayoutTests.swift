@@ -1,3 +1,4 @@
+import ByteText
 import Foundation
 import TensorFormats
 import Testing
@@ -14,14 +15,19 @@ struct SafetensorsLayoutTests {
         var tensors: [Tensor]
         var metadata: [String: String]
         var file: String
+
+        var textMetadata: [Text: Text] {
+            Dictionary(uniqueKeysWithValues: metadata.map { (Text($0.key), Text($0.value)) })
+        }
     }
 
-    @Test func `files are the reference library's, where its order is ours`() throws {
+    @Test("Files are the reference library's if it orders them alike")
+    func filesAreTheReferenceLibraryIf() throws {
         let files: [Vector] = try vectors("safetensors")
         #expect(files.count == 13)
         for vector in files {
-            let tensors = try vector.tensors.map { try described($0.dtype, $0.shape, name: $0.name) }
-            let layout = try SafetensorsLayout(tensors, metadata: vector.metadata)
+            let tensors = try vector.tensors.map { try described($0.dtype, $0.shape, name: Text($0.name)) }
+            let layout = try SafetensorsLayout(tensors, metadata: vector.textMetadata)
             let file = try layout.file { StubSource(vector.tensors[$0].data.base64Bytes, readSizes: [3, 1]) }
             #expect(file.readAll() == vector.file.base64Bytes)
             #expect(layout.byteCount == vector.file.base64Bytes.count)
@@ -29,7 +35,8 @@ struct SafetensorsLayoutTests {
         }
     }
 
-    @Test func `data lie by item size, then as declared, and every element is aligned`() throws {
+    @Test("Data are ordered by item size, then as declared, and every element is aligned")
+    func dataAreOrderedByItemSize() throws {
         let types: [DType] = [.float16, .float32, .int64, .bfloat16, .float64, .float32]
         let tensors = try types.enumerated().map { index, dtype in
             try TensorDescription(name: "\(9 - index)", shape: Shape([index + 1]), dtype: dtype)
@@ -41,9 +48,9 @@ struct SafetensorsLayoutTests {
         }
         let read = try #require(SafetensorsFile(file.readAll()))
         for (index, tensor) in tensors.enumerated() {
-            let entry = try #require(read.entries[tensor.name])
+            let entry = try #require(read.entries[tensor.name.description])
             #expect(entry.shape == tensor.shape.dimensions)
-            #expect(entry.dtype == tensor.dtype.safetensorsName)
+            #expect(entry.dtype == tensor.dtype.names.safetensors)
             #expect(entry.data == Array(repeating: UInt8(index), count: tensor.byteCount))
             #expect((entry.start + layout.header.count) % tensor.dtype.itemSize == 0)
         }
@@ -51,25 +58,31 @@ struct SafetensorsLayoutTests {
         #expect(layout.header.count % 8 == 0)
     }
 
-    @Test func `names that only look alike are two names`() throws {
-        let tensors = try ["\u{e9}", "e\u{301}"].map { try described("float32", [2], name: $0) }
+    @Test("Names that only look alike are two names")
+    func namesThatOnlyLookAlikeAre() throws {
+        let tensors = try (["\u{e9}", "e\u{301}"] as [Text]).map { try described("float32", [2], name: $0) }
         let header = try SafetensorsLayout(tensors).header
         #expect(Data(header).range(of: Data("\"\u{e9}\"".utf8)) != nil)
         #expect(Data(header).range(of: Data("\"e\u{301}\"".utf8)) != nil)
     }
 
-    @Test func `a name given twice is refused`() throws {
-        let tensors = try ["a", "b", "a"].map { try described("float32", [2], name: $0) }
+    @Test("A name given twice is refused")
+    func aNameGivenTwiceIsRefused() throws {
+        let tensors = try (["a", "b", "a"] as [Text]).map { try described("float32", [2], name: $0) }
         #expect(throws: FormatError.duplicateName("a")) { try SafetensorsLayout(tensors) }
     }
 
-    @Test func `the name of the metadata is refused for a tensor`() throws {
+    @Test("The name of the metadata is refused for a tensor")
+    func theNameOfTheMetadataIs() throws {
         let tensors = try [described("float32", [2], name: "__metadata__")]
         #expect(throws: FormatError.reservedName("__metadata__")) { try SafetensorsLayout(tensors) }
     }
 
-    @Test func `metadata stand first, sorted by the bytes of their keys`() throws {
-        let metadata = ["b": "2", "a": "1", "\u{e9}": "3", "B": "4", "": "5", "\u{1f600}": "6", "\u{ff5e}": "7"]
+    @Test("Metadata come first, sorted by the bytes of their keys")
+    func metadataComeFirstSortedByThe() throws {
+        let metadata: [Text: Text] = [
+            "b": "2", "a": "1", "\u{e9}": "3", "B": "4", "": "5", "\u{1f600}": "6", "\u{ff5e}": "7",
+        ]
         let header = try SafetensorsLayout([described("float32", [], name: "w")], metadata: metadata).header
         let expected =
             #"{"__metadata__":{"":"5","B":"4","a":"1","b":"2","\#u{e9}":"3","\#u{ff5e}":"7","\#u{1f600}":"6"},"#
@@ -79,17 +92,19 @@ struct SafetensorsLayoutTests {
 
     #if !DEBUG
         // A hundred million characters take long without optimisation.
-        @Test func `a header longer than the reference library reads is refused`() throws {
+        @Test("A header longer than the reference library reads is refused")
+        func aHeaderLongerThanTheReference() throws {
             let limit = SafetensorsLayout.maximumHeaderByteCount
             let entry = #"{"":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}"#.utf8.count
-            let longest = try described("float32", [2], name: String(repeating: "n", count: limit - entry))
+            let longest = try described("float32", [2], name: Text(String(repeating: "n", count: limit - entry)))
             #expect(try SafetensorsLayout([longest]).header.count == limit + 8)
-            let longer = try described("float32", [2], name: String(repeating: "n", count: limit - entry + 1))
+            let longer = try described("float32", [2], name: Text(String(repeating: "n", count: limit - entry + 1)))
             #expect(throws: FormatError.self) { try SafetensorsLayout([longer]) }
         }
     #endif
 
-    @Test func `sizes past 63 bits are refused`() throws {
+    @Test("Sizes past 63 bits are refused")
+    func sizesPast63BitsAreRefused() throws {
         #expect(throws: FormatError.self) { try described("float32", [1 << 61]) }
         let half = try described("float32", [1 << 60], name: "a")
         let other = try described("float32", [1 << 60], name: "b")

@@ -1,4 +1,5 @@
 import ByteSource
+import ByteText
 import Foundation
 import TensorFormats
 import Testing
@@ -105,6 +106,10 @@ extension String {
     var base64Bytes: [UInt8] { Data(base64Encoded: self).map(Array.init) ?? [] }
 }
 
-func described(_ dtype: String, _ shape: [Int], name: String = "") throws -> TensorDescription {
+func texts(_ strings: [String: String]) -> [Text: Text] {
+    Dictionary(uniqueKeysWithValues: strings.map { (Text($0), Text($1)) })
+}
+
+func described(_ dtype: String, _ shape: [Int], name: Text = "") throws -> TensorDescription {
     try TensorDescription(name: name, shape: Shape(shape), dtype: #require(DType(rawValue: dtype)))
 }

@@ -1,3 +1,4 @@
+import ByteText
 import Foundation
 import TensorFormats
 import Testing
@@ -40,7 +41,8 @@ struct TensorSummaryTests {
         )
     }
 
-    @Test func `numbers are NumPy's to the bit`() throws {
+    @Test("Numbers are NumPy's to the bit")
+    func numbersAreNumPyToTheBit() throws {
         for vector in try vectors("summaries", as: [Vector].self) {
             let dtype = try #require(DType(rawValue: vector.dtype))
             let values = (0..<vector.count).map { index in
@@ -61,7 +63,8 @@ struct TensorSummaryTests {
         }
     }
 
-    @Test func `how the source is read changes nothing`() throws {
+    @Test("A summary does not depend on the source's reads")
+    func aSummaryDoesNotDependOn() throws {
         var generator = SystemRandomNumberGenerator()
         let values = (0..<50_000).map { _ in Double.random(in: -1...1, using: &generator) }
         let whole = StubSource(bytes(values, .float32))
@@ -70,7 +73,8 @@ struct TensorSummaryTests {
         #expect(try summary(values, .float32) == atOnce)
     }
 
-    @Test func `what is not finite is counted and left out`() throws {
+    @Test("Non-finite numbers are counted and left out")
+    func nonFiniteNumbersAreCountedAnd() throws {
         let summary = try summary([.nan, 1, .infinity, 3, -.infinity, 0, -0.0])
         #expect(summary.nonFiniteCount == 3)
         #expect(summary.zeroCount == 2)
@@ -80,7 +84,8 @@ struct TensorSummaryTests {
         #expect(summary.histogram?.counts.reduce(0, +) == 4)
     }
 
-    @Test func `without finite numbers there are no moments`() throws {
+    @Test("Without finite numbers a summary has no moments")
+    func withoutFiniteNumbersASummaryHas() throws {
         for values in [[], [Double.nan, .infinity]] {
             let summary = try summary(values)
             #expect(summary.mean == nil && summary.std == nil && summary.min == nil && summary.max == nil)
@@ -91,14 +96,16 @@ struct TensorSummaryTests {
         #expect(try summary([2]).mean == 2)
     }
 
-    @Test func `one number many times is one bin, widened by a half`() throws {
+    @Test("One number many times is one bin, widened by a half")
+    func oneNumberManyTimesIsOne() throws {
         let summary = try summary(Array(repeating: 0.1, count: 1000))
         #expect(summary.std == 0)
         #expect(summary.histogram?.edges.first == -0.4 && summary.histogram?.edges.last == 0.6)
         #expect(summary.histogram?.counts[16] == 1000)
     }
 
-    @Test func `a range that is given leaves the rest outside, and the source is read once`() throws {
+    @Test("A range that is given leaves the rest outside, and the source is read once")
+    func aRangeThatIsGivenLeaves() throws {
         let values = [-2, -1, -0.999, 0, 0.5, 1, 1.001, .infinity]
         let summary = try summary(values, range: -1...1)
         let histogram = try #require(summary.histogram)
@@ -110,19 +117,24 @@ struct TensorSummaryTests {
         #expect(source.readCount == 1)
     }
 
-    @Test(arguments: [
-        [Double.greatestFiniteMagnitude, -Double.greatestFiniteMagnitude, 0, 1],
-        [Double.leastNonzeroMagnitude, 0, 3 * Double.leastNonzeroMagnitude], [1.0, 1.0000000000000002], [1e308, 1e308],
-        [-0.0, 0.0],
-    ])
-    func `every finite number finds a bin, at any magnitude`(values: [Double]) throws {
+    @Test(
+        "Every finite number finds a bin, at any magnitude",
+        arguments: [
+            [Double.greatestFiniteMagnitude, -Double.greatestFiniteMagnitude, 0, 1],
+            [Double.leastNonzeroMagnitude, 0, 3 * Double.leastNonzeroMagnitude], [1.0, 1.0000000000000002],
+            [1e308, 1e308],
+            [-0.0, 0.0],
+        ]
+    )
+    func everyFiniteNumberFindsABin(values: [Double]) throws {
         let histogram = try #require(try summary(values).histogram)
         #expect(histogram.counts.reduce(0, +) == values.count)
         #expect(histogram.edges.count == 33)
         #expect(histogram.edges.allSatisfy { $0.isFinite })
     }
 
-    @Test func `cancelling ends it`() throws {
+    @Test("Cancelling ends a summary")
+    func cancellingEndsASummary() throws {
         let source = ZeroSource(byteCount: 1 << 40)
         var asked = 0
         let summary = try TensorSummary.compute(source, shape: Shape([1 << 38]), dtype: .float32) {
@@ -133,7 +145,8 @@ struct TensorSummaryTests {
         #expect(source.highestRead < 1 << 20)
     }
 
-    @Test func `members can stand between others`() throws {
+    @Test("The members of a summary can stand between others")
+    func theMembersOfASummaryCan() throws {
         var writer = JSONWriter()
         let summary = try summary([1, 2, .nan], .float32)
         writer.object { writer in

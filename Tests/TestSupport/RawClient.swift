@@ -90,6 +90,7 @@ public final class RawClient {
 
     /// False at the end of the stream, or when nothing came for a minute.
     private func fill() -> Bool {
+        errno = 0
         let count = recv(descriptor, &buffer, buffer.count, 0)
         guard count > 0 else {
             return false
@@ -111,7 +112,15 @@ public final class RawClient {
         return received
     }
 
-    /// Whether the server has closed the connection and sent nothing more.
+    /// Reads on.
+    ///
+    /// - Returns: `true` if a reset ends the connection, and not the end of the stream.
+    public func readToReset() -> Bool {
+        while fill() {}
+        return errno == ECONNRESET
+    }
+
+    /// `true` if the server has closed the connection and sent nothing more.
     public func isAtEnd() -> Bool {
         var byte: UInt8 = 0
         return received.isEmpty && recv(descriptor, &byte, 1, 0) == 0

@@ -1,7 +1,7 @@
 import Testing
 import TorchRandom
 
-@Suite("What is outside of bounds is found and redrawn")
+@Suite("Numbers outside the bounds are found and redrawn")
 struct BlockRejectionTests {
     /// Values on and beside every bound, zeros of both signs, infinities and NaN, over and over.
     private static let values: [Double] = {
@@ -11,7 +11,7 @@ struct BlockRejectionTests {
         return (0..<160).map { awkward[$0 * 7 % awkward.count] }
     }()
 
-    @Test(arguments: Kernels.all.map(\.name), FloatFormat.allCases)
+    @Test("Blocks with numbers outside the bounds are found", arguments: Kernels.all.map(\.name), FloatFormat.allCases)
     func outside(kernel: String, format: FloatFormat) throws {
         let kernels = try #require(Kernels.all.first { $0.name == kernel })
         for (low, high) in [(-0.5, 0.5), (0.0, 1.0), (-0.0, 0.0), (-1, -0.0), (-.infinity, 1), (0.5, .infinity)] {
@@ -34,8 +34,8 @@ struct BlockRejectionTests {
         }
     }
 
-    @Test(arguments: 0...9)
-    func `the range found is that of the masks`(blocks: Int) {
+    @Test("The range found is that of the masks", arguments: 0...9)
+    func theRangeFoundIsThatOf(blocks: Int) {
         let rejection = BlockRejection(.float32, low: -1, high: 1)
         for first in 0..<max(blocks, 1) {
             for last in first..<max(blocks, 1) {
@@ -49,7 +49,11 @@ struct BlockRejectionTests {
     }
 
     /// From none pending to all, from one block to many, from any place in the stream, at any alignment.
-    @Test(arguments: Kernels.all.map(\.name), FloatFormat.allCases)
+    @Test(
+        "Numbers outside the bounds are redrawn as one by one",
+        arguments: Kernels.all.map(\.name),
+        FloatFormat.allCases
+    )
     func redraw(kernel: String, format: FloatFormat) throws {
         let kernels = try #require(Kernels.all.first { $0.name == kernel })
         let (mean, std, bound) = (0.25, 1.5, 1.0)

@@ -4,7 +4,7 @@ import TorchRandom
 @Suite("A stream of words")
 struct WordStreamTests {
     @Test(
-        "starts as PyTorch's generator does",
+        "A stream starts as PyTorch's generator does",
         arguments: [
             (42, [1_608_637_542, 3_421_126_067, 4_083_286_876, 787_846_414, 3_143_890_026]),
             (0, [2_357_136_044, 2_546_248_239, 3_071_714_933, 3_626_093_760, 2_588_848_963]),
@@ -16,7 +16,7 @@ struct WordStreamTests {
         #expect(stream.position == UInt64(words.count))
     }
 
-    @Test("gives the same word at a position however it got there", arguments: [0, 1, 623, 624, 625, 1247, 5000])
+    @Test("A position has the same word, however the stream got there", arguments: [0, 1, 623, 624, 625, 1247, 5000])
     func seek(position: UInt64) {
         var reference = ScalarGenerator(seed: 7)
         for _ in 0..<position { _ = reference.next() }
@@ -33,7 +33,7 @@ struct WordStreamTests {
         #expect(backwards.next() == expected)
     }
 
-    @Test("permutes as torch.randperm does")
+    @Test("Permutations are those of torch.randperm")
     func permutation() {
         #expect(WordStream(seed: 42).randomPermutation(of: 10, prefix: 10) == [2, 6, 1, 8, 4, 5, 0, 9, 3, 7])
         #expect(WordStream(seed: 42).randomPermutation(of: 10, prefix: 3) == [2, 6, 1])

@@ -1,3 +1,4 @@
+import ByteText
 import ByteSource
 import Testing
 import TorchRandom
@@ -5,7 +6,7 @@ import WeightInit
 
 /// A tensor of each method, of sizes around every boundary that the method has.
 private let requests: [TensorRequest] = {
-    func request(_ method: String, _ dimensions: [Int], _ arguments: [String: ParameterValue] = [:]) -> TensorRequest? {
+    func request(_ method: Text, _ dimensions: [Int], _ arguments: [Text: ParameterValue] = [:]) -> TensorRequest? {
         (try? Shape(dimensions)).map { TensorRequest(method: method, shape: $0, arguments: Arguments(arguments)) }
     }
     let sizes = [1, 3, 15, 16, 17, 31, 32, 33, 624, 1000, 5000]
@@ -31,11 +32,11 @@ private let requests: [TensorRequest] = {
 
 @Suite("A tensor is a function of position")
 struct PositionTests {
-    @Test("every split into ranges gives the whole", arguments: DType.requestable)
+    @Test("Every split into ranges gives the whole", arguments: DType.requestable)
     func ranges(dtype: DType) throws {
         var generator = SplitMix(state: 1)
         for var request in requests {
-            if request.method == "orthogonal", dtype.itemSize == 2 { continue }
+            if request.method?.name == "orthogonal", dtype.itemSize == 2 { continue }
             request.dtype = dtype
             let prepared = try Plan(request, seed: Seed(UInt64(7))).prepared()
             let whole = readAll(prepared.makeSource())
@@ -53,7 +54,7 @@ struct PositionTests {
         }
     }
 
-    @Test("far out, a range is the one that composed jumps lead to")
+    @Test("Far out, a range is the one that composed jumps lead to")
     func farOut() throws {
         // 2^38 elements: 1 TiB.
         let request = TensorRequest(method: "normal", shape: try Shape([1 << 19, 1 << 19]))
@@ -72,7 +73,7 @@ struct PositionTests {
         #expect(read(source, at: position, count: 64) == block)
     }
 
-    @Test("a call ends after a bounded amount of work")
+    @Test("A call ends after a bounded amount of work")
     func bounded() throws {
         let request = TensorRequest(method: "normal", shape: try Shape([1 << 26]))
         let source = try Plan(request, seed: Seed(UInt64(3))).prepared().makeSource()
@@ -86,7 +87,7 @@ struct PositionTests {
 
 @Suite("A stream fills memory at any alignment")
 struct AlignmentTests {
-    @Test(arguments: FloatFormat.allCases, 0..<9)
+    @Test("A stream fills memory at any alignment", arguments: FloatFormat.allCases, 0..<9)
     func alignment(format: FloatFormat, offset: Int) {
         let count = 160
         func filled(at offset: Int, _ fill: (WordStream, inout MutableRawSpan) -> Void) -> [UInt8] {

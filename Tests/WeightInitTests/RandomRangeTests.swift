@@ -1,11 +1,13 @@
+import ByteText
 import ByteSource
+import ByteText
 import Testing
 import TorchRandom
 import WeightInit
 
 @Suite("Random ranges of tensors of up to 2^40 bytes")
 struct RandomRangeTests {
-    private static let methods: [(name: String, arguments: [String: ParameterValue])] = [
+    private static let methods: [(name: Text, arguments: [Text: ParameterValue])] = [
         ("uniform", ["a": .number(-0.3), "b": .number(0.7)]), ("normal", ["mean": .number(0.1), "std": .number(2)]),
         ("trunc_normal", [:]), ("trunc_normal", ["a": .number(1), "b": .number(3)]), ("xavier_uniform", [:]),
         ("kaiming_normal", ["mode": .text("fan_out")]), ("constant", ["value": .number(0.3)]), ("eye", [:]),
@@ -16,14 +18,14 @@ struct RandomRangeTests {
     /// Elements up to which a tensor is made from its front.
     private static let feasible = 1 << 17
 
-    @Test("equal sequential generation, or what composed jumps lead to", arguments: 0..<64)
+    @Test("A random range equals sequential generation or composed jumps", arguments: 0..<64)
     func triple(_ number: Int) throws {
         var generator = SplitMix(state: UInt64(number) &* 0x1234_5678_9abc_def1 &+ 5)
         let method = Self.methods[number % Self.methods.count]
         let isWhole = ["sparse", "orthogonal"].contains(method.name)
         let dtypes = DType.requestable.filter { method.name != "orthogonal" || $0.itemSize > 2 }
         let dtype = try #require(dtypes.randomElement(using: &generator))
-        // What has no reference by position is small; of the rest every second one is.
+        // Sources without a reference by position are small, and so is every second one of the rest.
         let isSmall = isWhole || method.arguments["b"] == .number(3) || number / Self.methods.count % 2 == 1
         let largest = 40 - dtype.itemSize.trailingZeroBitCount
         let bits = isSmall ? Int.random(in: 4...16, using: &generator) : Int.random(in: 20...largest, using: &generator)
@@ -53,7 +55,7 @@ struct RandomRangeTests {
         if shape.elementCount <= Self.feasible {
             #expect(range == Array(readAll(prepared.makeSource())[start..<start + count]), "\(request) from \(start)")
         } else {
-            let reference = Reference(plan.tensors[0], request, seed: seed, jump: generator.next())
+            let reference = Reference(plan, request, seed: seed, jump: generator.next())
             let itemSize = dtype.itemSize
             let elements = start / itemSize...(start + count - 1) / itemSize
             let bytes = elements.flatMap { element -> [UInt8] in
@@ -70,7 +72,7 @@ struct RandomRangeTests {
 private final class Reference {
     let shape: [Int]
     let count: Int
-    let method: String
+    let method: Text
     let mean: Double
     let std: Double
     let bound: Double
@@ -81,13 +83,15 @@ private final class Reference {
     private var current: WordStream?
     private var block: (word: UInt64, values: [Double])?
 
-    init(_ tensor: PlannedTensor, _ request: TensorRequest, seed: UInt32, jump: UInt64) {
+    init(_ plan: Plan, _ request: TensorRequest, seed: UInt32, jump: UInt64) {
+        let tensor = plan.tensors[0]
+        let resolution = plan.draw(of: tensor)?.resolution
         shape = tensor.shape.dimensions
         count = tensor.shape.elementCount
-        method = request.method
-        mean = tensor.initialization.mean ?? 0
-        std = tensor.initialization.std ?? 0
-        bound = tensor.initialization.bound ?? 0
+        method = request.method?.name ?? ""
+        mean = resolution?.mean ?? 0
+        std = resolution?.std ?? 0
+        bound = resolution?.bound ?? 0
         arguments = request.arguments
         format = FloatFormat(rawValue: request.dtype.rawValue) ?? .float32
         self.seed = seed

@@ -1,10 +1,11 @@
+import ByteText
 import Testing
 import WeightInit
 
 private func refusal(
-    _ method: String,
+    _ method: Text,
     _ dimensions: [Int],
-    _ arguments: [String: ParameterValue] = [:],
+    _ arguments: [Text: ParameterValue] = [:],
     _ dtype: DType = .float32,
     limits: Limits = Limits()
 ) throws -> InitError? {
@@ -18,9 +19,10 @@ private func refusal(
     }
 }
 
-@Suite("What PyTorch refuses is refused, and what it takes is taken")
+@Suite("Refusals are PyTorch's")
 struct RefusalTests {
-    @Test func uniformBounds() throws {
+    @Test("Bounds of a uniform are refused as by PyTorch")
+    func uniformBounds() throws {
         #expect(try refusal("uniform", [3], ["a": .number(2), "b": .number(1)])?.path == ["a"])
         #expect(try refusal("uniform", [3], ["a": .number(-1e39)])?.path == ["a"])
         #expect(try refusal("uniform", [3], ["b": .number(.infinity)])?.path == ["b"])
@@ -32,14 +34,16 @@ struct RefusalTests {
         #expect(try refusal("uniform", [0], ["a": .number(2), "b": .number(1)])?.kind == .refused)
     }
 
-    @Test func normalDeviation() throws {
+    @Test("Deviations of a normal are refused as by PyTorch")
+    func normalDeviation() throws {
         #expect(try refusal("normal", [0], ["std": .number(-1)])?.kind == .refused)
         #expect(try refusal("normal", [3], ["std": .number(.nan)])?.kind == .refused)
         #expect(try refusal("normal", [3], ["std": .number(0)]) == nil)
         #expect(try refusal("normal", [3], ["mean": .number(.infinity), "std": .number(.infinity)]) == nil)
     }
 
-    @Test func constants() throws {
+    @Test("Constants are refused as by PyTorch")
+    func constants() throws {
         #expect(try refusal("constant", [2], ["value": .number(65505)], .float16)?.path == ["value"])
         #expect(try refusal("constant", [0], ["value": .number(65505)], .float16)?.path == ["value"])
         #expect(try refusal("constant", [1], ["value": .number(65505)], .float16) == nil)
@@ -48,18 +52,20 @@ struct RefusalTests {
         #expect(try refusal("constant", [2])?.kind == .invalid)
     }
 
-    @Test func fans() throws {
+    @Test("Shapes without fans are refused as by PyTorch")
+    func fans() throws {
         #expect(try refusal("xavier_uniform", [0, 0])?.kind == .refused)
         #expect(try refusal("xavier_uniform", [0, 5]) == nil)
         #expect(try refusal("xavier_uniform", [3, 5], ["gain": .gain(.number(-1))])?.path == ["gain"])
         #expect(try refusal("kaiming_uniform", [0]) == nil)
         #expect(try refusal("kaiming_uniform", [3])?.kind == .refused)
         #expect(try refusal("kaiming_uniform", [3, 5], ["a": .number(1e200)])?.path == ["a"])
-        let both: [String: ParameterValue] = ["a": .number(1), "gain": .gain(.number(1))]
+        let both: [Text: ParameterValue] = ["a": .number(1), "gain": .gain(.number(1))]
         #expect(try refusal("kaiming_uniform", [3, 5], both)?.kind == .invalid)
     }
 
-    @Test func matrices() throws {
+    @Test("Shapes of matrix methods are refused as by PyTorch")
+    func matrices() throws {
         #expect(try refusal("eye", [3, 3, 3])?.kind == .refused)
         #expect(try refusal("orthogonal", [3])?.kind == .refused)
         #expect(try refusal("orthogonal", [4, 4], [:], .bfloat16)?.path == ["dtype"])
@@ -75,7 +81,7 @@ struct RefusalTests {
         #expect(try refusal("dirac", [4, 0, 0]) == nil)
     }
 
-    @Test("sizes that cannot be counted are over a limit")
+    @Test("Sizes that cannot be counted are over a limit")
     func sizes() {
         #expect(throws: InitError.self) { try Shape([1 << 32, 1 << 32]) }
         #expect(throws: InitError.self) { try Shape([0, 1 << 62, 1 << 62]) }
@@ -88,14 +94,15 @@ struct RefusalTests {
         #expect(throws: InitError.self) { try Plan(most, seed: Seed(UInt64(0)), limits: limits) }
     }
 
-    @Test("a wrong word comes with the nearest right one first")
+    @Test("A wrong word comes with the nearest right one first")
     func suggestions() throws {
-        #expect(try refusal("kaimin_normal", [3, 3])?.allowed.first == "kaiming_normal")
+        let unknown = InitError.unknown("method", "kaimin_normal", in: ["method"], known: InitMethod.all.map(\.name))
+        #expect(unknown.allowed.first == "kaiming_normal")
         #expect(try refusal("normal", [3], ["sdt": .number(1)])?.allowed.first == "std")
     }
 }
 
-@Suite("A truncated normal that would go on for ever is refused before it begins")
+@Suite("An endless truncated normal is refused before it begins")
 struct RoundLimitTests {
     private func truncated(
         _ mean: Double,
@@ -113,7 +120,8 @@ struct RoundLimitTests {
         )
     }
 
-    @Test func ordinaryOnesAreTaken() throws {
+    @Test("Ordinary truncated normals are accepted")
+    func ordinaryOnesAreTaken() throws {
         for dtype in DType.requestable {
             #expect(try truncated(0, 1, -2, 2, dtype) == nil)
             #expect(try truncated(0, 0.02, -2, 2, dtype) == nil)
@@ -123,7 +131,7 @@ struct RoundLimitTests {
         }
     }
 
-    @Test("where rounding to the type leaves nothing between the bounds")
+    @Test("Bounds with nothing between them in the type are refused")
     func rounding() throws {
         // The bounds keep 68 % of the real normal; the float32 mean lies below both of them, and so do all draws.
         #expect(try truncated(1e9 + 20, 1e-3, 1e9 + 33, 1e9 + 40, .float32) != nil)
@@ -132,14 +140,15 @@ struct RoundLimitTests {
         #expect(try truncated(2049, 1e-4, 2048.9999, 2049.0001, .float16) == nil)
     }
 
-    @Test("a far tail of wide bounds")
+    @Test("A far tail within wide bounds is refused")
     func tail() throws {
         #expect(try truncated(0, 1, 8, 1e9)?.kind == .refused)
         #expect(try truncated(0, 1e-6, -1e6, 1)?.kind != .invalid)
         #expect(try truncated(0, 1, 5, 6) == nil)
     }
 
-    @Test func standardDeviationOfZero() throws {
+    @Test("A standard deviation of 0 is accepted as by PyTorch")
+    func standardDeviationOfZero() throws {
         #expect(try truncated(0, 0, -2, 2)?.path == ["std"])
         #expect(try truncated(0, 1, 2, -2)?.kind == .refused)
         #expect(try truncated(0, 1, .infinity, .infinity)?.kind == .refused)

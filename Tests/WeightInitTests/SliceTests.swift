@@ -1,4 +1,5 @@
 import ByteSource
+import ByteText
 import Testing
 import WeightInit
 
@@ -6,36 +7,37 @@ import WeightInit
 struct SliceTests {
     /// Slices with the ranges that `numpy.arange(n)[...]` gives, from the documentation of Python's slice objects.
     @Test(
-        "ends count from the end, are cut off, and may be missing",
+        "Ends may be negative, outside or missing",
         arguments: [
             ("2:5", 10, 2..<5), (":", 10, 0..<10), ("3:", 10, 3..<10), (":4", 10, 0..<4), ("-3:", 10, 7..<10),
             (":-3", 10, 0..<7), ("-3:-1", 10, 7..<9), ("5:2", 10, 5..<5), ("-100:3", 10, 0..<3), ("8:100", 10, 8..<10),
             ("100:", 10, 10..<10), (":-100", 10, 0..<0), ("-0:", 10, 0..<10), (":-0", 10, 0..<0), (":", 0, 0..<0),
             (" 2 : 5 ", 10, 2..<5), ("99999999999999999999:", 3, 3..<3), ("-99999999999999999999:2", 3, 0..<2),
             (":99999999999999999999", 3, 0..<3), ("\(Int.min):\(Int.max)", 3, 0..<3),
-        ]
+        ] as [(Text, Int, Range<Int>)]
     )
-    func ends(_ text: String, _ size: Int, _ range: Range<Int>) throws {
+    func ends(_ text: Text, _ size: Int, _ range: Range<Int>) throws {
         let whole = try bytes("normal", [size, 5])
         #expect(
-            try bytes("normal", [size, 5], slice: text) == Array(whole[range.lowerBound * 20..<range.upperBound * 20])
+            try bytes("normal", [size, 5], slice: text)
+                == Array(whole[range.lowerBound * 20..<range.upperBound * 20])
         )
     }
 
     @Test(
-        "equal slices are written alike",
+        "Equal slices are written alike",
         arguments: [
             ("0:512", ":512"), ("0:,:", ""), (":,:,3:,:", ":,:,3:"), ("", ""), (" ", ""), ("00:07", ":7"),
             ("-0:5", ":5"),
             ("1:-1,-2:", "1:-1,-2:"),
-        ]
+        ] as [(Text, String)]
     )
-    func notation(_ text: String, _ expected: String) throws {
+    func notation(_ text: Text, _ expected: String) throws {
         #expect(try Slice(text).description == expected)
     }
 
     @Test(
-        "what is no list of ranges is refused with what is meant",
+        "A malformed slice is refused with the expected form",
         arguments: [
             ("3", "3:4"), ("-1", "-1:"), ("1:2:3", "step"), ("::2", "step"), ("a:b", "not an integer"),
             ("1:2,", "an item is empty"), (",", "an item is empty"), ("1.5:2", "not an integer"),
@@ -43,16 +45,16 @@ struct SliceTests {
             ("+1:2", "not an integer"), ("1_0:", "not an integer"), ("--1:", "not an integer"),
             ("-:", "not an integer"),
             ("[0:1]", "not an integer"), ("1 2:", "not an integer"), ("9223372036854775807", "would take a dimension"),
-            (String(repeating: ":,", count: 64) + ":", "65 items"), ("١:", "not an integer"),
-        ]
+            (Text(String(repeating: ":,", count: 64) + ":"), "65 items"), ("١:", "not an integer"),
+        ] as [(Text, String)]
     )
-    func refusals(_ text: String, _ detail: String) throws {
+    func refusals(_ text: Text, _ detail: String) throws {
         let error = #expect(throws: InitError.self) { try Slice(text) }
         #expect(error?.kind == .invalid)
         #expect(error?.detail.contains(detail) == true, "\(error?.detail ?? "")")
     }
 
-    @Test("a slice of more dimensions than there are is refused")
+    @Test("A slice of more dimensions than there are is refused")
     func rank() throws {
         let request = TensorRequest(method: "zeros", shape: try Shape([2, 3]), slice: try Slice("1:,1:,1:"))
         let error = #expect(throws: InitError.self) { try Plan(request, seed: Seed(UInt64(0))) }
@@ -61,10 +63,10 @@ struct SliceTests {
         #expect(try bytes("zeros", [], slice: "").count == 4)
     }
 
-    @Test("any block of any method and type is that block of the whole", arguments: DType.requestable)
+    @Test("Any block of any method and type is that block of the whole", arguments: DType.requestable)
     func blocks(_ dtype: DType) throws {
         var generator = SplitMix(state: 11)
-        let cases: [(String, [Int], [String: ParameterValue])] = [
+        let cases: [(Text, [Int], [Text: ParameterValue])] = [
             ("uniform", [7, 9, 5], [:]), ("normal", [7, 9, 5], [:]), ("normal", [3, 4], [:]),
             ("normal", [4, 3, 2, 5, 3], [:]),
             ("trunc_normal", [7, 9, 5], [:]), ("trunc_normal", [12, 20], ["a": .number(1), "b": .number(3)]),
@@ -95,7 +97,7 @@ struct SliceTests {
                     shape: try Shape(shape),
                     dtype: dtype,
                     arguments: Arguments(arguments),
-                    slice: try Slice(slice)
+                    slice: try Slice(Text(slice))
                 )
                 let plan = try Plan(request, seed: Seed(UInt64(5)))
                 #expect(plan.tensors[0].shape.dimensions == ranges.map(\.count))
@@ -112,7 +114,7 @@ struct SliceTests {
         }
     }
 
-    @Test("rows before those wanted cost no more than a seek")
+    @Test("Skipped rows cost no more than a seek")
     func far() throws {
         // 2^40 elements: 4 TiB, of which two rows are read.
         let wanted = try Plan(
@@ -131,8 +133,8 @@ struct SliceTests {
         #expect(readAll(try wanted.prepared().makeSource()) == rows[0] + rows[1])
     }
 
-    @Test("a call on a column ends after a bounded amount of work", arguments: ["uniform", "normal", "trunc_normal"])
-    func column(_ method: String) throws {
+    @Test("A call on a column ends after a bounded amount of work", arguments: ["uniform", "normal", "trunc_normal"])
+    func column(_ method: Text) throws {
         let plan = try Plan(
             TensorRequest(method: method, shape: try Shape([1 << 20, 1 << 20]), slice: try Slice(":,7:8")),
             seed: Seed(UInt64(3))
@@ -150,11 +152,11 @@ struct SliceTests {
         }
     }
 
-    @Test("the limit on bytes counts what is sent; what cannot be counted is refused all the same")
+    @Test("The limit on bytes counts what is sent; what cannot be counted is refused all the same")
     func limits() throws {
         var limits = Limits()
         limits.maximumTensorBytes = 400
-        func plan(_ dimensions: [Int], _ slice: String?) throws -> Plan {
+        func plan(_ dimensions: [Int], _ slice: Text?) throws -> Plan {
             try Plan(
                 TensorRequest(method: "normal", shape: try Shape(dimensions), slice: try slice.map { try Slice($0) }),
                 seed: Seed(UInt64(0)),
@@ -169,11 +171,11 @@ struct SliceTests {
     }
 
     private func bytes(
-        _ method: String,
+        _ method: Text,
         _ shape: [Int],
         _ dtype: DType = .float32,
-        _ arguments: [String: ParameterValue] = [:],
-        slice: String? = nil
+        _ arguments: [Text: ParameterValue] = [:],
+        slice: Text? = nil
     ) throws -> [UInt8] {
         let request = TensorRequest(
             method: method,
@@ -184,26 +186,11 @@ struct SliceTests {
         )
         return readAll(try Plan(request, seed: Seed(UInt64(5))).prepared().makeSource())
     }
-
-    /// The block, element by element.
-    private func block(of whole: [UInt8], shape: [Int], itemSize: Int, _ ranges: [Range<Int>]) -> [UInt8] {
-        var result: [UInt8] = []
-        for element in 0..<shape.reduce(1, *) {
-            var rest = element
-            var isInside = true
-            for (size, range) in zip(shape, ranges).reversed() {
-                isInside = isInside && range.contains(rest % size)
-                rest /= size
-            }
-            if isInside { result += whole[element * itemSize..<(element + 1) * itemSize] }
-        }
-        return result
-    }
 }
 
 @Suite("A model's tensors are sliced by name")
 struct ModelSliceTests {
-    private func model(_ slices: [String: Slice], ties: [Tie] = []) throws -> Plan {
+    private func model(_ slices: [Text: Slice], ties: [Tie] = []) throws -> Plan {
         let layer = LayerRequest(
             type: "Linear",
             arguments: Arguments(["in_features": .integer(24), "out_features": .integer(40)])
@@ -214,7 +201,7 @@ struct ModelSliceTests {
         return try Plan(ModelRequest(entries: entries, ties: ties, slices: slices), seed: Seed(UInt64(8)))
     }
 
-    @Test("others stay whole, and the same numbers are drawn")
+    @Test("Tensors without a slice stay whole, and the same numbers are drawn")
     func others() throws {
         let whole = try model([:]).prepared()
         let sliced = try model(["a.weight": Slice("10:20"), "b.bias": Slice("-1:")]).prepared()
@@ -225,7 +212,7 @@ struct ModelSliceTests {
         #expect(readAll(sliced.makeSource(3)) == readAll(whole.makeSource(3)).suffix(4))
     }
 
-    @Test("a name that is none, or another's, is refused")
+    @Test("A slice of an unknown or tied name is refused")
     func names() throws {
         let unknown = #expect(throws: InitError.self) { try model(["a.wight": Slice(":1")]) }
         #expect(unknown?.kind == .invalid)

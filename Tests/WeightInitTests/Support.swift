@@ -1,4 +1,6 @@
 import ByteSource
+import ByteText
+@testable import WeightInit
 
 /// All bytes of a source, read in pieces of a given size.
 func readAll(_ source: any ByteSource, pieces: Int = 1 << 16) -> [UInt8] {
@@ -28,4 +30,32 @@ func read(_ source: any ByteSource, at start: Int, count: Int) -> [UInt8] {
 
 func hex(_ bytes: some Sequence<UInt8>) -> String {
     bytes.map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }.joined()
+}
+
+extension TensorRequest {
+    /// A request by the method's name.
+    init(
+        method: Text,
+        shape: Shape,
+        dtype: DType = .float32,
+        arguments: Arguments = Arguments(),
+        slice: Slice? = nil
+    ) {
+        self.init(method: InitMethod.named(method), shape: shape, dtype: dtype, arguments: arguments, slice: slice)
+    }
+}
+
+/// The block, element by element.
+func block(of whole: [UInt8], shape: [Int], itemSize: Int, _ ranges: [Range<Int>]) -> [UInt8] {
+    var result: [UInt8] = []
+    for element in 0..<shape.reduce(1, *) {
+        var rest = element
+        var isInside = true
+        for (size, range) in zip(shape, ranges).reversed() {
+            isInside = isInside && range.contains(rest % size)
+            rest /= size
+        }
+        if isInside { result += whole[element * itemSize..<(element + 1) * itemSize] }
+    }
+    return result
 }

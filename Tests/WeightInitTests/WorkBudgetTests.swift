@@ -1,10 +1,11 @@
+import ByteText
 import ByteSource
 import Testing
 import TorchRandom
 
 @testable import WeightInit
 
-/// What a source says its calls have cost.
+/// Cost of calls as the source counts it.
 private final class Meter: ElementSource {
     private let elements: any ElementSource
     private(set) var work = 0
@@ -20,7 +21,7 @@ private final class Meter: ElementSource {
     }
 }
 
-@Suite("An element that takes more than a call may do is made in several")
+@Suite("An element over a call's budget takes several calls")
 struct WorkBudgetTests {
     /// So many that the rounds of redrawing lie further apart than anyone would pass over.
     private static let count = 1 << 30
@@ -51,7 +52,7 @@ struct WorkBudgetTests {
             var span = storage.mutableBytes
             let before = meter.work
             let written = source.read(at: start + result.count, into: &span)
-            // What is under way when the budget is spent may be a seek, or two.
+            // A seek or two may be in progress when the budget is spent.
             #expect(meter.work - before < TensorSource.workPerRead + 1 << 22)
             result += buffer.prefix(written)
             if written == 0 { empty += 1 }
@@ -59,7 +60,7 @@ struct WorkBudgetTests {
         return (result, empty)
     }
 
-    @Test("by redrawing normals", arguments: [FloatFormat.float32, .float64, .bfloat16])
+    @Test("Redrawing normals takes several calls", arguments: [FloatFormat.float32, .float64, .bfloat16])
     func rejection(format: FloatFormat) throws {
         let truncated = try Self.truncated(-0.4, 0.4, format)
         #expect(truncated.path == .rejection)
@@ -92,7 +93,7 @@ struct WorkBudgetTests {
         #expect((0..<64).map { format.bits(in: bytes, at: $0) } == expected)
     }
 
-    @Test("by proposals", arguments: [FloatFormat.float32, .float64, .float16])
+    @Test("Proposals take several calls", arguments: [FloatFormat.float32, .float64, .float16])
     func proposals(format: FloatFormat) throws {
         // Some 2 in 100 are accepted, so that one element takes some 50 rounds.
         let truncated = try Self.truncated(2, 60, format)
@@ -139,7 +140,33 @@ struct WorkBudgetTests {
         }
     }
 
-    @Test("of a block's, too")
+    @Test("Elements of many changes are made a few at a time")
+    func changes() throws {
+        let erfinv = try #require(Step.Method.named("erfinv"))
+        let request = ModelRequest(
+            form: .tensors,
+            entries: [
+                ModelEntry(
+                    name: "x",
+                    content: .parameter(TensorRequest(method: "uniform", shape: try Shape([1 << 16])))
+                )
+            ],
+            steps: [Step](repeating: Step(.tensors(["x"], slice: nil), method: erfinv), count: 1024)
+        )
+        let source = try Plan(request, seed: Seed(UInt64(3))).prepared().makeSource()
+        var buffer = [UInt8](repeating: 0, count: source.byteCount)
+        var storage = buffer.mutableSpan
+        var span = storage.mutableBytes
+        let count = source.read(at: 0, into: &span)
+        #expect(count > 0 && count / 4 * 1024 * ElementChain.workOfInverseError <= TensorSource.workPerRead)
+        #expect(throws: InitError.self) {
+            var limits = Limits()
+            limits.maximumOverlays = 16
+            _ = try Plan(request, seed: Seed(UInt64(3)), limits: limits)
+        }
+    }
+
+    @Test("An element of a block takes several calls")
     func column() throws {
         let request = TensorRequest(
             method: "trunc_normal",

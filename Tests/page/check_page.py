@@ -1,13 +1,17 @@
 """Clicks through the page in headless Chromium and holds what it shows against the service's own answers.
 
     python check_page.py .build/release/weight-init [--screenshots docs/images] [--chromium /usr/bin/chromium]
+        [--python .venv-hub/bin/python] [--only model]
 
-`--screenshots` also writes the pictures that the README shows; otherwise nothing is written.
+`--screenshots` also writes the pictures that the README shows; otherwise nothing is written. `--python` names an interpreter with torch,
+transformers and safetensors: it runs the programs that need them. `--only` runs the checks whose names have the text.
 """
 
 import argparse
 import contextlib
 import hashlib
+import http.server
+import importlib.util
 import io
 import json
 import math
@@ -19,7 +23,10 @@ import struct
 import subprocess
 import sys
 import tempfile
+import threading
+import urllib.error
 import urllib.parse
+import urllib.request
 
 import numpy
 from PIL import Image
@@ -29,8 +36,11 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "reference"
 
 from service import Service
 
+CLIENT = pathlib.Path(__file__).resolve().parents[2] / "clients/python/src"
+# Interpreter with torch and transformers, of --python.
+PYTHON = None
 PANELS = ["tensor", "propagate", "model"]
-SIZE_LIMIT = 60_000
+SIZE_LIMIT = 100_000
 
 # Shifts that no input explains, from the first frame on.
 OBSERVE_SHIFTS = """
@@ -119,7 +129,7 @@ class Failures(list):
 class Tab:
     """A page of the service, and what it did besides."""
 
-    def __init__(self, context, service, failures, fragment=""):
+    def __init__(self, context, service, failures, fragment="", settles=True):
         self.service = service
         self.failures = failures
         self.page = context.new_page()
@@ -132,7 +142,8 @@ class Tab:
         self.page.on("request", self.check_address)
         self.page.goto(service.url + "/" + fragment)
         self.panel = fragment.lstrip("#").partition("?")[0] or "tensor"
-        self.settle(0)
+        if settles:
+            self.settle(0)
 
     def __enter__(self):
         return self
@@ -313,6 +324,18 @@ def check_faults(context, service, failures):
         failures.check("--max-propagated-weights" in tab("#propagate-form-runs-help").inner_text(), "the limit is named")
         tab.open("model")
         with tab.change():
+            tab("#model-seed").fill("1.5")
+        help = tab("#model-seed-help").inner_text()
+        failures.check("integer" in help, f"the seed of a model says {help!r}")
+        failures.check(tab("[aria-invalid=true]").get_attribute("id") == "model-seed", "the seed is marked")
+        with tab.change():
+            tab("#model-example").select_option("a small MLP")
+        failures.check(tab("[aria-invalid=true]").count() == 0, "the seed stays marked")
+        with Tab(context, service, failures, "#model?model=random/nothing") as other:
+            help = other("#model-example-help").inner_text()
+            failures.check("random/nothing" in help, f"a link's model says {help!r}")
+            other.complaints.clear()
+        with tab.change():
             tab("#model-request").fill('{"layers": [{"type": "Linear", "in_features": 3, "out_feature": 2}]}')
         help = tab("#model-request-help").inner_text()
         failures.check("/layers/0/out_feature" in help and "did you mean out_features" in help, f"the model says {help!r}")
@@ -323,8 +346,10 @@ def check_faults(context, service, failures):
         tab.complaints.clear()
 
 
-def run(command, directory):
-    outcome = subprocess.run(command, cwd=directory, capture_output=True, text=True, timeout=120)
+def run(command, directory, standard_input=None, **environment):
+    outcome = subprocess.run(
+        command, cwd=directory, input=standard_input, capture_output=True, text=True, timeout=600, env=os.environ | environment
+    )
     return outcome.stdout if outcome.returncode == 0 else f"status {outcome.returncode}: {outcome.stderr}"
 
 
@@ -338,7 +363,7 @@ def check_programs(context, service, failures):
             body = service.get("/init", method="xavier_normal", shape="5,7", seed=3, dtype=dtype, format="raw")
             first = elements(body, dtype)[:4]
             for language in ["curl", "Python", "JavaScript", "Go"]:
-                tab.page.click(f"#code-{language}")
+                tab.page.click(f"#tensor-code-{language}")
                 tab(".code .copy").click()
                 program = tab("#tensor-code").text_content()
                 tab.page.wait_for_function("async (shown) => await navigator.clipboard.readText() === shown", arg=program)
@@ -360,6 +385,260 @@ def check_programs(context, service, failures):
                         numbers = [float(text) for text in re.findall(r"-?\d+\.\d+(?:e-?\d+)?", printed)]
                         holds = len(numbers) == 4 and numpy.allclose(numbers, first, rtol=1e-3, atol=1e-6)
                     failures.check(holds, f"{language} in {dtype} prints {printed!r} for {first}")
+
+
+# Requests whose PyTorch program is more than the method's name.
+PYTORCH = [
+    {"method": "uniform", "a": "-0.5", "b": "0.25"},
+    {"method": "normal", "mean": "1e-7", "std": "3", "dtype": "float64"},
+    {"method": "normal", "dtype": "bfloat16", "seed": "18446744073709551615"},
+    {"method": "trunc_normal", "std": "0.02", "a": "-0.04", "b": "0.04", "dtype": "float16"},
+    {"method": "constant", "value": "-inf"},
+    {"method": "constant", "value": "-0.0"},
+    {"method": "normal", "shape": ""},
+    {"method": "dirac", "shape": "20,30,3", "groups": "2"},
+    {"method": "sparse", "sparsity": "0.25"},
+    {"method": "xavier_uniform", "gain": "leaky_relu:0.2"},
+    {"method": "xavier_normal", "gain": "gelu"},
+    {"method": "kaiming_uniform", "a": "2.23606797749979"},
+    {"method": "kaiming_normal", "mode": "fan_out", "nonlinearity": "tanh"},
+    {"method": "kaiming_uniform", "gain": "0.3"},
+    {"method": "kaiming_normal", "gain": "gelu"},
+    {"method": "variance_scaling", "scale": "2", "mode": "fan_out"},
+    {"method": "variance_scaling", "distribution": "uniform"},
+    {"method": "variance_scaling", "distribution": "normal", "dtype": "bfloat16"},
+    {"method": "orthogonal"},
+]
+
+
+def check_pytorch(context, service, failures):
+    """The SHA-256 on the page is that of the service's bytes, and the program beside it prints PyTorch's."""
+    plain = [method["name"] for method in json.loads(service.read(service.url + "/methods"))["methods"]]
+    plain = [{"method": name} for name in plain if name not in ("constant", "dirac", "sparse", "orthogonal")]
+    programs, digests = [], []
+    for changes in plain + PYTORCH:
+        query = {"shape": "20,30", "seed": "-7"} | changes
+        with Tab(context, service, failures, "#tensor?" + urllib.parse.urlencode(query)) as tab:
+            program = tab("#tensor-code").text_content()
+        digest = hashlib.sha256(service.get("/init", format="raw", **query)).hexdigest()
+        failures.check(f"\n# The service: {digest}" in program, f"{query}: the service's SHA-256")
+        if query["method"] == "orthogonal":
+            failures.check("within a tolerance" in program, "the limit of orthogonal is named")
+        else:
+            programs.append(program)
+            digests.append((query, digest))
+    if PYTHON is None:
+        print("check_page: no --python, the programs for PyTorch are not run")
+    else:
+        runner = "import json, sys\nfor program in json.load(sys.stdin): exec(program, {})"
+        printed = run([PYTHON, "-c", runner], ".", standard_input=json.dumps(programs)).split("\n")
+        failures.check(len(printed) == len(programs) + 1, f"the programs for PyTorch print {printed}")
+        for (query, digest), line in zip(digests, printed):
+            failures.check(line == digest, f"{query}: PyTorch's SHA-256 is {line}")
+    with Tab(context, service, failures, "#tensor?method=normal&shape=5000,5000") as tab:
+        program = tab("#tensor-code").text_content()
+        failures.check("# The service: curl" in program and "&format=summary'" in program, "of a large tensor a command")
+
+
+def check_files(context, service, failures):
+    """The button downloads the tensor that is shown, under the service's name."""
+    with Tab(context, service, failures, "#tensor?method=xavier_normal&shape=5,7&seed=3") as tab:
+        for dtype, form in [("float32", "npy"), ("float64", "npy"), ("float16", "npy"), ("bfloat16", "safetensors")]:
+            if dtype != "float32":
+                tab.fill("dtype", dtype)
+            expected = service.get("/init", method="xavier_normal", shape="5,7", seed=3, dtype=dtype, format=form)
+            failures.check(tab("#tensor-download").inner_text() == f"Download {form}", f"{dtype}: the button")
+            with tab.page.expect_download() as download:
+                tab("#tensor-download").click()
+            same = pathlib.Path(download.value.path()).read_bytes() == expected
+            failures.check(same and download.value.suggested_filename == f"xavier_normal-5x7.{form}", f"{dtype}: the file")
+
+
+def check_busy(context, service, failures):
+    """While a request is made, nothing of the one before it can be copied or downloaded."""
+    context.grant_permissions(["clipboard-read", "clipboard-write"], origin=service.url)
+    for panel, field, value, paths in [("tensor", "#tensor-form-seed", "43", "**/explain?*"), ("propagate", "#propagate-form-depth", "5", "**/propagate?*"),
+                                       ("model", "#model-seed", "43", "**/explain")]:
+        with Tab(context, service, failures, "#" + panel) as tab:
+            held = []
+            tab.page.route(paths, lambda route: held.append(route))
+            tab.page.evaluate("navigator.clipboard.writeText('before')")
+            version = tab.version
+            tab(field).fill(value)
+            failures.check(tab(".results").get_attribute("aria-busy") == "true", f"{panel}: is busy")
+            tab.page.wait_for_function("panel => getComputedStyle(document.querySelector(`#${panel} .results`)).opacity < 0.7", arg=panel)
+            failures.check(tab(".primary[href]").count() == 0, f"{panel}: an old link can be followed")
+            tab(".copy").click(force=True)
+            tab(".code pre").click()
+            failures.check(tab.page.evaluate("navigator.clipboard.readText()") == "before", f"{panel}: an old text is copied")
+            while not held:
+                tab.page.wait_for_timeout(50)
+            held[-1].continue_()
+            tab.page.unroute(paths)
+            tab.settle(version)
+            failures.check(tab(".results").get_attribute("aria-busy") == "false", f"{panel}: stays busy")
+            for link in tab(".primary").all():
+                failures.check("seed=43" in link.get_attribute("href"), f"{panel}: the new link")
+            tab(".copy").click()
+            shown = tab(".code pre").text_content()
+            tab.page.wait_for_function("async (shown) => await navigator.clipboard.readText() === shown", arg=shown)
+            failures.check(value in shown, f"{panel}: the new text")
+            with tab.change():
+                tab(field).fill("1.5")
+            failures.check(tab(".results").get_attribute("aria-busy") == "false", f"{panel}: busy after an error")
+            failures.check(tab(".copy").get_attribute("aria-disabled") == "true", f"{panel}: copies after an error")
+            failures.check(tab(".primary[href]").count() == 0, f"{panel}: downloads after an error")
+            tab.complaints.clear()
+
+
+def check_back(context, service, failures):
+    """Back and forward lead through the tabs, without a reload, and to what they showed."""
+    with Tab(context, service, failures) as tab:
+        tab.page.evaluate("window.kept = true")
+        tab.fill("seed", "5")
+        tab.open("propagate")
+        tab.fill("depth", "4")
+        tab.open("model")
+        for step, panel, fragment in [("go_back", "propagate", "depth=4"), ("go_back", "tensor", "seed=5"), ("go_forward", "propagate", "depth=4")]:
+            tab.panel = panel
+            with tab.change():
+                getattr(tab.page, step)()
+            failures.check(fragment in tab.page.url, f"{step}: {tab.page.url}")
+            failures.check(tab(".results").is_visible(), f"{step} shows {panel}")
+            failures.check(tab.page.locator(f"#tab-{panel}").get_attribute("aria-selected") == "true", f"{step} selects {panel}")
+        failures.check(tab.page.evaluate("window.kept") is True, "the page is not loaded anew")
+        tab.open("tensor")
+        tab.fill("seed", "6")
+        tab.page.go_back()
+        tab.panel = "propagate"
+        tab.page.wait_for_selector("#propagate .results", state="visible")
+        tab.page.go_back()
+        tab.panel = "tensor"
+        tab.page.wait_for_function("() => document.querySelector('#tensor-form-seed')?.value === '5'")
+        tab.settle(0)
+        failures.check(tab(".results").is_visible(), "an older state of a tab comes back")
+        tab.page.goto(service.url + "/#nothing?x=%ff&%")
+        tab.page.wait_for_function("() => location.hash.startsWith('#tensor?')")
+        failures.check(tab(".results").is_visible(), "an address of nothing shows the first tab")
+
+
+def check_token(context, service, failures):
+    """A service with tokens: the page asks for one, and uses it for all that it fetches."""
+    token = "secret~Token-1"
+    with tempfile.TemporaryDirectory() as directory:
+        file = pathlib.Path(directory, "tokens")
+        file.write_text(token + "\n")
+        with Service(service.program, "--token-file", str(file)) as guarded, Tab(context, guarded, failures, settles=False) as tab:
+            page = tab.page
+            page.wait_for_selector("#access", state="visible")
+            failures.check(page.locator("#token-help").inner_text() == "The service needs a token.", "a token is asked for")
+            failures.check("unauthorized" not in page.inner_text("body").lower(), "no raw document")
+            check_axe(tab, "the field for a token")
+            page.click("nav >> text=methods")
+            failures.check(page.url == guarded.url + "/", f"without a token, a link leads to {page.url}")
+            for wrong, words in [("ä b", "consists of letters"), ("wrong", "does not accept")]:
+                page.fill("#token", wrong)
+                page.press("#token", "Enter")
+                page.wait_for_function("words => document.querySelector('#token-help').textContent.includes(words)", arg=words)
+                failures.check(page.get_attribute("#token", "aria-invalid") == "true", f"{wrong} is marked")
+            page.fill("#token", token)
+            page.press("#token", "Enter")
+            tab.settle(0)
+            failures.check(not page.is_visible("#access"), "the field goes")
+            expected = service.get("/init", method="kaiming_normal", shape="64,3,7,7", seed=42, nonlinearity="relu", format="npy")
+            with page.expect_download() as download:
+                tab("#tensor-download").click()
+            same = pathlib.Path(download.value.path()).read_bytes() == expected
+            failures.check(same and download.value.suggested_filename == "kaiming_normal-64x3x7x7.npy", "a download with a token")
+            page.reload()
+            tab.settle(0)
+            tab.open("model")
+            failures.check(number(tab.facts()["tensors"]) > 1, "a model with a token, after a reload")
+            with tab.change():
+                tab("#model-example").select_option("random/llama-3-8b")
+            tab("#download").click()
+            page.wait_for_function("() => document.querySelector('#model .status').textContent.startsWith('Too large')")
+            failures.check("token=" in page.inner_text("footer"), "the footer says how programs send the token")
+            page.click("nav >> text=methods")
+            page.wait_for_url(re.compile("^blob:"), timeout=20_000)
+            failures.check(json.loads(page.inner_text("body"))["profile"] == "torch-2.13", "a link with a token")
+            failures.check(all("401" in text for text in tab.complaints), f"{tab.complaints}")
+            tab.complaints.clear()
+
+
+class Prefixed:
+    """A proxy that has the service at a path, and takes the path off."""
+
+    def __init__(self, service, prefix):
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def log_message(self, *_):
+                pass
+
+            def do_GET(self):
+                if not self.path.startswith(prefix + "/"):
+                    return self.send_error(404)
+                body = self.rfile.read(int(self.headers.get("Content-Length") or 0)) or None
+                fields = {name: value for name, value in self.headers.items() if name in ("Content-Type", "Range", "Accept")}
+                request = urllib.request.Request(service.url + self.path.removeprefix(prefix), body, fields)
+                try:
+                    reply = urllib.request.urlopen(request)
+                except urllib.error.HTTPError as error:
+                    reply = error
+                content = reply.read()
+                self.send_response(reply.status)
+                for name in ("Content-Type", "Content-Security-Policy", "Content-Disposition"):
+                    if reply.headers[name]:
+                        self.send_header(name, reply.headers[name])
+                self.send_header("Content-Length", str(len(content)))
+                self.end_headers()
+                self.wfile.write(content)
+
+            do_POST = do_GET
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_address[1]}{prefix}"
+
+    def __enter__(self):
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_):
+        self.server.shutdown()
+
+
+def check_prefix(context, service, failures):
+    """Behind a path, all that the page asks for and all that it shows has the path."""
+    with Prefixed(service, "/deep/weights") as proxy, Tab(context, proxy, failures) as tab, tempfile.TemporaryDirectory() as directory:
+        query = {"method": "kaiming_normal", "shape": "64,3,7,7", "seed": 42, "nonlinearity": "relu"}
+        expected = service.get("/init", format="npy", **query)
+        tab.page.click("#tensor-code-curl")
+        run(["bash", "-c", tab("#tensor-code").text_content()], directory)
+        failures.check(pathlib.Path(directory, "weight.npy").read_bytes() == expected, "the command of a tensor behind a path")
+        with tab.page.expect_download() as download:
+            tab("#tensor-download").click()
+        failures.check(pathlib.Path(download.value.path()).read_bytes() == expected, "the download of a tensor behind a path")
+        tab.open("propagate")
+        failures.check(f"{proxy.url}/propagate" in tab("#propagate-code").text_content(), "the command of a stack behind a path")
+        tab.open("model")
+        failures.check(f'"{proxy.url}"' in tab("#model-code").text_content(), "the program of a model behind a path")
+        with tab.change():
+            tab("#model-example").select_option("a small MLP")
+        with tab.page.expect_download() as download:
+            tab("#download").click()
+        failures.check(pathlib.Path(download.value.path()).stat().st_size > 800_000, "the download of a model behind a path")
+        for name in ("methods", "openapi.yaml"):
+            address = tab.page.locator(f"nav >> text={name}").evaluate("node => node.href")
+            failures.check(address == f"{proxy.url}/{name}", f"{address} behind a path")
+
+
+AXE = pathlib.Path(importlib.util.find_spec("axe_playwright_python").origin).parent / "axe.min.js"
+
+
+def check_axe(tab, where):
+    """axe-core, of which all rules count."""
+    tab.page.evaluate(AXE.read_text(encoding="utf-8"))
+    found = tab.page.evaluate("async () => (await axe.run()).violations.map(({ id, nodes }) => [id, ...nodes.map((node) => node.html.slice(0, 160))])")
+    tab.failures.check(not found, f"{where}: axe-core finds {found}")
 
 
 def check_link(context, service, failures):
@@ -388,6 +667,11 @@ def check_link(context, service, failures):
     with Tab(context, service, failures, "#model?request=" + urllib.parse.quote(request)) as tab:
         failures.check(tab("#model-request").input_value() == request, "a model's link has its request")
         failures.check(tab("tbody tr").count() == 4, "a model's link shows its tensors")
+    with Tab(context, service, failures, "#model?model=random/lenet5&seed=18446744073709551615") as tab:
+        failures.check(tab("#model-seed").input_value() == "18446744073709551615", "a link's seed")
+        failures.check(tab.facts()["seed"] == "18446744073709551615", "a large seed is not rounded")
+        failures.check(tab("#model-example").input_value() == "random/lenet5", "a link's model")
+        failures.check(tab("#download").get_attribute("href").endswith("seed=18446744073709551615"), "the seed of the link's download")
 
 
 def check_propagate(context, service, failures):
@@ -433,7 +717,7 @@ def check_propagate(context, service, failures):
 
 def check_model(context, service, failures):
     with Tab(context, service, failures, "#model") as tab:
-        for example in tab("#model-example option").all_inner_texts()[1:]:
+        for example in tab("#model-example optgroup[label=Requests] option").all_inner_texts()[:-1]:
             if tab("#model-example").evaluate("node => node.selectedOptions[0].text") != example:
                 with tab.change():
                     tab("#model-example").select_option(example)
@@ -463,6 +747,108 @@ def check_model(context, service, failures):
         check_download(tab, service, long, "a long request")
 
 
+def safetensors_header(service, path):
+    """The header of a file of which nothing else is fetched."""
+    request = lambda first, last: urllib.request.Request(service.url + path, headers={"Range": f"bytes={first}-{last}"})
+    (length,) = struct.unpack("<Q", service.read(request(0, 7)))
+    header = json.loads(service.read(request(8, 7 + length)))
+    header.pop("__metadata__", None)
+    return header
+
+
+def check_catalogue(context, service, failures):
+    """Each model of the catalogue: its numbers, its tensors, its link; files and programs of small ones."""
+    context.grant_permissions(["clipboard-read", "clipboard-write"], origin=service.url)
+    models = json.loads(service.read(service.url + "/models"))["models"]
+    with Tab(context, service, failures, "#model") as tab:
+        offered = tab("#model-example optgroup[label=Catalogue] option").all_inner_texts()
+        failures.check(offered == [model["name"] for model in models], f"the catalogue is {offered}")
+        with tab.change():
+            tab("#model-seed").fill("7")
+        for model in models:
+            name = model["name"]
+            if tab("#model-example").input_value() != name:
+                with tab.change():
+                    tab("#model-example").select_option(name)
+            facts = tab.facts()
+            for fact in ["parameters", "bytes", "tensors"]:
+                failures.check(number(facts[fact]) == model[fact], f"{name}: {fact} is {facts[fact]}, not {model[fact]}")
+            failures.check(facts["seed"] == "7", f"{name}: seed {facts['seed']}")
+            failures.check(tab("#model-example-help").inner_text() == model["description"], f"{name}: its description")
+            path = f"/models/{name}?format=safetensors&seed=7"
+            failures.check(tab("#download").get_attribute("href") == path[1:], f"{name}: its link")
+            header = safetensors_header(service, path)
+            rows = [row.split("\t") for row in tab("tbody tr").all_inner_texts()]
+            shown = {row[0]: (row[1], number(row[5])) for row in rows}
+            sizes = {key: (str(entry["shape"]), entry["data_offsets"][1] - entry["data_offsets"][0]) for key, entry in header.items()}
+            failures.check(len(sizes) > 500 or shown == sizes, f"{name}: its tensors")
+            failures.check(shown.items() <= sizes.items() and len(shown) == min(500, len(sizes)), f"{name}: some of its tensors")
+            languages = tab(".code [role=tab]").evaluate_all("nodes => nodes.filter((node) => node.checkVisibility()).map((node) => node.textContent)")
+            expected = ["transformers"] * ("config.json" in model["files"]) + ["torch", "client", "Rust", "curl"]
+            failures.check(languages == expected, f"{name}: programs for {languages}")
+            if name in ("random/lenet5", "random/llama-tiny"):
+                check_model_programs(tab, service, name, len(header))
+
+
+# Before the program for transformers, which needs no torchvision: its wheel for CUDA cannot be imported beside a CPU build of torch.
+WITHOUT_TORCHVISION = """
+import importlib.util
+found = importlib.util.find_spec
+importlib.util.find_spec = lambda name, *package: None if name == "torchvision" else found(name, *package)
+"""
+
+# After it: PyTorch under the same seed.
+SAME_AS_TRANSFORMERS = """
+import torch
+torch.manual_seed(7)
+other = type(model)(model.config).state_dict()
+print(len(other) > 0 and all(torch.equal(tensor, other[name]) for name, tensor in model.state_dict().items()))
+"""
+
+
+def check_model_programs(tab, service, name, count):
+    """What the button copies runs, and so does what it says in comments."""
+    file = name.split("/")[1] + ".safetensors"
+    body = service.get(f"/models/{name}", format="safetensors", seed=7)
+    with tab.page.expect_download() as download:
+        tab("#download").click()
+    same = pathlib.Path(download.value.path()).read_bytes() == body
+    tab.failures.check(same and download.value.suggested_filename == file, f"{name}: the download, {download.value.suggested_filename}")
+    for language in tab(".code [role=tab]").evaluate_all("nodes => nodes.filter((node) => node.checkVisibility()).map((node) => node.textContent)"):
+        tab.page.click(f"#model-code-{language}")
+        tab(".code .copy").click()
+        program = tab("#model-code").text_content()
+        tab.page.wait_for_function("async (shown) => await navigator.clipboard.readText() === shown", arg=program)
+        with tempfile.TemporaryDirectory() as directory:
+            if language == "curl":
+                run(["bash", "-c", program], directory)
+                written = pathlib.Path(directory, file)
+                tab.failures.check(written.exists() and written.read_bytes() == body, f"{name}: {program}")
+            elif language == "Rust":
+                check_rust(tab, service, program, body)
+            elif PYTHON is None:
+                print(f"check_page: no --python, the program for {language} is not run")
+            else:
+                if language == "transformers":
+                    program = WITHOUT_TORCHVISION + program + SAME_AS_TRANSFORMERS
+                expected = "True" if language == "transformers" else f"{count} tensors"
+                printed = run([PYTHON, "-c", program], directory, HF_HOME=directory, PYTHONPATH=str(CLIENT), HF_HUB_DISABLE_PROGRESS_BARS="1")
+                tab.failures.check(printed.strip().endswith(expected), f"{name}, {language}: {printed!r}")
+
+
+def check_rust(tab, service, program, body):
+    """The requests that hf-hub makes of the program's endpoint, repository and revision."""
+    endpoint, repository, revision = re.search(r'with_endpoint\("(.*?)".*with_revision\("(.*?)".*Model, "(.*?)"', program, re.DOTALL).groups()
+    files = json.loads(service.read(f"{endpoint}/api/models/{repository}/revision/{revision}"))["siblings"]
+    names = [file["rfilename"] for file in files if file["rfilename"].endswith(".safetensors")]
+    tab.failures.check(names == ["model.safetensors"], f"{repository}: hf-hub's files are {names}")
+    address = f"{endpoint}/{repository}/resolve/{revision}/{names[0]}"
+    with urllib.request.urlopen(urllib.request.Request(address, headers={"Range": "bytes=0-0"})) as reply:
+        fields = reply.headers
+    complete = fields["X-Repo-Commit"] and fields["ETag"] and fields["Content-Range"] == f"bytes 0-0/{len(body)}"
+    tab.failures.check(complete and service.read(address) == body, f"{repository}: hf-hub's file")
+
+
 def check_download(tab, service, request, what):
     expected = service.post("/init", request | {"format": "safetensors"})
     with tab.page.expect_download() as download:
@@ -470,7 +856,9 @@ def check_download(tab, service, request, what):
     name = download.value.suggested_filename
     body = pathlib.Path(download.value.path()).read_bytes()
     same = hashlib.sha256(body).digest() == hashlib.sha256(expected).digest()
-    tab.failures.check(same and name == "model.safetensors", f"{what}: the download, {name}")
+    # The service's name for it: a layer's is its type.
+    named = f"{request['layer']['type']}.safetensors" if "layer" in request else "model.safetensors"
+    tab.failures.check(same and name == named, f"{what}: the download, {name}")
     with tempfile.TemporaryDirectory() as directory:
         run(["bash", "-c", tab("#model-code").text_content()], directory)
         file = pathlib.Path(directory) / "model.safetensors"
@@ -494,6 +882,7 @@ def check_access(browser, service, failures):
                     failures.check(len(found) > 30, f"{panel}, {where}: only {len(found)} contrasts are found")
                     for item in found:
                         failures.check(item["ratio"] >= item["needed"], f"{panel}, {where}: contrast of {item}")
+                    check_axe(tab, f"{panel}, {where}")
                     wide = tab.page.evaluate("[document.scrollingElement.scrollWidth, innerWidth]")
                     failures.check(wide[0] <= wide[1], f"{panel}, {where}: {wide[0]} px wide")
                     if (scheme, width) == ("light", 1280):
@@ -552,18 +941,26 @@ def main():
     parser.add_argument("program")
     parser.add_argument("--screenshots", type=pathlib.Path)
     parser.add_argument("--chromium", default=shutil.which("chromium") or shutil.which("google-chrome"))
+    parser.add_argument("--python", default=None)
+    parser.add_argument("--only", default="")
     arguments = parser.parse_args()
+    global PYTHON
+    PYTHON = arguments.python and os.path.abspath(arguments.python)
     failures = Failures()
     # Chromium's own sandbox does not start as root.
     options = ["--no-sandbox"] if os.geteuid() == 0 else []
     with Service(arguments.program) as service, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=arguments.chromium, args=options)
         check_document(service, failures)
-        for check in [check_tensor, check_faults, check_programs, check_link, check_propagate, check_model]:
+        for check in [check_tensor, check_faults, check_programs, check_pytorch, check_files, check_busy, check_back, check_token, check_prefix,
+                      check_link, check_propagate, check_model, check_catalogue]:
+            if arguments.only not in check.__name__:
+                continue
             context = browser.new_context(viewport={"width": 1280, "height": 900}, accept_downloads=True)
             check(context, service, failures)
             context.close()
-        check_access(browser, service, failures)
+        if arguments.only in check_access.__name__:
+            check_access(browser, service, failures)
         if arguments.screenshots:
             take_screenshots(browser, service, failures, arguments.screenshots)
         browser.close()

@@ -24,6 +24,8 @@ import urllib.error
 import kubernetes_validate
 import yaml
 
+import memory
+import options
 from service import ROOT, Service
 
 DEPLOY = ROOT / "deploy"
@@ -70,10 +72,8 @@ class Options:
     """What `serve` takes, by the names of the environment's variables, and what a deployment makes of it."""
 
     def __init__(self, program):
-        text = " ".join(run(program, "serve", "--help").split())
-        defaults = re.findall(r"--([a-z-]+) <[^>]*> (?:(?! --[a-z-]+ <).)*?\(default: (\S+)\)", text)
-        names = re.findall(r"--([a-z-]+) <", text)
-        self.defaults = {self.variable(name): None for name in names} | {self.variable(n): d for n, d in defaults}
+        rows = [(name.removeprefix("--"), default) for name, default, *_ in options.listed(program)]
+        self.defaults = {self.variable(name): None if default == "none" else default for name, default in rows}
 
     @staticmethod
     def variable(name):
@@ -86,11 +86,8 @@ class Options:
 
 
 def check_memory(options, limit):
-    """Idle, a replica needs under 32 MiB (Benchmarks/RESULTS.md)."""
-    bounds = ("MAX_BODY_MEMORY", "REPLY_CACHE_BYTES", "MAX_WORK_BYTES", "CACHE_BYTES")
-    held = sum(int(options[f"WEIGHT_INIT_{name}"]) for name in bounds)
-    held += int(options["WEIGHT_INIT_MAX_CONNECTIONS"]) * int(options["WEIGHT_INIT_MAX_HEAD_BYTES"])
-    assert held + (32 << 20) < limit, f"a replica may hold {held} bytes and has {limit}"
+    held = memory.most(lambda option: options[Options.variable(option)])
+    assert held < limit, f"a replica may hold {held} bytes and has {limit}"
 
 
 def check_drain(options, grace, before=0):

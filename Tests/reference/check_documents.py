@@ -5,11 +5,15 @@ block has to succeed. A document's commands run in one shell, one after the othe
 they write is thrown away. They ask a service that is there, or the one that their block starts. `<!-- not run: why -->`
 before a block leaves it out, but it has to be a script and to name files that there are and targets that make has.
 
+A JSON block right before a Python block is a request for the state dict of the `model` that the Python makes: names, shapes,
+dtypes and all bytes have to be equal, orthogonal tensors within a tolerance. A document's Python blocks of this kind share their names.
+
 A program whose last line is a comment has to print that; programs whose language is not installed are left out, and that
 is said. Other blocks have to be what they claim: JSON, YAML, Python, or a diff that applies to the tree.
 
 Links have to lead somewhere; paths of the repository, options of the program and targets of make that are named have to
-exist. README's table of options has to be that of `serve --help`, and figures those of Benchmarks/RESULTS.md.
+exist. The table of docs/options.md has to be that of `serve --help`, and figures those of Benchmarks/RESULTS.md. Options that
+error messages name have to exist. Fewer than 1 % of the lines of documentation comments begin with What, Whether, Where or Who.
 
     python check_documents.py .build/release/weight-init
 """
@@ -29,6 +33,7 @@ import threading
 
 import yaml
 
+import options
 from service import ROOT, Service
 
 PROGRAMS = {
@@ -171,6 +176,32 @@ def check_program(language, block, directory, address):
     yield f"the {language} program", expected, outcome.stdout if outcome.returncode == 0 else outcome.stderr
 
 
+def check_models(text, service):
+    """Requests against the PyTorch code that stands below them."""
+    pairs = re.findall(r"^```json\n((?:(?!```).*\n)+)```\n\n```python\n((?:(?!```).*\n)+)```$", text, re.MULTILINE)
+    if not pairs:
+        return
+    import torch
+    from safetensors.torch import load
+
+    names = {}
+    for block, program in pairs:
+        request = json.loads(block)
+        near = {step.get("tensor") for step in request.get("steps", []) if step["method"] == "orthogonal"}
+        reply = load(service.post("/init", {**request, "format": "safetensors"}))
+        exec(program, names)
+        state = names["model"].state_dict()
+        yield program, " ".join(sorted(state)), " ".join(sorted(reply))
+        for name in state.keys() & reply.keys():
+            expected, made = state[name].contiguous(), reply[name]
+            yield f"{name} of\n{program}", f"{expected.dtype} {tuple(expected.shape)}", f"{made.dtype} {tuple(made.shape)}"
+            if name in near:
+                same = torch.allclose(made, expected, rtol=0, atol=1e-5)
+            else:
+                same = bytes(made.reshape(-1).view(torch.uint8)) == bytes(expected.reshape(-1).view(torch.uint8))
+            yield f"{name} of\n{program}", "PyTorch's", "PyTorch's" if same else "others"
+
+
 def check_form(language, block):
     """Whether a block is what it claims."""
     if language == "diff":
@@ -205,7 +236,7 @@ def anchors(path):
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-def check_names(path, text, options):
+def check_names(path, text, known):
     for target in re.findall(r"\]\(([^)\s]+)\)", prose(text)):
         if re.match(r"[a-z]+:", target):
             continue
@@ -216,8 +247,8 @@ def check_names(path, text, options):
     for name in set(re.findall(rf"`((?:{'|'.join(FOLDERS)})/[\w./+-]+)`", text)):
         there = (ROOT / name).exists() or (path.parent / name).exists()
         yield f"the path {name}", "something", "something" if there else "nothing"
-    for option in set(re.findall(r"`(--[a-z-]+)", text)) if options else ():
-        yield f"the option {option}", "an option", "an option" if option in options else "none"
+    for option in set(re.findall(r"`(--[a-z-]+)", text)) if known else ():
+        yield f"the option {option}", "an option", "an option" if option in known else "none"
     yield from check_targets(text, r"`make ([a-z-]+)`")
     yield "blocks", str(len(re.findall(r"^\s*(?:```|~~~)", text, re.MULTILINE)) // 2), str(len(blocks(text)))
 
@@ -234,13 +265,19 @@ def help_of(program, *words):
 
 
 def check_options(program):
-    """Names and defaults of the options, in order; help does not print the default of --log-level, and others have none."""
-    listing = help_of(program, "serve").partition("OPTIONS:")[2]
-    paragraphs = [" ".join(paragraph.split()) for paragraph in re.split(r"\n  (?=-)", listing)]
-    taken = re.findall(r"^(--\S+) <\S+> .*?(?:\((?:values: .*; )?default: (\S+)\))?$", "\n".join(paragraphs), re.MULTILINE)
-    listed = re.findall(r"^\| `(--\S+)` \| (\S+) \|", (ROOT / "README.md").read_text(), re.MULTILINE)
-    printed = "\n".join(f"{name} {default or {'--log-level': 'notice'}.get(name, 'none')}" for name, default in taken)
-    yield "serve --help", "\n".join(map(" ".join, listed)), printed
+    yield "serve --help", options.pieces()[1], options.table(program)
+    known = options_of(program)
+    for path in sorted((ROOT / "Sources").rglob("*.swift")):
+        for option in set(re.findall(r'^[^/\n]*".*?\((--[a-z-]+)\)', path.read_text(), re.MULTILINE)):
+            yield f"{path.relative_to(ROOT)}: the option {option}", "an option", "an option" if option in known else "none"
+
+
+def check_first_words():
+    paths = [path for pattern in ("*.swift", "*.h", "*.c") for folder in FOLDERS for path in (ROOT / folder).rglob(pattern)]
+    lines = [line for path in paths for line in re.findall(r"^\s*/// *(.*)$", path.read_text(), re.MULTILINE)]
+    vague = [line for line in lines if re.match(r"(What|Whether|Where|Who)\b", line)]
+    print(f"check_documents: {len(vague)} of {len(lines)} documentation lines begin with What, Whether, Where or Who")
+    yield "documentation lines", "few", "few" if 100 * len(vague) < len(lines) else "\n".join(vague)
 
 
 def check_figures():
@@ -256,14 +293,23 @@ def options_of(program):
     return {"--generate-completion-script", *re.findall(r"--[a-z-]+", "".join(texts))}
 
 
-def check_document(path, directory, tools, address, options):
+def check_document(path, directory, tools, service, known):
     text = path.read_text()
     # What measures and tests has options of its own.
-    others = path.relative_to(ROOT).parts[0] in ("Benchmarks", "Tests")
-    yield from check_names(path, text, None if others else options)
+    parts = path.relative_to(ROOT).parts
+    part = parts[0]
+    # Recipes also name the options that they add.
+    others = part in ("Benchmarks", "Tests", "clients") or "recipes" in parts
+    yield from check_names(path, text, None if others else known)
+    yield from check_models(text, service)
+    address = service.url.removeprefix("http://")
     shell = Shell(directory, tools, address)
     for why, language, block in blocks(text):
-        yield from check_block(why, language, block, shell)
+        # The client's commands and programs need its package, which `make test-client` tests.
+        if part == "clients":
+            yield from check_form({"console": "text", "sh": "text"}.get(language, language), block)
+        else:
+            yield from check_block(why, language, block, shell)
     shell.close()
 
 
@@ -281,21 +327,21 @@ def main():
                 print(f"{where}: {what}\n  should give {expected.strip()}\n  gives {printed.strip()}", file=sys.stderr)
 
     with Service(program) as service, tempfile.TemporaryDirectory() as name:
-        address = service.url.removeprefix("http://")
         tools = pathlib.Path(name, "tools")
         tools.mkdir()
         tools.joinpath("weight-init").write_text("#!/bin/sh\n" + STAND_IN.format(program=shlex.quote(str(program))))
         tools.joinpath("weight-init").chmod(0o755)
-        options = options_of(program)
-        count("README.md", check_options(program))
+        known = options_of(program)
+        count("docs/options.md", check_options(program))
         count("openapi.yaml", check_problems())
         count("figures", check_figures())
+        count("Sources, Tests", check_first_words())
         for index, path in enumerate(documents()):
             directory = pathlib.Path(name, str(index))
             directory.mkdir()
             for entry in (*FOLDERS, "openapi.yaml"):
                 directory.joinpath(entry).symlink_to(ROOT / entry)
-            count(path.relative_to(ROOT), check_document(path, directory, tools, address, options))
+            count(path.relative_to(ROOT), check_document(path, directory, tools, service, known))
             shutil.rmtree(directory)
     print(f"check_documents: {passed} of {passed + failed} passed")
     raise SystemExit(1 if failed else 0)

@@ -1,13 +1,15 @@
 """Checks that replicas are interchangeable: three of them behind nginx give one tensor, PyTorch's.
 
-    python3 replicas.py path/to/weight-init [path/to/nginx]
+    python3 replicas.py path/to/weight-init path/to/unpacked/packages
 
 1. A tensor of 512 MiB is fetched in 16 ranges in parallel. When each has begun, a replica is killed; the ranges that broke
    are fetched anew from where they broke. The SHA-256 is that of the tensor that PyTorch makes in one process.
 2. Behind the cache of deploy/nginx.conf, a second fetch asks no replica; a client that has the tag gets 304; and what has
    expired in the cache is revalidated by its tag.
+3. Clients and proxies that speak HTTP/1.0 get whole bodies.
 
-Needs Python alone. Exits with 0 where all holds.
+nginx, HAProxy and ab come from a directory in which their packages were unpacked, or else from the PATH. Exits with 0 if all
+holds.
 """
 
 import hashlib
@@ -15,117 +17,23 @@ import http.client
 import json
 import pathlib
 import re
-import shutil
-import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import threading
 import time
 
-HERE = pathlib.Path(__file__).resolve().parent
+import fleet
+from fleet import HERE, MIB, Replica, deployed_nginx, eventually, get, haproxy, plain_nginx
+
 TARGET = "/init?method=normal&shape=8192,16384&seed=42&format=raw"
 SIZE = 512 << 20
 PARTS = 16
-MIB = 1 << 20
 
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def eventually(condition, what):
-    for _ in range(200):
-        try:
-            if condition():
-                return
-        except OSError:
-            pass
-        time.sleep(0.05)
-    raise AssertionError(f"not within 10 s: {what}")
-
-
-class Replica:
-    def __init__(self, binary):
-        self.process = subprocess.Popen(
-            [binary, "serve", "--port", "0"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-        )
-        line = self.process.stdout.readline()
-        self.port = int(line.rsplit(":", 1)[1])
-
-    def kill(self):
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait()
-
-
-class Proxy:
-    """nginx in the foreground, with a configuration that is written to a directory of its own."""
-
-    def __init__(self, nginx, configuration, directory, port):
-        self.port = port
-        path = directory / "nginx.conf"
-        path.write_text(configuration)
-        options = f"daemon off; pid {directory}/nginx.pid;"
-        # Where the workers run as another user, they must get at the cache.
-        directory.chmod(0o777)
-        command = [nginx, "-p", str(directory), "-c", str(path), "-g", options]
-        tested = subprocess.run([*command, "-t"], capture_output=True, text=True)
-        assert tested.returncode == 0, tested.stderr
-        self.process = subprocess.Popen(command)
-        eventually(lambda: get(port, "/livez")[0] == 200, "nginx answers")
-
-    def stop(self):
-        self.process.send_signal(signal.SIGTERM)
-        self.process.wait()
-
-
-def get(port, target, fields=None, method="GET"):
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-    try:
-        connection.request(method, target, headers=fields or {})
-        response = connection.getresponse()
-        body = response.read()
-        return response.status, response.headers, body
-    finally:
-        connection.close()
-
-
-# What the first test puts in front: a proxy and nothing else.
-PLAIN = """
-worker_processes 2;
-error_log stderr crit;
-events {{ worker_connections 256; }}
-http {{
-    access_log off;
-    client_body_temp_path {directory}/client;
-    proxy_temp_path {directory}/proxy;
-    fastcgi_temp_path {directory}/fastcgi;
-    uwsgi_temp_path {directory}/uwsgi;
-    scgi_temp_path {directory}/scgi;
-    upstream replicas {{ {servers} }}
-    server {{
-        listen 127.0.0.1:{port};
-        location / {{
-            proxy_http_version 1.1;
-            proxy_max_temp_file_size 0;
-            proxy_pass http://replicas;
-        }}
-    }}
-}}
-"""
-
-
-def servers(replicas):
-    return " ".join(f"server 127.0.0.1:{replica.port} max_fails=1 fail_timeout=60s;" for replica in replicas)
-
-
-def parallel_ranges(binary, nginx, directory):
+def parallel_ranges(binary, environment, directory):
     replicas = [Replica(binary) for _ in range(3)]
-    port = free_port()
-    proxy = Proxy(nginx, PLAIN.format(servers=servers(replicas), port=port, directory=directory), directory, port)
+    proxy = plain_nginx(replicas, directory, environment)
+    port = proxy.port
     parts = [bytearray() for _ in range(PARTS)]
     tags = set()
     broken = []
@@ -201,43 +109,24 @@ def parallel_ranges(binary, nginx, directory):
     print(f"512 MiB in {PARTS} ranges, {len(broken)} of them broken and resumed: PyTorch's bytes")
 
 
-def deployed(replicas, port, directory, *, expires=False):
-    """deploy/nginx.conf with the addresses and the directory of this test."""
-    text = (HERE.parents[1] / "deploy" / "nginx.conf").read_text()
-    changes = [
-        (r"server weight-init:8080 [^;]*;", servers(replicas)),
-        (r"listen 8080;", f"listen 127.0.0.1:{port};"),
-    ]
-    if expires:
-        rule = "proxy_cache_revalidate on;"
-        changes.append((rule, rule + " proxy_ignore_headers Cache-Control; proxy_cache_valid 200 206 1s;"))
-    for pattern, replacement in changes:
-        text, count = re.subn(pattern, replacement, text)
-        assert count == 1, f"deploy/nginx.conf has {count} times {pattern}"
-    return text.replace("/var/cache/nginx", str(directory))
-
-
-def cached(binary, nginx, directory):
+def cached(binary, environment, directory):
     replicas = [Replica(binary) for _ in range(3)]
-    port = free_port()
-    proxy = Proxy(nginx, deployed(replicas, port, directory), directory, port)
+    proxy = deployed_nginx(replicas, directory, environment)
+    port = proxy.port
     try:
         target = "/init?method=uniform&shape=4096,4096&seed=7&format=raw"
         direct = get(replicas[0].port, target)[2]
-        # A range costs its pieces and not the whole.
-        field = {"Range": "bytes=20000000-20000099"}
-        status, fields, body = get(port, target, field)
-        assert (status, fields["X-Cache-Status"]) == (206, "MISS"), (status, fields["X-Cache-Status"])
-        assert body == direct[20000000:20000100]
-        assert fields["Content-Range"] == f"bytes 20000000-20000099/{len(direct)}"
-
-        def kept():
-            return sum(path.stat().st_size for path in (directory / "weight-init").rglob("*") if path.is_file())
-
-        # The rest of the piece comes after the range has been answered.
-        eventually(lambda: 8 * MIB <= kept() < 9 * MIB, "the piece that holds the range is kept, and no other")
-        status, fields, body = get(port, target, field)
-        assert (status, fields["X-Cache-Status"], body) == (206, "HIT", direct[20000000:20000100])
+        # A range costs no more than itself, of whatever length the whole is.
+        huge = "/init?method=uniform&shape=1099511627776&seed=7&format=raw"
+        for asked, length in (("0-99", 100), ("20000000-20000099", 100), ("-16", 16)):
+            status, fields, body = get(port, huge, {"Range": f"bytes={asked}"})
+            assert (status, len(body)) == (206, length), (asked, status, len(body))
+            status, fields, body = get(port, target, {"Range": f"bytes={asked}"})
+            first, _, last = asked.partition("-")
+            expected = direct[int(first) : int(last) + 1] if first else direct[-int(last) :]
+            assert (status, body) == (206, expected), (asked, status)
+        kept = [path for path in (directory / "weight-init").rglob("*") if path.is_file()]
+        assert not kept, "no range is kept"
         status, fields, body = get(port, target)
         assert status == 200 and body == direct
         tag = fields["ETag"]
@@ -265,17 +154,17 @@ def cached(binary, nginx, directory):
         assert (status, body) == (304, b""), status
         status, fields, body = get(port, target, {"Range": "bytes=5-9", "If-Range": tag})
         assert (status, body) == (206, direct[5:10]), status
-        print("a second fetch, in parts or whole, comes from the cache without any replica")
+        print("a second fetch, in parts or whole, comes from the cache without any replica; a range costs no more than itself")
     finally:
         proxy.stop()
         for replica in replicas:
             replica.kill()
 
 
-def revalidated(binary, nginx, directory):
+def revalidated(binary, environment, directory):
     replicas = [Replica(binary) for _ in range(3)]
-    port = free_port()
-    proxy = Proxy(nginx, deployed(replicas, port, directory, expires=True), directory, port)
+    proxy = deployed_nginx(replicas, directory, environment, expires=True)
+    port = proxy.port
     try:
         target = "/init?method=normal&shape=1000&format=raw"
         first = get(port, target)
@@ -291,12 +180,41 @@ def revalidated(binary, nginx, directory):
             replica.kill()
 
 
+def old_protocol(binary, environment, directory):
+    """HTTP/1.0 on either side of a proxy, and without one: bodies of unknown length come whole."""
+    replicas = [Replica(binary) for _ in range(3)]
+    targets = ["/init?method=normal&shape=300,300", "/init?method=normal&shape=300,300&format=raw", "/gain", "/methods"]
+    proxies = []
+    try:
+        bodies = {target: get(replicas[0].port, target)[2] for target in targets}
+        # nginx speaks HTTP/1.0 to those behind it unless it is told otherwise.
+        proxies += [plain_nginx(replicas, directory, environment, how=""), haproxy(replicas, directory, environment)]
+        for target, body in bodies.items():
+            for port in (replicas[0].port, *(proxy.port for proxy in proxies)):
+                url = f"http://127.0.0.1:{port}{target}"
+                for version in ("--http1.0", "--http1.1"):
+                    found = subprocess.run(["curl", "-sSf", version, url], capture_output=True, timeout=20)
+                    assert found.returncode == 0 and found.stdout == body, f"{url} {version}: {len(found.stdout)}"
+                # Without and with a connection that is kept.
+                for kept in ([], ["-k"]):
+                    command = ["ab", "-q", "-n", "20", "-c", "4", *kept, url]
+                    said = subprocess.run(command, capture_output=True, text=True, timeout=20, env=environment).stdout
+                    counted = dict(re.findall(r"^(Complete requests|Failed requests|HTML transferred):\s+(\d+)", said, re.MULTILINE))
+                    wanted = {"Complete requests": "20", "Failed requests": "0", "HTML transferred": str(20 * len(body))}
+                    assert counted == wanted, f"{command}: {said}"
+        print("HTTP/1.0 gets whole bodies: curl and ab, directly, through nginx as it is by itself, and through HAProxy")
+    finally:
+        for each in proxies:
+            each.stop()
+        for replica in replicas:
+            replica.kill()
+
+
 def main():
-    binary = sys.argv[1]
-    nginx = sys.argv[2] if len(sys.argv) > 2 else shutil.which("nginx") or "/usr/sbin/nginx"
-    for test in (parallel_ranges, cached, revalidated):
+    binary, environment = sys.argv[1], fleet.tools(sys.argv[2])
+    for test in (parallel_ranges, cached, revalidated, old_protocol):
         with tempfile.TemporaryDirectory() as directory:
-            test(binary, nginx, pathlib.Path(directory))
+            test(binary, environment, pathlib.Path(directory))
 
 
 if __name__ == "__main__":

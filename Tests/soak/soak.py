@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Lets good, bad, slow and rude clients loose on weight-init for some minutes; afterwards everything has to be as before.
+"""Runs good, bad, slow and rude clients against weight-init for some minutes, then checks that nothing has leaked.
 
-No descriptor and no thread more than before the first request, memory within 5 % of what it was after the first minute, a
-normal end on SIGTERM, and /metrics has counted what was sent. Every reply is looked at meanwhile: its status, its length,
-and of some its bytes.
+Descriptors and threads must be as many as before the first request, memory within 5 % of its size after the first minute.
+/metrics must have counted the requests that were sent, and SIGTERM must end the process normally. Meanwhile the status and
+the length of every reply are checked, and the bytes of some.
 
     python3 soak.py .build/release/weight-init [minutes]
 """
@@ -32,7 +32,7 @@ REPLY_CACHE_BYTES = 1 << 20
 
 
 class Tally:
-    """What was sent, and what came back."""
+    """Requests sent and answers received."""
 
     def __init__(self):
         self.lock = threading.Lock()
@@ -46,7 +46,7 @@ class Tally:
             self.answered[route, status] += 1
 
     def miss(self):
-        """A request whose answer nobody saw."""
+        """Counts a request whose answer was not read."""
         with self.lock:
             self.unknown += 1
 
@@ -56,7 +56,7 @@ class Tally:
 
 
 class Client:
-    """A connection that says exactly what it is told to."""
+    """A connection that sends exactly the bytes it is given."""
 
     def __init__(self, port, tally, receive_buffer=None):
         self.tally = tally
@@ -130,7 +130,7 @@ class Client:
 
 
 class Traffic:
-    """What clients do; each method is one visit."""
+    """The behaviour of one client; each method is a visit."""
 
     def __init__(self, port, tally, seed):
         self.port, self.tally = port, tally
@@ -210,7 +210,7 @@ class Traffic:
             client.ask(b"/no-such-path", 404)
 
     def nonsense(self):
-        """No HTTP, or what two readers could understand differently."""
+        """Sends bytes that are not HTTP, or HTTP that two readers could understand differently."""
         heads = [
             b"GET /gain HTTP/1.1\r\n\r\n", b"\0\1\2\r\n\r\n", b"GET /gain\r\n\r\n", b"PRI * HTTP/2.0\r\n\r\n",
             b"POST /gain HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n{}",
@@ -335,7 +335,7 @@ def soak(program, tally, seconds, seed):
 
 
 def settle(program, descriptors):
-    """Waits until the last connections have gone; at most for as long as an idle one may live."""
+    """Waits until the last connections have ended, at most for the idle timeout."""
     for _ in range(600):
         if program.descriptors() == descriptors:
             break
@@ -343,7 +343,7 @@ def settle(program, descriptors):
 
 
 def compare_metrics(found, tally):
-    """The service has counted every answer that came, and no more requests than were sent."""
+    """Checks that the service has counted every answer received, and no more requests than were sent."""
     routes = {route for route, _ in found}
     answered = collections.Counter()
     for (route, status), count in tally.answered.items():

@@ -1,4 +1,5 @@
 import ByteSource
+import ByteText
 import Dispatch
 import Glibc
 import TensorFormats
@@ -34,8 +35,11 @@ struct Worker {
     private var memory = Memory(byteCount: 0)
 
     mutating func make(_ method: String, dtype: String, shape: String, threads: String) throws -> Double {
-        guard let dtype = DType(rawValue: dtype), let threads = Int(threads), threads > 0 else {
-            throw Misuse(command: "\(dtype) \(threads)")
+        guard let method = InitMethod.named(Text(method)), let dtype = DType(rawValue: dtype),
+            let threads = Int(threads),
+            threads > 0
+        else {
+            throw Misuse(command: "\(method) \(dtype) \(threads)")
         }
         let shape = try Shape(shape.split(separator: ",").map { Int($0) ?? -1 })
         let byteCount = shape.elementCount * dtype.itemSize
@@ -43,9 +47,11 @@ struct Worker {
             memory = Memory(byteCount: 0)
             memory = Memory(byteCount: byteCount)
         }
+        // Of a decomposition it is the threads that work together.
+        LinearAlgebra.setThreadLimit(threads)
         var arguments = Arguments()
-        if method == "constant" { arguments["value"] = .number(0.5) }
-        if method == "sparse" { arguments["sparsity"] = .number(0.1) }
+        if method.name == "constant" { arguments["value"] = .number(0.5) }
+        if method.name == "sparse" { arguments["sparsity"] = .number(0.1) }
         let request = TensorRequest(method: method, shape: shape, dtype: dtype, arguments: arguments)
 
         let start = ContinuousClock.now
@@ -59,8 +65,8 @@ struct Worker {
         if memory.byteCount != 1 << 20 { memory = Memory(byteCount: 1 << 20) }
 
         let start = ContinuousClock.now
-        let plan = try Plan(TensorRequest(method: "normal", shape: shape), seed: Seed(UInt64(42))).prepared()
-        let text = JSONTensorStream(prefix: [], source: plan.makeSource(), shape: shape, dtype: .float32, suffix: [])
+        let plan = try Plan(TensorRequest(method: .named("normal"), shape: shape), seed: Seed(UInt64(42))).prepared()
+        let text = JSONTensorStream(prefix: [], source: plan.makeSource(), shape: shape, dtype: .float32)
         while memory.read(from: text) != nil {}
         return seconds(since: start)
     }

@@ -49,6 +49,13 @@ typedef struct c_httpd_callbacks {
     void (*_Nonnull request_ended)(
         void *context, void *connection_context, void *request_context, unsigned int status, bool is_whole);
 
+    /**
+     * The head has arrived, but its Content-Length is no number of bytes (400), or too large a number (413). Writes the whole
+     * response, with which the connection ends, and returns its size. request_continued does not follow, request_ended does.
+     */
+    size_t (*_Nonnull length_refused)(
+        void *context, void *connection_context, unsigned int status, uint8_t *bytes, size_t capacity);
+
     /** The library has something to say. */
     void (*_Nonnull log)(void *context, const char *message);
 } c_httpd_callbacks;
@@ -60,6 +67,7 @@ typedef struct c_httpd_options {
     const char *host;
     /** 0 picks a free port. */
     uint16_t port;
+    /** 0 starts none and listens nowhere: c_httpd_run serves what c_httpd_adopt has been given. */
     unsigned int thread_count;
     unsigned int connection_limit;
     /** 0 is no limit. */
@@ -100,6 +108,18 @@ uint16_t c_httpd_port(const c_httpd_daemon *daemon);
  * or what is wrong with it, in English: then it stays as it was. Not to be called by two threads at once.
  */
 const char *_Nullable c_httpd_renew_identity(c_httpd_daemon *daemon, const char *certificate, const char *key);
+
+/** Serves a connected socket of the file system, or of a pair, as if it had been accepted. It is closed in any case. */
+bool c_httpd_adopt(c_httpd_daemon *daemon, int descriptor);
+
+/**
+ * Serves a daemon without threads: does what there is to do, having waited for something up to `milliseconds`. Always to be
+ * called by the thread that adopts connections.
+ */
+void c_httpd_run(c_httpd_daemon *daemon, int milliseconds);
+
+/** Certificates in memory: the one that is shown, and those before it that a connection may still be using. 0 without TLS. */
+size_t c_httpd_identity_count(c_httpd_daemon *daemon);
 
 /** Stops listening: who connects from now on is refused. What is open goes on. */
 void c_httpd_quiesce(c_httpd_daemon *daemon);
@@ -151,8 +171,17 @@ int c_httpd_descriptor(c_httpd_connection *connection);
  */
 void c_httpd_wait_for_hang_up(const int *descriptors, bool *gone, size_t count, int milliseconds);
 
+/**
+ * Ends a TCP connection at once so that the peer sees a reset: connect to AF_UNSPEC. For bodies whose end is the connection's,
+ * which are not through. Other sockets stay as they are.
+ */
+void c_httpd_reset(int descriptor);
+
 /** malloc_trim, of a header that Swift does not see: whole free pages go back to the system. */
 void c_httpd_give_back_memory(void);
+
+/** Whether malloc has so many bytes. Swift ends the process where it has none, so what is large is asked for here first. */
+bool c_httpd_has_memory(size_t byte_count);
 
 /** A response with a body of no bytes. */
 c_httpd_response *_Nullable c_httpd_response_empty(void);

@@ -1,39 +1,54 @@
 #ifndef CLINEARALGEBRA_H
 #define CLINEARALGEBRA_H
 
-#include <stdint.h>
+#include <stdbool.h>
+#include <stddef.h>
 
 #pragma clang assume_nonnull begin
 
-/// What is used of OpenBLAS. Filled in by cla_load, and then never changed.
-typedef struct {
-    void *_Null_unspecified sgeqrf, *_Null_unspecified sorgqr;
-    void *_Null_unspecified dgeqrf, *_Null_unspecified dorgqr;
-    /// The name of the processor kind whose kernels the library uses: results may differ in their last bits between
-    /// kinds.
-    const char *_Null_unspecified core_name;
-} cla_library;
+/// The orthogonal factor of a matrix A: the Q of its thin QR decomposition A = QR whose R has a positive diagonal.
+///
+/// Every instruction set and any number of threads give the same bits: factor.h defines them. A column whose diagonal
+/// element of R is exactly 0 becomes 0, as in PyTorch.
+///
+/// The work is done in units of a few milliseconds: `cla_factor_begin`, `cla_factor_step` until it returns false,
+/// `cla_factor_end`. Ending earlier cancels the rest. One thread at a time calls them; other threads that help belong to
+/// the factor and end with it.
+typedef struct cla_factor cla_factor;
 
-/// Loads OpenBLAS from a file, which is searched for as dlopen does, and fills in `library`.
-///
-/// A processor that the library does not know, being older, gets the library's best kernels for what it can do, unless the
-/// environment's OPENBLAS_CORETYPE has a say; that is done by setting this variable, so that nobody else may be setting
-/// variables meanwhile.
-///
-/// Returns NULL, or why the library cannot be had: a text that lasts until the thread's next call of the dynamic linker.
-const char *_Nullable cla_load(const char *file, cla_library *library);
+typedef enum {
+    CLA_FLOAT32,
+    CLA_FLOAT64,
+} cla_precision;
 
-/// Replaces a matrix by its orthogonal factor.
+/// Bytes of memory that a factor takes besides its matrix.
 ///
-/// `matrix` holds `rows` × `columns` elements column by column, with rows ≥ columns ≥ 1 (both below 2^31). On return it
-/// holds the Q of its thin QR decomposition whose R has a positive diagonal; a column whose diagonal in R is exactly 0
-/// becomes 0.
-///
-/// Returns 0, or −1 where memory for the workspace is not to be had (`matrix` is then undefined).
-int32_t cla_orthogonalize_f32(cla_library library, float *matrix, int32_t rows, int32_t columns);
+/// - `rows`, `columns`: at least 1, their product below 2^31.
+size_t cla_factor_bytes(cla_precision precision, size_t rows, size_t columns);
 
-/// The float64 form of cla_orthogonalize_f32.
-int32_t cla_orthogonalize_f64(cla_library library, double *matrix, int32_t rows, int32_t columns);
+/// Begins the decomposition of a matrix in place.
+///
+/// - `kernels`: `avx512`, `avx2`, `neon` or `portable`; this processor must be able to run them. An unknown name gets
+///   `neon` or `portable`, which every processor can run.
+/// - `matrix`: `rows` × `columns` elements, row by row, aligned for their type; undefined until the last step is done.
+///   If there are more columns than rows, its transpose is decomposed and the result is transposed back.
+/// - `gain`: factor of every element of the result, rounded to their type first.
+///
+/// Returns NULL if there is no memory.
+cla_factor *_Nullable cla_factor_begin(
+    const char *kernels, cla_precision precision, void *matrix, size_t rows, size_t columns, double gain);
+
+/// Does the next few milliseconds of the work, or waits as long for the threads that help.
+///
+/// Returns whether there is more to do.
+bool cla_factor_step(cla_factor *factor);
+
+/// Frees the factor, whether or not it is complete.
+void cla_factor_end(cla_factor *factor);
+
+/// Sets the number of threads that all factors of the process may run on at the same time, those that call
+/// `cla_factor_step` included; 1 until it is set. Must not be called between the beginning and the end of a factor.
+void cla_set_thread_limit(size_t limit);
 
 #pragma clang assume_nonnull end
 

@@ -37,6 +37,24 @@ typedef struct ctk_range {
     size_t first, end;
 } ctk_range;
 
+/// A step of arithmetic on elements.
+typedef enum ctk_operation {
+    CTK_ADD,
+    CTK_SUBTRACT,
+    CTK_MULTIPLY,
+    CTK_DIVIDE,
+    /// The larger of the element and `first`, then the smaller of that and `second`. NaN stays.
+    CTK_CLAMP,
+    /// The inverse of the error function, to the nearest float; beyond ±1 NaN. Not in double.
+    CTK_INVERSE_ERROR,
+} ctk_operation;
+
+typedef struct ctk_step {
+    ctk_operation operation;
+    /// Operands that the elements' type, or the type in which a step is computed, holds.
+    double first, second;
+} ctk_step;
+
 /// The kernels compiled for one instruction set.
 ///
 /// All functions that take a stream advance it. `n` and `blocks` may be 0; positions need no relation to blocks.
@@ -111,6 +129,13 @@ typedef struct ctk_kernels {
     ctk_range (*_Nonnull redraw_bf16)(
         ctk_stream *_Nonnull, void *_Nonnull values, size_t blocks, float mean, float std, uint16_t low, uint16_t high,
         uint16_t *_Nonnull pending);
+
+    /// Replaces `n` values, of any alignment, by what the steps make of them, one after the other. Values of 16 bits are widened to
+    /// float for each step, and rounded after it.
+    void (*_Nonnull change_f32)(void *_Nonnull values, size_t n, const ctk_step *_Nonnull steps, size_t count);
+    void (*_Nonnull change_f64)(void *_Nonnull values, size_t n, const ctk_step *_Nonnull steps, size_t count);
+    void (*_Nonnull change_f16)(void *_Nonnull values, size_t n, const ctk_step *_Nonnull steps, size_t count);
+    void (*_Nonnull change_bf16)(void *_Nonnull values, size_t n, const ctk_step *_Nonnull steps, size_t count);
 
     /// sqrt(−2 log u) for u = 1 − k·2^-24, k < 2^24: the radius in `normal_f32`, apart, to test every input.
     void (*_Nonnull radius_f32)(const uint32_t *_Nonnull k, float *_Nonnull out, size_t n);

@@ -1,20 +1,22 @@
-/// What a `Range` field asks of a body, RFC 9110 section 14.2.
+internal import ByteText
+import InitAPI
+
+/// A `Range` field applied to a body, RFC 9110 section 14.2.
 enum ByteRangeRequest: Equatable {
     /// All of it: no range, several, another unit, one that cannot be read, or a body without bytes.
     case whole
     case part(Range<Int>)
     case unsatisfiable
 
-    init(_ fieldValue: String?, byteCount: Int) {
+    init(_ fieldValue: Text?, byteCount: Int) {
         // Of nothing, a part would be an error even to who asks for all in parts, as caches do.
-        guard byteCount > 0, let fieldValue, let equals = fieldValue.firstIndex(of: "="),
-            fieldValue[..<equals].trimmed.lowercased() == "bytes"
+        guard byteCount > 0, let parts = fieldValue?.split(separator: "=", maxSplits: 1), parts.count == 2,
+            parts[0].trimmed.equalsIgnoringASCIICase("bytes")
         else {
             self = .whole
             return
         }
-        let specification = fieldValue[fieldValue.index(after: equals)...].trimmed
-        let ends = specification.split(separator: "-", maxSplits: 1, omittingEmptySubsequences: false)
+        let ends = parts[1].trimmed.split(separator: "-", maxSplits: 1)
         guard ends.count == 2, ends.allSatisfy({ $0.utf8.allSatisfy(\.isDigit) }) else {
             self = .whole
             return
@@ -38,7 +40,7 @@ enum ByteRangeRequest: Equatable {
     }
 
     /// The number, or the largest one where it does not fit: no body is that long.
-    private static func clamped(_ digits: Substring) -> Int {
-        Int(digits) ?? Int.max
+    private static func clamped(_ digits: Text) -> Int {
+        Int(digits.description) ?? Int.max
     }
 }

@@ -1,15 +1,18 @@
+internal import ByteText
 import ByteSource
 import HTTPExchange
 import HTTPTypes
+import InitAPI
+import SHA2
 import WeightInit
 
 extension Representation {
-    /// The reply to an exchange, by RFC 9110 sections 13 (conditions) and 14 (ranges).
+    /// The response to a request, by RFC 9110 sections 13 (conditions) and 14 (ranges).
     ///
     /// Conditions are those of `GET` and `HEAD`: no other method here selects a representation.
     ///
-    /// - Throws: 412 and 416; what making a body throws.
-    func reply(to exchange: Exchange) throws -> Reply {
+    /// - Throws: 412 and 416; the problem that making the body met.
+    func respond(to request: RouteRequest) throws(Problem) -> RouteOutcome {
         // An empty literal would take memory of its own.
         var head = HTTPResponse(status: .ok, headerFields: HTTPFields())
         head.headerFields.reserveCapacity(12)
@@ -17,30 +20,26 @@ extension Representation {
         if let tag { head.headerFields.append(.eTag, tag.fieldValue) }
         head.headerFields.append(caching.field)
         if isNegotiated { head.headerFields.append(.varyByAccept) }
-        if exchange.method == .post, let location { head.headerFields.append(.contentLocation, location) }
-        if exchange.isRead, let tag, try isUnmodified(tag, exchange.fields) {
+        if let location = location(for: request) { head.headerFields.append(.contentLocation, location) }
+        if request.isRead, let tag, try isUnmodified(tag, request.fields) {
             head.status = .notModified
-            return .ready(OutgoingResponse(head: head, body: .unsent(byteCount: knownByteCount)))
+            return .response(OutgoingResponse(head: head, body: .unsent(byteCount: answer.byteCount)))
         }
-        head.headerFields.append(.contentType, mediaType)
-        head.headerFields.append(servesRanges ? .acceptByteRanges : .acceptNoRanges)
+        head.headerFields.append(.contentType, answer.mediaType)
+        head.headerFields.append(answer.servesRanges ? .acceptByteRanges : .acceptNoRanges)
         for field in fields { head.headerFields.append(field) }
-        if exchange.method == .head {
-            return .ready(OutgoingResponse(head: head, body: .unsent(byteCount: try headByteCount())))
+        if let field = knownDigest(tag, request) { head.headerFields.append(field) }
+        if request.method == .head {
+            let byteCount = try request.form.refusing { () throws(InitError) in
+                try answer.statedByteCount(within: request.allowance)
+            }
+            return .response(OutgoingResponse(head: head, body: .unsent(byteCount: byteCount)))
         }
-
-        switch content {
-        case .bytes(let bytes):
-            return .ready(OutgoingResponse(head: head, body: .bytes(bytes)))
-        case .computed(let compute):
-            return try computed(head, for: exchange, compute)
-        case .generated(_, let make):
-            return try made(head, for: exchange, make)
-        case .source(let byteCount, let make):
-            let range: Range<Int>
-            switch requestedRange(of: byteCount, tag, exchange) {
+        var range: Range<Int>?
+        if answer.servesRanges, let byteCount = answer.byteCount {
+            switch requestedRange(of: byteCount, tag, request) {
             case .whole:
-                range = 0..<byteCount
+                break
             case .part(let part):
                 range = part
                 head.status = .partialContent
@@ -52,110 +51,69 @@ extension Representation {
                     fields: [.contentRange: "bytes */\(byteCount)"]
                 )
             }
-            return try made(head, for: exchange) { [isLongWork = workMemory != nil] plan, _ throws(InitError) in
-                guard !range.isEmpty else { return .empty }
-                let source = try make(plan)
-                // The source keeps what this took.
-                if isLongWork { source.readFirstByte(at: range.lowerBound) }
-                return .source(source, range: range)
-            }
         }
+        return try respond(head, range, tag, to: request)
+    }
+
+    /// The response with its body, if the allowance is enough for the work before the first byte.
+    private func respond(
+        _ head: HTTPResponse,
+        _ range: Range<Int>?,
+        _ tag: EntityTag?,
+        to request: RouteRequest
+    ) throws(Problem) -> RouteOutcome {
+        try request.form.refusing { () throws(InitError) in
+            let work = try answer.pendingWork()
+            guard request.allowance.covers(work) else { return .exceeds(request.allowance.working(work)) }
+            guard let (body, memory) = try answer.body(isCancelled: request.allowance.isCancelled) else {
+                return .response(.clientIsGone)
+            }
+            var response = OutgoingResponse(head: head, body: ResponseBody(body, range))
+            response.memory = memory
+            if let digests = request.digests, let tag, range == nil,
+                head.headerFields[HTTPFields.Further.reprDigest] == nil
+            {
+                response.keepDigest(of: tag, in: digests)
+            }
+            return .response(response)
+        }
+    }
+
+    /// The digest of the whole body, if the client wants it and it is known without making the body.
+    private func knownDigest(_ tag: EntityTag?, _ request: RouteRequest) -> HTTPField? {
+        guard let digests = request.digests else { return nil }
+        if let sha256 = answer.sha256 { return RepresentationDigest.field(sha256) }
+        return tag.flatMap { digests[$0] }.flatMap(RepresentationDigest.field)
     }
 
     private var currentTag: EntityTag? {
-        if let entityTag { return entityTag }
-        guard case .bytes(let bytes) = content, caching != .never else { return nil }
-        return EntityTag(of: bytes)
+        if let identity = answer.identity { return EntityTag(of: identity) }
+        guard case .bytes(let bytes) = answer.content, caching != .never else { return nil }
+        return EntityTag(of: Identity(of: bytes))
     }
 
-    var servesRanges: Bool {
-        if case .source = content { true } else { false }
-    }
-
-    /// The length of the body; `nil` where it is known only when that has been made.
-    var knownByteCount: Int? {
-        switch content {
-        case .bytes(let bytes): bytes.count
-        case .source(let byteCount, _): byteCount
-        case .computed, .generated: nil
-        }
-    }
-
-    /// The length that `GET` would state, where finding it out costs next to nothing.
-    private func headByteCount() throws(InitError) -> Int? {
-        guard case .generated(isShort: true, let make) = content, workMemory == nil,
-            let plan = try preparation?.trivial()
-        else { return knownByteCount }
-        return try make(plan, { false }).byteCount
+    /// The canonical URL, which a reply to `POST` alone tells, and which is not for nothing; `nil` where it is too long.
+    private func location(for request: RouteRequest) -> String? {
+        guard request.method == .post, let location = answer.url?(request.path) else { return nil }
+        let whole = (request.prefix?.text ?? "") + location
+        return whole.byteCount <= request.longestLocation ? whole.description : nil
     }
 
     /// - Throws: 412.
     private func isUnmodified(_ tag: EntityTag, _ fields: HTTPFields) throws(Problem) -> Bool {
-        if let tags = fields[.ifMatch], !tag.isListed(in: tags, by: tag.matchesStrongly) {
+        if let tags = fields.text(.ifMatch), !tag.isListed(in: tags, by: tag.matchesStrongly) {
             throw Problem(.preconditionFailed, "If-Match does not name the current entity tag, \(tag.fieldValue)")
         }
-        return fields[.ifNoneMatch].map { tag.isListed(in: $0, by: tag.matchesWeakly) } ?? false
+        return fields.text(.ifNoneMatch).map { tag.isListed(in: $0, by: tag.matchesWeakly) } ?? false
     }
 
-    private func requestedRange(of byteCount: Int, _ tag: EntityTag?, _ exchange: Exchange) -> ByteRangeRequest {
-        guard exchange.method == .get else { return .whole }
-        if let condition = exchange.fields[.ifRange] {
+    private func requestedRange(of byteCount: Int, _ tag: EntityTag?, _ request: RouteRequest) -> ByteRangeRequest {
+        guard request.method == .get else { return .whole }
+        if let condition = request.fields.text(.ifRange) {
             // A date never matches: nothing here has one.
             guard let tag, let given = EntityTag(condition.trimmed), tag.matchesStrongly(given) else { return .whole }
         }
-        return ByteRangeRequest(exchange.fields[.range], byteCount: byteCount)
-    }
-
-    private func computed(
-        _ head: HTTPResponse,
-        for exchange: Exchange,
-        _ compute: @escaping @Sendable (() -> Bool) throws(InitError) -> [UInt8]?
-    ) throws(InitError) -> Reply {
-        guard let workMemory else {
-            return .ready(OutgoingResponse(head: head, body: .bytes(try compute { false } ?? [])))
-        }
-        let form = exchange.form
-        return .deferred(
-            DeferredWork(memory: workMemory) { isCancelled in
-                do throws(InitError) {
-                    guard let bytes = try compute(isCancelled) else { return .clientIsGone }
-                    var response = OutgoingResponse(head: head, body: .bytes(bytes))
-                    response.memory = bytes.count
-                    return response
-                } catch {
-                    return Problem(error, form: form).response
-                }
-            }
-        )
-    }
-
-    /// The response now or, where the body takes long work, later.
-    private func made(
-        _ head: HTTPResponse,
-        for exchange: Exchange,
-        _ make: @escaping Content.Make
-    ) throws -> Reply {
-        guard let preparation else {
-            throw Problem(.internalError, "a body without a plan")
-        }
-        let ready = try preparation.ready()
-        if let ready, workMemory == nil {
-            return .ready(OutgoingResponse(head: head, body: try make(ready, { false })))
-        }
-        let memory = (ready == nil ? preparation.memory : 0) + (workMemory ?? 0)
-        let form = exchange.form
-        return .deferred(
-            DeferredWork(memory: memory) { [workMemory] isCancelled in
-                do throws(InitError) {
-                    guard let share = try preparation.make(isCancelled, ready) else { return .clientIsGone }
-                    var response = OutgoingResponse(head: head, body: try make(share.0, isCancelled))
-                    response.memory = share.1 + (workMemory ?? 0)
-                    return response
-                } catch {
-                    return Problem(error, form: form).response
-                }
-            }
-        )
+        return ByteRangeRequest(request.fields.text(.range), byteCount: byteCount)
     }
 }
 
@@ -166,18 +124,45 @@ extension HTTPField {
     fileprivate static let acceptNoRanges = HTTPField(name: .acceptRanges, value: "none")
 }
 
-extension OutgoingResponse {
-    /// What nobody reads.
-    fileprivate static var clientIsGone: OutgoingResponse {
-        Problem(.unavailable, "the client is gone").response
+extension ResponseBody {
+    fileprivate init(_ body: AnswerBody, _ range: Range<Int>?) {
+        switch body {
+        case .bytes(let bytes):
+            let part = range.map { Array(bytes[$0]) } ?? bytes
+            self = part.isEmpty ? .empty : .bytes(part)
+        case .source(let source):
+            let range = range ?? 0..<source.byteCount
+            self = range.isEmpty ? .empty : .source(source, range: range)
+        case .stream(let stream):
+            self = .stream(stream)
+        }
     }
 }
 
-extension ByteSource {
-    fileprivate func readFirstByte(at position: Int) {
-        var byte: [UInt8] = [0]
-        var room = byte.mutableSpan
-        var bytes = room.mutableBytes
-        _ = read(at: position, into: &bytes)
+extension OutgoingResponse {
+    /// Keeps the digest of the body once it has been made, and adds it if it has been already.
+    fileprivate mutating func keepDigest(of tag: EntityTag, in digests: RepresentationDigests) {
+        func keep(_ bytes: [UInt8]) {
+            let digest = SHA256.hash(data: bytes)
+            digests.keep(digest, tag)
+            if let field = RepresentationDigest.field(digest) { head.headerFields.append(field) }
+        }
+        switch body {
+        case .empty:
+            keep([])
+        case .bytes(let bytes):
+            keep(bytes)
+        case .source(let source, let range):
+            body = .source(HashedSource(source) { digests.keep($0, tag) }, range: range)
+        case .stream(let stream):
+            body = .stream(HashedStream(stream) { digests.keep($0, tag) })
+        case .unsent:
+            break
+        }
+    }
+
+    /// A body that nobody reads.
+    fileprivate static var clientIsGone: OutgoingResponse {
+        Problem(.unavailable, "the client is gone").response(below: nil)
     }
 }

@@ -1,17 +1,22 @@
+internal import ByteText
+import InitAPI
 import WeightInit
 
 /// A request target, RFC 9112 section 3.2: the path, decoded, and the query's parameters in their order.
-struct RequestTarget: Sendable, Equatable {
-    struct Parameter: Sendable, Equatable {
-        var name: String
-        var value: String
-    }
+struct RequestTarget: Sendable {
+    /// A name and its value, decoded.
+    typealias Parameter = (name: Text, text: Text)
 
     /// Decoded segment by segment; `nil` where a segment holds an encoded `/`, which no route has.
-    var path: String?
+    var path: Text?
     var query: [Parameter]
+    /// `nil` if no segment is encoded.
+    private let decodedSegments: [Text]?
 
-    /// What asks about the server as a whole, with `OPTIONS` only.
+    /// The path's segments, decoded; an encoded `/` is a character like others.
+    var segments: [Text] { decodedSegments ?? path.map { Array($0.split(separator: "/").dropFirst()) } ?? [] }
+
+    /// The server as a whole, with `OPTIONS` only.
     var isAsterisk: Bool { path == "*" }
 
     /// Reads origin form, absolute form and `*`.
@@ -29,47 +34,50 @@ struct RequestTarget: Sendable, Equatable {
         guard bytes.allSatisfy({ (0x21..<0x7f).contains($0) }) else {
             throw Problem(.malformed, "the request target has a character that must be percent-encoded")
         }
-        guard raw != "*" else {
+        guard bytes != [UInt8(ascii: "*")] else {
             path = "*"
             query = []
+            decodedSegments = nil
             return
         }
         let (rawPath, rawQuery) = RequestTarget.originForm(of: bytes[...]).halves(at: UInt8(ascii: "?"))
         guard rawPath.first == UInt8(ascii: "/") else {
             throw Problem(.malformed, "the request target is neither a path nor an http URL")
         }
-        path = try RequestTarget.path(rawPath)
+        decodedSegments = try RequestTarget.decodedSegments(rawPath)
+        path = RequestTarget.path(rawPath, decodedSegments)
         query = try rawQuery.map { query throws(Problem) in try RequestTarget.query(query) } ?? []
     }
 
     /// Takes scheme and authority off an absolute form.
     private static func originForm(of raw: ArraySlice<UInt8>) -> ArraySlice<UInt8> {
         guard raw.first != UInt8(ascii: "/") else { return raw }
-        for scheme in ["http://", "https://"] {
-            guard String(decoding: raw.prefix(scheme.utf8.count), as: UTF8.self).lowercased() == scheme else {
-                continue
-            }
-            let afterScheme = raw.dropFirst(scheme.utf8.count)
+        for scheme: Text in ["http://", "https://"] {
+            guard Text(decoding: raw.prefix(scheme.byteCount)).equalsIgnoringASCIICase(scheme) else { continue }
+            let afterScheme = raw.dropFirst(scheme.byteCount)
             let rest = afterScheme.drop { $0 != UInt8(ascii: "/") && $0 != UInt8(ascii: "?") }
             return rest.first == UInt8(ascii: "/") ? rest : [UInt8(ascii: "/")] + rest
         }
         return raw
     }
 
-    private static func path(_ raw: ArraySlice<UInt8>) throws(Problem) -> String? {
-        guard raw.contains(UInt8(ascii: "%")) else { return String(decoding: raw, as: UTF8.self) }
-        var decoded = ""
+    private static func decodedSegments(_ raw: ArraySlice<UInt8>) throws(Problem) -> [Text]? {
+        guard raw.contains(UInt8(ascii: "%")) else { return nil }
+        var segments: [Text] = []
         for segment in raw.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false).dropFirst() {
-            let text: String
             do {
-                text = try PercentEncoding.decode(segment, plusIsSpace: false)
+                segments.append(try PercentEncoding.decode(segment, plusIsSpace: false))
             } catch {
                 throw Problem(.malformed, "the path is not well-formed: \(error.detail)")
             }
-            guard !text.utf8.contains(UInt8(ascii: "/")) else { return nil }
-            decoded += "/" + text
         }
-        return decoded
+        return segments
+    }
+
+    private static func path(_ raw: ArraySlice<UInt8>, _ decoded: [Text]?) -> Text? {
+        guard let segments = decoded else { return Text(decoding: raw) }
+        guard !segments.contains(where: { $0.contains("/" as Unicode.Scalar) }) else { return nil }
+        return segments.reduce("") { $0 + "/" + $1 }
     }
 
     private static func query(_ raw: ArraySlice<UInt8>) throws(Problem) -> [Parameter] {
@@ -78,13 +86,13 @@ struct RequestTarget: Sendable, Equatable {
             let (name, value) = piece.halves(at: UInt8(ascii: "="))
             do throws(PercentEncoding.Fault) {
                 parameters.append(
-                    Parameter(
+                    (
                         name: try PercentEncoding.decode(name, plusIsSpace: true),
-                        value: try PercentEncoding.decode(value ?? [], plusIsSpace: true)
+                        text: try PercentEncoding.decode(value ?? [], plusIsSpace: true)
                     )
                 )
             } catch {
-                let given = String(decoding: piece, as: UTF8.self).quotedForMessage
+                let given = Text(decoding: piece).quotedForMessage
                 throw Problem(.malformed, "the query is not well-formed: \(error.detail), in \(given)")
             }
         }
@@ -93,7 +101,7 @@ struct RequestTarget: Sendable, Equatable {
 }
 
 extension ArraySlice<UInt8> {
-    /// What stands before a byte's first occurrence, and behind it; `nil` where it does not occur.
+    /// Parts before and after a byte's first occurrence; `nil` if there is none.
     fileprivate func halves(at separator: UInt8) -> (ArraySlice, ArraySlice?) {
         guard let index = firstIndex(of: separator) else { return (self, nil) }
         return (self[..<index], self[(index + 1)...])

@@ -1,10 +1,12 @@
-import Crypto
+internal import ByteText
+import SHA2
 import HTTPTypes
+import InitAPI
 import Synchronization
 
 /// The bearer tokens that are accepted (RFC 6750), kept as digests.
 public final class AccessTokens: Sendable {
-    /// What is wrong with a list of tokens. The sentence holds none of them.
+    /// A fault in a list of tokens. The sentence has no token in it.
     public struct Fault: Error, Equatable, CustomStringConvertible {
         public let description: String
     }
@@ -27,21 +29,21 @@ public final class AccessTokens: Sendable {
 
     public var count: Int { digests.withLock { $0.count } }
 
-    /// Whether a request has one of them.
+    /// Checks that a request has one of the tokens.
     ///
     /// - Throws: 401.
     func check(_ fields: HTTPFields) throws(Problem) {
-        guard let credentials = fields[.authorization] else {
+        guard let credentials = fields.text(.authorization) else {
             throw .unauthorized("this service wants a token: Authorization: Bearer …", challenge: "")
         }
-        let parts = credentials.split(separator: " ", maxSplits: 1)
-        guard parts.count == 2, parts[0].lowercased() == "bearer", accepts(parts[1].trimmed) else {
+        let parts = credentials.split(separator: " ", maxSplits: 1, omittingEmptySubsequences: true)
+        guard parts.count == 2, parts[0].equalsIgnoringASCIICase("bearer"), accepts(parts[1].trimmed) else {
             throw .unauthorized("the token is not one that this service takes", challenge: #", error="invalid_token""#)
         }
     }
 
     /// Takes the same time whichever of them it is, and whether or not it is one.
-    private func accepts(_ token: Substring) -> Bool {
+    private func accepts(_ token: Text) -> Bool {
         let digest = SHA256.hash(data: Array(token.utf8))
         let known = digests.withLock { $0 }
         // Digests compare in constant time, and all are compared.

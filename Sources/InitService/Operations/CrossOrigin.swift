@@ -1,37 +1,41 @@
+public import ByteText
 import HTTPTypes
 
 /// Which pages may read the answers, by the Fetch standard's CORS protocol.
 public struct CrossOrigin: Sendable {
     private enum Allowed {
         case any
-        case these(Set<String>)
+        case these(Set<Text>)
     }
 
     /// Fields that a page may read, besides those that it always may.
     private static let exposed =
-        "ETag, Content-Range, Content-Location, Accept-Ranges, Retry-After, X-Request-Id, X-Tensor-Shape, X-Tensor-Dtype"
+        "ETag, Content-Disposition, Content-Range, Content-Location, Accept-Ranges, Repr-Digest, Retry-After, Server-Timing, "
+        + "traceparent, X-Error-Code, X-Error-Message, X-Repo-Commit, X-Request-Id, X-Tensor-Shape, X-Tensor-Dtype"
     /// Fields that a page may send.
     private static let accepted =
-        "Accept, Authorization, Content-Type, If-Match, If-None-Match, If-Range, Range, traceparent, X-Request-Id"
+        "Accept, Authorization, Content-Type, If-Match, If-None-Match, If-Range, Range, traceparent, Want-Repr-Digest, "
+        + "X-Request-Id"
 
     private let allowed: Allowed
 
     /// - Parameter list: Origins as browsers write them (`https://example.org:8443`), separated by commas, or `*`.
     /// - Returns: `nil` where it is not such a list.
-    public init?(list: String) {
+    public init?(list: Text) {
         let origins = FieldList.elements(of: list)
         guard origins != ["*"] else {
             allowed = .any
             return
         }
         guard !origins.isEmpty, origins.allSatisfy(Self.isOrigin) else { return nil }
-        allowed = .these(Set(origins.map(String.init)))
+        allowed = .these(Set(origins))
     }
 
     /// Scheme, host and port, in small letters, without a path.
-    private static func isOrigin(_ text: Substring) -> Bool {
-        guard let scheme = ["http://", "https://"].first(where: text.hasPrefix) else { return false }
-        let authority = text.dropFirst(scheme.count)
+    private static func isOrigin(_ text: Text) -> Bool {
+        guard let authority = text.removing(prefix: "http://") ?? text.removing(prefix: "https://") else {
+            return false
+        }
         return !authority.isEmpty
             && authority.utf8.allSatisfy { byte in
                 switch byte {
@@ -50,8 +54,8 @@ public struct CrossOrigin: Sendable {
             fields[.accessControlAllowOrigin] = "*"
         case .these(let origins):
             fields[.vary] = (fields[.vary].map { $0 + ", " } ?? "") + "Origin"
-            guard let origin = request.headerFields[.origin], origins.contains(origin) else { return }
-            fields[.accessControlAllowOrigin] = origin
+            guard let origin = request.headerFields.text(.origin), origins.contains(origin) else { return }
+            fields[.accessControlAllowOrigin] = origin.description
         }
         if let methods {
             fields[.accessControlAllowMethods] = methods

@@ -1,7 +1,7 @@
 public import HTTPExchange
 public import HTTPTypes
 
-/// What is served on a port of its own, for those who run the service: metrics and probes, without tokens.
+/// Metrics and probes on a port of their own, without tokens.
 public struct MetricsService: RequestHandler {
     private let service: InitService
 

@@ -3,7 +3,7 @@ import Synchronization
 
 /// Names for requests that have none.
 final class RequestIDs: Sendable {
-    /// What a client may call a request: characters of a token (RFC 9110 section 5.6.2), and not many.
+    /// Request IDs accepted from clients: a few characters of a token (RFC 9110 section 5.6.2).
     private static let maximumLength = 128
 
     private let next = Atomic(UInt64.random(in: .min ... .max))

@@ -1,17 +1,19 @@
+internal import ByteText
 import HTTPExchange
 import HTTPTypes
+import InitAPI
 import Synchronization
 import WeightInit
 
-/// What the service counts.
+/// Metrics of the service.
 ///
 /// All counters there can be are made at the start, so that counting takes no lock and no memory.
 final class ServiceMetrics: Sendable {
-    /// What stands for a route where nothing is, so that nobody can make up labels.
+    /// Label of unknown paths, so that clients cannot create labels.
     static let otherRoute = "other"
     private static let noStatus = "none"
 
-    private static let routes = (Route.all.map(\.path) + [otherRoute]).sorted()
+    private static let routes = (Route.all.map(\.path.text.description) + [otherRoute]).sorted()
     private static let statuses = Set(Problem.Kind.allCases.map(\.status.code)).union(furtherStatuses).sorted()
 
     /// Route by route, status by status, as listed above: few enough to be looked through, which is quicker than hashing.
@@ -19,16 +21,10 @@ final class ServiceMetrics: Sendable {
     private let responseBytes = Counter()
     private let cutOff = Counter()
     private let rejected: [String: Counter]
-    private let madeBytes: [String: [DType: Counter]]
     private let load = Mutex<(@Sendable () -> TransportLoad)?>(nil)
 
     init() {
         rejected = Dictionary(uniqueKeysWithValues: Self.reasons.map { ($0, Counter()) })
-        madeBytes = Dictionary(
-            uniqueKeysWithValues: InitMethod.all.map { method in
-                (method.name, Dictionary(uniqueKeysWithValues: DType.allCases.map { ($0, Counter()) }))
-            }
-        )
     }
 
     /// Besides those of problems: what is well, what the transport may answer by itself, and 0 for what had no answer.
@@ -57,11 +53,6 @@ final class ServiceMetrics: Sendable {
             let column = status.flatMap(Self.statuses.firstIndex) ?? Self.statuses.firstIndex(of: 0)
         else { return nil }
         return durations[place][column]
-    }
-
-    /// Where the bytes of a tensor are counted that are made.
-    func madeBytes(of tensor: PlannedTensor) -> Counter? {
-        madeBytes[tensor.initialization.method]?[tensor.dtype]
     }
 }
 
@@ -98,6 +89,16 @@ extension ServiceMetrics {
         name: "http_server_reply_cache_bytes",
         kind: .gauge,
         help: "Memory held by such replies."
+    )
+    private static let responseMemory = MetricFamily(
+        name: "http_server_response_memory_bytes",
+        kind: .gauge,
+        help: "Memory held by responses being sent."
+    )
+    private static let requestMemory = MetricFamily(
+        name: "http_server_request_memory_bytes",
+        kind: .gauge,
+        help: "Memory held by request bodies until their requests are answered."
     )
     private static let cutOffRequests = MetricFamily(
         name: "weight_init_cut_off_requests_total",
@@ -147,6 +148,16 @@ extension ServiceMetrics {
         kind: .counter,
         help: "Pieces of such work begun because nothing of the kind was kept."
     )
+    private static let modelCacheBytes = MetricFamily(
+        name: "weight_init_model_cache_bytes",
+        kind: .gauge,
+        help: "Memory held by decoded and planned models of the catalogue."
+    )
+    private static let modelPlans = MetricFamily(
+        name: "weight_init_model_plans_total",
+        kind: .counter,
+        help: "Models of the catalogue decoded, planned or laid out because none was kept."
+    )
     private static let draining = MetricFamily(
         name: "weight_init_draining",
         kind: .gauge,
@@ -173,23 +184,28 @@ extension ServiceMetrics {
         exposition.add(Self.responseBodyBytes, responseBytes.value)
         exposition.add(Self.repeatedRequests, load.repeatedRequests)
         exposition.add(Self.replyCacheBytes, load.replyCacheBytes)
+        exposition.add(Self.responseMemory, load.bodyMemory)
+        exposition.add(Self.requestMemory, load.uploadMemory)
         exposition.add(Self.cutOffRequests, cutOff.value)
         exposition.begin(Self.rejectedRequests)
         for reason in Self.reasons {
             exposition.sample(Self.rejectedRequests.name, [("reason", reason)], String(rejected[reason]?.value ?? 0))
         }
-        addMade(Self.madeBytesFamily, to: &exposition) { bytes, _ in bytes }
-        addMade(Self.madeElements, to: &exposition) { bytes, dtype in bytes / dtype.itemSize }
+        let production = service.operations.production
+        addMade(Self.madeBytesFamily, production, to: &exposition) { bytes, _ in bytes }
+        addMade(Self.madeElements, production, to: &exposition) { bytes, dtype in bytes / dtype.itemSize }
         exposition.add(Self.workQueueDepth, load.waitingWork)
         exposition.add(Self.workRunning, load.runningWork)
         exposition.add(Self.workMemory, load.workMemory)
-        exposition.add(Self.cacheBytes, service.preparations.byteCount)
-        exposition.add(Self.preparations, service.preparations.madeCount)
+        exposition.add(Self.cacheBytes, service.operations.preparations.byteCount)
+        exposition.add(Self.preparations, service.operations.preparations.madeCount)
+        exposition.add(Self.modelCacheBytes, service.operations.modelCache.byteCount)
+        exposition.add(Self.modelPlans, service.operations.modelCache.madeCount)
         exposition.add(Self.draining, service.isDraining ? 1 : 0)
         exposition.begin(Self.buildInfo)
         exposition.sample(
             Self.buildInfo.name,
-            [("version", InitService.version), ("profile", InitService.profile)],
+            [("version", Release.version), ("profile", Release.profile.description)],
             "1"
         )
         return exposition
@@ -215,16 +231,18 @@ extension ServiceMetrics {
 
     private func addMade(
         _ family: MetricFamily,
+        _ production: Production,
         to exposition: inout Exposition,
         _ value: (_ bytes: Int, DType) -> Int
     ) {
         exposition.begin(family)
         for method in InitMethod.all {
             for dtype in DType.allCases {
-                guard let bytes = madeBytes[method.name]?[dtype]?.value, bytes > 0 else { continue }
+                let bytes = production.byteCount(of: method, dtype)
+                guard bytes > 0 else { continue }
                 exposition.sample(
                     family.name,
-                    [("method", method.name), ("dtype", dtype.rawValue)],
+                    [("method", method.name.description), ("dtype", dtype.rawValue)],
                     String(value(bytes, dtype))
                 )
             }

@@ -1,22 +1,24 @@
+internal import ByteText
 import HTTPTypes
+import InitAPI
 import WeightInit
 
 /// An error as the client sees it: what becomes a problem document, RFC 9457.
 struct Problem: Error, Sendable {
-    /// What was wrong, and where.
+    /// A fault and its place.
     struct Fault: Sendable {
         enum Place: Sendable, Equatable {
             /// A parameter of the query.
-            case parameter(String)
+            case parameter(Text)
             /// A JSON Pointer (RFC 6901) into the request's JSON.
-            case pointer(String)
-            case header(String)
+            case pointer(Text)
+            case header(Text)
         }
 
         /// `nil` for the request's path.
         var place: Place?
         var detail: String
-        var allowed: [String] = []
+        var allowed: [Text] = []
     }
 
     var kind: Kind
@@ -43,22 +45,36 @@ struct Problem: Error, Sendable {
             case .invalid: .invalid
             case .refused: .refused
             case .tooLarge: .overLimit
+            case .outOfMemory, .cancelled: .unavailable
             case .failed: .internalError
+            case .notOffered: .notAcceptable
             }
-        let place = Fault.Place(error.path, form: form)
-        let faults = place.map { [Fault(place: $0, detail: error.detail, allowed: error.allowed)] } ?? []
-        // The names are the client's and can be long.
-        let subject = error.path.joined(separator: ".").prefix(80)
-        self.init(kind, (subject.isEmpty ? "" : subject + ": ") + error.detail, faults: faults)
+        // The header names a fault that no member has.
+        let place =
+            kind == .notAcceptable && error.path.isEmpty ? .header("Accept") : Fault.Place(error.path, form: form)
+        let faults = place.map { [Fault(place: $0, detail: error.message, allowed: error.allowed)] } ?? []
+        let subject = kind == .notAcceptable ? "" : Problem.subject(of: error.path)
+        let fields: HTTPFields = kind == .unavailable ? [.retryAfter: "1"] : HTTPFields()
+        self.init(kind, subject + error.message, faults: faults, fields: fields)
+    }
+
+    /// A place in a request at the start of a sentence, cut to 80 characters: the names are the client's and can be long.
+    private static func subject(of path: [Text]) -> String {
+        guard path.contains(where: { !$0.isEmpty }) else { return "" }
+        var subject = ""
+        for scalar in path.joined(separator: ".").unicodeScalars.prefix(80) { subject.unicodeScalars.append(scalar) }
+        return subject + ": "
     }
 
     /// The document's members in order.
-    var document: JSONValue {
+    ///
+    /// - Parameter prefix: Path at which a proxy has the service, and its page of problems.
+    func document(below prefix: PathPrefix?) -> JSONValue {
         var members: [JSONValue.Member] = []
-        members.append("type", .string("/docs/problems#" + kind.slug))
-        members.append("title", .string(kind.title))
+        members.append("type", .string((prefix?.text ?? "") + "/docs/problems#" + Text(kind.slug)))
+        members.append("title", .string(Text(kind.title)))
         members.append("status", .integer(kind.status.code))
-        members.append("detail", .string(detail))
+        members.append("detail", .string(Text(detail)))
         members.append("errors", faults.isEmpty ? nil : .array(faults.map(\.document)))
         return .object(members)
     }
@@ -66,31 +82,14 @@ struct Problem: Error, Sendable {
 
 extension Problem.Fault.Place {
     /// A place in a request, `nil` where the query as a whole is meant.
-    init?(_ path: [String], form: Problem.Form) {
+    init?(_ path: [Text], form: Problem.Form) {
         switch form {
         case .query:
             guard let name = path.first else { return nil }
             self = .parameter(name)
         case .json:
-            self = .pointer(Self.pointer(to: path))
+            self = .pointer(JSONPointer.text(of: path))
         }
-    }
-
-    static func pointer(to path: [String]) -> String {
-        path.map(pointerComponent).joined()
-    }
-
-    /// `~` and `/` have a meaning in a pointer.
-    private static func pointerComponent(_ name: String) -> String {
-        var component = "/"
-        for scalar in name.unicodeScalars {
-            switch scalar {
-            case "~": component += "~0"
-            case "/": component += "~1"
-            default: component.unicodeScalars.append(scalar)
-            }
-        }
-        return component
     }
 }
 
@@ -103,7 +102,7 @@ extension Problem.Fault {
         case .header(let name): members.append("header", .string(name))
         case nil: break
         }
-        members.append("detail", .string(detail))
+        members.append("detail", .string(Text(detail)))
         members.append("allowed", allowed.isEmpty ? nil : .strings(allowed))
         return .object(members)
     }

@@ -1,14 +1,19 @@
+public import ByteText
+
 /// A pattern over names: `*` stands for any text, dots included, `?` for one character.
 public struct Glob: Sendable, Equatable {
-    public let pattern: String
+    public let pattern: Text
     private let bytes: [UInt8]
 
-    public init(_ pattern: String) {
+    public init(_ pattern: Text) {
         self.pattern = pattern
         bytes = Array(pattern.utf8)
     }
 
-    public func matches(_ name: String) -> Bool {
+    /// `true` if it stands for one name only.
+    var isLiteral: Bool { !bytes.contains(UInt8(ascii: "*")) && !bytes.contains(UInt8(ascii: "?")) }
+
+    public func matches(_ name: Text) -> Bool {
         var steps = Int.max
         return matches(Array(name.utf8), steps: &steps)
     }

@@ -1,24 +1,51 @@
+internal import ByteText
+
 /// Builds modules as their constructors do: each call draws on from the same stream.
 struct LayerBuilder {
-    /// What a slot of a module refers to: a tensor, and how it is initialised by whatever came last.
+    /// A tensor that slots of modules refer to.
     struct Cell: Sendable {
-        let shape: Shape
-        let dtype: DType
-        var initialization: Initialization
+        /// Index of the draw that initialised it last; `nil` if steps write all of its elements.
+        var draw: Int?
+        /// The rule that initialised it.
+        var rule: RuleReference?
+        /// Its elements, after all that has been done to them so far.
+        var content: TensorContent
+        /// Type in which it is sent; `nil` for its own.
+        var cast: DType?
+        /// `true` if the state dict has it.
+        var isPersistent = true
+        /// Its own generator; `nil` if it draws from the request's.
+        var stream: DrawStream?
+        /// Indices of the steps that have written to it.
+        var steps: [Int] = []
+
+        var shape: Shape { content.shape }
+        var dtype: DType { content.dtype }
     }
 
     var plan: PlanBuilder
-    private(set) var cells: [Cell] = []
+    var cells: [Cell] = []
+    /// Type in which the tensors of the entry under way are sent.
+    var cast: DType?
     /// Element type of the layer that is being built.
     private var dtype: DType = .float32
     private let usesDefaults: Bool
+    private let isCancelled: () -> Bool
     private var moduleCount = 0
+    /// Norms that steps have taken.
+    var normCount = 0
     /// Layers around the one that is being built, which has them in its arguments or is made by them.
     private var nesting = 0
 
-    init(plan: PlanBuilder, usesDefaults: Bool) {
+    init(plan: PlanBuilder, usesDefaults: Bool, isCancelled: @escaping () -> Bool) {
         self.plan = plan
         self.usesDefaults = usesDefaults
+        self.isCancelled = isCancelled
+    }
+
+    /// - Throws: `cancelled` if nobody waits for the plan any more.
+    func checkIsWanted() throws(InitError) {
+        if isCancelled() { throw .cancelled }
     }
 
     /// Builds a layer of the table.
@@ -32,9 +59,9 @@ struct LayerBuilder {
         let arguments = try BoundArguments(given, for: type.parameters, of: type.name)
         guard nesting < plan.limits.maximumNesting else {
             throw InitError(
-                .tooLarge,
+                over: \Limits.maximumNesting,
                 [],
-                "layers are nested more than \(plan.limits.maximumNesting) deep (--max-nesting)"
+                "layers are nested more than \(plan.limits.maximumNesting) deep"
             )
         }
         try reserve(modules: 1)
@@ -50,7 +77,7 @@ struct LayerBuilder {
     }
 
     /// Builds a layer that another one is made of.
-    mutating func build(_ type: String, _ arguments: [String: ParameterValue]) throws(InitError) -> Module {
+    mutating func build(_ type: Text, _ arguments: [Text: ParameterValue]) throws(InitError) -> Module {
         try build(LayerRequest(type: type, dtype: dtype, arguments: Arguments(arguments)))
     }
 
@@ -66,9 +93,9 @@ struct LayerBuilder {
     func checkRoom(modules count: Int) throws(InitError) {
         guard count <= plan.limits.maximumLayers - moduleCount else {
             throw InitError(
-                .tooLarge,
+                over: \Limits.maximumLayers,
                 [],
-                "the model has more than \(plan.limits.maximumLayers) layers (--max-layers)"
+                "the model has more than \(plan.limits.maximumLayers) layers"
             )
         }
     }
@@ -77,79 +104,87 @@ struct LayerBuilder {
     mutating func copy(_ module: Module) throws(InitError) -> Module {
         try reserve(modules: module.count)
         var copy = module
-        try copy.mapSlots { (slot: Module.Slot, _: String) throws(InitError) in
+        try copy.mapSlots { (slot: Module.Slot, _: Text) throws(InitError) in
             try self.slot(slot.name, isParameter: slot.isParameter, cells[slot.cell])
         }
         return copy
     }
 
-    private mutating func slot(_ name: String, isParameter: Bool = true, _ cell: Cell) throws(InitError) -> Module.Slot
-    {
+    private mutating func slot(_ name: Text, isParameter: Bool = true, _ cell: Cell) throws(InitError) -> Module.Slot {
+        try checkIsWanted()
         guard cells.count < plan.limits.maximumTensors else {
             throw InitError(
-                .tooLarge,
+                over: \Limits.maximumTensors,
                 [],
-                "the model has more than \(plan.limits.maximumTensors) tensors (--max-tensors)"
+                "the model has more than \(plan.limits.maximumTensors) tensors"
             )
         }
         cells.append(cell)
+        cells[cells.count - 1].cast = cast
         return Module.Slot(name: name, isParameter: isParameter, cell: cells.count - 1)
     }
 }
 
-/// What constructors do to their parameters.
+/// Calls that constructors make to initialise their parameters.
 extension LayerBuilder {
     /// Draws a parameter by a method of `torch.nn.init`.
     mutating func parameter(
-        _ name: String,
+        _ name: Text,
         _ shape: Shape,
-        _ method: String,
-        _ arguments: [String: ParameterValue] = [:]
+        _ method: InitMethod,
+        _ arguments: [Text: ParameterValue] = [:]
     ) throws(InitError) -> Module.Slot {
-        let initialization: Initialization
+        let draw: Int
         do {
-            initialization = try self.initialization(shape, method, Arguments(arguments))
+            draw =
+                usesDefaults
+                ? try plan.draw(method, Arguments(arguments), shape: shape, dtype: dtype)
+                : try plan.fill(0, shape: shape, dtype: dtype)
         } catch {
             // A layer has no shape of its own that could be at fault: its parameter is.
-            throw error.path == ["shape"]
-                ? InitError(error.kind, [], "\(error.detail) (at \(name.quotedForMessage))") : error
+            throw error.path == ["shape"] ? error.moved(to: [], " (at \(name.quotedForMessage))") : error
         }
-        return try slot(name, Cell(shape: shape, dtype: dtype, initialization: initialization))
+        return try slot(name, cell(shape, dtype, draw))
     }
 
-    /// A parameter without a module, drawn by a method of `torch.nn.init` with a client's arguments.
-    mutating func parameter(
-        _ name: String,
-        _ shape: Shape,
-        _ method: String,
-        _ arguments: Arguments,
-        dtype: DType
-    ) throws(InitError) -> Module.Slot {
-        let initialization = try draw(method, arguments, shape: shape, dtype: dtype)
-        return try slot(name, Cell(shape: shape, dtype: dtype, initialization: initialization))
+    /// A tensor without a module, as a client describes it.
+    mutating func tensor(_ name: Text, _ request: TensorRequest) throws(InitError) -> Module.Slot {
+        var cell: Cell
+        if let method = request.method {
+            let draw = try plan.draw(method, request.arguments, shape: request.shape, dtype: request.dtype)
+            cell = self.cell(request.shape, request.dtype, draw)
+        } else {
+            try plan.checkSize(request.shape, request.dtype)
+            cell = Cell(draw: nil, content: TensorContent(shape: request.shape, dtype: request.dtype))
+        }
+        cell.isPersistent = request.isPersistent
+        let isParameter = request.dtype.floatFormat != nil && request.isPersistent
+        return try slot(name, isParameter: isParameter, cell)
+    }
+
+    private func cell(_ shape: Shape, _ dtype: DType, _ draw: Int) -> Cell {
+        Cell(draw: draw, content: TensorContent(shape: shape, dtype: dtype, draw: draw))
     }
 
     /// A parameter of one value.
-    mutating func parameter(_ name: String, _ shape: Shape, filledWith value: Double) throws(InitError) -> Module.Slot {
-        let initialization = try plan.fill(value, shape: shape, dtype: dtype)
-        return try slot(name, Cell(shape: shape, dtype: dtype, initialization: initialization))
+    mutating func parameter(_ name: Text, _ shape: Shape, filledWith value: Double) throws(InitError) -> Module.Slot {
+        try slot(name, cell(shape, dtype, try plan.fill(value, shape: shape, dtype: dtype)))
     }
 
     /// A tensor of the state dict that is not trained.
     mutating func buffer(
-        _ name: String,
+        _ name: Text,
         _ shape: Shape,
         _ dtype: DType? = nil,
         filledWith value: Double
     ) throws(InitError) -> Module.Slot {
         let dtype = dtype ?? self.dtype
-        let initialization = try plan.fill(value, shape: shape, dtype: dtype)
-        return try slot(name, isParameter: false, Cell(shape: shape, dtype: dtype, initialization: initialization))
+        return try slot(name, isParameter: false, cell(shape, dtype, plan.fill(value, shape: shape, dtype: dtype)))
     }
 
     /// The weight of `nn.Linear` and the convolutions: `kaiming_uniform_` with a slope of √5.
     mutating func kaimingWeight(_ shape: Shape) throws(InitError) -> Module.Slot {
-        try parameter("weight", shape, "kaiming_uniform", ["a": .number(5.0.squareRoot())])
+        try parameter("weight", shape, .kaimingUniform, ["a": .number(5.0.squareRoot())])
     }
 
     /// Their bias: uniform within 1 / √fan_in of the weight.
@@ -159,62 +194,63 @@ extension LayerBuilder {
     }
 
     /// A parameter uniform within ±bound.
-    mutating func uniform(_ name: String, _ shape: Shape, bound: Double) throws(InitError) -> Module.Slot {
+    mutating func uniform(_ name: Text, _ shape: Shape, bound: Double) throws(InitError) -> Module.Slot {
         // A bound of 0 is the integer 0 in PyTorch, whose negative is not −0.
-        try parameter(name, shape, "uniform", ["a": .number(bound == 0 ? 0 : -bound), "b": .number(bound)])
+        try parameter(name, shape, .uniform, ["a": .number(bound == 0 ? 0 : -bound), "b": .number(bound)])
     }
 
     /// Overwrites a parameter that has been drawn.
     mutating func overwrite(_ slot: Module.Slot, with value: Double) throws(InitError) {
         let cell = cells[slot.cell]
-        cells[slot.cell].initialization = try plan.fill(value, shape: cell.shape, dtype: cell.dtype)
+        replace(slot, by: try plan.fill(value, shape: cell.shape, dtype: cell.dtype))
     }
 
     /// Draws a parameter anew.
     mutating func redraw(
         _ slot: Module.Slot,
-        _ method: String,
+        _ method: InitMethod,
         _ arguments: Arguments = Arguments()
     ) throws(InitError) {
         let cell = cells[slot.cell]
-        cells[slot.cell].initialization = try draw(method, arguments, shape: cell.shape, dtype: cell.dtype)
+        replace(slot, by: try plan.draw(method, arguments, shape: cell.shape, dtype: cell.dtype))
+    }
+
+    private mutating func replace(_ slot: Module.Slot, by draw: Int) {
+        let cell = cells[slot.cell]
+        cells[slot.cell].draw = draw
+        cells[slot.cell].rule = nil
+        cells[slot.cell].content = TensorContent(shape: cell.shape, dtype: cell.dtype, draw: draw)
     }
 
     /// Draws a parameter anew as part of a constructor.
-    mutating func redrawDefault(_ slot: Module.Slot, _ method: String) throws(InitError) {
+    mutating func redrawDefault(_ slot: Module.Slot, _ method: InitMethod) throws(InitError) {
         if usesDefaults { try redraw(slot, method) }
     }
 
     /// Sets a row of a matrix to zero.
-    mutating func zeroRow(_ row: Int, of slot: Module.Slot) {
-        let columns = cells[slot.cell].shape.dimensions[1]
-        cells[slot.cell].initialization.zeroed = row * columns..<(row + 1) * columns
+    mutating func zeroRow(_ row: Int, of slot: Module.Slot) throws(InitError) {
+        let cell = cells[slot.cell]
+        let region = try Region(Slice(row: row), of: cell.shape)
+        let zeros = try plan.fill(0, shape: region.shape, dtype: cell.dtype)
+        try cells[slot.cell].content.write(
+            .draw(zeros, region: region),
+            limit: plan.limits.maximumOverlays
+        )
     }
 
     /// Marks the rule that initialised a cell.
     mutating func setRule(_ rule: RuleReference, of slot: Module.Slot) {
-        cells[slot.cell].initialization.rule = rule
+        cells[slot.cell].rule = rule
     }
 
-    /// What a constructor makes of a parameter: the method's draw, or nothing where the defaults are left out.
-    private mutating func initialization(
-        _ shape: Shape,
-        _ method: String,
-        _ arguments: Arguments
-    ) throws(InitError) -> Initialization {
-        usesDefaults
-            ? try draw(method, arguments, shape: shape, dtype: dtype) : try plan.fill(0, shape: shape, dtype: dtype)
-    }
-
-    private mutating func draw(
-        _ method: String,
-        _ arguments: Arguments,
-        shape: Shape,
-        dtype: DType
-    ) throws(InitError) -> Initialization {
-        guard let method = InitMethod.named(method) else {
-            throw .unknown("method", method, in: ["method"], known: InitMethod.all.map(\.name))
+    /// Gives a cell a generator of its own, and has it initialised from there.
+    mutating func detach(_ cell: Int, seed: UInt32) throws(InitError) {
+        var stream = DrawStream(seed: seed)
+        if let draw = cells[cell].draw {
+            let redrawn = try plan.redraw(draw, on: &stream)
+            cells[cell].content.replace(draw: draw, by: redrawn)
+            cells[cell].draw = redrawn
         }
-        return try plan.draw(method, arguments, shape: shape, dtype: dtype)
+        cells[cell].stream = stream
     }
 }

@@ -1,3 +1,5 @@
+internal import ByteText
+
 extension LayerType {
     /// `torch/nn/modules/activation.py` (MultiheadAttention) and `transformer.py`
     static let attentionLayers: [LayerType] = [
@@ -35,24 +37,26 @@ extension LayerType {
             ["in_features": .integer(size), "out_features": .integer(size), "bias": .boolean(hasBias)]
         )
         let tripled = try arguments.product(3, size, of: "embed_dim")
-        let projections =
-            keys == size && values == size
-            ? [("in_proj_weight", try Shape(tripled, size, of: "embed_dim"))]
-            : [
+        let projections: [(Text, Shape)]
+        if keys == size && values == size {
+            projections = [("in_proj_weight", try Shape(tripled, size, of: "embed_dim"))]
+        } else {
+            projections = [
                 ("q_proj_weight", square), ("k_proj_weight", try Shape(size, keys, of: "kdim")),
                 ("v_proj_weight", try Shape(size, values, of: "vdim")),
             ]
+        }
         var slots: [Module.Slot] = []
         for (name, shape) in projections {
-            slots.append(try builder.parameter(name, shape, "xavier_uniform"))
+            slots.append(try builder.parameter(name, shape, .xavierUniform))
         }
         if hasBias {
             slots.append(try builder.parameter("in_proj_bias", try Shape(tripled, of: "embed_dim"), filledWith: 0))
             try builder.overwrite(output.slots[1], with: 0)
         }
         if try arguments.boolean("add_bias_kv") {
-            for name in ["bias_k", "bias_v"] {
-                slots.append(try builder.parameter(name, try Shape(1, 1, size, of: "embed_dim"), "xavier_normal"))
+            for name: Text in ["bias_k", "bias_v"] {
+                slots.append(try builder.parameter(name, try Shape(1, 1, size, of: "embed_dim"), .xavierNormal))
             }
         }
         return Module(types: [], slots: slots, children: [("out_proj", output)])
@@ -79,13 +83,13 @@ extension LayerType {
     private static let encoderLayer = layer("TransformerEncoderLayer", attentions: ["self_attn"])
     private static let decoderLayer = layer("TransformerDecoderLayer", attentions: ["self_attn", "multihead_attn"])
 
-    private static func layer(_ name: String, attentions: [String]) -> LayerType {
+    private static func layer(_ name: Text, attentions: [Text]) -> LayerType {
         LayerType(name, sizes(isRequired: true) + common) { builder, arguments throws(InitError) in
             let size = try arguments.size("d_model")
             let inner = try arguments.size("dim_feedforward")
             let hasBias = arguments.value("bias")
             try arguments.checkProbability("dropout")
-            var children: [(name: String, module: Module)] = []
+            var children: [(name: Text, module: Module)] = []
             for attention in attentions {
                 do throws(InitError) {
                     let module = try builder.build(
@@ -97,7 +101,8 @@ extension LayerType {
                     throw error.renamed(["embed_dim": "d_model", "num_heads": "nhead"])
                 }
             }
-            for (linear, input, output) in [("linear1", size, inner), ("linear2", inner, size)] {
+            let linears: [(Text, Int, Int)] = [("linear1", size, inner), ("linear2", inner, size)]
+            for (linear, input, output) in linears {
                 let module = try builder.build(
                     "Linear",
                     ["in_features": .integer(input), "out_features": .integer(output), "bias": hasBias]
@@ -105,7 +110,7 @@ extension LayerType {
                 children.append((linear, module))
             }
             for norm in 1...attentions.count + 1 {
-                children.append(("norm\(norm)", try layerNorm(&builder, size, hasBias)))
+                children.append((Text("norm\(norm)"), try layerNorm(&builder, size, hasBias)))
             }
             return Module(types: [], children: children)
         }
@@ -120,7 +125,7 @@ extension LayerType {
     }
 
     /// Copies of one layer: it has drawn when it was built, the copies draw nothing.
-    private static func stack(_ name: String, of layer: String) -> LayerType {
+    private static func stack(_ name: Text, of layer: Text) -> LayerType {
         LayerType(
             name,
             [
@@ -132,12 +137,13 @@ extension LayerType {
                     ? [
                         Parameter("enable_nested_tensor", .boolean, default: .boolean(true)),
                         Parameter("mask_check", .boolean, default: .boolean(true)),
-                    ] : [])
+                    ] : []),
+            takesDevice: false
         ) { builder, arguments throws(InitError) in
             guard let request = try arguments.layer(layer) else { throw .invalid(layer, "is missing") }
             let count = try arguments.count("num_layers")
             let original = try build(&builder, request, as: layer)
-            var children = [("layers", try copies(&builder, original, count))]
+            var children: [(name: Text, module: Module)] = [("layers", try copies(&builder, original, count))]
             if let request = try arguments.layer("norm") {
                 children.append(("norm", try build(&builder, request, as: "norm")))
             }
@@ -148,7 +154,7 @@ extension LayerType {
     private static func build(
         _ builder: inout LayerBuilder,
         _ request: LayerRequest,
-        as argument: String
+        as argument: Text
     ) throws(InitError) -> Module {
         do {
             return try builder.build(request)
@@ -166,7 +172,7 @@ extension LayerType {
         try builder.checkRoom(modules: overflow ? .max : modules)
         var layers = Module(types: ["ModuleList"])
         for index in 0..<count {
-            layers.children.append((String(index), try builder.copy(original)))
+            layers.children.append((Text(index), try builder.copy(original)))
         }
         return layers
     }
@@ -176,17 +182,21 @@ extension LayerType {
         sizes(isRequired: false) + [
             Parameter("num_encoder_layers", .integer, default: .integer(6), "layers of the encoder"),
             Parameter("num_decoder_layers", .integer, default: .integer(6), "layers of the decoder"),
+            .onlyDefault("custom_encoder"), .onlyDefault("custom_decoder"),
         ] + common
     ) { builder, arguments throws(InitError) in
         let size = try arguments.size("d_model")
         let hasBias = arguments.value("bias")
-        var shared: [String: ParameterValue] = [:]
-        for name in ["d_model", "nhead", "dim_feedforward", "dropout", "bias"] { shared[name] = arguments.value(name) }
-        var halves: [(name: String, module: Module)] = []
-        for (half, layer, count) in [
+        var shared: [Text: ParameterValue] = [:]
+        for name: Text in ["d_model", "nhead", "dim_feedforward", "dropout", "bias"] {
+            shared[name] = arguments.value(name)
+        }
+        var halves: [(name: Text, module: Module)] = []
+        let counts: [(Text, Text, Int)] = [
             ("encoder", "TransformerEncoderLayer", try arguments.count("num_encoder_layers")),
             ("decoder", "TransformerDecoderLayer", try arguments.count("num_decoder_layers")),
-        ] {
+        ]
+        for (half, layer, count) in counts {
             let original = try builder.build(layer, shared)
             let norm = try layerNorm(&builder, size, hasBias)
             try builder.reserve(modules: 1)
@@ -198,9 +208,9 @@ extension LayerType {
         }
         let module = Module(types: [], children: halves)
         // Every matrix is drawn once more; what has one dimension keeps the values of the layer that was copied.
-        try module.walk { (module: Module, _: String) throws(InitError) in
+        try module.walk { (module: Module, _: Text) throws(InitError) in
             for slot in module.slots where slot.isParameter && builder.cells[slot.cell].shape.rank > 1 {
-                try builder.redrawDefault(slot, "xavier_uniform")
+                try builder.redrawDefault(slot, .xavierUniform)
             }
         }
         return module

@@ -1,3 +1,5 @@
+internal import ByteText
+
 extension LayerType {
     /// `torch/nn/modules/conv.py`
     static let convolutions: [LayerType] = (1...3).flatMap { rank in
@@ -5,7 +7,7 @@ extension LayerType {
     }
 
     private static func convolution(_ rank: Int, transposed: Bool) -> LayerType {
-        let paddingModes = transposed ? ["zeros"] : ["zeros", "reflect", "replicate", "circular"]
+        let paddingModes: [Text] = transposed ? ["zeros"] : ["zeros", "reflect", "replicate", "circular"]
         let parameters = [
             Parameter("in_channels", .integer, "channels of the input"),
             Parameter("out_channels", .integer, "channels of the output"),

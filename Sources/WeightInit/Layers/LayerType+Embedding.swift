@@ -1,7 +1,9 @@
+internal import ByteText
+
 extension LayerType {
     /// `torch/nn/modules/sparse.py`
     static let embeddings: [LayerType] = [
-        embedding("Embedding", []),
+        embedding("Embedding", [Parameter("_freeze", .boolean, default: .boolean(false))]),
         embedding(
             "EmbeddingBag",
             [
@@ -11,7 +13,7 @@ extension LayerType {
         ),
     ]
 
-    private static func embedding(_ name: String, _ own: [Parameter]) -> LayerType {
+    private static func embedding(_ name: Text, _ own: [Parameter]) -> LayerType {
         LayerType(
             name,
             [
@@ -28,6 +30,7 @@ extension LayerType {
                 Parameter("norm_type", .number, default: .number(2)),
                 Parameter("scale_grad_by_freq", .boolean, default: .boolean(false)),
                 Parameter("sparse", .boolean, default: .boolean(false)),
+                .onlyDefault("_weight"),
             ] + own
         ) { builder, arguments throws(InitError) in
             let rows = try arguments.size("num_embeddings")
@@ -38,9 +41,9 @@ extension LayerType {
                     throw .refused("padding_idx", "\(padding) is not a row of \(rows)")
                 }
             }
-            let weight = try builder.parameter("weight", shape, "normal")
+            let weight = try builder.parameter("weight", shape, .normal)
             if let padding {
-                builder.zeroRow(padding < 0 ? rows + padding : padding, of: weight)
+                try builder.zeroRow(padding < 0 ? rows + padding : padding, of: weight)
             }
             return Module(types: [], slots: [weight])
         }

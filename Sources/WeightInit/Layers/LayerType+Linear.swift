@@ -1,3 +1,5 @@
+internal import ByteText
+
 extension LayerType {
     static let biasParameter = Parameter("bias", .boolean, default: .boolean(true), "whether there is a bias")
 

@@ -1,12 +1,19 @@
+internal import ByteText
+
 extension LayerType {
     /// `torch/nn/modules/batchnorm.py`, `instancenorm.py`, `normalization.py` and `activation.py` (PReLU)
     static let normalizations: [LayerType] =
         (1...3).map { batchNorm("BatchNorm\($0)d", base: "_BatchNorm", onByDefault: true) }
-        + [batchNorm("SyncBatchNorm", base: "_BatchNorm", onByDefault: true)]
+        + [batchNorm("SyncBatchNorm", base: "_BatchNorm", onByDefault: true, [.onlyDefault("process_group")])]
         + (1...3).map { batchNorm("InstanceNorm\($0)d", base: "_InstanceNorm", onByDefault: false) }
         + [layerNorm, rmsNorm, groupNorm, prelu]
 
-    private static func batchNorm(_ name: String, base: String, onByDefault: Bool) -> LayerType {
+    private static func batchNorm(
+        _ name: Text,
+        base: Text,
+        onByDefault: Bool,
+        _ own: [Parameter] = []
+    ) -> LayerType {
         LayerType(
             name,
             bases: [base, "_NormBase"],
@@ -22,7 +29,7 @@ extension LayerType {
                 biasParameter,
                 Parameter("eps", .number, default: .number(1e-5)),
                 Parameter("momentum", .number, default: .number(0.1), optional: true),
-            ]
+            ] + own
         ) { builder, arguments throws(InitError) in
             let (isAffine, isTracked) =
                 (try arguments.boolean("affine"), try arguments.boolean("track_running_stats"))

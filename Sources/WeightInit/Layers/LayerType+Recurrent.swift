@@ -1,3 +1,5 @@
+internal import ByteText
+
 extension LayerType {
     /// `torch/nn/modules/rnn.py`
     static let recurrentLayers: [LayerType] =
@@ -11,7 +13,7 @@ extension LayerType {
 
     private static let tanhOrReLU = Parameter("nonlinearity", .choice(["tanh", "relu"]), default: .text("tanh"))
 
-    private static func stacked(_ name: String, gates: Int) -> LayerType {
+    private static func stacked(_ name: Text, gates: Int) -> LayerType {
         let own: [Parameter] =
             switch name {
             case "RNN": [tanhOrReLU]
@@ -27,7 +29,8 @@ extension LayerType {
                 Parameter("bidirectional", .boolean, default: .boolean(false), "whether there is a backward direction"),
                 Parameter("batch_first", .boolean, default: .boolean(false)),
                 Parameter("dropout", .number, default: .number(0)),
-            ] + own
+            ] + own,
+            strictFlags: ["bias", "batch_first"]
         ) { builder, arguments throws(InitError) in
             let input = try arguments.size("input_size", atLeast: 1)
             let hidden = try arguments.size("hidden_size", atLeast: 1)
@@ -37,7 +40,7 @@ extension LayerType {
                 throw .refused("proj_size", "must be smaller than hidden_size = \(hidden), not \(projection)")
             }
             try arguments.checkProbability("dropout")
-            let directions = try arguments.boolean("bidirectional") ? ["", "_reverse"] : [""]
+            let directions: [Text] = try arguments.boolean("bidirectional") ? ["", "_reverse"] : [""]
             let hasBias = try arguments.boolean("bias")
             try builder.reserve(modules: layers - 1)
             let gated = try arguments.product(gates, hidden, of: "hidden_size")
@@ -47,8 +50,8 @@ extension LayerType {
             var slots: [Module.Slot] = []
             for layer in 0..<layers {
                 for direction in directions {
-                    let suffix = "_l\(layer)\(direction)"
-                    var shapes = [
+                    let suffix: Text = "_l\(layer)\(direction)"
+                    var shapes: [(name: Text, shape: Shape)] = [
                         ("weight_ih", try Shape(gated, layer == 0 ? input : inner, of: "hidden_size")),
                         ("weight_hh", try Shape(gated, recurrent, of: "hidden_size")),
                     ]
@@ -68,7 +71,7 @@ extension LayerType {
         }
     }
 
-    private static func cell(_ name: String, gates: Int) -> LayerType {
+    private static func cell(_ name: Text, gates: Int) -> LayerType {
         LayerType(
             name,
             bases: ["RNNCellBase"],
@@ -78,7 +81,7 @@ extension LayerType {
             let gated = try arguments.product(gates, hidden, of: "hidden_size")
             // PyTorch's own bound of an empty cell is 0.
             let bound = hidden > 0 ? 1 / Double(hidden).squareRoot() : 0
-            var shapes = [
+            var shapes: [(name: Text, shape: Shape)] = [
                 ("weight_ih", try Shape(gated, try arguments.size("input_size"), of: "hidden_size")),
                 ("weight_hh", try Shape(gated, hidden, of: "hidden_size")),
             ]

@@ -1,3 +1,5 @@
+internal import ByteText
+
 extension LayerType {
     /// Layers that hold no tensor and draw nothing; taken so that a model's own list of layers can be sent as it is.
     static let layersWithoutParameters: [LayerType] =
@@ -14,15 +16,9 @@ extension LayerType {
         + plain(["Softplus"], optional: ["beta", "threshold"])
         + plain(["Hardshrink", "Softshrink"], optional: ["lambd"])
         + plain(["Threshold"], required: ["threshold", "value"], optional: ["inplace"])
-        + plain(
-            ["Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "AlphaDropout", "FeatureAlphaDropout"],
-            bases: ["_DropoutNd"],
-            optional: ["p", "inplace"]
-        ) { arguments throws(InitError) in
-            if arguments.value("p") != .null { try arguments.checkProbability("p") }
-        }
+        + ["Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "AlphaDropout", "FeatureAlphaDropout"].map(dropout)
         + plain(["Flatten"], optional: ["start_dim", "end_dim"])
-        + plain(["Unflatten"], required: ["dim", "unflattened_size"])
+        + [unflatten]
         + plain(["Fold"], required: ["output_size", "kernel_size"], optional: ["dilation", "padding", "stride"])
         + plain(["Unfold"], required: ["kernel_size"], optional: ["dilation", "padding", "stride"])
         + plain(["ChannelShuffle"], required: ["groups"])
@@ -33,21 +29,16 @@ extension LayerType {
         + plain(["CrossMapLRN2d", "LocalResponseNorm"], required: ["size"], optional: ["alpha", "beta", "k"])
         + plain(
             ["Upsample"],
-            optional: ["size", "scale_factor", "mode", "align_corners", "recompute_scale_factor"]
+            optional: ["size", "mode", "align_corners", "recompute_scale_factor"],
+            checked: [scaleFactor]
         )
         + plain(
             ["UpsamplingBilinear2d", "UpsamplingNearest2d"],
             bases: ["Upsample"],
-            optional: ["size", "scale_factor"]
+            optional: ["size"],
+            checked: [scaleFactor]
         )
-        + plain(["FractionalMaxPool2d"], required: ["kernel_size"], optional: fractionalOutput, check: checkOutput)
-        + plain(["FractionalMaxPool3d"], required: ["kernel_size"], optional: fractionalOutput) {
-            arguments throws(InitError) in
-            guard try arguments.integers("kernel_size", count: 3).allSatisfy({ $0 > 0 }) else {
-                throw .refused("kernel_size", "must be at least 1")
-            }
-            try checkOutput(arguments)
-        }
+        + [fractionalMaxPool(rank: 2), fractionalMaxPool(rank: 3)]
         + plain(
             ["AvgPool1d"],
             bases: ["_AvgPoolNd"],
@@ -68,6 +59,7 @@ extension LayerType {
             Parameter("min_val", .number, default: .number(-1)),
             Parameter("max_val", .number, default: .number(1)),
             Parameter("inplace", .boolean, default: .boolean(false)),
+            .onlyDefault("min_value"), .onlyDefault("max_value"),
         ],
         hasState: false
     ) { _, arguments throws(InitError) in
@@ -76,22 +68,70 @@ extension LayerType {
         return Module(types: [])
     }
 
-    private static let fractionalOutput = ["output_size", "output_ratio", "return_indices"]
+    private static func dropout(_ name: Text) -> LayerType {
+        LayerType(
+            name,
+            bases: ["_DropoutNd"],
+            [
+                Parameter("p", .number, default: .number(0.5)),
+                Parameter("inplace", .boolean, default: .boolean(false)),
+            ],
+            hasState: false
+        ) { _, arguments throws(InitError) in
+            try arguments.checkProbability("p")
+            return Module(types: [])
+        }
+    }
 
-    /// The output of a fractional pooling is given as a size or as a share of the input.
-    private static let checkOutput: @Sendable (LayerArguments) throws(InitError) -> Void = {
-        arguments throws(InitError) in
-        let hasSize = arguments.value("output_size") != .null
-        guard hasSize == (arguments.value("output_ratio") == .null) else {
-            throw .refused("output_size", "exactly one of output_size and output_ratio is needed")
+    private static let unflatten = LayerType(
+        "Unflatten",
+        [Parameter("dim", .any), Parameter("unflattened_size", .integers(count: nil))],
+        hasState: false
+    ) { _, arguments throws(InitError) in
+        guard case .integers = arguments.value("unflattened_size") else {
+            throw .refused("unflattened_size", "must be a list of integers")
         }
-        guard case .number(let ratio) = arguments.value("output_ratio") else {
-            if case .integer(let ratio) = arguments.value("output_ratio") {
-                throw .refused("output_ratio", "must lie between 0 and 1, not be \(ratio)")
+        return Module(types: [])
+    }
+
+    private static let scaleFactor = Parameter("scale_factor", .numbers, default: .null, optional: true)
+
+    private static func fractionalMaxPool(rank: Int) -> LayerType {
+        LayerType(
+            "FractionalMaxPool\(rank)d",
+            [
+                Parameter("kernel_size", rank == 2 ? .any : .integers(count: nil)),
+                Parameter("output_size", .any, default: .null),
+                Parameter("output_ratio", .numbers, default: .null, optional: true),
+                Parameter("return_indices", .any, default: .boolean(false)),
+                .onlyDefault("_random_samples"),
+            ],
+            hasState: false
+        ) { _, arguments throws(InitError) in
+            // In two dimensions, PyTorch does not look at the kernel.
+            if rank == 3, let least = try arguments.integers("kernel_size").min(), least < 1 {
+                throw .refused("kernel_size", "must be at least 1, not \(least)")
             }
-            return
+            guard (arguments.value("output_size") == .null) != (arguments.value("output_ratio") == .null) else {
+                throw .refused("output_size", "exactly one of output_size and output_ratio is needed")
+            }
+            try checkRatio(arguments.value("output_ratio"), rank: rank)
+            return Module(types: [])
         }
-        guard ratio > 0, ratio < 1 else {
+    }
+
+    /// The share of the input that a fractional pooling keeps, in every dimension; PyTorch ignores further ones.
+    private static func checkRatio(_ value: ParameterValue, rank: Int) throws(InitError) {
+        let ratios: [Double]
+        switch value {
+        case .number(let ratio): ratios = [Double](repeating: ratio, count: rank)
+        case .numbers(let given): ratios = given
+        default: return
+        }
+        guard ratios.count >= rank else {
+            throw .refused("output_ratio", "must have \(rank) numbers, not \(ratios.count)")
+        }
+        if let ratio = ratios.prefix(rank).first(where: { !($0 > 0 && $0 < 1) }) {
             throw .refused("output_ratio", "must lie between 0 and 1, not be \(ratio)")
         }
     }
@@ -129,23 +169,21 @@ extension LayerType {
             + plain(["ZeroPad\(rank)d"], bases: ["ConstantPad\(rank)d", "_ConstantPadNd"], required: ["padding"])
     }
 
+    /// Layers whose constructors check nothing, apart from the types of `checked`.
     private static func plain(
-        _ names: [String],
-        bases: [String] = [],
-        required: [String] = [],
-        optional: [String] = [],
-        check: @escaping @Sendable (LayerArguments) throws(InitError) -> Void = { _ in }
+        _ names: [Text],
+        bases: [Text] = [],
+        required: [Text] = [],
+        optional: [Text] = [],
+        checked: [Parameter] = []
     ) -> [LayerType] {
         names.map { name in
             LayerType(
                 name,
                 bases: bases,
-                required.map { Parameter($0, .any) } + optional.map { Parameter($0, .any, default: .null) },
+                required.map { Parameter($0, .any) } + optional.map { Parameter($0, .any, default: .null) } + checked,
                 hasState: false
-            ) { _, arguments throws(InitError) in
-                try check(arguments)
-                return Module(types: [])
-            }
+            ) { _, _ in Module(types: []) }
         }
     }
 }

@@ -1,45 +1,62 @@
+public import ByteText
+
 /// A class of `torch.nn`: a row of the table that the decoder, the catalogue and the models share.
 public struct LayerType: Sendable {
-    public let name: String
+    public let name: Text
     /// The classes it derives from, nearest first, without `Module`.
-    public let bases: [String]
-    /// Its constructor's arguments, without `device` and `dtype`.
-    public let parameters: [Parameter]
-    /// Whether it has parameters or buffers at all.
+    public let bases: [Text]
+    /// Its constructor's arguments, without `dtype`.
+    public private(set) var parameters: [Parameter]
+    /// `true` if it has parameters or buffers at all.
     public let hasState: Bool
-    /// Whether its constructor takes, and ignores, whatever it is given.
+    /// `true` if its constructor takes, and ignores, whatever it is given.
     public let acceptsAnyArgument: Bool
     /// Draws what the constructor draws, in its order.
     let build: @Sendable (inout LayerBuilder, LayerArguments) throws(InitError) -> Module
 
     init(
-        _ name: String,
-        bases: [String] = [],
+        _ name: Text,
+        bases: [Text] = [],
         _ parameters: [Parameter],
         hasState: Bool = true,
         acceptsAnyArgument: Bool = false,
+        takesDevice: Bool? = nil,
+        strictFlags: Set<Text> = [],
         build: @escaping @Sendable (inout LayerBuilder, LayerArguments) throws(InitError) -> Module
     ) {
         self.name = name
         self.bases = bases
-        self.parameters = parameters
+        self.parameters = parameters.map { parameter in
+            // Python takes None for false wherever it is asked for a flag, unless the constructor looks at its type.
+            parameter.kind == .boolean && !strictFlags.contains(parameter.name) ? parameter.takingNull : parameter
+        }
+        if takesDevice ?? hasState { self.parameters.append(LayerType.device) }
         self.hasState = hasState
         self.acceptsAnyArgument = acceptsAnyArgument
         self.build = build
     }
 
+    /// The service has one device, on which the generator is PyTorch's for CPUs.
+    private static let device = Parameter("device", .choice(["cpu"]), default: .null, optional: true)
+
     public static let all: [LayerType] =
         linearLayers + convolutions + recurrentLayers + embeddings + normalizations + attentionLayers
         + layersWithoutParameters
 
-    public static func named(_ name: String) -> LayerType? {
-        byName[name]
+    /// Looks a class up, with or without PyTorch's module.
+    public static func named(_ name: Text) -> LayerType? {
+        byName[name] ?? byName[withoutModule(name)]
+    }
+
+    /// The name of a class without PyTorch's module: `Linear` for `torch.nn.Linear`.
+    public static func withoutModule(_ name: Text) -> Text {
+        name.removing(prefix: "torch.nn.") ?? name.removing(prefix: "nn.") ?? name
     }
 
     private static let byName = Dictionary(uniqueKeysWithValues: all.map { ($0.name, $0) })
 
     /// The classes that `isinstance` can be asked for: those of the table and those they derive from.
-    static let classNames: [String] = {
+    static let classNames: [Text] = {
         let bases = Set(all.flatMap(\.bases)).subtracting(all.map(\.name)).sorted()
         return all.map(\.name) + bases + ["Module"]
     }()
@@ -56,7 +73,7 @@ struct LayerArguments {
     }
 
     /// A number of features, channels, …: an integer that a tensor's dimension can be.
-    func size(_ name: String, atLeast least: Int = 0) throws(InitError) -> Int {
+    func size(_ name: Text, atLeast least: Int = 0) throws(InitError) -> Int {
         let size = try arguments.integer(name)
         guard size >= least else {
             throw .refused(name, least == 0 ? "\(size) is negative" : "must be at least \(least), not \(size)")
@@ -65,32 +82,32 @@ struct LayerArguments {
     }
 
     /// A number of copies: Python's `range` of a negative number is empty.
-    func count(_ name: String) throws(InitError) -> Int {
+    func count(_ name: Text) throws(InitError) -> Int {
         max(0, try arguments.integer(name))
     }
 
-    func integer(_ name: String) throws(InitError) -> Int {
+    func integer(_ name: Text) throws(InitError) -> Int {
         try arguments.integer(name)
     }
 
-    func optionalInteger(_ name: String) throws(InitError) -> Int? {
+    func optionalInteger(_ name: Text) throws(InitError) -> Int? {
         arguments.value(name) == .null ? nil : try arguments.integer(name)
     }
 
-    func number(_ name: String) throws(InitError) -> Double {
+    func number(_ name: Text) throws(InitError) -> Double {
         try arguments.number(name)
     }
 
-    func boolean(_ name: String) throws(InitError) -> Bool {
+    func boolean(_ name: Text) throws(InitError) -> Bool {
         try arguments.boolean(name)
     }
 
-    func text(_ name: String) throws(InitError) -> String {
+    func text(_ name: Text) throws(InitError) -> Text {
         try arguments.text(name)
     }
 
     /// A list, or one integer that stands for `count` of them, or for itself.
-    func integers(_ name: String, count: Int? = nil) throws(InitError) -> [Int] {
+    func integers(_ name: Text, count: Int? = nil) throws(InitError) -> [Int] {
         switch arguments.value(name) {
         case .integer(let integer):
             return [Int](repeating: integer, count: count ?? 1)
@@ -102,13 +119,13 @@ struct LayerArguments {
     }
 
     /// A list of sizes, as ``integers(_:count:)`` takes it.
-    func sizes(_ name: String, count: Int? = nil) throws(InitError) -> [Int] {
+    func sizes(_ name: Text, count: Int? = nil) throws(InitError) -> [Int] {
         let sizes = try integers(name, count: count)
         if let negative = sizes.first(where: { $0 < 0 }) { throw .refused(name, "\(negative) is negative") }
         return sizes
     }
 
-    func layer(_ name: String) throws(InitError) -> LayerRequest? {
+    func layer(_ name: Text) throws(InitError) -> LayerRequest? {
         switch arguments.value(name) {
         case .null: nil
         case .layer(let layer): layer
@@ -116,14 +133,14 @@ struct LayerArguments {
         }
     }
 
-    func value(_ name: String) -> ParameterValue {
+    func value(_ name: Text) -> ParameterValue {
         arguments.value(name)
     }
 
     /// A product of sizes.
     ///
     /// - Throws: `tooLarge` past 2^63 − 1.
-    func product(_ factors: Int..., of name: String) throws(InitError) -> Int {
+    func product(_ factors: Int..., of name: Text) throws(InitError) -> Int {
         var product = 1
         for factor in factors {
             let (next, overflow) = product.multipliedReportingOverflow(by: factor)
@@ -134,7 +151,7 @@ struct LayerArguments {
     }
 
     /// The probability of a dropout.
-    func checkProbability(_ name: String) throws(InitError) {
+    func checkProbability(_ name: Text) throws(InitError) {
         let probability = try number(name)
         guard (0...1).contains(probability) else {
             throw .refused(name, "a probability is between 0 and 1, not \(probability)")
@@ -144,7 +161,7 @@ struct LayerArguments {
 
 extension Shape {
     /// The shape of a parameter.
-    init(_ dimensions: Int..., of parameter: String) throws(InitError) {
+    init(_ dimensions: Int..., of parameter: Text) throws(InitError) {
         try self.init(dimensions, parameter: parameter)
     }
 }

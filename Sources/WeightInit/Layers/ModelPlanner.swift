@@ -1,12 +1,19 @@
-internal import Crypto
+public import ByteText
+internal import SHA2
 
 extension Plan {
     /// A model's state dict: the modules built in order, then the rules applied, all on one generator or each tensor on
     /// its own.
     ///
-    /// - Throws: `InitError`, with the path from the model's request.
-    public init(_ request: ModelRequest, seed: Seed, limits: Limits = Limits()) throws(InitError) {
-        var planner = ModelPlanner(request, seed: seed, limits: limits)
+    /// - Parameter isCancelled: Turns true when nobody waits for the plan any more; asked at each tensor.
+    /// - Throws: `InitError`, with the path from the model's request; `cancelled`.
+    public init(
+        _ request: ModelRequest,
+        seed: Seed,
+        limits: Limits = Limits(),
+        isCancelled: @escaping () -> Bool = { false }
+    ) throws(InitError) {
+        var planner = ModelPlanner(request, seed: seed, limits: limits, isCancelled)
         self = try planner.plan()
     }
 }
@@ -18,22 +25,29 @@ private struct ModelPlanner {
     private var builder: LayerBuilder
     private var ruleMatches = 0
     private var nameBytes = 0
+    /// Draws before those that count: with a generator for each tensor, all that were made on the request's.
+    private var draftCount = 0
 
-    init(_ request: ModelRequest, seed: Seed, limits: Limits) {
+    init(_ request: ModelRequest, seed: Seed, limits: Limits, _ isCancelled: @escaping () -> Bool) {
         self.request = request
         self.limits = limits
         builder = LayerBuilder(
             plan: PlanBuilder(seed: seed, limits: limits, slices: !request.slices.isEmpty),
-            usesDefaults: request.usesDefaults
+            usesDefaults: request.usesDefaults,
+            isCancelled: isCancelled
         )
+        builder.cast = request.cast
     }
 
     mutating func plan() throws(InitError) -> Plan {
+        try countSteps()
         var model = try block(request.entries, path: [], prefix: 0, depth: 0)
-        let slots = try index(model)
+        let slots = try SlotIndex(model, limits: limits, form: request.form)
         try checkSlices(slots)
         try tie(&model, slots)
         try apply(request.rules, to: model, path: ["rules"])
+        if request.seeding == .perTensor { try detach(model) }
+        try perform(request.steps, slots)
         return try finish(model)
     }
 }
@@ -47,15 +61,15 @@ extension ModelPlanner {
     ///   - prefix: Bytes that its parameters' names begin with.
     private mutating func block(
         _ entries: [ModelEntry],
-        path: [String],
+        path: [Text],
         prefix: Int,
         depth: Int
     ) throws(InitError) -> Module {
         guard depth < limits.maximumNesting else {
             throw InitError(
-                .tooLarge,
+                over: \Limits.maximumNesting,
                 path,
-                "blocks are nested more than \(limits.maximumNesting) deep (--max-nesting)"
+                "blocks are nested more than \(limits.maximumNesting) deep"
             )
         }
         do {
@@ -64,10 +78,10 @@ extension ModelPlanner {
             throw error.under(path)
         }
         var module = Module(types: ["Module"])
-        var names: Set<String> = []
+        var names: Set<Text> = []
         for (index, entry) in entries.enumerated() {
-            let path = path + (depth == 0 ? request.form.path(index) : ["layers", String(index)])
-            let name = entry.name ?? String(index)
+            let path = path + (depth == 0 ? request.form.path(index) : ["layers", Text(index)])
+            let name = entry.name ?? Text(index)
             guard names.insert(name).inserted else {
                 throw InitError(.invalid, path + ["name"], "\(name.quotedForMessage) is the name of an entry before it")
             }
@@ -76,21 +90,30 @@ extension ModelPlanner {
         return module
     }
 
+    /// - Throws: `tooLarge` for a name with which the parameters' names are too long.
     private mutating func add(
         _ entry: ModelEntry,
-        name: String,
+        name: Text,
         to parent: inout Module,
-        path: [String],
+        path: [Text],
         prefix: Int,
         depth: Int
     ) throws(InitError) {
-        let prefix = prefix + name.utf8.count + 1
+        let outer = builder.cast
+        builder.cast = entry.cast ?? outer
+        defer { builder.cast = outer }
+        let prefix = prefix + name.byteCount + 1
+        guard prefix - 1 <= limits.maximumNameLength else {
+            throw InitError(
+                over: \Limits.maximumNameLength,
+                path + ["name"],
+                "names that begin with this one are longer than \(limits.maximumNameLength) bytes"
+            )
+        }
         if case .parameter(let request) = entry.content {
             try count(names: 1, of: prefix, path)
             do throws(InitError) {
-                parent.slots.append(
-                    try builder.parameter(name, request.shape, request.method, request.arguments, dtype: request.dtype)
-                )
+                parent.slots.append(try builder.tensor(name, request))
             } catch {
                 throw error.under(path)
             }
@@ -103,7 +126,7 @@ extension ModelPlanner {
         guard repetitions >= 0 else { throw InitError(.invalid, path + ["repeat"], "\(repetitions) is negative") }
         var copies: [Module] = []
         for index in 0..<repetitions {
-            let prefix = prefix + String(index).utf8.count + 1
+            let prefix = prefix + Text(index).byteCount + 1
             copies.append(try module(entry, path: path, prefix: prefix, depth: depth))
             guard copies.count == 1 else { continue }
             // Refused at once, and not after as many modules as are allowed have been built.
@@ -114,19 +137,19 @@ extension ModelPlanner {
                 throw error.under(path + ["repeat"])
             }
         }
-        if name.contains("{}") {
+        if name.contains("{}" as Text) {
             for (index, module) in copies.enumerated() {
-                parent.children.append((name.replacing("{}", with: String(index), maxReplacements: 1), module))
+                parent.children.append((name.replacingFirst("{}", with: Text(index)), module))
             }
         } else {
-            let list = copies.enumerated().map { (name: String($0.offset), module: $0.element) }
+            let list = copies.enumerated().map { (name: Text($0.offset), module: $0.element) }
             parent.children.append((name, Module(types: ["ModuleList"], children: list)))
         }
     }
 
     private mutating func module(
         _ entry: ModelEntry,
-        path: [String],
+        path: [Text],
         prefix: Int,
         depth: Int
     ) throws(InitError) -> Module {
@@ -152,52 +175,39 @@ extension ModelPlanner {
     }
 
     /// Counts names that begin with as many bytes.
-    private mutating func count(names: Int, of bytes: Int, _ path: [String]) throws(InitError) {
+    private mutating func count(names: Int, of bytes: Int, _ path: [Text]) throws(InitError) {
         let (product, overflow) = names.multipliedReportingOverflow(by: bytes)
         guard !overflow, product <= limits.maximumNameBytes - nameBytes else {
             throw InitError(
-                .tooLarge,
+                over: \Limits.maximumNameBytes,
                 path,
-                "the names in the model are longer than \(limits.maximumNameBytes) bytes together (--max-name-bytes)"
+                "the names in the model are longer than \(limits.maximumNameBytes) bytes together"
             )
         }
         nameBytes += product
     }
 
-    /// All slots by their names in the model.
-    private func index(_ model: Module) throws(InitError) -> [String: Module.Slot] {
-        var slots: [String: Module.Slot] = [:]
-        try model.walk { (module: Module, prefix: String) throws(InitError) in
-            for slot in module.slots {
-                let name = prefix + slot.name
-                guard slots.updateValue(slot, forKey: name) == nil else {
-                    throw InitError(
-                        .invalid,
-                        [request.form.rawValue],
-                        "two tensors have the name \(name.quotedForMessage)"
-                    )
-                }
-            }
-        }
-        return slots
-    }
-
     /// Makes one cell of two slots, as assigning a parameter does.
-    private mutating func tie(_ model: inout Module, _ slots: [String: Module.Slot]) throws(InitError) {
-        var replaced: [String: Int] = [:]
+    private mutating func tie(_ model: inout Module, _ slots: SlotIndex) throws(InitError) {
+        var replaced: [Text: Int] = [:]
         for tie in request.ties {
             let path = ["tie", tie.name]
-            guard let slot = slots[tie.name], slot.isParameter else {
-                throw .unknown("parameter", tie.name, in: path, known: suggestions(tie.name, slots))
+            // A list of tensors need not have the one that goes, and does not tell parameters from buffers.
+            let isList = request.form == .tensors
+            let slot = slots[tie.name]
+            guard slot.map({ isList || $0.isParameter }) ?? isList else {
+                throw .unknown("parameter", tie.name, in: path, known: slots.parameters(near: tie.name))
             }
-            guard let target = slots[tie.target], target.isParameter else {
-                throw .unknown("parameter", tie.target, in: path, known: suggestions(tie.target, slots))
+            guard let target = slots[tie.target], isList || target.isParameter else {
+                throw .unknown("parameter", tie.target, in: path, known: slots.parameters(near: tie.target))
             }
             guard tie.name != tie.target, replaced[tie.target] == nil else {
                 throw InitError(.invalid, path, "\(tie.target.quotedForMessage) is itself only another name")
             }
-            let (cell, targetCell) = (builder.cells[slot.cell], builder.cells[target.cell])
-            guard cell.shape == targetCell.shape, cell.dtype == targetCell.dtype else {
+            let targetCell = builder.cells[target.cell]
+            if let cell = slot.map({ builder.cells[$0.cell] }),
+                cell.shape != targetCell.shape || cell.dtype != targetCell.dtype
+            {
                 throw InitError(
                     .refused,
                     path,
@@ -208,7 +218,8 @@ extension ModelPlanner {
             replaced[tie.name] = target.cell
         }
         guard !replaced.isEmpty else { return }
-        for tie in request.ties where request.ties.contains(where: { $0.target == tie.name }) {
+        let targets = Set(request.ties.map(\.target))
+        for tie in request.ties where targets.contains(tie.name) {
             throw InitError(.invalid, ["tie", tie.name], "\(tie.name.quotedForMessage) is also a target")
         }
         model.mapSlots { slot, name in
@@ -218,25 +229,49 @@ extension ModelPlanner {
         }
     }
 
-    private func checkSlices(_ slots: [String: Module.Slot]) throws(InitError) {
+    private func checkSlices(_ slots: SlotIndex) throws(InitError) {
+        let targets = Dictionary(request.ties.map { ($0.name, $0.target) }) { first, _ in first }
         // In order, so that the same request gets the same error.
         for name in request.slices.keys.sorted() {
-            if let tie = request.ties.first(where: { $0.name == name }) {
+            if let target = targets[name] {
                 throw InitError(
                     .invalid,
                     ["slices", name],
-                    "is another name of \(tie.target.quotedForMessage), which can be sliced"
+                    "is another name of \(target.quotedForMessage), which can be sliced"
                 )
             }
             guard slots[name] != nil else {
-                throw .unknown("tensor", name, in: ["slices", name], known: suggestions(name, slots))
+                throw .unknown("tensor", name, in: ["slices", name], known: slots.parameters(near: name))
+            }
+        }
+    }
+}
+
+/// All slots of a model by their names in it.
+private struct SlotIndex {
+    private var slots: [Text: Module.Slot] = [:]
+    /// In the order of the state dict.
+    private var names: [Text] = []
+
+    /// - Throws: `invalid` if two slots have one name, `tooLarge` if a name is too long.
+    init(_ model: Module, limits: Limits, form: ModelRequest.Form) throws(InitError) {
+        try model.walk { (module: Module, prefix: Text) throws(InitError) in
+            for slot in module.slots {
+                let name = prefix + slot.name
+                try limits.check(name: name, at: [form.word])
+                guard slots.updateValue(slot, forKey: name) == nil else {
+                    throw InitError(.invalid, [form.word], "two tensors have the name \(name.quotedForMessage)")
+                }
+                names.append(name)
             }
         }
     }
 
-    /// A few of the names that a wrong one may stand for.
-    private func suggestions(_ name: String, _ slots: [String: Module.Slot]) -> [String] {
-        Array(slots.filter { $0.value.isParameter }.keys.sorted().orderedByDistance(to: name).prefix(8))
+    subscript(name: Text) -> Module.Slot? { slots[name] }
+
+    /// A few of the parameters' names, for one that is none of them.
+    func parameters(near name: Text) -> [Text] {
+        names.lazy.filter { slots[$0]?.isParameter == true }.nearest(to: name)
     }
 }
 
@@ -244,22 +279,24 @@ extension ModelPlanner {
 
 extension ModelPlanner {
     /// Applies passes of rules to a module and all in it, in `modules()` order; names are as seen from that module.
-    private mutating func apply(_ rules: Rules, to module: Module, path: [String]) throws(InitError) {
+    private mutating func apply(_ rules: Rules, to module: Module, path: [Text]) throws(InitError) {
         for (index, pass) in rules.passes.enumerated() {
             let paths = pass.indices.map { path + rules.path(pass: index, rule: $0) }
             try check(pass, paths)
             var unmatched = Set(pass.indices)
-            try module.walk { (module: Module, prefix: String) throws(InitError) in
+            try module.walk { (module: Module, prefix: Text) throws(InitError) in
+                try builder.checkIsWanted()
                 try count(matches: 1, path)
                 for slot in module.slots where slot.isParameter {
                     try count(matches: pass.count, path)
                     let name = prefix + slot.name
+                    let (ownBytes, nameBytes) = (Array(slot.name.utf8), Array(name.utf8))
                     // A step more than are left, so that using them up is noticed.
                     let left = (limits.maximumRuleMatches - ruleMatches).multipliedReportingOverflow(by: 64)
                     let allowed = left.overflow ? .max : left.partialValue + 64
                     var steps = allowed
                     let matching = pass.indices.filter {
-                        pass[$0].matches(Array(slot.name.utf8), in: module, qualified: Array(name.utf8), &steps)
+                        pass[$0].matches(ownBytes, in: module, qualified: nameBytes, &steps)
                     }
                     try count(matches: (allowed - steps) / 64, path)
                     unmatched.subtract(matching)
@@ -274,18 +311,18 @@ extension ModelPlanner {
         }
     }
 
-    private mutating func count(matches count: Int, _ path: [String]) throws(InitError) {
+    private mutating func count(matches count: Int, _ path: [Text]) throws(InitError) {
         guard count <= limits.maximumRuleMatches - ruleMatches else {
             throw InitError(
-                .tooLarge,
+                over: \Limits.maximumRuleMatches,
                 path,
-                "rules would be held against parameters more than \(limits.maximumRuleMatches) times (--max-rule-matches)"
+                "the rules need more than \(limits.maximumRuleMatches) comparisons with parameters"
             )
         }
         ruleMatches += count
     }
 
-    private func check(_ rules: [Rule], _ paths: [[String]]) throws(InitError) {
+    private func check(_ rules: [Rule], _ paths: [[Text]]) throws(InitError) {
         for (rule, path) in zip(rules, paths) {
             if let type = rule.type, !LayerType.classNames.contains(type) {
                 throw .unknown("layer type", type, in: path + ["type"], known: LayerType.classNames)
@@ -296,8 +333,8 @@ extension ModelPlanner {
     private mutating func apply(
         _ rule: Rule,
         to slot: Module.Slot,
-        named name: String,
-        path: [String]
+        named name: Text,
+        path: [Text]
     ) throws(InitError) {
         guard case .initialize(let method, let arguments) = rule.action else { return }
         try count(matches: 16, path)
@@ -305,11 +342,9 @@ extension ModelPlanner {
             try builder.redraw(slot, method, arguments)
         } catch {
             // What a rule refuses depends on what it is applied to.
-            throw InitError(
-                error.kind,
-                path + (error.path == ["shape"] || error.path == ["dtype"] ? [] : error.path),
-                "\(error.detail) (for \(name.quotedForMessage))",
-                allowed: error.allowed
+            throw error.moved(
+                to: path + (error.path == ["shape"] || error.path == ["dtype"] ? [] : error.path),
+                " (for \(name.quotedForMessage))"
             )
         }
         builder.setRule(RuleReference(path: path), of: slot)
@@ -331,49 +366,184 @@ extension Rule {
     }
 }
 
+// MARK: - Steps
+
+extension ModelPlanner {
+    /// Gives every tensor a generator of its own.
+    private mutating func detach(_ model: Module) throws(InitError) {
+        let tied = Set(request.ties.map(\.name))
+        let seed = builder.plan.seed
+        draftCount = builder.plan.draws.count
+        try model.walk { (module: Module, prefix: Text) throws(InitError) in
+            for slot in module.slots where !tied.contains(prefix + slot.name) {
+                try builder.detach(slot.cell, seed: seed.derived(for: prefix + slot.name))
+            }
+        }
+    }
+
+    private func countSteps() throws(InitError) {
+        var count = 0
+        for step in request.steps {
+            count += step.count
+            guard count <= limits.maximumSteps else {
+                throw InitError(
+                    over: \Limits.maximumSteps,
+                    ["steps"],
+                    "the model has more than \(limits.maximumSteps) steps"
+                )
+            }
+        }
+    }
+
+    private mutating func perform(_ steps: [Step], _ slots: SlotIndex) throws(InitError) {
+        let targets = Dictionary(request.ties.map { ($0.name, $0.target) }) { first, _ in first }
+        func cell(_ name: Text, _ path: [Text]) throws(InitError) -> Int {
+            guard let slot = slots[targets[name] ?? name] else {
+                throw .unknown("tensor", name, in: path, known: slots.parameters(near: name))
+            }
+            return slot.cell
+        }
+        for (index, step) in steps.enumerated() {
+            do throws(InitError) {
+                switch step.target {
+                case .tensors(let names, let slice):
+                    for (place, name) in names.enumerated() {
+                        try builder.checkIsWanted()
+                        let path: [Text] = names.count == 1 ? ["tensor"] : ["tensor", Text(place)]
+                        let target = try cell(name, path)
+                        do throws(InitError) {
+                            try builder.perform(step, on: target, slice: slice, index: index) {
+                                name throws(InitError) in try cell(name, ["from"])
+                            }
+                        } catch {
+                            throw error.ofStep(on: name)
+                        }
+                    }
+                case .discarded where request.seeding == .perTensor:
+                    throw .refused("method", "draws for no tensor, and with per_tensor seeding each draw is a tensor's")
+                case .discarded(let shape, let dtype):
+                    try builder.discard(step, shape, dtype, index: index)
+                }
+            } catch {
+                throw error.under("steps", Text(index))
+            }
+        }
+    }
+}
+
+extension InitError {
+    /// The error of a step on a tensor, which has its shape and its dtype from elsewhere.
+    fileprivate func ofStep(on name: Text) -> InitError {
+        moved(
+            to: path.isEmpty || path == ["shape"] || path == ["dtype"] ? ["method"] : path,
+            " (for \(name.quotedForMessage))"
+        )
+    }
+}
+
 // MARK: - Finishing
 
 extension ModelPlanner {
     private mutating func finish(_ model: Module) throws(InitError) -> Plan {
-        let tied = Set(request.ties.map(\.name))
-        let seed = builder.plan.seed
-        try model.walk { (module: Module, prefix: String) throws(InitError) in
+        var included = Inclusion(request)
+        try model.walk { (module: Module, prefix: Text) throws(InitError) in
             for slot in module.slots {
+                try builder.checkIsWanted()
                 let name = prefix + slot.name
-                guard !tied.contains(name) else { continue }
+                guard !included.aliases.contains(name) else { continue }
                 let cell = builder.cells[slot.cell]
-                var initialization = cell.initialization
-                if request.seeding == .perTensor {
-                    initialization = try builder.plan.detach(initialization, seed: seed.derived(for: name))
+                guard cell.content.unwritten.isEmpty else { throw unwritten(name) }
+                let isSent = try included.isSent(name, isPersistent: cell.isPersistent) { count throws(InitError) in
+                    try self.count(matches: count, ["include"])
                 }
                 do throws(InitError) {
                     try builder.plan.add(
-                        name,
-                        shape: cell.shape,
-                        dtype: cell.dtype,
-                        isParameter: slot.isParameter,
-                        slice: request.slices[name],
-                        initialization
+                        PlannedTensor(
+                            name: name,
+                            content: cell.content,
+                            slice: isSent ? request.slices[name] : nil,
+                            cast: cell.cast,
+                            isParameter: slot.isParameter,
+                            draw: cell.draw,
+                            rule: cell.rule,
+                            steps: cell.steps
+                        ),
+                        isSent: isSent
                     )
                 } catch {
                     throw error.path == ["slice"]
-                        ? InitError(error.kind, ["slices", name], error.detail)
-                        : InitError(
-                            error.kind,
-                            [request.form.rawValue],
-                            "\(error.detail) (at \(name.quotedForMessage))"
-                        )
+                        ? error.moved(to: ["slices", name])
+                        : error.moved(to: [request.form.word], " (at \(name.quotedForMessage))")
                 }
             }
         }
-        return builder.plan.finish(ties: request.ties)
+        try included.checkAllMatched()
+        return builder.plan.finish(
+            ties: request.ties.filter { included.sent.contains($0.target) },
+            firstDraw: draftCount
+        )
+    }
+
+    private func unwritten(_ name: Text) -> InitError {
+        let index = request.entries.firstIndex { $0.name == name }
+        return InitError(
+            .refused,
+            [request.form.word] + (index.map { [Text($0)] } ?? []),
+            "\(name.quotedForMessage) has no method, and no step writes all of its elements"
+        )
+    }
+}
+
+/// The tensors of a model that are sent.
+private struct Inclusion {
+    private let patterns: [Glob]
+    /// Other names of a tensor, by its own.
+    private let otherNames: [Text: [Text]]
+    let aliases: Set<Text>
+    private var matched: Set<Int> = []
+    private(set) var sent: Set<Text> = []
+
+    init(_ request: ModelRequest) {
+        patterns = request.include
+        otherNames = Dictionary(grouping: request.ties, by: \.target).mapValues { $0.map(\.name) }
+        aliases = Set(request.ties.map(\.name))
+    }
+
+    /// `true` if a tensor is sent: by default if it is part of the state dict, else if a pattern matches one of its names. What is no
+    /// part of the state dict has to be named in full.
+    ///
+    /// - Parameter count: Counts comparisons of a pattern with a name.
+    mutating func isSent(
+        _ name: Text,
+        isPersistent: Bool,
+        count: (Int) throws(InitError) -> Void
+    ) throws(InitError) -> Bool {
+        var isSent = patterns.isEmpty && isPersistent
+        for name in patterns.isEmpty ? [] : [name] + (otherNames[name] ?? []) {
+            let bytes = Array(name.utf8)
+            for (index, pattern) in patterns.enumerated() {
+                var steps = Int.max
+                let isMatch = pattern.matches(bytes, steps: &steps)
+                try count(1 + (.max - steps) / 64)
+                guard isMatch else { continue }
+                matched.insert(index)
+                if isPersistent || pattern.isLiteral { isSent = true }
+            }
+        }
+        if isSent { sent.insert(name) }
+        return isSent
+    }
+
+    func checkAllMatched() throws(InitError) {
+        guard let index = patterns.indices.first(where: { !matched.contains($0) }) else { return }
+        throw InitError(.invalid, ["include", Text(index)], "matches no tensor")
     }
 }
 
 extension Seed {
     /// The seed of a tensor's own generator: the first four bytes, little-endian, of the SHA-256 of the effective seed
     /// in decimal, a colon, and the tensor's name, as UTF-8.
-    public func derived(for name: String) -> UInt32 {
+    public func derived(for name: Text) -> UInt32 {
         SHA256.hash(data: Array("\(effective):\(name)".utf8)).prefix(4).reversed().reduce(0) { $0 << 8 | UInt32($1) }
     }
 }

@@ -1,6 +1,8 @@
+public import ByteText
+
 /// A model to be made: modules built in order, then rules that initialise their parameters anew.
 public struct ModelRequest: Sendable, Equatable {
-    /// What every tensor's generator is seeded from.
+    /// Source of the seed of every tensor's generator.
     public enum Seeding: String, CaseIterable, Sendable {
         /// One generator, drawn on through the whole model, as in a PyTorch program.
         case stream
@@ -16,8 +18,8 @@ public struct ModelRequest: Sendable, Equatable {
         /// Tensors without modules.
         case tensors
 
-        func path(_ index: Int) -> [String] {
-            self == .layer ? [rawValue] : [rawValue, String(index)]
+        func path(_ index: Int) -> [Text] {
+            self == .layer ? [word] : [word, Text(index)]
         }
     }
 
@@ -25,11 +27,17 @@ public struct ModelRequest: Sendable, Equatable {
     public var entries: [ModelEntry]
     public var rules: Rules
     public var ties: [Tie]
-    /// Whether modules initialise themselves when they are built; where not, nothing is drawn then.
+    /// `true` if modules initialise themselves when they are built; where not, nothing is drawn then.
     public var usesDefaults: Bool
     public var seeding: Seeding
-    /// The blocks that are wanted of tensors, by their names, where that is not all of them.
-    public var slices: [String: Slice]
+    /// The blocks that are wanted of tensors, by their names; all of a tensor without one.
+    public var slices: [Text: Slice]
+    /// Done in order after the entries have been built and the rules applied.
+    public var steps: [Step]
+    /// The floating-point type in which tensors are sent; `nil` for their own. Integers stay what they are.
+    public var cast: DType?
+    /// Patterns of the names that are sent; all if there are none.
+    public var include: [Glob]
 
     public init(
         form: Form = .layers,
@@ -38,7 +46,10 @@ public struct ModelRequest: Sendable, Equatable {
         ties: [Tie] = [],
         usesDefaults: Bool = true,
         seeding: Seeding = .stream,
-        slices: [String: Slice] = [:]
+        slices: [Text: Slice] = [:],
+        steps: [Step] = [],
+        cast: DType? = nil,
+        include: [Glob] = []
     ) {
         self.form = form
         self.entries = entries
@@ -47,15 +58,18 @@ public struct ModelRequest: Sendable, Equatable {
         self.usesDefaults = usesDefaults
         self.seeding = seeding
         self.slices = slices
+        self.steps = steps
+        self.cast = cast
+        self.include = include
     }
 }
 
-/// A second name for a parameter: what had that name is gone.
+/// A second name for a tensor. The tensor that had that name, if there was one, is gone.
 public struct Tie: Sendable, Equatable {
-    public var name: String
-    public var target: String
+    public var name: Text
+    public var target: Text
 
-    public init(name: String, target: String) {
+    public init(name: Text, target: Text) {
         self.name = name
         self.target = target
     }
@@ -71,28 +85,37 @@ public struct ModelEntry: Sendable, Equatable {
     }
 
     /// Prefix of its parameters' names; `nil` for its index in the list, empty for none.
-    public var name: String?
+    public var name: Text?
     public var content: Content
-    /// Where given, the entry is built that many times, each with its index as a further prefix.
+    /// Number of times that the entry is built, each with its index as a further prefix; `nil` for once, without one.
     public var repetitions: Int?
     /// Applied to what has been built of this entry, before the next is built.
     public var rules: Rules
+    /// The floating-point type in which its tensors are sent; `nil` for that of the list around it.
+    public var cast: DType?
 
-    public init(name: String? = nil, content: Content, repetitions: Int? = nil, rules: Rules = Rules()) {
+    public init(
+        name: Text? = nil,
+        content: Content,
+        repetitions: Int? = nil,
+        rules: Rules = Rules(),
+        cast: DType? = nil
+    ) {
         self.name = name
         self.content = content
         self.repetitions = repetitions
         self.rules = rules
+        self.cast = cast
     }
 }
 
 /// A module of `torch.nn` with its constructor's arguments.
 public struct LayerRequest: Sendable, Equatable {
-    public var type: String
+    public var type: Text
     public var dtype: DType
     public var arguments: Arguments
 
-    public init(type: String, dtype: DType = .float32, arguments: Arguments = Arguments()) {
+    public init(type: Text, dtype: DType = .float32, arguments: Arguments = Arguments()) {
         self.type = type
         self.dtype = dtype
         self.arguments = arguments
@@ -102,7 +125,7 @@ public struct LayerRequest: Sendable, Equatable {
 /// Passes over all parameters, one after the other; in each, the first rule that matches a parameter counts.
 public struct Rules: Sendable, Equatable {
     public var passes: [[Rule]]
-    /// Whether they are written as a list of lists, which shows in the rules' paths.
+    /// `true` if they are written as a list of lists, which shows in the rules' paths.
     public var isNested: Bool
 
     public init(passes: [[Rule]]) {
@@ -116,30 +139,29 @@ public struct Rules: Sendable, Equatable {
         isNested = false
     }
 
-    /// Where a rule is, seen from all of them.
-    func path(pass: Int, rule: Int) -> [String] {
-        (isNested ? [String(pass)] : []) + [String(rule)]
+    /// Path of a rule, seen from all of them.
+    func path(pass: Int, rule: Int) -> [Text] {
+        (isNested ? [Text(pass)] : []) + [Text(rule)]
     }
 }
 
 /// Which parameters to initialise anew, and how; each condition that is `nil` holds for all.
 public struct Rule: Sendable, Equatable {
     public enum Action: Sendable, Equatable {
-        /// Canonical name of a method.
-        case initialize(method: String, arguments: Arguments)
+        case initialize(method: InitMethod, arguments: Arguments)
         /// Leaves the parameter as it is.
         case skip
     }
 
     /// A module class as `isinstance` takes it, base classes included.
-    public var type: String?
+    public var type: Text?
     /// Matched against the parameter's name in its module.
     public var parameter: Glob?
     /// Matched against the parameter's name in the model.
     public var name: Glob?
     public var action: Action
 
-    public init(type: String? = nil, parameter: Glob? = nil, name: Glob? = nil, action: Action) {
+    public init(type: Text? = nil, parameter: Glob? = nil, name: Glob? = nil, action: Action) {
         self.type = type
         self.parameter = parameter
         self.name = name
@@ -147,8 +169,8 @@ public struct Rule: Sendable, Equatable {
     }
 }
 
-/// Where a rule stands in a request.
+/// Place of a rule in a request.
 public struct RuleReference: Sendable, Equatable {
     /// Names and indices from the request's root, as in ``InitError/path``.
-    public let path: [String]
+    public let path: [Text]
 }

@@ -1,20 +1,22 @@
+internal import ByteText
+
 /// A module of `torch.nn` as its constructor leaves it.
 struct Module: Sendable {
     /// A parameter, or a buffer that is part of the state dict.
     struct Slot: Sendable {
-        let name: String
+        let name: Text
         let isParameter: Bool
         /// Index of what is stored in it: two slots of one cell are one tensor.
         var cell: Int
     }
 
     /// Its class and the classes that one derives from.
-    let types: [String]
+    let types: [Text]
     var slots: [Slot]
     /// In the order in which they were registered, which is that of `modules()` and of the state dict.
-    var children: [(name: String, module: Module)]
+    var children: [(name: Text, module: Module)]
 
-    init(types: [String], slots: [Slot] = [], children: [(name: String, module: Module)] = []) {
+    init(types: [Text], slots: [Slot] = [], children: [(name: Text, module: Module)] = []) {
         self.types = types
         self.slots = slots
         self.children = children
@@ -27,8 +29,8 @@ struct Module: Sendable {
 
     /// Visits this module, then its children, each with the prefix of its parameters' names.
     func walk<Failure: Error>(
-        prefix: String = "",
-        _ visit: (Module, String) throws(Failure) -> Void
+        prefix: Text = "",
+        _ visit: (Module, Text) throws(Failure) -> Void
     ) throws(Failure) {
         try visit(self, prefix)
         for child in children {
@@ -37,14 +39,14 @@ struct Module: Sendable {
     }
 
     /// The prefix of what is inside a child; a child without a name adds nothing.
-    static func prefix(_ prefix: String, _ name: String) -> String {
+    static func prefix(_ prefix: Text, _ name: Text) -> Text {
         name.isEmpty ? prefix : prefix + name + "."
     }
 
     /// Replaces each slot, in the order of ``walk(prefix:_:)``.
     mutating func mapSlots<Failure: Error>(
-        prefix: String = "",
-        _ transform: (Slot, String) throws(Failure) -> Slot
+        prefix: Text = "",
+        _ transform: (Slot, Text) throws(Failure) -> Slot
     ) throws(Failure) {
         for index in slots.indices {
             slots[index] = try transform(slots[index], prefix + slots[index].name)

@@ -1,12 +1,15 @@
 import Glibc
 
-/// What can be fuzzed: the environment's `FUZZ_TARGET` names one of these.
+/// Fuzz targets: the environment's `FUZZ_TARGET` names one of these.
 private let targets: [String: @Sendable ([UInt8]) -> Void] = [
     "query": QueryTarget.run,
     "json": JSONTarget.run,
     "range": RangeTarget.run,
     "slice": SliceTarget.run,
     "plan": PlanTarget.run,
+    "head": HeadTarget.run,
+    "name": NameTarget.run,
+    "model": ModelTarget.run,
 ]
 
 private let target: @Sendable ([UInt8]) -> Void = {
@@ -34,7 +37,7 @@ enum Fuzzer {
     }
 }
 
-/// What libFuzzer calls; 0 keeps an input that reaches something new.
+/// Entry point of libFuzzer; 0 keeps an input that reaches something new.
 @_cdecl("LLVMFuzzerTestOneInput")
 public func fuzz(_ bytes: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
     // The bytes are libFuzzer's, for the time of the call.

@@ -1,3 +1,4 @@
+@testable import InitAPI
 @testable import InitService
 @testable import WeightInit
 

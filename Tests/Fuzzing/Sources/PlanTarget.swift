@@ -1,6 +1,8 @@
+import ByteText
 import ByteSource
 import HTTPExchange
 import HTTPTypes
+@testable import InitAPI
 @testable import InitService
 @testable import WeightInit
 
@@ -35,12 +37,12 @@ enum PlanTarget {
         let request: Request
         switch first & 3 {
         case 0:
-            // What else a target may not hold, the transport refuses.
+            // The transport refuses all other bytes in a target.
             guard text.allSatisfy({ (0x21...0x7E).contains($0) }) else { return }
             request = Request(path: "?" + String(decoding: text, as: UTF8.self))
         case 1:
             request = Request(
-                path: "?request=" + PercentEncoding.encodeQueryComponent(String(decoding: text, as: UTF8.self))
+                path: "?request=" + PercentEncoding.encodeQueryComponent(Text(decoding: text)).description
             )
         default: request = Request(path: "", body: Array(text))
         }
@@ -51,7 +53,7 @@ enum PlanTarget {
             return
         }
         look(at: plan, ask(request, "/explain"), members)
-        guard plan.work < longWork, (plan.preparation?.countedElements ?? 0) < 1 << 12 else {
+        guard plan.work < longWork, (plan.preparationCost?.countedElements ?? 0) < 1 << 12 else {
             return
         }
         compareSources(plan, part: Int(first >> 2))
@@ -70,7 +72,7 @@ enum PlanTarget {
             return
         }
         let stated = document.first { $0.name == "bytes" }?.value
-        check(stated == .number(String(plan.byteCount)), "a plan states its bytes: \(explained.text)")
+        check(stated == .number(Text(plan.byteCount)), "a plan states its bytes: \(explained.text)")
         check(
             document.first { $0.name == "url" }?.value == .string(members.url("/init", members.format)),
             "and its URL"
@@ -79,8 +81,8 @@ enum PlanTarget {
 
     /// Reading from the middle gives what reading from the front does.
     private static func compareSources(_ plan: Plan, part: Int) {
-        // What is too much for the limits of the work is refused by the service.
-        guard (plan.preparation?.memory ?? 0) <= limits.maximumWorkBytes, let prepared = try? plan.prepared() else {
+        // The service refuses work over its limits.
+        guard (plan.preparationCost?.memory ?? 0) <= limits.maximumWorkBytes, let prepared = try? plan.prepared() else {
             return
         }
         for (index, tensor) in plan.tensors.enumerated().prefix(8) {
@@ -118,7 +120,7 @@ enum PlanTarget {
         let whole = ask(request, "/init")
         check(whole.status == 200 || whole.status >= 400, "a status that was asked for: \(whole.status)")
         guard whole.status == 200 else { return }
-        let url = members.url("", members.format)
+        let url = members.url("", members.format).description
         let canonical = ask(Request(path: url), "/init")
         check(canonical.body == whole.body && canonical.tag == whole.tag, "the canonical URL has the same: \(url)")
         let head = ask(Request(method: .head, path: url), "/init")
@@ -140,7 +142,7 @@ enum PlanTarget {
 
     private struct Request {
         var method = HTTPRequest.Method.get
-        /// What follows the path.
+        /// The query or the body.
         var path: String
         var fields: HTTPFields = [:]
         var body: [UInt8] = []
@@ -165,7 +167,7 @@ enum PlanTarget {
             return IncomingRequest(head: head, body: body)
         }
 
-        /// What the service decodes of it; `nil` where it refuses.
+        /// The decoded members; `nil` if the service refuses them.
         var members: InitMembers? {
             let reader = MemberReader(limits: PlanTarget.limits)
             guard let target = try? RequestTarget("/init" + path), target.path == "/init",
@@ -188,15 +190,13 @@ enum PlanTarget {
         var servesRanges: Bool { fields[.acceptRanges] == "bytes" }
     }
 
-    /// What openapi.yaml declares of the routes asked here; a 500 would be a fault of the service.
+    /// Statuses that openapi.yaml declares for these routes; a 500 would be a fault of the service.
     private static let declared: Set = [200, 206, 304, 400, 404, 406, 412, 413, 415, 416, 422, 503]
 
     private static func ask(_ request: Request, _ route: String) -> Answer {
-        let response: OutgoingResponse
-        switch service.respond(to: request.incoming(route)) {
-        case .ready(let ready): response = ready
-        case .deferred(let work): response = work.run { false }
-        }
+        var reply = service.respond(to: request.incoming(route))
+        while case .deferred(let work) = reply { reply = work.run { false } }
+        guard case .ready(let response) = reply else { fatalError("neither ready nor deferred") }
         var answer = Answer(status: response.head.status.code, fields: response.head.headerFields)
         check(declared.contains(answer.status), "\(answer.status) is declared")
         switch response.body {

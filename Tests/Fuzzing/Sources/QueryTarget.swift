@@ -1,5 +1,7 @@
+import ByteText
 import HTTPExchange
 import HTTPTypes
+@testable import InitAPI
 @testable import InitService
 @testable import WeightInit
 
@@ -7,16 +9,16 @@ import HTTPTypes
 enum QueryTarget {
     static func run(_ bytes: [UInt8]) {
         guard let members = Members(target: String(decoding: bytes, as: UTF8.self)) else { return }
-        guard let again = Members(target: members.url) else {
+        guard let again = Members(target: members.url.description) else {
             check(false, "a canonical URL is understood: \(members.url)")
             return
         }
         check(again.url == members.url, "a canonical URL stays what it is: \(members.url) is not \(again.url)")
     }
 
-    /// What a target comes to; `nil` where it is refused, as a client's mistake and nothing else.
+    /// Result of a target; `nil` if it is refused as a client's mistake.
     private struct Members {
-        var url: String
+        var url: Text
 
         init?(target: String) {
             do {
@@ -26,9 +28,13 @@ enum QueryTarget {
                 let members = try reader.members(at: reader.place(of: IncomingRequest(head: head), parsed))
                 switch parsed.path {
                 case "/gain":
-                    url = try CanonicalRequest(members.decode(by: MemberTable.gain), by: MemberTable.gain).url("/gain")
+                    url = try CanonicalRequest(members.decode(by: GainQuestion.table), by: GainQuestion.table).url(
+                        "/gain"
+                    )
                 case "/fan":
-                    url = try CanonicalRequest(members.decode(by: MemberTable.fan), by: MemberTable.fan).url("/fan")
+                    url = try CanonicalRequest(members.decode(by: FanQuestion.table), by: FanQuestion.table).url(
+                        "/fan"
+                    )
                 default:
                     let decoded = try InitMembers(members)
                     url = decoded.url("/init", decoded.format)

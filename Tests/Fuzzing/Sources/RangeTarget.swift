@@ -1,3 +1,5 @@
+import ByteText
+@testable import InitAPI
 @testable import InitService
 
 /// The fields that choose a part or a form of a body: eight bytes of length, then a line each of `Range`, entity tags and
@@ -6,13 +8,13 @@ enum RangeTarget {
     static func run(_ bytes: [UInt8]) {
         let length = bytes.prefix(8).reduce(0) { $0 << 8 | UInt64($1) }
         let lines = bytes.dropFirst(8).split(separator: 10, omittingEmptySubsequences: false)
-            .map { String(decoding: $0, as: UTF8.self) }
+            .map { Text(decoding: $0) }
         range(lines.first ?? "", byteCount: Int(length >> 1))
         if lines.count > 1 { tags(lines[1]) }
         if lines.count > 2 { accept(lines[2]) }
     }
 
-    private static func range(_ field: String, byteCount: Int) {
+    private static func range(_ field: Text, byteCount: Int) {
         let range = ByteRangeRequest(field, byteCount: byteCount)
         switch range {
         case .whole:
@@ -26,20 +28,20 @@ enum RangeTarget {
         }
     }
 
-    private static func tags(_ field: String) {
-        let tag = EntityTag(of: [])
+    private static func tags(_ field: Text) {
+        let tag = EntityTag(of: Identity(of: [] as [UInt8]))
         let isListed = tag.isListed(in: field, by: tag.matchesWeakly)
         check(!tag.isListed(in: field, by: tag.matchesStrongly) || isListed, "what matches strongly matches weakly")
         check(
-            tag.isListed(in: field + ", " + tag.fieldValue, by: tag.matchesWeakly)
+            tag.isListed(in: field + ", " + Text(tag.fieldValue), by: tag.matchesWeakly)
                 || field.utf8.contains(UInt8(ascii: "\"")),
             "a tag is found"
         )
         guard let given = EntityTag(field.trimmed) else { return }
-        check(EntityTag(given.fieldValue[...]) == given, "a tag is written as it is read")
+        check(EntityTag(Text(given.fieldValue)) == given, "a tag is written as it is read")
     }
 
-    private static func accept(_ field: String) {
+    private static func accept(_ field: Text) {
         let accept = Accept(field)
         let offers = ["application/json", "application/x-npy", "application/octet-stream"]
         let qualities = offers.map(accept.quality)

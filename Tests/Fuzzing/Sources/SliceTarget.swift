@@ -1,3 +1,4 @@
+import ByteText
 @testable import WeightInit
 
 /// A slice of a tensor: a byte of rank, the sizes, then the notation. Small sizes take a byte each, and then every
@@ -11,19 +12,19 @@ enum SliceTarget {
             let size = bytes.dropFirst(1 + dimension * sizeWidth).prefix(sizeWidth).reduce(0) { $0 << 8 | UInt64($1) }
             return sizeWidth == 1 ? Int(size % 6) : Int(size >> 1)
         }
-        let text = String(decoding: bytes.dropFirst(1 + rank * sizeWidth), as: UTF8.self)
+        let text = Text(decoding: bytes.dropFirst(1 + rank * sizeWidth))
         do {
             let slice = try Slice(text)
-            check(try Slice(slice.description) == slice, "\(text) is \(slice)")
+            check(try Slice(Text(slice.description)) == slice, "\(text) is \(slice)")
             let shape = try Shape(dimensions)
             guard slice.items.count <= rank else {
                 check(
-                    (try? Block(slice, of: shape)) == nil,
+                    (try? Region(slice, of: shape)) == nil,
                     "there are more items than dimensions: \(text) of \(shape)"
                 )
                 return
             }
-            let block = try Block(slice, of: shape)
+            let block = try Region(slice, of: shape)
             check(zip(block.shape.dimensions, shape.dimensions).allSatisfy(<=), "\(block.shape) is no part of \(shape)")
             guard shape.elementCount <= 1 << 12, block.shape.elementCount > 0 else { return }
             let elements = (0..<block.runCount).flatMap { run in

@@ -12,6 +12,8 @@ DEPENDENT = (
     r"takes the place of \w+; give one of the two",
     r"means nothing without a nonlinearity",
     r"gain: unknown activation",
+    # Only kaiming takes a mode in any case, and only variance_scaling fan_avg.
+    r"mode: unknown value \"(?i:fan_(in|out|avg))\"",
 )
 # A pattern says how digits look, not what they come to; to a schema, 2.0 is an integer.
 NUMBERS = (
@@ -21,7 +23,7 @@ NUMBERS = (
     r"seed: \"-?[0-9]+(\.0|(\.[0-9]+)?e\+?[0-9]+)\" is not an integer$",
 )
 # A model's layers are those of /methods, and its names are its own.
-MODEL = (r"^(layer|layers|tensors|rules|tie|slices)(\.|:)", r"beside (layers|layer|tensors)")
+MODEL = (r"^(layer|layers|tensors|rules|tie|slices|steps|include)(\.|:)", r"beside (layers|layer|tensors)")
 
 
 @schemathesis.check

@@ -1,0 +1,238 @@
+internal import Glibc
+
+/// UTF-8 text that is equal to another only if their bytes are.
+///
+/// Swift's `String` compares, hashes, sorts and folds by Unicode's canonical equivalence: `é` and `e` with an accent
+/// are one string, and a run of combining marks takes time quadratic in its length. PyTorch, JSON, HTTP and file
+/// systems compare code points or bytes. So does this type, in time linear in the bytes. Text from clients, files and
+/// the environment is a `Text` from the place where it enters; nothing here takes it back to a comparison of `String`s.
+public struct Text: Sendable {
+    /// Native and contiguous, so that its bytes are always at hand.
+    private let storage: String
+
+    public init(_ string: String) {
+        var string = string
+        string.makeContiguousUTF8()
+        storage = string
+    }
+
+    public init(_ substring: Substring) {
+        self.init(String(substring))
+    }
+
+    /// The decimal digits of an integer.
+    public init(_ integer: some BinaryInteger) {
+        self.init(String(integer))
+    }
+
+    /// - Returns: `nil` if the bytes are not UTF-8.
+    public init?(validating bytes: some Sequence<UInt8>) {
+        guard let string = String(validating: bytes, as: UTF8.self) else { return nil }
+        self.init(string)
+    }
+
+    /// Text of bytes that are known to be UTF-8; other bytes become U+FFFD.
+    public init(decoding bytes: some Collection<UInt8>) {
+        self.init(String(decoding: bytes, as: UTF8.self))
+    }
+
+    public var utf8: String.UTF8View { storage.utf8 }
+
+    /// Number of bytes; takes constant time.
+    public var byteCount: Int { storage.utf8.count }
+
+    public var isEmpty: Bool { storage.utf8.isEmpty }
+
+    /// Calls `body` with the bytes, which are valid during the call only.
+    func withBytes<Result>(_ body: (UnsafeRawBufferPointer) -> Result) -> Result {
+        // `storage` is contiguous, so the closure always runs; without storage the text is empty.
+        storage.utf8.withContiguousStorageIfAvailable { body(UnsafeRawBufferPointer($0)) }
+            ?? body(UnsafeRawBufferPointer(start: nil, count: 0))
+    }
+}
+
+// MARK: - Comparing
+
+extension Text: Hashable {
+    public static func == (left: Text, right: Text) -> Bool {
+        left.byteCount == right.byteCount && left.order(against: right) == 0
+    }
+
+    public func hash(into hasher: inout Hasher) {
+        withBytes { hasher.combine(bytes: $0) }
+        // As for strings: no byte of UTF-8 is 0xff, so what follows cannot be taken for more of the text.
+        hasher.combine(0xff as UInt8)
+    }
+}
+
+extension Text: Comparable {
+    /// Order of the bytes, which is also that of the code points.
+    public static func < (left: Text, right: Text) -> Bool {
+        let order = left.order(against: right)
+        return order != 0 ? order < 0 : left.byteCount < right.byteCount
+    }
+
+    /// `memcmp` over the bytes that both have.
+    private func order(against other: Text) -> CInt {
+        withBytes { left in
+            other.withBytes { right in
+                guard let left = left.baseAddress, let right = right.baseAddress else { return 0 }
+                return memcmp(left, right, min(byteCount, other.byteCount))
+            }
+        }
+    }
+
+    public func hasPrefix(_ prefix: Text) -> Bool {
+        byteCount >= prefix.byteCount && order(against: prefix) == 0
+    }
+
+    public func hasSuffix(_ suffix: Text) -> Bool {
+        utf8.suffix(suffix.byteCount).elementsEqual(suffix.utf8)
+    }
+
+    public func contains(_ character: Unicode.Scalar) -> Bool {
+        utf8.contains(UInt8(ascii: character))
+    }
+
+    /// Equality in which ASCII letters have no case. Other letters keep theirs: U+212A is not `k`.
+    public func equalsIgnoringASCIICase(_ other: Text) -> Bool {
+        byteCount == other.byteCount
+            && utf8.elementsEqual(other.utf8) { Text.lowercased($0) == Text.lowercased($1) }
+    }
+}
+
+// MARK: - Taking apart
+
+extension Text {
+    /// The same text with ASCII letters in lower case.
+    public func asciiLowercased() -> Text {
+        guard utf8.contains(where: { $0 != Text.lowercased($0) }) else { return self }
+        return Text(decoding: utf8.map(Text.lowercased))
+    }
+
+    private static func lowercased(_ byte: UInt8) -> UInt8 {
+        (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(byte) ? byte | 0x20 : byte
+    }
+
+    /// The pieces between occurrences of an ASCII character.
+    public func split(
+        separator: Unicode.Scalar,
+        maxSplits: Int = .max,
+        omittingEmptySubsequences: Bool = false
+    ) -> [Text] {
+        utf8.split(
+            separator: UInt8(ascii: separator),
+            maxSplits: maxSplits,
+            omittingEmptySubsequences: omittingEmptySubsequences
+        ).map { Text(Substring($0)) }
+    }
+
+    /// The text without spaces and tabs at both ends.
+    public var trimmed: Text {
+        func isSpace(_ byte: UInt8) -> Bool { byte == UInt8(ascii: " ") || byte == UInt8(ascii: "\t") }
+        guard utf8.first.map(isSpace) == true || utf8.last.map(isSpace) == true else { return self }
+        var rest = utf8[...]
+        while let first = rest.first, isSpace(first) { rest.removeFirst() }
+        while let last = rest.last, isSpace(last) { rest.removeLast() }
+        return Text(Substring(rest))
+    }
+
+    /// - Returns: What follows the prefix; `nil` if the text does not begin with it.
+    public func removing(prefix: Text) -> Text? {
+        hasPrefix(prefix) ? Text(Substring(utf8.dropFirst(prefix.byteCount))) : nil
+    }
+
+    /// - Returns: What precedes the suffix; `nil` if the text does not end with it.
+    public func removing(suffix: Text) -> Text? {
+        hasSuffix(suffix) ? Text(Substring(utf8.dropLast(suffix.byteCount))) : nil
+    }
+
+    /// The text with the first occurrence of `part` replaced; takes at most text × part steps.
+    public func replacingFirst(_ part: Text, with replacement: Text) -> Text {
+        guard let range = range(of: part) else { return self }
+        return Text(decoding: Array(utf8[..<range.lowerBound]) + replacement.utf8 + utf8[range.upperBound...])
+    }
+
+    public func contains(_ part: Text) -> Bool { range(of: part) != nil }
+
+    private func range(of part: Text) -> Range<String.Index>? {
+        guard part.byteCount <= byteCount else { return nil }
+        var rest = utf8[...]
+        while rest.count >= part.byteCount {
+            if rest.starts(with: part.utf8) {
+                return rest.startIndex..<rest.index(rest.startIndex, offsetBy: part.byteCount)
+            }
+            rest.removeFirst()
+        }
+        return nil
+    }
+
+    public static func + (left: Text, right: Text) -> Text {
+        Text(left.storage + right.storage)
+    }
+}
+
+// MARK: - Writing
+
+extension Text: ExpressibleByStringInterpolation {
+    public init(stringLiteral value: String) {
+        self.init(value)
+    }
+
+    public init(stringInterpolation: DefaultStringInterpolation) {
+        self.init(String(stringInterpolation: stringInterpolation))
+    }
+}
+
+/// To be written, not to be compared.
+extension Text: CustomStringConvertible {
+    public var description: String { storage }
+}
+
+extension Text: TextOutputStreamable {
+    public func write(to target: inout some TextOutputStream) {
+        target.write(storage)
+    }
+}
+
+extension Text {
+    /// The text between quotation marks, cut to 64 characters and without control characters.
+    public var quotedForMessage: String { storage.quotedForMessage }
+}
+
+extension String {
+    /// The text between quotation marks, cut to 64 characters and without control characters.
+    public var quotedForMessage: String {
+        var text = "\""
+        for scalar in unicodeScalars.prefix(64) {
+            text.unicodeScalars.append(scalar.value < 0x20 || scalar.value == 0x7f ? "\u{fffd}" : scalar)
+        }
+        if unicodeScalars.dropFirst(64).isEmpty == false { text += "…" }
+        return text + "\""
+    }
+}
+
+extension Sequence<Text> {
+    /// One string of all, for a message.
+    public func joined(separator: String) -> String {
+        map(\.description).joined(separator: separator)
+    }
+}
+
+extension RawRepresentable where RawValue == String, Self: CaseIterable {
+    /// - Returns: The case whose raw value has the bytes of `text`; `nil` if there is none.
+    public init?(_ text: Text) {
+        guard let match = Self.allCases.first(where: { $0.rawValue.utf8.elementsEqual(text.utf8) }) else { return nil }
+        self = match
+    }
+}
+
+extension RawRepresentable where RawValue == String {
+    /// The raw value, to be compared with text from outside.
+    public var word: Text { Text(rawValue) }
+}
+
+extension CaseIterable where Self: RawRepresentable, RawValue == String {
+    /// The raw values of all cases.
+    public static var words: [Text] { allCases.map(\.word) }
+}

@@ -1,0 +1,2 @@
+/* Nettle's SHA-2. GnuTLS brings the library along. */
+#include <nettle/sha2.h>

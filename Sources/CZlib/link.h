@@ -1,0 +1,2 @@
+/* zlib, for elements that a request spells out. */
+#include <zlib.h>

@@ -1,0 +1,170 @@
+import WeightInit
+
+/// Processor time and memory of a piece of work, estimated before the work is done.
+package struct WorkEstimate: Sendable, Equatable {
+    package var duration: Duration
+    /// Bytes.
+    package var memory: Int
+
+    package init(duration: Duration = .zero, memory: Int = 0) {
+        self.duration = duration
+        self.memory = memory
+    }
+
+    /// Longer than a thread that serves connections may take: for work that is deferred however little it is.
+    static let deferredDuration = Duration.milliseconds(3)
+
+    static func + (left: WorkEstimate, right: WorkEstimate) -> WorkEstimate {
+        WorkEstimate(duration: left.duration + right.duration, memory: left.memory.addingClamped(right.memory))
+    }
+}
+
+/// The most work that one attempt at an answer may do.
+///
+/// The first attempt is made on a thread that serves connections, and may take about 2 ms. An attempt that its allowance is
+/// too small for ends early, and the next one is deferred work with a wider allowance. Planning is bounded by counts, so
+/// an attempt in vain costs no more than its allowance.
+package struct Allowance: Sendable {
+    /// Bytes of a request that may be parsed.
+    package private(set) var requestBytes: Int
+    /// Tensors that may be planned, and half the layers and the steps.
+    private(set) var tensors: Int
+    /// Comparisons of rules with parameters.
+    private(set) var ruleMatches: Int
+    /// Bytes of literals that may be decoded.
+    private(set) var literalBytes: Int
+    /// Work on tensors that must be done before the first byte.
+    private(set) var work: WorkEstimate
+    /// Turns true when nobody waits for the answer any more. The attempt then ends within a few milliseconds.
+    package private(set) var isCancelled: @Sendable () -> Bool = { false }
+
+    /// For a thread that serves connections.
+    package static let immediate = Allowance(
+        requestBytes: 4 << 10,
+        tensors: steps[0],
+        ruleMatches: 40 * steps[0],
+        literalBytes: 512 * steps[0],
+        work: WorkEstimate(duration: .milliseconds(2), memory: 1 << 20)
+    )
+
+    /// For whoever waits alone for the answer.
+    package static let unbounded = Allowance(
+        requestBytes: .max,
+        tensors: .max,
+        ruleMatches: .max,
+        literalBytes: .max,
+        work: WorkEstimate(duration: .seconds(Int64.max), memory: .max)
+    )
+
+    /// A model of 3200 tensors takes about 100 ms, which is still short work.
+    private static let steps = [128, 3200, 25_600, .max]
+
+    /// The allowance for an attempt whose request is longer than this one allows.
+    package func parsing(_ byteCount: Int) -> Allowance {
+        var wider = self
+        wider.requestBytes = max(requestBytes, byteCount)
+        return wider
+    }
+
+    /// The allowance for an attempt whose model is larger than this one allows.
+    package var planningMore: Allowance {
+        var wider = self
+        wider.tensors = Self.steps.first { $0 > tensors } ?? .max
+        wider.ruleMatches = wider.tensors.multipliedClamped(by: 40)
+        wider.literalBytes = wider.tensors.multipliedClamped(by: 512)
+        return wider
+    }
+
+    /// The allowance for an attempt that needs this work before the first byte.
+    package func working(_ need: WorkEstimate) -> Allowance {
+        var wider = self
+        wider.work = need
+        return wider
+    }
+
+    /// The same allowance for an attempt that can be cancelled.
+    package func until(_ isCancelled: @escaping @Sendable () -> Bool) -> Allowance {
+        var same = self
+        same.isCancelled = isCancelled
+        return same
+    }
+
+    func covers(layers: Int) -> Bool { layers <= tensors.multipliedClamped(by: 2) }
+
+    func covers(tensors count: Int) -> Bool { count <= tensors }
+
+    package func covers(_ need: WorkEstimate) -> Bool {
+        need.duration <= work.duration && need.memory <= work.memory
+    }
+
+    /// The cost of an attempt that uses all of it.
+    ///
+    /// - Parameter limits: Bounds what may be planned.
+    package func estimate(within limits: ServiceLimits) -> WorkEstimate {
+        let tensors = min(tensors, max(limits.tensors.maximumTensors, limits.tensors.maximumLayers))
+        let bytes = min(requestBytes, max(limits.maximumBodyBytes, limits.maximumLocationBytes))
+        let literals = min(literalBytes, limits.tensors.maximumLiteralBytes)
+        return WorkEstimate(
+            duration: Self.durationOfByte * bytes + Self.durationOfTensor * tensors + Self.durationOfLiteralByte
+                * literals,
+            memory: bytes.multipliedClamped(by: Self.memoryOfByte)
+                .addingClamped(tensors.multipliedClamped(by: PlannedAnswer.memoryOfTensor))
+                .addingClamped(literals)
+        ) + work
+    }
+
+    // Measured.
+    private static let durationOfByte = Duration.nanoseconds(200)
+    private static let durationOfTensor = Duration.microseconds(25)
+    private static let durationOfLiteralByte = Duration.nanoseconds(5)
+    /// Parsed JSON and decoded members take so many bytes for each byte of their text.
+    private static let memoryOfByte = 32
+
+    /// The limits of planning, narrowed to this allowance.
+    fileprivate func narrowing(_ limits: Limits) -> Limits {
+        var limits = limits
+        limits.maximumLayers = min(limits.maximumLayers, tensors.multipliedClamped(by: 2))
+        limits.maximumTensors = min(limits.maximumTensors, tensors)
+        limits.maximumRuleMatches = min(limits.maximumRuleMatches, ruleMatches)
+        limits.maximumSteps = min(limits.maximumSteps, tensors.multipliedClamped(by: 2))
+        limits.maximumLiteralBytes = min(limits.maximumLiteralBytes, literalBytes)
+        return limits
+    }
+}
+
+extension InitMembers {
+    /// Plans as much as the allowance allows.
+    ///
+    /// - Returns: `nil` if it is too small for this request.
+    func plan(_ asking: Asking) throws(InitError) -> Plan? {
+        let limits = asking.context.limits.tensors
+        let narrow = asking.allowance.narrowing(limits)
+        do {
+            return try plan(narrow, isCancelled: asking.allowance.isCancelled)
+        } catch {
+            // It is not known which limit that was: the service's own is met again by a wider allowance.
+            guard case .model = self, error.kind == .tooLarge, !narrow.hasCounts(of: limits) else { throw error }
+            return nil
+        }
+    }
+}
+
+extension Limits {
+    fileprivate func hasCounts(of other: Limits) -> Bool {
+        maximumLayers == other.maximumLayers && maximumTensors == other.maximumTensors
+            && maximumRuleMatches == other.maximumRuleMatches && maximumSteps == other.maximumSteps
+            && maximumLiteralBytes == other.maximumLiteralBytes
+    }
+}
+
+extension Int {
+    func addingClamped(_ other: Int) -> Int {
+        let (sum, overflow) = addingReportingOverflow(other)
+        return overflow ? .max : sum
+    }
+
+    func multipliedClamped(by other: Int) -> Int {
+        let (product, overflow) = multipliedReportingOverflow(by: other)
+        return overflow ? .max : product
+    }
+}

@@ -1,0 +1,185 @@
+package import ByteText
+package import ByteSource
+package import WeightInit
+
+/// An operation's answer, before its bytes are generated.
+package struct Answer: Sendable {
+    package static let json = "application/json"
+    /// An answer of up to this many bytes states its length.
+    static let assembledBytes = 64 << 10
+
+    package enum Content: Sendable {
+        case bytes([UInt8])
+        case document(JSONDocument)
+        /// Worked out without a plan; `nil` when cancelled.
+        case computed(@Sendable (_ isCancelled: () -> Bool) throws(InitError) -> JSONDocument?)
+        /// Any part of it can be made.
+        case source(byteCount: Int, make: @Sendable (PreparedPlan) throws(InitError) -> any ByteSource)
+        /// Its length is known when it has been made. `isShort` if that is done at once. `nil` when cancelled.
+        case generated(
+            isShort: Bool,
+            make: @Sendable (PreparedPlan, _ isCancelled: () -> Bool) throws(InitError) -> AnswerBody?
+        )
+    }
+
+    /// How long the same request has the same answer.
+    package enum Lifetime: Sendable {
+        /// A pure function of the request.
+        case forever
+        /// Until the next release of the service.
+        case release
+        /// Until the catalogue of models is read again.
+        case catalogue
+    }
+
+    package var content: Content
+    package var mediaType: String
+    package var lifetime: Lifetime
+    /// `nil` stands for the identity of the bytes, which must then be there.
+    package var identity: Identity?
+    /// The canonical request as a URL, given the path of the operation.
+    package var url: (@Sendable (_ path: Text) -> Text)?
+    /// Work that must be done before a source or a generated body can be made.
+    var preparation: PreparationTicket?
+    /// Further work before the first byte.
+    var work = WorkEstimate()
+    /// Bytes of memory that the answer holds until its last byte, apart from ``preparation``.
+    package var memory = 0
+    /// Name of the file that a client may save the answer as.
+    package var fileName: Text?
+    /// `true` for bytes that a client may want in parts, as those of a source.
+    private(set) var isFile = false
+    /// SHA-256 of the bytes, if it is known without making them.
+    package private(set) var sha256: [UInt8]?
+    /// Set if the bytes alone do not tell what they hold.
+    package var tensor: (shape: Shape, dtype: DType)?
+
+    package init(_ content: Content, mediaType: String, lifetime: Lifetime) {
+        self.content = content
+        self.mediaType = mediaType
+        self.lifetime = lifetime
+    }
+
+    /// A file that is in memory.
+    ///
+    /// - Parameter sha256: In hexadecimal digits.
+    init(file bytes: [UInt8], mediaType: String, sha256: Text) {
+        self.init(.bytes(bytes), mediaType: mediaType, lifetime: .forever)
+        isFile = true
+        identity = Identity(sha256: sha256)
+        self.sha256 = sha256.hexadecimalBytes
+    }
+
+    /// A short JSON object.
+    init(_ members: [JSONValue.Member], _ lifetime: Lifetime, url: (@Sendable (Text) -> Text)? = nil) {
+        self.init(.document(JSONDocument(members)), mediaType: Answer.json, lifetime: lifetime)
+        self.url = url
+    }
+}
+
+/// The bytes of an answer.
+package enum AnswerBody {
+    case bytes([UInt8])
+    case source(any ByteSource)
+    case stream(any ByteStream)
+}
+
+extension Answer {
+    /// Writes a document that is short.
+    package mutating func assemble() {
+        guard case .document(let document) = content, let bytes = document.encoded(limit: Answer.assembledBytes) else {
+            return
+        }
+        content = .bytes(bytes)
+    }
+
+    /// `true` if the body can be generated from any position.
+    package var servesRanges: Bool {
+        if case .source = content { true } else { isFile }
+    }
+
+    /// The length of the body in bytes; `nil` if that is known only when it has been made.
+    package var byteCount: Int? {
+        switch content {
+        case .bytes(let bytes): bytes.count
+        case .source(let byteCount, _): byteCount
+        case .document, .computed, .generated: nil
+        }
+    }
+
+    /// The length that the body would have, if finding it out costs next to nothing.
+    package func statedByteCount(within allowance: Allowance) throws(InitError) -> Int? {
+        guard case .generated(isShort: true, let make) = content, allowance.covers(work),
+            let plan = try preparation?.trivial(), case .bytes(let bytes)? = try make(plan, { false })
+        else { return byteCount }
+        return bytes.count
+    }
+
+    /// The object that the answer is, with all the work done that comes before it; `nil` if it is none.
+    package func document() throws(InitError) -> JSONDocument? {
+        switch content {
+        case .document(let document): document
+        case .computed(let compute): try compute { false }
+        case .bytes, .source, .generated: nil
+        }
+    }
+
+    /// The work that is to be done before the first byte, now that some of it may have been done for others.
+    package func pendingWork() throws(InitError) -> WorkEstimate {
+        guard let preparation, try preparation.ready() == nil else { return work }
+        return preparation.estimate + work
+    }
+
+    /// `true` if the first byte takes noticeable work.
+    package var takesWork: Bool {
+        (preparation?.estimate.memory ?? 0) > 0 || !Allowance.immediate.covers(work)
+    }
+
+    /// The body, with all the work done that comes before its first byte.
+    package func body() throws(InitError) -> AnswerBody {
+        guard let (body, _) = try body(isCancelled: { false }) else {
+            throw InitError(.failed, [], "nobody has cancelled the work, but it has ended")
+        }
+        return body
+    }
+
+    /// The body, with all the work done that comes before its first byte.
+    ///
+    /// - Returns: Also the bytes of memory that the body holds until its last byte. `nil` when cancelled.
+    package func body(isCancelled: () -> Bool) throws(InitError) -> (body: AnswerBody, memory: Int)? {
+        switch content {
+        case .bytes(let bytes):
+            return (.bytes(bytes), memory)
+        case .document(let document):
+            return (document.body, memory)
+        case .computed(let compute):
+            return try compute(isCancelled).map { ($0.body, memory) }
+        case .generated(_, let make):
+            guard let (plan, held) = try prepared(isCancelled) else { return nil }
+            return try make(plan, isCancelled).map { ($0, memory + held) }
+        case .source(_, let make):
+            guard let (plan, held) = try prepared(isCancelled) else { return nil }
+            return (.source(try make(plan)), memory + held)
+        }
+    }
+
+    private func prepared(_ isCancelled: () -> Bool) throws(InitError) -> (PreparedPlan, Int)? {
+        guard let preparation else { throw InitError(.failed, [], "a body without a plan") }
+        return try preparation.make(isCancelled, preparation.ready())
+    }
+}
+
+extension Text {
+    /// The bytes that pairs of hexadecimal digits stand for; `nil` for anything else.
+    fileprivate var hexadecimalBytes: [UInt8]? {
+        let digits = utf8.compactMap { Character(Unicode.Scalar($0)).hexDigitValue }
+        guard digits.count == byteCount, byteCount.isMultiple(of: 2) else { return nil }
+        return stride(from: 0, to: digits.count, by: 2).map { UInt8(digits[$0] << 4 | digits[$0 + 1]) }
+    }
+}
+
+extension JSONDocument {
+    fileprivate var body: AnswerBody {
+        encoded(limit: Answer.assembledBytes).map(AnswerBody.bytes) ?? .stream(makeStream())
+    }
+}

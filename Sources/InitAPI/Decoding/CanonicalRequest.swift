@@ -1,0 +1,84 @@
+internal import ByteText
+import WeightInit
+
+/// A request written in the one way that all its spellings share: canonical names, in the tables' order, without what
+/// equals its default.
+struct CanonicalRequest: Sendable {
+    private(set) var members: [(member: Member, value: ParameterValue)] = []
+
+    init(_ decoded: DecodedMembers, by table: [Member]) {
+        for member in table {
+            guard let value = decoded[member.name] else { continue }
+            // As text, because that tells −0 from 0.
+            guard member.defaultValue?.queryText != value.queryText else { continue }
+            members.append((member, value))
+        }
+    }
+
+    func appending(_ member: Member, _ value: ParameterValue) -> CanonicalRequest {
+        var copy = self
+        copy.members.append((member, value))
+        return copy
+    }
+
+    func removing(_ member: Member) -> CanonicalRequest {
+        var copy = self
+        copy.members.removeAll { $0.member.name == member.name }
+        return copy
+    }
+
+    /// The request as a URL relative to the service.
+    func url(_ path: Text) -> Text {
+        var url = path
+        for (index, (member, value)) in members.enumerated() {
+            url = url + (index == 0 ? "?" : "&") + member.name + "="
+            url = url + PercentEncoding.encodeQueryComponent(value.queryText)
+        }
+        return url
+    }
+
+    /// The request as JSON.
+    var json: JSONValue {
+        .object(members.map { JSONValue.Member(name: $0.member.name, value: $0.value.json(of: $0.member.kind)) })
+    }
+}
+
+extension ParameterValue {
+    /// The value as a query writes it, before percent-encoding.
+    var queryText: Text {
+        switch self {
+        case .null: "null"
+        case .boolean(let value): value ? "true" : "false"
+        case .integer(let value): Text(value)
+        case .number(let value), .gain(.number(let value)): value.queryText
+        case .text(let text): text
+        case .gain(.nonlinearity(let name, let param)): name + (param.map { ":" + $0.queryText } ?? "")
+        case .integers(let values): Text(values.map(String.init).joined(separator: ","))
+        case .numbers(let values): Text(values.map { $0.queryText.description }.joined(separator: ","))
+        case .layer(let layer): JSONValue.object(layer.json(within: .float32)).encodedText
+        }
+    }
+
+    func json(of kind: Member.Kind) -> JSONValue {
+        switch self {
+        case .null: .null
+        case .boolean(let value): .boolean(value)
+        case .integer(let value): .integer(value)
+        case .number(let value), .gain(.number(let value)): .double(value)
+        case .text(let text): kind == .seed ? .number(text) : .string(text)
+        case .gain(.nonlinearity(let name, let param)):
+            param.map { ["nonlinearity": .string(name), "param": .double($0)] } ?? ["nonlinearity": .string(name)]
+        case .integers(let values): .integers(values)
+        case .numbers(let values): .array(values.map(JSONValue.double))
+        case .layer(let layer): .object(layer.json(within: .float32))
+        }
+    }
+}
+
+extension Double {
+    /// The shortest decimal, without a fraction where it is 0.
+    fileprivate var queryText: Text {
+        let text = Text(shortestText)
+        return text.removing(suffix: ".0") ?? text
+    }
+}

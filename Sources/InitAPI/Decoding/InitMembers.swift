@@ -1,0 +1,74 @@
+internal import ByteText
+import TensorFormats
+import WeightInit
+
+/// A request to `/init` or `/explain`, decoded: for one tensor, or for what has several.
+enum InitMembers: Sendable {
+    case tensor(TensorMembers)
+    case model(ModelMembers)
+
+    init(_ members: RequestMembers) throws(InitError) {
+        self = ModelMembers.describes(members) ? .model(try ModelMembers(members)) : .tensor(try TensorMembers(members))
+    }
+
+    var seed: Seed {
+        switch self {
+        case .tensor(let members): members.seed
+        case .model(let members): members.seed
+        }
+    }
+
+    /// Set where the request names one.
+    var format: TensorFormat? {
+        switch self {
+        case .tensor(let members): members.format
+        case .model(let members): members.format
+        }
+    }
+
+    func plan(_ limits: Limits, isCancelled: @escaping () -> Bool = { false }) throws(InitError) -> Plan {
+        switch self {
+        case .tensor(let members): try Plan(members.request, seed: members.seed, limits: limits)
+        case .model(let members):
+            try Plan(members.request, seed: members.seed, limits: limits, isCancelled: isCancelled)
+        }
+    }
+
+    /// The request as JSON, written in the one way that all its spellings share; without the format.
+    var canonical: JSONValue {
+        switch self {
+        case .tensor(let members): members.canonical.json
+        case .model(let members): members.canonical
+        }
+    }
+
+    /// The same for all requests that draw the same tensors, whatever their slices, and for one tensor its cast.
+    var canonicalDraws: JSONValue {
+        switch self {
+        case .tensor(let members): members.canonical.removing(MemberTable.slice).removing(MemberTable.cast).json
+        case .model(let members): .object(members.canonicalDraws)
+        }
+    }
+
+    /// The canonical URL, relative to the service.
+    func url(_ path: Text, _ format: TensorFormat?) -> Text {
+        switch self {
+        case .tensor(let members):
+            return
+                (format.map { members.canonical.appending(MemberTable.format, .text($0.name)) }
+                ?? members.canonical).url(path)
+        case .model(let members):
+            guard case .object(var json) = members.canonical else { return path }
+            json.append("format", format.map { .string($0.name) })
+            return path + "?request=" + PercentEncoding.encodeQueryComponent(JSONValue.object(json).encodedText)
+        }
+    }
+
+    /// Why what is asked for cannot be written in a format; `nil` where it can.
+    func objection(to format: TensorFormat) -> String? {
+        switch self {
+        case .tensor(let members): format.objection(to: members.request.cast ?? members.request.dtype)?.description
+        case .model: format.holdsOneTensorOnly ? "\(format.name) holds one tensor only" : nil
+        }
+    }
+}

@@ -1,0 +1,154 @@
+internal import ByteText
+import WeightInit
+
+/// A member of a request: one row of a table that the decoder, the catalogue and the errors share.
+///
+/// An object, because rows are handed on and compared a lot, and never change.
+final class Member: Sendable {
+    enum Kind: Sendable, Equatable {
+        case parameter(Parameter.Kind)
+        case shape
+        case seed
+        /// A block of a tensor, in NumPy's notation.
+        case slice
+        /// Any text; the route says what it may be.
+        case word
+        /// A list or an object that is read apart.
+        case structure
+    }
+
+    let name: Text
+    let aliases: [Text]
+    let kind: Kind
+    /// As a client would write it; `nil` where there is none.
+    let defaultValue: ParameterValue?
+    let isRequired: Bool
+    /// `true` if `null` is accepted.
+    let isOptional: Bool
+    /// The canonical word for another spelling of it, if there are spellings.
+    let canonicalWord: (@Sendable (Text) -> Text?)?
+    let summary: String
+
+    init(
+        name: Text,
+        aliases: [Text] = [],
+        kind: Kind,
+        defaultValue: ParameterValue? = nil,
+        isRequired: Bool = false,
+        isOptional: Bool = false,
+        canonicalWord: (@Sendable (Text) -> Text?)? = nil,
+        summary: String
+    ) {
+        self.name = name
+        self.aliases = aliases
+        self.kind = kind
+        self.defaultValue = defaultValue
+        self.isRequired = isRequired
+        self.isOptional = isOptional
+        self.canonicalWord = canonicalWord
+        self.summary = summary
+    }
+}
+
+extension Member {
+    /// Must be given where it has no default, unless `null` is taken.
+    convenience init(_ parameter: Parameter) {
+        self.init(
+            name: parameter.name,
+            aliases: parameter.aliases,
+            kind: .parameter(parameter.kind),
+            defaultValue: parameter.defaultValue,
+            isRequired: parameter.defaultValue == nil && !parameter.isOptional,
+            isOptional: parameter.isOptional,
+            summary: parameter.summary
+        )
+    }
+
+    /// The same member where it need not be given.
+    var optional: Member {
+        Member(
+            name: name,
+            aliases: aliases,
+            kind: kind,
+            defaultValue: defaultValue,
+            isOptional: isOptional,
+            canonicalWord: canonicalWord,
+            summary: summary
+        )
+    }
+
+    /// The same member, of which `null` is also a value.
+    var takingNull: Member {
+        Member(
+            name: name,
+            aliases: aliases,
+            kind: kind,
+            defaultValue: defaultValue,
+            isRequired: isRequired,
+            isOptional: true,
+            canonicalWord: canonicalWord,
+            summary: summary
+        )
+    }
+
+    /// One of the types of elements, by its name or an alias of it.
+    static func dtype(
+        _ name: Text = "dtype",
+        among types: [DType],
+        default defaultValue: DType? = .float32,
+        _ summary: String
+    ) -> Member {
+        .choice(
+            name,
+            types.map(\.word),
+            default: defaultValue?.word,
+            canonicalWord: { DType.named($0)?.word },
+            summary
+        )
+    }
+
+    static func choice(
+        _ name: Text,
+        _ words: [Text],
+        default defaultValue: Text? = nil,
+        canonicalWord: (@Sendable (Text) -> Text?)? = nil,
+        _ summary: String
+    ) -> Member {
+        Member(
+            name: name,
+            kind: .parameter(.choice(words)),
+            defaultValue: defaultValue.map(ParameterValue.text),
+            canonicalWord: canonicalWord,
+            summary: summary
+        )
+    }
+
+    /// The value in the member's type; shapes are `integers`, seeds, slices and words `text`. The error's path starts at the value.
+    ///
+    /// - Parameter dtype: What a layer within has where it names none itself.
+    func decode(_ value: RequestValue, dtype: DType) throws(InitError) -> ParameterValue {
+        if isOptional, value == .json(.null) || value == .text("null") {
+            return kind == .parameter(.boolean) ? .boolean(false) : .null
+        }
+        return switch kind {
+        case .shape: .integers(try value.dimensions())
+        case .seed: .text(Text(try value.seed().description))
+        case .slice: .text(Text(try value.slice().description))
+        case .word: .text(try value.word())
+        case .parameter(.boolean): .boolean(try value.boolean())
+        case .parameter(.integer): .integer(try value.integer())
+        case .parameter(.number): .number(try value.number())
+        case .parameter(.scalar): try value.scalar()
+        case .parameter(.text): .text(try value.word())
+        case .parameter(.choice(let words, let ignoresCase)):
+            .text(try value.choice(words, ignoresCase: ignoresCase, canonicalWord: canonicalWord))
+        case .parameter(.gain): .gain(try value.gain())
+        case .parameter(.integers(let count)): try value.integers(count: count)
+        case .parameter(.layer): .layer(try value.members().layer(dtype: dtype))
+        case .parameter(.numbers): try value.numbers()
+        case .parameter(.onlyDefault): try value.onlyDefault(defaultValue ?? .null)
+        case .parameter(.any): value.anything()
+        case .structure: .null
+        }
+    }
+}

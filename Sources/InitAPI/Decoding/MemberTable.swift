@@ -1,0 +1,202 @@
+internal import ByteText
+import TensorFormats
+import WeightInit
+
+/// Members of requests, apart from the methods' own parameters.
+enum MemberTable {
+    static let method = Member(name: "method", kind: .word, isRequired: true, summary: "how the tensor is initialised")
+    static let shape = Member(
+        name: "shape",
+        kind: .shape,
+        isRequired: true,
+        summary: "the sizes, outermost first; [] is a scalar"
+    )
+    static let seed = Member(
+        name: "seed",
+        kind: .seed,
+        defaultValue: .text("0"),
+        summary: "an integer from −2^63 to 2^64 − 1, as a number or a string; the low 32 bits count"
+    )
+    static let dtype = Member.dtype(among: DType.requestable, "the type of the elements")
+    /// The same of a layer, where `null` is PyTorch's own default.
+    static let layerDtype = dtype.takingNull
+    static let format = Member.choice(
+        "format",
+        TensorFormat.all.map(\.name),
+        "the form of the reply; wins over Accept"
+    )
+
+    static let slice = Member(
+        name: "slice",
+        kind: .slice,
+        defaultValue: .text(""),
+        summary: "the block that is wanted, as NumPy writes it without steps: 0:512,:,-3:"
+    )
+
+    /// A request for one tensor, without the method's parameters.
+    static let tensor = [method, shape, seed, dtype, cast, slice]
+
+    /// Members of a request for one tensor besides the method's parameters, including the reply's format.
+    static let formattedTensor = tensor + [format]
+
+    private static let ofMethods = Dictionary(
+        uniqueKeysWithValues: (InitMethod.all + InitMethod.literals).map { ($0.name, $0.parameters.map(Member.init)) }
+    )
+    private static let ofChanges = Dictionary(
+        uniqueKeysWithValues: ChangeMethod.all.map { ($0.name, $0.parameters.map(Member.init)) }
+    )
+    private static let ofLayers = Dictionary(
+        uniqueKeysWithValues: LayerType.all.map { ($0.name, $0.parameters.map(Member.init)) }
+    )
+
+    /// A method's own parameters.
+    static func parameters(of method: InitMethod) -> [Member] { ofMethods[method.name] ?? [] }
+
+    /// The own parameters of a step's method.
+    static func parameters(of method: Step.Method) -> [Member] {
+        switch method {
+        case .initialize(let method): parameters(of: method)
+        case .change(let method): ofChanges[method.name] ?? []
+        }
+    }
+
+    /// The arguments of a layer's constructor.
+    static func parameters(of type: LayerType) -> [Member] { ofLayers[type.name] ?? [] }
+
+    // MARK: Models
+
+    static let name = Member(
+        name: "name",
+        kind: .word,
+        summary: "what its parameters' names begin with; its index by default"
+    )
+    static let layers = Member(
+        name: "layers",
+        kind: .structure,
+        summary: "the entries, built in order: layers, or blocks with layers of their own"
+    )
+    static let rules = Member(
+        name: "rules",
+        kind: .structure,
+        summary: "what is initialised anew, and how; the first rule that matches a parameter counts"
+    )
+
+    static let cast = Member.dtype(
+        "cast",
+        among: DType.requestable,
+        default: nil,
+        "the type in which elements are sent, as module.to(dtype) rounds them; integers stay what they are"
+    )
+
+    /// Members of every entry in a list of layers.
+    static let entry = [
+        name, cast,
+        Member(
+            name: "repeat",
+            kind: .parameter(.integer),
+            summary: "how often it is built; {} in its name is the index"
+        ),
+        rules,
+    ]
+
+    /// An entry that is made of others.
+    static let block = entry + [layers, dtype]
+
+    /// A tensor without a module, without the method and its parameters.
+    static let bareTensor = [
+        name, method.optional, shape, anyDtype, cast,
+        Member(
+            name: "persistent",
+            kind: .parameter(.boolean),
+            defaultValue: .boolean(true),
+            summary: "whether the state dict has it; if not, it is sent only if include names it"
+        ),
+    ]
+
+    private static let anyDtype = Member.dtype(
+        among: DType.allCases,
+        "the type of the elements; integers and booleans only for methods that draw nothing"
+    )
+
+    /// A step, without the method's parameters.
+    static let step = [
+        Member(
+            name: "tensor",
+            kind: .structure,
+            summary: "the tensor that the step changes, or a list of tensors; without one, a draw is discarded"
+        ),
+        Member(
+            name: "slice",
+            kind: .word,
+            summary: "the block of it, as NumPy writes it without steps; an index is that one row: 1 or 20:40"
+        ),
+        Member(name: "shape", kind: .shape, summary: "the sizes of a draw that is discarded"),
+        anyDtype.optional,
+        Member(name: "method", kind: .word, isRequired: true, summary: "a method, or a change of what is there"),
+    ]
+
+    /// A rule, without the method's parameters.
+    static let rule = [
+        Member(name: "type", kind: .word, summary: "a class of torch.nn, as isinstance takes it"),
+        Member(name: "parameter", kind: .word, summary: "a pattern over the parameter's name in its module"),
+        Member(name: "name", kind: .word, summary: "a pattern over the parameter's whole name"),
+        Member(name: "method", kind: .word, isRequired: true, summary: "a method, or skip, which leaves what is there"),
+    ]
+
+    /// A request for a layer, a model or a list of tensors.
+    static func model(_ form: ModelRequest.Form) -> [Member] {
+        let what =
+            switch form {
+            case .layers: layers
+            case .layer: Member(name: "layer", kind: .structure, summary: "one layer; names have no prefix")
+            case .tensors: Member(name: "tensors", kind: .structure, summary: "tensors, drawn one after the other")
+            }
+        let defaults = Member(
+            name: "defaults",
+            kind: .parameter(.boolean),
+            defaultValue: .boolean(true),
+            summary: "whether layers initialise themselves; where not, what they would draw is 0"
+        )
+        return [
+            seed, dtype,
+            .choice(
+                "seeding",
+                ModelRequest.Seeding.words,
+                default: ModelRequest.Seeding.stream.word,
+                "one generator for all tensors, or one for each, seeded from its name"
+            ),
+        ] + (form == .tensors ? [] : [defaults]) + [
+            what, rules,
+            Member(name: "tie", kind: .structure, summary: "other names of parameters, and which: {name: target}"),
+            slices,
+            Member(
+                name: "steps",
+                kind: .structure,
+                summary: "what is done to tensors after entries and rules, in order on the same generator"
+            ),
+            cast,
+            include,
+            Member(name: "description", kind: .word, summary: "a note, which changes nothing"),
+        ]
+    }
+
+    static let slices = Member(
+        name: "slices",
+        kind: .structure,
+        summary: "the blocks that are wanted of tensors: {name: slice}"
+    )
+    static let include = Member(
+        name: "include",
+        kind: .structure,
+        summary: "patterns of the names that are sent; all by default"
+    )
+
+    /// The parameter of an activation.
+    static let activationParam = Member(
+        name: "param",
+        kind: .parameter(.number),
+        isOptional: true,
+        summary:
+            "what shapes the activation, such as the slope of leaky_relu; ignored where nothing does, as in PyTorch"
+    )
+}

@@ -1,0 +1,86 @@
+package import ByteText
+
+/// Percent-encoding, RFC 3986 section 2.1.
+package enum PercentEncoding {
+    /// - Throws: `Fault` for an escape that is none, for NUL, and where the bytes are not UTF-8.
+    ///
+    /// - Parameter text: ASCII.
+    package static func decode(_ text: ArraySlice<UInt8>, plusIsSpace: Bool) throws(Fault) -> Text {
+        guard text.contains(where: { $0 == UInt8(ascii: "%") || $0 == UInt8(ascii: "+") || $0 == 0 }) else {
+            return Text(decoding: text)
+        }
+        var decoded: [UInt8] = []
+        decoded.reserveCapacity(text.count)
+        var rest = text
+        while let byte = rest.popFirst() {
+            switch byte {
+            case UInt8(ascii: "%"):
+                guard let high = rest.popFirst().flatMap({ Unicode.Scalar($0).hexadecimalValue }),
+                    let low = rest.popFirst().flatMap({ Unicode.Scalar($0).hexadecimalValue })
+                else {
+                    throw .badEscape
+                }
+                decoded.append(high << 4 | low)
+            case UInt8(ascii: "+") where plusIsSpace:
+                decoded.append(UInt8(ascii: " "))
+            default:
+                decoded.append(byte)
+            }
+        }
+        guard !decoded.contains(0) else { throw .nul }
+        guard let text = Text(validating: decoded) else { throw .notUTF8 }
+        return text
+    }
+
+    package enum Fault: Error {
+        case badEscape
+        case nul
+        case notUTF8
+
+        package var detail: String {
+            switch self {
+            case .badEscape: "% must be followed by two hexadecimal digits"
+            case .nul: "a NUL byte is not allowed"
+            case .notUTF8: "the decoded bytes are not UTF-8"
+            }
+        }
+    }
+
+    private static let digits = Array("0123456789ABCDEF".utf8)
+
+    /// The characters that stand for themselves.
+    private static let plain = ASCIISet(
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~,:/*"
+    )
+
+    /// Encodes a name or a value of a query: all but unreserved characters and those that a query may hold and nothing
+    /// here gives a meaning to (`,` `:` `/` `*`), so that `64,3,7,7` stays readable.
+    static func encodeQueryComponent(_ text: Text) -> Text {
+        encode(text, besides: plain)
+    }
+
+    /// The characters that stand for themselves in an extended parameter of a header field (RFC 8187, `attr-char`).
+    private static let attribute = ASCIISet(
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!#$&+-.^_`|~"
+    )
+
+    /// Encodes the value of an extended parameter of a header field, such as `filename*`.
+    package static func encodeAttribute(_ text: Text) -> Text {
+        encode(text, besides: attribute)
+    }
+
+    private static func encode(_ text: Text, besides plain: ASCIISet) -> Text {
+        var encoded: [UInt8] = []
+        encoded.reserveCapacity(text.byteCount)
+        for byte in text.utf8 {
+            if plain.contains(byte) {
+                encoded.append(byte)
+            } else {
+                encoded.append(UInt8(ascii: "%"))
+                encoded.append(digits[Int(byte >> 4)])
+                encoded.append(digits[Int(byte & 15)])
+            }
+        }
+        return Text(decoding: encoded)
+    }
+}

@@ -1,0 +1,94 @@
+internal import ByteText
+import TensorFormats
+import WeightInit
+
+/// A request for one tensor, decoded.
+struct TensorMembers: Sendable {
+    var request: TensorRequest
+    var seed: Seed
+    /// Set where the request names one.
+    var format: TensorFormat?
+    var canonical: CanonicalRequest
+    private let parameters: [Member]
+
+    /// - Throws: `invalid` for what the decoder refuses, `tooLarge` for shapes past what can be counted.
+    init(_ members: RequestMembers) throws(InitError) {
+        let method = try TensorMembers.method(of: members, besides: MemberTable.formattedTensor)
+        parameters = MemberTable.parameters(of: method)
+        let decoded = try members.decode(by: MemberTable.formattedTensor + parameters) { name in
+            TensorMembers.owners(of: name, besides: method)
+        }
+        request = TensorRequest(
+            method: method,
+            shape: try Shape(decoded.integers("shape") ?? []),
+            dtype: decoded.text("dtype").flatMap { DType($0) } ?? .float32,
+            arguments: decoded.arguments(of: parameters),
+            slice: try decoded.text("slice").map { text throws(InitError) in try Slice(text) },
+            cast: decoded.text("cast").flatMap { DType($0) }
+        )
+        seed = try Seed(decimal: decoded.text("seed") ?? "0")
+        format = decoded.text("format").flatMap(TensorFormat.named)
+        var named = decoded
+        named["method"] = .text(method.name)
+        if request.cast == request.dtype { named["cast"] = nil }
+        canonical = CanonicalRequest(named, by: MemberTable.tensor + parameters)
+    }
+
+    /// The method that members are for.
+    ///
+    /// - Parameters:
+    ///   - table: Members accepted beside the method's parameters.
+    ///   - takesLiterals: `true` for a model's tensors, whose elements can also be spelled out.
+    static func method(
+        of members: RequestMembers,
+        besides table: [Member],
+        takesLiterals: Bool = false
+    ) throws(InitError) -> InitMethod {
+        let offered = takesLiterals ? InitMethod.all + InitMethod.literals : InitMethod.all
+        guard let value = members.value(of: "method") else {
+            try refuseStrangers(in: members, table)
+            throw InitError(.invalid, ["method"], "is missing", allowed: offered.map(\.name))
+        }
+        let name: Text
+        do {
+            name = try value.word()
+        } catch {
+            throw error.under("method")
+        }
+        guard let method = takesLiterals ? InitMethod.namedForSteps(name) : InitMethod.named(name) else {
+            throw .unknown("method", name, in: ["method"], known: offered.map(\.name))
+        }
+        return method
+    }
+
+    /// Without a method, reports names that no method has.
+    private static func refuseStrangers(in members: RequestMembers, _ table: [Member]) throws(InitError) {
+        let known = table.map(\.name) + InitMethod.all.flatMap(\.parameters).flatMap { [$0.name] + $0.aliases }
+        guard let stranger = members.given.first(where: { !known.contains($0.name) }) else { return }
+        throw .unknown("member", stranger.name, in: [stranger.name], known: table.map(\.name))
+    }
+
+    /// Why a name is no parameter of this method where it is one of others.
+    static func owners(of name: Text, besides method: InitMethod) -> String? {
+        let owners = InitMethod.all.filter { candidate in
+            candidate.parameters.contains { $0.name == name || $0.aliases.contains(name) }
+        }
+        guard !owners.isEmpty else { return nil }
+        return "is not a parameter of \(method.name), but of \(owners.map(\.name).joined(separator: ", "))"
+    }
+
+    /// The parameters in force, defaults included.
+    var argumentsInForce: [JSONValue.Member] {
+        parameters.compactMap { parameter in
+            let given = request.arguments[parameter.name]
+            if given == nil, isReplaced(parameter.name) { return nil }
+            guard let value = given ?? parameter.defaultValue, value != .null else { return nil }
+            return JSONValue.Member(name: parameter.name, value: value.json(of: parameter.kind))
+        }
+    }
+
+    /// A gain that is given takes the place of these in `kaiming_*`.
+    private func isReplaced(_ name: Text) -> Bool {
+        request.arguments["gain"] != nil && (name == "a" || name == "nonlinearity")
+    }
+}

@@ -1,0 +1,53 @@
+internal import ByteText
+
+/// The grammar of numbers, RFC 8259 section 6; a query's numbers keep to it, too.
+enum JSONNumber {
+    /// End of the longest number that starts at `start`; `nil` if there is none.
+    static func end(in bytes: [UInt8], from start: Int) -> Int? {
+        var position = start
+        func digits() -> Bool {
+            let first = position
+            while position < bytes.count, bytes[position].isDigit { position += 1 }
+            return position > first
+        }
+        func next(_ accepted: Unicode.Scalar...) -> Bool {
+            guard position < bytes.count, accepted.contains(Unicode.Scalar(bytes[position])) else { return false }
+            position += 1
+            return true
+        }
+
+        _ = next("-")
+        if !next("0"), !digits() { return nil }
+        if next("."), !digits() { return nil }
+        if next("e", "E") {
+            _ = next("+", "-")
+            if !digits() { return nil }
+        }
+        return position
+    }
+
+    static func isWellFormed(_ text: Text) -> Bool {
+        let bytes = Array(text.utf8)
+        return end(in: bytes, from: 0) == bytes.count
+    }
+
+    /// `true` if a well-formed number has neither fraction nor exponent.
+    static func isInteger(_ text: Text) -> Bool {
+        isWellFormed(text) && text.utf8.allSatisfy { $0.isDigit || $0 == UInt8(ascii: "-") }
+    }
+}
+
+extension UInt8 {
+    package var isDigit: Bool { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(self) }
+}
+
+extension Unicode.Scalar {
+    package var hexadecimalValue: UInt8? {
+        switch self {
+        case "0"..."9": UInt8(value - 0x30)
+        case "a"..."f": UInt8(value - 0x61 + 10)
+        case "A"..."F": UInt8(value - 0x41 + 10)
+        default: nil
+        }
+    }
+}

@@ -1,0 +1,32 @@
+internal import ByteText
+import WeightInit
+
+/// How welcome media types are to whoever asks.
+package protocol MediaPreference: Sendable {
+    /// From 0, not acceptable, to 1.
+    func quality(of mediaType: String) -> Double
+}
+
+extension MediaPreference {
+    /// The most welcome of what is offered, the first among equals; `nil` if none is acceptable.
+    func preferred<Offer>(among offers: [Offer], mediaType: (Offer) -> String) -> Offer? {
+        var best: (offer: Offer, quality: Double)?
+        for offer in offers {
+            let quality = quality(of: mediaType(offer))
+            if quality > best?.quality ?? 0 { best = (offer, quality) }
+        }
+        return best?.offer
+    }
+
+    /// - Throws: `notOffered` if JSON is not acceptable.
+    func requireJSON() throws(InitError) {
+        guard quality(of: Answer.json) > 0 else {
+            throw InitError(.notOffered, [], "only \(Answer.json) is offered here", allowed: [Text(Answer.json)])
+        }
+    }
+}
+
+/// Whoever asks takes everything.
+struct AnyMediaType: MediaPreference {
+    func quality(of mediaType: String) -> Double { 1 }
+}

@@ -1,0 +1,154 @@
+package import ByteText
+package import WeightInit
+
+/// A model of the catalogue: a request, and files beside it.
+package final class CatalogueModel: Sendable {
+    /// The file that holds the request.
+    package static let requestFile: Text = "init.json"
+
+    /// Organisation and name, with a slash between them.
+    package let name: Text
+    /// One line of the request's `description`; empty if it has none.
+    package let description: Text
+    /// The request's own seed.
+    let seed: Seed
+    /// Number of tensors that are sent.
+    package let tensorCount: Int
+    /// Elements of all parameters.
+    package let parameterCount: Int
+    /// Bytes of all tensors that are sent.
+    package let byteCount: Int
+    /// Sorted by their names.
+    package let files: [ModelFile]
+    /// The same for two models only if all their files are.
+    let digest: Text
+    private let request: ModelFile
+
+    /// A model that is known to be right.
+    init(
+        name: Text,
+        description: Text,
+        seed: Seed,
+        tensorCount: Int,
+        parameterCount: Int,
+        byteCount: Int,
+        files: [ModelFile],
+        request: ModelFile
+    ) {
+        self.name = name
+        self.description = description
+        self.seed = seed
+        self.tensorCount = tensorCount
+        self.parameterCount = parameterCount
+        self.byteCount = byteCount
+        self.files = files.sorted { $0.name < $1.name }
+        self.request = request
+        var contents: [UInt8] = []
+        for file in self.files { contents += "\(file.name.byteCount):\(file.name)\(file.sha256)".utf8 }
+        digest = Identity(of: contents).digest
+    }
+
+    /// Decodes and plans the request once, so that a mistake in it is found before anyone asks for the model.
+    ///
+    /// - Throws: `InitError` for a missing request, for what the decoder refuses, and for what planning does; its path starts
+    ///   at a member of the request, or is the name of a file.
+    package convenience init(name: Text, files: [ModelFile], limits: ServiceLimits) throws(InitError) {
+        guard let request = files.first(where: { $0.name == Self.requestFile }) else {
+            throw InitError(.invalid, [], "there is no file \(Self.requestFile)")
+        }
+        if let file = files.first(where: { WeightFile(name: $0.name) != nil }) {
+            throw InitError(.invalid, [], "\(file.name) is the name of a file that the service makes")
+        }
+        let given = try RequestMembers(request, limits)
+        let members = try ModelMembers(of: given)
+        let plan = try Plan(members.request, seed: members.seed, limits: limits.tensors)
+        try plan.checkSafetensorsNames()
+        self.init(
+            name: name,
+            description: given.json("description").flatMap { value in
+                if case .string(let text) = value { text.firstLine } else { nil }
+            } ?? "",
+            seed: members.seed,
+            tensorCount: plan.tensors.count,
+            parameterCount: plan.parameterCount,
+            byteCount: plan.byteCount,
+            files: files,
+            request: request
+        )
+    }
+
+    /// Organisation and name from the texts of a path; `nil` if either cannot be one.
+    package static func name(_ organisation: Text, _ name: Text) -> Text? {
+        isName(organisation) && isName(name) ? organisation + "/" + name : nil
+    }
+
+    /// `true` for a name that a directory or a file may have: letters, digits, `.`, `_`, `-`; no dot at the beginning.
+    package static func isName(_ text: Text) -> Bool {
+        let isAllowed = { (byte: UInt8) in
+            switch byte {
+            case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "a")...UInt8(ascii: "z"),
+                UInt8(ascii: "A")...UInt8(ascii: "Z"):
+                true
+            default:
+                "._-".utf8.contains(byte)
+            }
+        }
+        return (1...longestName).contains(text.byteCount) && !text.hasPrefix(".") && text.utf8.allSatisfy(isAllowed)
+    }
+
+    /// Bytes of a name. The Hub's clients take no longer one.
+    private static let longestName = 96
+
+    /// The request in JSON.
+    ///
+    /// - Throws: `failed` if it cannot be unpacked.
+    package func document() throws(InitError) -> [UInt8] {
+        try request.bytes()
+    }
+
+    /// The request, decoded.
+    ///
+    /// - Throws: `failed` if it cannot be unpacked.
+    func members(_ limits: ServiceLimits) throws(InitError) -> ModelMembers {
+        try ModelMembers(of: RequestMembers(request, limits))
+    }
+
+    /// Planning takes about as long as that of so many tensors of average requests.
+    var planningTensors: Int {
+        max(tensorCount, request.byteCount / 128)
+    }
+
+    /// Bytes of memory that the decoded request and its plan take. Measured.
+    var planMemory: Int {
+        planningTensors.multipliedClamped(by: 2 * PlannedAnswer.memoryOfTensor)
+    }
+}
+
+extension RequestMembers {
+    /// - Throws: `invalid` if the file is not a JSON object.
+    fileprivate init(_ file: ModelFile, _ limits: ServiceLimits) throws(InitError) {
+        // Whoever put the file there has paid for its memory.
+        try self.init(parsing: try file.bytes(), JSONLimits(depth: limits.maximumJSONDepth, values: .max))
+    }
+}
+
+extension ModelMembers {
+    /// - Throws: `invalid` also for a request for one tensor.
+    fileprivate init(of members: RequestMembers) throws(InitError) {
+        guard Self.describes(members) else {
+            throw InitError(.invalid, [], "is not a request for a model: it has no layers, layer or tensors")
+        }
+        try self.init(members)
+    }
+}
+
+extension Text {
+    fileprivate var firstLine: Text { split(separator: "\n", maxSplits: 1).first ?? self }
+}
+
+extension Plan {
+    /// Elements of all parameters that are sent.
+    var parameterCount: Int {
+        tensors.reduce(0) { $1.isParameter ? $0 + $1.fullShape.elementCount : $0 }
+    }
+}

@@ -1,0 +1,55 @@
+package import ByteText
+import Synchronization
+package import WeightInit
+
+/// Models by their names: the built-in ones, and those that the service's operator has added.
+public final class ModelCatalogue: Sendable {
+    private let added: Mutex<[Text: CatalogueModel]>
+    private let observers = Mutex<[@Sendable () -> Void]>([])
+
+    /// The built-in models alone.
+    public convenience init() {
+        self.init(adding: [])
+    }
+
+    /// - Parameter models: Come to the built-in ones; each takes the place of a built-in one of its name.
+    package init(adding models: [CatalogueModel]) {
+        added = Mutex(Self.byName(models))
+    }
+
+    /// Has these and the built-in models from now on, and those added before no more.
+    package func replace(by models: [CatalogueModel]) {
+        let new = Self.byName(models)
+        added.withLock { $0 = new }
+        for observer in observers.withLock({ $0 }) { observer() }
+    }
+
+    /// Calls this whenever the models have been replaced.
+    func observe(_ observer: @escaping @Sendable () -> Void) {
+        observers.withLock { $0.append(observer) }
+    }
+
+    package subscript(name: Text) -> CatalogueModel? {
+        added.withLock { $0[name] } ?? BuiltInModels.all[name]
+    }
+
+    /// All models, sorted by name.
+    package var all: [CatalogueModel] {
+        added.withLock { $0 }.merging(BuiltInModels.all) { own, _ in own }.values.sorted { $0.name < $1.name }
+    }
+
+    /// - Throws: `invalid` with the nearest names if there is no such model.
+    package func require(_ name: Text) throws(InitError) -> CatalogueModel {
+        if let model = self[name] { return model }
+        var error = InitError.unknown("model", name, in: [], known: all.map(\.name))
+        error.allowed = Array(error.allowed.prefix(Self.offered))
+        throw error
+    }
+
+    /// Names that an error offers.
+    private static let offered = 20
+
+    private static func byName(_ models: [CatalogueModel]) -> [Text: CatalogueModel] {
+        Dictionary(models.map { ($0.name, $0) }) { first, _ in first }
+    }
+}

@@ -1,0 +1,48 @@
+package import ByteText
+internal import SHA2
+import WeightInit
+
+/// A file of a model that is handed out as it is.
+package struct ModelFile: Sendable {
+    package let name: Text
+    package let byteCount: Int
+    /// SHA-256 of the bytes, in hexadecimal digits.
+    package let sha256: Text
+    private let read: @Sendable () throws(InitError) -> [UInt8]
+
+    /// A file in memory.
+    package init(name: Text, bytes: [UInt8]) {
+        self.init(name: name, byteCount: bytes.count, sha256: Text(SHA256.hash(data: bytes).description)) { bytes }
+    }
+
+    /// - Parameter read: Makes the bytes, whenever they are asked for.
+    init(
+        name: Text,
+        byteCount: Int,
+        sha256: Text,
+        read: @escaping @Sendable () throws(InitError) -> [UInt8]
+    ) {
+        self.name = name
+        self.byteCount = byteCount
+        self.sha256 = sha256
+        self.read = read
+    }
+
+    /// The bytes of the file.
+    ///
+    /// - Throws: `failed` if they cannot be unpacked.
+    func bytes() throws(InitError) -> [UInt8] {
+        try read()
+    }
+
+    /// The identity of the bytes.
+    var identity: Identity { Identity(sha256: sha256) }
+
+    /// The media type that the extension of the name stands for.
+    var mediaType: String {
+        let types: [(suffix: Text, type: String)] = [
+            (".json", Answer.json), (".md", "text/markdown; charset=utf-8"), (".txt", "text/plain; charset=utf-8"),
+        ]
+        return types.first { name.hasSuffix($0.suffix) }?.type ?? "application/octet-stream"
+    }
+}

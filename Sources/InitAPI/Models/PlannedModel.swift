@@ -1,0 +1,102 @@
+internal import ByteText
+import TensorFormats
+import WeightInit
+
+/// A model's request at one seed, with its plan.
+struct PlannedModel: Sendable {
+    let members: ModelMembers
+    let plan: Plan
+    /// Bytes of memory that both take.
+    let memory: Int
+}
+
+extension CatalogueModel {
+    /// The request with other values for some members, planned; kept for the next who asks for the same.
+    func plan(_ overrides: ModelOverrides, _ context: OperationContext) throws(InitError) -> PlannedModel {
+        let key = Identity(of: "plan", digest, overrides.key).digest
+        return try context.modelCache.value(key, byteCount: \.memory) { () throws(InitError) in
+            try makePlan(overrides, context)
+        }
+    }
+
+    /// The request with other values for some members, planned. The decoded request is kept for other values.
+    func makePlan(_ overrides: ModelOverrides, _ context: OperationContext) throws(InitError) -> PlannedModel {
+        let key = Identity(of: "members", digest).digest
+        var members = try context.modelCache.value(key, byteCount: { _ in planMemory }) { () throws(InitError) in
+            try self.members(context.limits)
+        }
+        overrides.apply(to: &members)
+        let plan = try Plan(members.request, seed: members.seed, limits: context.limits.tensors)
+        return PlannedModel(members: members, plan: plan, memory: planMemory.addingClamped(plan.literalByteCount))
+    }
+}
+
+/// Members given beside a model's name, which take the place of the request's own.
+struct ModelOverrides: Sendable {
+    static let table = [
+        MemberTable.seed, MemberTable.cast, MemberTable.format, MemberTable.include, MemberTable.slices,
+    ]
+
+    var seed: Seed?
+    var cast: DType?
+    var format: TensorFormat?
+    var include: [Glob]?
+    var slices: [Text: Slice]?
+
+    init(seed: Seed) {
+        self.seed = seed
+    }
+
+    /// - Throws: `invalid` for what the decoder refuses.
+    init(_ members: RequestMembers) throws(InitError) {
+        let members = try members.withJSON(of: [MemberTable.include, MemberTable.slices])
+        let decoded = try members.decode(by: Self.table)
+        let decoder = ModelDecoder(dtype: .float32, hasSteps: false)
+        seed = try decoded.text("seed").map { text throws(InitError) in try Seed(decimal: text) }
+        cast = decoded.text("cast").flatMap { DType($0) }
+        format = decoded.text("format").flatMap(TensorFormat.named)
+        if members.value(of: "include") != nil { include = try decoder.include(of: members) }
+        if members.value(of: "slices") != nil { slices = try decoder.slices(of: members) }
+    }
+
+    func apply(to members: inout ModelMembers) {
+        if let seed { members.seed = seed }
+        if let cast { members.request.cast = cast }
+        if let include { members.request.include = include }
+        if let slices { members.request.slices = slices }
+    }
+
+    /// Different for those that make different requests of the same model.
+    fileprivate var key: Text {
+        var members: [JSONValue.Member] = []
+        members.append("seed", seed.map { .string(Text($0.description)) })
+        members.append("cast", cast.map { .string($0.word) })
+        members.append("include", include.map { .strings($0.map(\.pattern)) })
+        let sorted = slices?.sorted { $0.key < $1.key }
+        members.append(
+            "slices",
+            sorted.map {
+                .object($0.map { JSONValue.Member(name: $0.key, value: .string(Text($0.value.description))) })
+            }
+        )
+        return JSONValue.object(members).encodedText
+    }
+}
+
+extension RequestMembers {
+    /// The same members with the texts of some read as JSON, or as a list of words with commas between them.
+    func withJSON(of table: [Member]) throws(InitError) -> RequestMembers {
+        var members = self
+        for (index, member) in given.enumerated() where table.contains(where: { $0.name == member.name }) {
+            guard case .text(let text) = member.value else { continue }
+            let isJSON = text.trimmed.hasPrefix("[") || text.trimmed.hasPrefix("{")
+            do {
+                let words = text.isEmpty ? [] : text.split(separator: ",")
+                members.given[index].value = .json(isJSON ? try JSONParser.parse(Array(text.utf8)) : .strings(words))
+            } catch {
+                throw error.under(member.name)
+            }
+        }
+        return members
+    }
+}

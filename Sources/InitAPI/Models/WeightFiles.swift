@@ -1,0 +1,65 @@
+internal import ByteText
+import TensorFormats
+import WeightInit
+
+/// The files that hold a model's weights at one seed, ready to be answered.
+struct WeightFiles: Sendable {
+    /// One file, or an index and its shards.
+    let answers: [(file: WeightFile, answer: Answer)]
+    /// Bytes of memory, with the plan, which all files share.
+    let memory: Int
+
+    /// Splits as `save_pretrained` does: tensors in order, a new file before the one with which a file would be too long.
+    ///
+    /// - Parameter maximumShardBytes: Bytes of the tensors of a file; a larger tensor is alone in one.
+    init(_ model: PlannedModel, _ context: OperationContext) throws(InitError) {
+        let planned = try PlannedAnswer(.model(model.members), model.plan, context)
+        let shards = model.plan.tensors.ranges(ofAtMost: context.limits.maximumShardBytes)
+        guard shards.count > 1 else {
+            let answer = try planned.answer(in: .safetensors)
+            answers = [(.whole, answer)]
+            memory = model.memory.addingClamped(answer.memory)
+            return
+        }
+        var answers: [(file: WeightFile, answer: Answer)] = []
+        var map: [(name: Text, file: Text)] = []
+        for (index, answer) in try planned.shards(shards).enumerated() {
+            let file = WeightFile.shard(index, of: shards.count)
+            answers.append((file, answer))
+            map += model.plan.tensors[shards[index]].map { ($0.name, file.name) }
+        }
+        let index: JSONValue = [
+            "metadata": [
+                "profile": .string(Release.profile),
+                "seed": .string(Text(model.members.seed.description)),
+                "total_parameters": .integer(model.plan.parameterCount),
+                "total_size": .integer(model.plan.byteCount),
+            ],
+            "weight_map": .object(
+                map.sorted { $0.name < $1.name }.map { JSONValue.Member(name: $0.name, value: .string($0.file)) }
+            ),
+        ]
+        let encodedIndex = index.encoded
+        // A header has the members of the index, and little else.
+        memory = model.memory.addingClamped(4 * encodedIndex.count)
+        let file = ModelFile(name: WeightFile.index.name, bytes: encodedIndex)
+        answers.append((.index, Answer(file: encodedIndex, mediaType: Answer.json, sha256: file.sha256)))
+        self.answers = answers
+    }
+}
+
+extension [PlannedTensor] {
+    /// Neighbours whose bytes together are at most so many; a larger one is alone.
+    fileprivate func ranges(ofAtMost limit: Int) -> [Range<Int>] {
+        var ranges: [Range<Int>] = []
+        var (start, bytes) = (0, 0)
+        for (index, tensor) in enumerated() {
+            if index > start, tensor.byteCount > limit - bytes {
+                ranges.append(start..<index)
+                (start, bytes) = (index, 0)
+            }
+            bytes += tensor.byteCount
+        }
+        return start < count || ranges.isEmpty ? ranges + [start..<count] : ranges
+    }
+}

@@ -1,0 +1,135 @@
+internal import ByteText
+import TensorFormats
+import WeightInit
+
+/// The plan of a request to `/init`; nothing is generated.
+struct ExplainQuestion: Question {
+    /// Changes when the answer to the same request does, within a release.
+    private static let revision: Text = "1"
+
+    private let members: InitMembers
+
+    init(_ members: RequestMembers) throws(InitError) {
+        self.members = try InitMembers(members)
+    }
+
+    func answer(_ asking: Asking) throws(InitError) -> Answer? {
+        guard let plan = try members.plan(asking) else { return nil }
+        if members.format != nil, try members.format(by: asking.preference) == .safetensors {
+            try plan.checkSafetensorsNames()
+        }
+        try asking.preference.requireJSON()
+        var answer = Answer(.document(document(of: plan)), mediaType: Answer.json, lifetime: .release)
+        answer.url = { [members] in members.url($0, members.format) }
+        answer.identity = Identity(
+            of: "explain",
+            members.canonical.encodedText,
+            members.format?.name ?? "",
+            Release.bits,
+            Text(Release.version),
+            Self.revision
+        )
+        answer.memory = plan.memory
+        return answer
+    }
+
+    private func document(of plan: Plan) -> JSONDocument {
+        var head: [JSONValue.Member] = []
+        head.append("url", .string(members.url("/init", members.format)))
+        switch members {
+        case .tensor(let members):
+            head += members.identity(plan.tensors.first)
+            head.append("parameters", .object(members.argumentsInForce))
+            for tensor in plan.tensors {
+                head.append("bytes", .integer(tensor.byteCount))
+                head += plan.explanation(of: tensor)
+            }
+            return JSONDocument(head)
+        case .model(let members):
+            var document = JSONDocument(head + members.identity + plan.totals)
+            document.append("tensors", count: plan.tensors.count) { index in
+                let tensor = plan.tensors[index]
+                var explanation = tensor.explanation(plan)
+                explanation.append("exact", plan.isExact(tensor) ? nil : .boolean(false))
+                explanation.append("steps", tensor.steps.isEmpty ? nil : .integers(tensor.steps))
+                return .object(explanation)
+            }
+            if !members.request.steps.isEmpty {
+                let draws = plan.drawsWithTensors
+                document.append("draws", count: draws.count) {
+                    .object(draws[$0].draw.explanation(of: draws[$0].tensors))
+                }
+            }
+            return document
+        }
+    }
+}
+
+extension Plan {
+    fileprivate var totals: [JSONValue.Member] {
+        let parameters = tensors.filter(\.isParameter)
+        var members: [JSONValue.Member] = []
+        members.append("parameters", .integer(parameters.reduce(0) { $0 + $1.fullShape.elementCount }))
+        members.append("bytes", .integer(byteCount))
+        members.append("words", words.map { .integer($0) } ?? .null)
+        return members
+    }
+}
+
+extension PlannedTensor {
+    fileprivate func explanation(_ plan: Plan) -> [JSONValue.Member] {
+        let draw = plan.draw(of: self)
+        var members: [JSONValue.Member] = []
+        members.append("name", .string(name))
+        members += geometry
+        members.append("buffer", isParameter ? nil : .boolean(true))
+        members.append("rule", rule.map { .string(JSONPointer.text(of: $0.path)) } ?? .null)
+        members.append("method", .string(draw?.method ?? "steps"))
+        members.append("bytes", .integer(byteCount))
+        members.append("effective_seed", .integer(draw?.seed ?? plan.seed.effective))
+        return members + plan.explanation(of: self)
+    }
+}
+
+extension Plan {
+    /// Facts known of a tensor before any element is generated.
+    fileprivate func explanation(of tensor: PlannedTensor) -> [JSONValue.Member] {
+        let draw = draw(of: tensor)
+        let resolution = draw?.resolution
+        var members: [JSONValue.Member] = []
+        members.append("formula", .string(Text(draw?.formula ?? "the elements that steps write")))
+        members.append("fan_in", resolution?.fan.map { .integer($0.fanIn) })
+        members.append("fan_out", resolution?.fan.map { .integer($0.fanOut) })
+        members.append("gain", resolution?.gain.map(JSONValue.double))
+        members.append("mean", resolution?.mean.map(JSONValue.double))
+        members.append("std", resolution?.std.map(JSONValue.double))
+        members.append("bound", resolution?.bound.map(JSONValue.double))
+        members.append("words", draw.map { $0.words.map { .integer($0) } ?? .null } ?? .integer(0))
+        members.append("start", draw?.start?.document ?? .null)
+        members.append("warnings", .strings((resolution?.warnings ?? []).map { Text($0) }))
+        return members
+    }
+}
+
+extension Draw {
+    /// Method, size and place in the stream of one draw.
+    ///
+    /// - Parameter tensors: Names of the tensors that have elements of it: none if it is discarded or overwritten.
+    fileprivate func explanation(of tensors: [Text]) -> [JSONValue.Member] {
+        var members: [JSONValue.Member] = []
+        members.append("method", .string(method))
+        members.append("elements", .integer(count))
+        members.append("dtype", .string(dtype.word))
+        members.append("step", step.map { .integer($0) })
+        members.append("words", words.map { .integer($0) } ?? .null)
+        members.append("start", start?.document ?? .null)
+        members.append("tensors", .strings(tensors))
+        return members
+    }
+}
+
+extension StreamPosition {
+    fileprivate var document: JSONValue {
+        ["word": .integer(word), "cached_sample": cachedSample.map { .integer($0) } ?? .null]
+    }
+}

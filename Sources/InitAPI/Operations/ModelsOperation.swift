@@ -1,0 +1,54 @@
+internal import ByteText
+package import WeightInit
+
+/// The catalogue of models.
+struct ModelsQuestion: Question {
+    init(_ members: RequestMembers) throws(InitError) {
+        try members.requireNone()
+    }
+
+    func answer(_ asking: Asking) throws(InitError) -> Answer? {
+        try asking.preference.requireJSON()
+        let models = asking.context.models.all
+        var document = JSONDocument([JSONValue.Member(name: "profile", value: .string(Release.profile))])
+        document.append("models", count: models.count) { index in
+            let model = models[index]
+            return [
+                "name": .string(model.name),
+                "description": .string(model.description),
+                "tensors": .integer(model.tensorCount),
+                "parameters": .integer(model.parameterCount),
+                "bytes": .integer(model.byteCount),
+                "files": .strings(model.files.map(\.name)),
+            ]
+        }
+        var answer = Answer(.document(document), mediaType: Answer.json, lifetime: .catalogue)
+        answer.identity = Identity(of: Array(models.map { "\($0.name) \($0.digest)" }.joined(separator: ",").utf8))
+        return answer
+    }
+}
+
+/// A model of the catalogue in one of the formats: `/init` with the model's request, and some members beside it that win.
+package struct ModelQuestion: Sendable {
+    private let model: CatalogueModel
+    private let overrides: ModelOverrides
+
+    /// - Throws: `invalid` for what the decoder refuses.
+    package init(_ model: CatalogueModel, _ members: RequestMembers) throws(InitError) {
+        self.model = model
+        overrides = try ModelOverrides(members)
+    }
+
+    /// Checks and plans, as ``Question/answer(_:)`` does.
+    package func answer(_ asking: Asking) throws(InitError) -> Answer? {
+        guard asking.allowance.covers(tensors: model.planningTensors) else { return nil }
+        let planned = try model.plan(overrides, asking.context)
+        var members = planned.members
+        members.format = overrides.format ?? members.format
+        let request = InitMembers.model(members)
+        var answer = try PlannedAnswer(request, planned.plan, asking.context)
+            .answer(in: try request.format(by: asking.preference))
+        answer.lifetime = .catalogue
+        return answer
+    }
+}

@@ -1,0 +1,441 @@
+internal import ByteText
+import ByteSource
+import TensorFormats
+import WeightInit
+
+/// Planned tensors, ready to be written in any format.
+struct PlannedAnswer: Sendable {
+    /// Changes when the bytes of a format do, so that no cache mixes old and new.
+    static let encoderRevision: Text = "2"
+
+    /// Bytes that a planned tensor takes in memory, with its name and its place in a file. Measured.
+    static let memoryOfTensor = 1024
+
+    /// Bytes that a summary takes in memory: two lists of the histogram and a digest, each with its head.
+    private static let memoryOfSummary = 1024
+
+    private let members: InitMembers
+    private let plan: Plan
+    private let limits: ServiceLimits
+    private let preparation: PreparationTicket
+    private let descriptions: [TensorDescription]
+    private let production: Production
+
+    init(_ members: InitMembers, _ plan: Plan, _ context: OperationContext) throws(InitError) {
+        self.members = members
+        self.plan = plan
+        limits = context.limits
+        production = context.production
+        preparation = try PreparationTicket(plan, of: members, context)
+        var descriptions: [TensorDescription] = []
+        do throws(FormatError) {
+            for tensor in plan.tensors {
+                // A tensor that stands alone has no name, but a file of names needs one.
+                let name = tensor.name.isEmpty ? "tensor" : tensor.name
+                descriptions.append(try TensorDescription(name: name, shape: tensor.shape, dtype: tensor.dtype))
+            }
+        } catch {
+            throw InitError(error)
+        }
+        self.descriptions = descriptions
+    }
+
+    func answer(in format: TensorFormat) throws(InitError) -> Answer {
+        let request = members.canonical.encodedText
+        return planned(try encoded(in: format, request), identity(request, format.name))
+    }
+
+    private func planned(_ encoded: Answer, _ identity: Identity) -> Answer {
+        var answer = encoded
+        answer.identity = identity
+        answer.preparation = preparation
+        answer.memory = answer.memory.addingClamped(plan.memory)
+        return answer
+    }
+
+    private func identity(_ request: Text, _ form: Text) -> Identity {
+        Identity(
+            of: request,
+            Release.bits,
+            form,
+            Self.encoderRevision
+        )
+    }
+
+    /// - Parameter request: The canonical request.
+    private func encoded(in format: TensorFormat, _ request: Text) throws(InitError) -> Answer {
+        switch format.encoder {
+        case .file(let header): try file(format, header)
+        case .safetensors: try safetensors(request)
+        case .numbers: try json()
+        case .statistics: try summary()
+        }
+    }
+
+    // MARK: Files
+
+    /// A tensor behind its header.
+    private func file(
+        _ format: TensorFormat,
+        _ header: (@Sendable (TensorDescription) throws(FormatError) -> [UInt8])?
+    ) throws(InitError) -> Answer {
+        var headers: [UInt8] = []
+        do throws(FormatError) {
+            if let header {
+                for description in descriptions { headers += try header(description) }
+            }
+        } catch {
+            throw InitError(error)
+        }
+        let (byteCount, overflow) = plan.byteCount.addingReportingOverflow(headers.count)
+        guard !overflow else { throw InitError(FormatError.tooLarge("the body is over 2^63 − 1 bytes")) }
+        var answer = source(format, byteCount: byteCount) { [headers, production] prepared throws(FormatError) in
+            let tensor = ConcatenatedSource.Part(byteCount: prepared.plan.byteCount) {
+                prepared.makeSource(countedBy: production)
+            }
+            return headers.isEmpty
+                ? prepared.makeSource(countedBy: production) : try ConcatenatedSource([.bytes(headers), tensor])
+        }
+        if header == nil { answer.tensor = descriptions.first.map { ($0.shape, $0.dtype) } }
+        return answer
+    }
+
+    private func safetensors(_ request: Text) throws(InitError) -> Answer {
+        try plan.checkSafetensorsNames()
+        var metadata = metadata(of: plan.ties)
+        metadata["request"] = request
+        return try safetensors(plan.tensors.indices, metadata)
+    }
+
+    /// Safetensors files that hold all tensors together, each those of a range. Their metadata leave the request out, which is
+    /// longer than the rest of a small file's header.
+    func shards(_ ranges: [Range<Int>]) throws(InitError) -> [Answer] {
+        try plan.checkSafetensorsNames()
+        // The request is as long as the model, and there are as many files.
+        let whole = identity(members.canonical.encodedText, "shards").digest
+        var answers: [Answer] = []
+        for tensors in ranges {
+            let names = Set(plan.tensors[tensors].map(\.name))
+            let encoded = try safetensors(tensors, metadata(of: plan.ties.filter { names.contains($0.target) }))
+            let place = "\(tensors.lowerBound) \(tensors.upperBound)"
+            answers.append(planned(encoded, Identity(of: whole, Text(place))))
+        }
+        return answers
+    }
+
+    private func safetensors(_ tensors: Range<Int>, _ metadata: [Text: Text]) throws(InitError) -> Answer {
+        let layout: SafetensorsLayout
+        do {
+            layout = try SafetensorsLayout(Array(descriptions[tensors]), metadata: metadata)
+        } catch {
+            throw InitError(error)
+        }
+        var answer = source(.safetensors, byteCount: layout.byteCount) { [production] prepared throws(FormatError) in
+            try layout.file { prepared.makeSource(tensors.lowerBound + $0, countedBy: production) }
+        }
+        answer.memory = layout.header.count
+        return answer
+    }
+
+    private func source(
+        _ format: TensorFormat,
+        byteCount: Int,
+        _ make: @escaping @Sendable (PreparedPlan) throws(FormatError) -> any ByteSource
+    ) -> Answer {
+        let content = Answer.Content.source(byteCount: byteCount) { prepared throws(InitError) in
+            do throws(FormatError) {
+                return try make(prepared)
+            } catch {
+                throw InitError(error)
+            }
+        }
+        return Answer(content, mediaType: format.mediaType, lifetime: .forever)
+    }
+
+    /// Metadata of a safetensors file. It holds a tensor with two names under one; the metadata have the other, as
+    /// the reference library's `save_model` writes it. transformers and accelerate refuse files without `format`.
+    private func metadata(of ties: [Tie]) -> [Text: Text] {
+        var metadata: [Text: Text] = [
+            "format": "pt",
+            "profile": Release.profile,
+            "seed": Text(members.seed.description),
+        ]
+        for tie in ties { metadata[tie.name] = tie.target }
+        return metadata
+    }
+
+    // MARK: JSON
+
+    private func json() throws(InitError) -> Answer {
+        let written = try checkedJSONElements()
+        let isShort = isShort(elements: written)
+        let content = Answer.Content.generated(isShort: isShort) { prepared, _ in
+            if isShort, let bytes = stream(prepared).collected(limit: Answer.assembledBytes) { return .bytes(bytes) }
+            return .stream(stream(prepared))
+        }
+        var answer = Answer(content, mediaType: TensorFormat.json.mediaType, lifetime: .forever)
+        // A long one is made as it is sent.
+        if isShort { answer.work = WorkEstimate(duration: plan.duration, memory: Answer.assembledBytes) }
+        return answer
+    }
+
+    private func stream(_ prepared: PreparedPlan) -> any ByteStream {
+        ChainedStream(count: descriptions.count + 1) { index in
+            guard index < descriptions.count else { return BytesStream(frame(index)) }
+            return JSONTensorStream(
+                prefix: frame(index),
+                source: prepared.makeSource(index, countedBy: production),
+                shape: descriptions[index].shape,
+                dtype: descriptions[index].dtype
+            )
+        }
+    }
+
+    /// `true` if the text is sure to be short: an element and what separates it from the next take two bytes at least.
+    private func isShort(elements: Int) -> Bool {
+        var room = Answer.assembledBytes
+        guard descriptions.count <= room, elements <= room / 2 else { return false }
+        room -= 2 * elements
+        for index in 0...descriptions.count where room >= 0 { room -= frame(index).count }
+        return room >= 0
+    }
+
+    /// The elements that are written out, lists of nothing counted as one.
+    private func checkedJSONElements() throws(InitError) -> Int {
+        var written = 0
+        for description in descriptions {
+            let elements = description.shape.dimensions.prefix { $0 != 0 }.reduce(1, *)
+            let (sum, overflow) = written.addingReportingOverflow(elements)
+            guard !overflow, sum <= limits.maximumJSONElements else {
+                throw InitError(
+                    over: \ServiceLimits.maximumJSONElements,
+                    plan.tensors.count == 1 ? ["shape"] : [],
+                    "the elements are over the limit of \(limits.maximumJSONElements) for JSON; other formats have none"
+                )
+            }
+            written = sum
+        }
+        return written
+    }
+
+    /// The JSON before a tensor's numbers; behind the last for an index past the end.
+    private func frame(_ index: Int) -> [UInt8] {
+        let isFirst = index == 0
+        let isPastEnd = index == descriptions.count
+        switch members {
+        case .tensor(let members):
+            guard !isPastEnd else { return [UInt8(ascii: "}")] }
+            let head = JSONValue.object(members.identity(plan.tensors.first) + members.argumentsInForce).encoded
+            return head.dropLast() + Array(#","data":"#.utf8)
+        case .model(let members):
+            let identity = isFirst ? JSONValue.object(members.identity).encoded.dropLast() : []
+            var frame = isFirst ? identity + Array(#","tensors":["#.utf8) : [UInt8(ascii: "}")]
+            guard !isPastEnd else { return frame + Array("]}".utf8) }
+            if !isFirst { frame.append(UInt8(ascii: ",")) }
+            let head = JSONValue.object(
+                [JSONValue.Member(name: "name", value: .string(descriptions[index].name))]
+                    + plan.tensors[index].geometry
+            )
+            return frame + head.encoded.dropLast() + Array(#","data":"#.utf8)
+        }
+    }
+
+    // MARK: Summary
+
+    private func summary() throws(InitError) -> Answer {
+        var count = 0
+        for description in descriptions {
+            let (sum, overflow) = count.addingReportingOverflow(description.shape.elementCount)
+            guard !overflow, sum <= limits.maximumSummaryElements else {
+                throw InitError(
+                    over: \ServiceLimits.maximumSummaryElements,
+                    plan.tensors.count == 1 ? ["shape"] : [],
+                    "the elements are over the limit of \(limits.maximumSummaryElements) for a summary"
+                )
+            }
+            count = sum
+        }
+        let content = Answer.Content.generated(isShort: false) { prepared, isCancelled in
+            var summaries: [TensorSummary] = []
+            summaries.reserveCapacity(plan.tensors.count)
+            for (index, tensor) in plan.tensors.enumerated() {
+                let summary = TensorSummary.compute(
+                    prepared.makeSource(index, countedBy: production),
+                    shape: tensor.shape,
+                    dtype: tensor.dtype,
+                    range: plan.draw(of: tensor)?.resolution.likelyRange,
+                    isCancelled: isCancelled
+                )
+                guard let summary else { return nil }
+                summaries.append(summary)
+            }
+            return body(summaries)
+        }
+        var answer = Answer(content, mediaType: TensorFormat.summary.mediaType, lifetime: .forever)
+        let memory = plan.tensors.count.multipliedClamped(by: Self.memoryOfSummary)
+        answer.work = WorkEstimate(
+            // Digest and moments take as long as the numbers do.
+            duration: WorkEstimate.deferredDuration + plan.duration * 4 + .microseconds(50) * plan.tensors.count,
+            memory: memory.addingClamped(Answer.assembledBytes)
+        )
+        answer.memory = memory
+        return answer
+    }
+
+    private func body(_ summaries: [TensorSummary]) -> AnswerBody {
+        let makeStream = {
+            ChainedStream(count: summaries.count + 2) { BytesStream(piece($0 - 1, of: summaries)) }
+        }
+        return makeStream().collected(limit: Answer.assembledBytes).map(AnswerBody.bytes) ?? .stream(makeStream())
+    }
+
+    /// The JSON of a tensor's summary; before the first for index −1, behind the last for an index past the end.
+    private func piece(_ index: Int, of summaries: [TensorSummary]) -> [UInt8] {
+        let isPastEnd = index == summaries.count
+        switch members {
+        case .tensor(let members):
+            if index < 0 {
+                let parameters = JSONValue.Member(name: "parameters", value: .object(members.argumentsInForce))
+                return JSONValue.object(members.origin + [parameters]).encoded.dropLast()
+            }
+            guard !isPastEnd else { return [UInt8(ascii: "}")] }
+            var writer = JSONWriter()
+            writer.object { writer in
+                writer.member("expected", plan.expectation(of: plan.tensors[index]))
+                summaries[index].writeMembers(to: &writer)
+            }
+            return [UInt8(ascii: ",")] + writer.bytes.dropFirst().dropLast()
+        case .model(let members):
+            if index < 0 { return JSONValue.object(members.identity).encoded.dropLast() + Array(#","tensors":["#.utf8) }
+            guard !isPastEnd else { return Array("]}".utf8) }
+            var writer = JSONWriter()
+            writer.object { writer in
+                let tensor = plan.tensors[index]
+                writer.member("name", tensor.name)
+                writer.member("method", plan.draw(of: tensor)?.method ?? "steps")
+                writer.member("expected", plan.expectation(of: tensor))
+                summaries[index].writeMembers(to: &writer)
+            }
+            return (index > 0 ? [UInt8(ascii: ",")] : []) + writer.bytes
+        }
+    }
+}
+
+extension Plan {
+    /// Keys of the metadata that a tie cannot have.
+    private static let reservedKeys: [Text] = ["profile", "seed", "request", "format"]
+
+    /// - Throws: `refused` for names that a safetensors file gives a meaning of its own.
+    func checkSafetensorsNames() throws(InitError) {
+        do throws(FormatError) {
+            for tensor in tensors { try SafetensorsLayout.check(name: tensor.name) }
+        } catch {
+            throw InitError(error)
+        }
+        for tie in ties where Self.reservedKeys.contains(tie.name) {
+            throw InitError(
+                .refused,
+                ["tie", tie.name],
+                "is a name in the metadata of a safetensors file; ties there need other names than "
+                    + Self.reservedKeys.map(\.description).joined(separator: ", ")
+            )
+        }
+    }
+
+    /// Bytes of memory that the plan takes.
+    var memory: Int {
+        (tensors.count + unsent.count).multipliedClamped(by: PlannedAnswer.memoryOfTensor).addingClamped(
+            literalByteCount
+        )
+    }
+
+    /// The time that making all that is wanted takes, about.
+    fileprivate var duration: Duration { .nanoseconds(Int64(min(work, 1e18))) }
+}
+
+extension Plan {
+    /// Expected statistics of a tensor's elements.
+    fileprivate func expectation(of tensor: PlannedTensor) -> JSONValue {
+        draw(of: tensor)?.resolution.expectation ?? .object([])
+    }
+}
+
+extension InitMethod.Resolution {
+    /// Expected statistics of the elements.
+    fileprivate var expectation: JSONValue {
+        var members: [JSONValue.Member] = []
+        // The middle of two ends whose sum may be more than float64 has.
+        let middle = interval.map { $0.low + ($0.high - $0.low) / 2 }
+        let deviation = interval.map { ($0.high - $0.low) / 12.0.squareRoot() }
+        members.append("mean", (mean ?? middle).map(JSONValue.double))
+        members.append("std", (std ?? deviation).map(JSONValue.double))
+        members.append("bound", bound.map(JSONValue.double))
+        return .object(members)
+    }
+
+    /// Range of a histogram by theory: all of a uniform, four deviations of a normal.
+    fileprivate var likelyRange: ClosedRange<Double>? {
+        if let interval, interval.low < interval.high { return interval.low...interval.high }
+        let reach = bound ?? std.map { 4 * $0 }
+        guard let reach, let mean, reach > 0, mean - reach < mean + reach else { return nil }
+        return mean - reach...mean + reach
+    }
+}
+
+extension PlannedTensor {
+    /// Shape, slice and dtype.
+    var geometry: [JSONValue.Member] {
+        var members: [JSONValue.Member] = []
+        members.append("shape", .integers(shape.dimensions))
+        members.append("slice", slice.map { .string(Text($0.description)) })
+        members.append("full_shape", slice.map { _ in .integers(fullShape.dimensions) })
+        members.append("dtype", .string(dtype.word))
+        members.append("drawn_dtype", drawnDType == dtype ? nil : .string(drawnDType.word))
+        return members
+    }
+}
+
+extension TensorMembers {
+    /// Which tensor it is, apart from the method's parameters.
+    func identity(_ tensor: PlannedTensor?) -> [JSONValue.Member] {
+        (tensor?.geometry ?? []) + origin
+    }
+
+    /// Seed and method.
+    fileprivate var origin: [JSONValue.Member] {
+        seed.members + [JSONValue.Member(name: "method", value: .string(request.method?.name ?? "steps"))]
+    }
+}
+
+extension ModelMembers {
+    /// Seed, seeding and ties.
+    var identity: [JSONValue.Member] {
+        var members = seed.members
+        members.append("seeding", .string(request.seeding.word))
+        members.append(
+            "tie",
+            request.ties.isEmpty
+                ? nil : .object(request.ties.map { JSONValue.Member(name: $0.name, value: .string($0.target)) })
+        )
+        return members
+    }
+}
+
+extension Seed {
+    fileprivate var members: [JSONValue.Member] {
+        var members: [JSONValue.Member] = []
+        members.append("seed", .number(Text(description)))
+        members.append("effective_seed", .integer(effective))
+        return members
+    }
+}
+
+extension InitError {
+    /// A tensor that a format has no room for, or no name.
+    init(_ error: FormatError) {
+        switch error {
+        case .tooLarge: self.init(.tooLarge, ["shape"], error.description)
+        case .unrepresentable, .duplicateName, .reservedName: self.init(.refused, [], error.description)
+        }
+    }
+}

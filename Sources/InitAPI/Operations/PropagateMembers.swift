@@ -1,0 +1,95 @@
+internal import ByteText
+import WeightInit
+
+/// A request to `/propagate`, decoded.
+struct PropagateMembers: Sendable {
+    /// Members of a request for the variances in a stack of layers, without the method's parameters.
+    static let table = [
+        Member(name: "depth", kind: .parameter(.integer), defaultValue: .integer(16), summary: "layers"),
+        Member(
+            name: "width_in",
+            kind: .parameter(.integer),
+            defaultValue: .integer(512),
+            summary: "elements of the stack's input"
+        ),
+        Member(
+            name: "width_out",
+            kind: .parameter(.integer),
+            defaultValue: .integer(128),
+            summary: "elements of its output; the widths between are a geometric sequence"
+        ),
+        Member(
+            name: "nonlinearity",
+            kind: .word,
+            defaultValue: .text("relu"),
+            summary: "the activation behind every weight"
+        ),
+        MemberTable.activationParam,
+        Member(
+            name: "method",
+            kind: .word,
+            defaultValue: .text("kaiming_normal"),
+            summary: "how the weights are initialised; kaiming takes the activation's gain unless it is given one"
+        ),
+        MemberTable.seed,
+        Member(
+            name: "runs",
+            kind: .parameter(.integer),
+            defaultValue: .integer(8),
+            summary: "stacks that are made and run through; 0 is theory alone"
+        ),
+    ]
+
+    var stack: LayerStack
+    var seed: Seed
+    /// 0 for the theory alone.
+    var runs: Int
+    var canonical: CanonicalRequest
+
+    /// - Throws: `invalid` for what the decoder refuses.
+    init(_ members: RequestMembers) throws(InitError) {
+        let method = try PropagateMembers.method(of: members)
+        let parameters = PropagateMembers.parameters(of: method)
+        let table = PropagateMembers.table + parameters
+        let decoded = try members.decode(by: table) { name in
+            TensorMembers.owners(of: name, besides: method)
+        }
+        let complete = decoded.completed(by: PropagateMembers.table)
+        guard let depth = complete.integer("depth"), let inputWidth = complete.integer("width_in"),
+            let outputWidth = complete.integer("width_out"), let activation = complete.text("nonlinearity"),
+            let seed = complete.text("seed"), let runs = complete.integer("runs")
+        else {
+            throw InitError(.invalid, [], "is incomplete")
+        }
+        guard let nonlinearity = Nonlinearity.named(activation) else {
+            throw .unknown("activation", activation, in: ["nonlinearity"], known: Nonlinearity.all.map(\.name))
+        }
+        stack = LayerStack(
+            depth: depth,
+            inputWidth: inputWidth,
+            outputWidth: outputWidth,
+            nonlinearity: nonlinearity,
+            param: decoded.number("param"),
+            method: method,
+            arguments: decoded.arguments(of: parameters)
+        )
+        self.seed = try Seed(decimal: seed)
+        self.runs = runs
+        var named = decoded
+        if named["method"] != nil { named["method"] = .text(method.name) }
+        canonical = CanonicalRequest(named, by: table)
+    }
+
+    private static func method(of members: RequestMembers) throws(InitError) -> InitMethod {
+        let byDefault = DecodedMembers().completed(by: PropagateMembers.table).text("method").flatMap(InitMethod.named)
+        if members.value(of: "method") == nil, let byDefault { return byDefault }
+        return try TensorMembers.method(of: members, besides: PropagateMembers.table)
+    }
+
+    /// A method's parameters, without those that the stack's own activation stands for.
+    static func parameters(of method: InitMethod) -> [Member] {
+        MemberTable.parameters(of: method).filter { member in
+            !method.takesNonlinearity || !["a", "nonlinearity"].contains(member.name)
+        }
+    }
+}

@@ -1,0 +1,98 @@
+internal import ByteText
+private import Glibc
+import WeightInit
+
+/// Variance in a stack whose weights are scaled by one of the two fans.
+struct PropagationMode {
+    let mode: Fan.Mode
+    let variances: Propagation.Variances
+
+    /// The last layer's activations, as a multiple of the input's.
+    var forward: Double { variances.forward.last ?? 1 }
+    /// The gradients of the input, as a multiple of the output's.
+    var backward: Double { variances.backward.first ?? 1 }
+
+    /// How far the worst of all layers is from 1, as a logarithm.
+    private var deviation: Double {
+        (variances.forward + variances.backward).reduce(0) { worst, variance in
+            let deviation = abs(log(variance))
+            return deviation.isNaN ? .infinity : max(worst, deviation)
+        }
+    }
+
+    var document: JSONValue {
+        ["mode": .string(mode.word), "forward": .double(forward), "backward": .double(backward)]
+    }
+
+    /// Two sentences: which mode to choose, and why.
+    ///
+    /// - Parameter modes: Both of them.
+    static func advice(_ modes: [PropagationMode], for stack: LayerStack) -> [String] {
+        guard let fanIn = modes.first(where: { $0.mode == .fanIn }),
+            let fanOut = modes.first(where: { $0.mode == .fanOut })
+        else { return [] }
+        let layers = stack.depth == 1 ? "1 layer" : "\(stack.depth) layers"
+        // The ratio of the widths is left to one of the two whatever is chosen; a factor of 2 besides may be.
+        let widthRatio = abs(log(Double(stack.outputWidth) / Double(stack.inputWidth)))
+        let isMended = min(fanIn.deviation, fanOut.deviation) < widthRatio + log(2)
+        let blame =
+            "goes wrong layer by layer, with \(stack.nonlinearity.name) and its gain, and no choice of fan mends it"
+
+        if stack.inputWidth == stack.outputWidth {
+            let outcome = "activations end at \(fanIn.forward.factor) and gradients at \(fanIn.backward.factor)"
+            return [
+                "Choose fan_in, the default: every layer has as many outputs as inputs, so that fan_out is the same number and "
+                    + "equations 10 and 14 of He et al. 2015 ask for the same weights.",
+                isMended ? "After \(layers), \(outcome)." : "What goes wrong \(blame): after \(layers), \(outcome).",
+            ]
+        }
+        let isTie = abs(fanIn.deviation - fanOut.deviation) < 1e-6 * fanIn.deviation
+        let (best, other) = isTie || !(fanOut.deviation < fanIn.deviation) ? (fanIn, fanOut) : (fanOut, fanIn)
+        guard isMended else {
+            return [
+                "Choose \(best.mode.rawValue), if either: after \(layers) it leaves the activations at \(best.forward.factor) and "
+                    + "the gradients at \(best.backward.factor).",
+                "\(other.mode.rawValue) would leave them at \(other.forward.factor) and \(other.backward.factor); what goes wrong "
+                    + "\(blame).",
+            ]
+        }
+        let (held, left) = best.outcomes
+        let (otherHeld, otherLeft) = other.outcomes
+        return [
+            "Choose \(best.mode.rawValue): after \(layers) it leaves \(held), which is what equation \(best.equation) of He et "
+                + "al. 2015 is for, and \(left).",
+            "\(other.mode.rawValue), by equation \(other.equation), would leave \(otherHeld) and \(otherLeft), which is "
+                + (isTie
+                    ? "as far off: the factor is the ratio of the widths at the two ends, however deep the stack, so either will do."
+                    : "further off."),
+        ]
+    }
+
+    private var equation: Int { mode == .fanIn ? 10 : 14 }
+
+    /// The variance that the mode keeps, and the other one.
+    private var outcomes: (held: String, left: String) {
+        let (activations, gradients) = ("the activations at \(forward.factor)", "the gradients at \(backward.factor)")
+        return mode == .fanIn ? (activations, gradients) : (gradients, activations)
+    }
+}
+
+extension Double {
+    /// `×0.25`, to three digits.
+    fileprivate var factor: String {
+        guard isFinite, self > 0 else { return "×\(self == 0 ? "0" : shortestText)" }
+        var exponent = Int(floor(log10(self)))
+        var mantissa = (self / pow(10, Double(exponent)) * 100).rounded() / 100
+        if mantissa >= 10 { (mantissa, exponent) = (1, exponent + 1) }
+        guard (-4...5).contains(exponent) else { return "×\(mantissa.withoutPoint)e\(exponent)" }
+        // Only powers of ten with an exponent of 0 or more are exact.
+        let scale = pow(10, Double(abs(2 - exponent)))
+        let rounded = exponent > 2 ? (self / scale).rounded() * scale : (self * scale).rounded() / scale
+        return "×\(rounded.withoutPoint)"
+    }
+
+    private var withoutPoint: String {
+        let text = shortestText
+        return text.hasSuffix(".0") ? String(text.dropLast(2)) : text
+    }
+}

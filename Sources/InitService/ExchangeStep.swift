@@ -1,0 +1,117 @@
+internal import ByteText
+import HTTPExchange
+import HTTPTypes
+import InitAPI
+
+/// Something that is done for every exchange, whatever its route: a check before the route, a change of its response, or both.
+struct ExchangeStep: Sendable {
+    private let check: @Sendable (RoutedHead, ServicePolicy) throws(Problem) -> Void
+    private let change: @Sendable (inout OutgoingResponse, RoutedHead, ServicePolicy) -> Void
+
+    private init(
+        check: @escaping @Sendable (RoutedHead, ServicePolicy) throws(Problem) -> Void = { _, _ in },
+        change: @escaping @Sendable (inout OutgoingResponse, RoutedHead, ServicePolicy) -> Void = { _, _, _ in }
+    ) {
+        self.check = check
+        self.change = change
+    }
+
+    /// In the order in which they run. All checks come before the route, all changes after it.
+    static let all: [ExchangeStep] = [
+        token, headWithoutBody, identifier, trace, privacy, crossOrigin, noSniffing, naming,
+    ]
+
+    /// - Throws: 401.
+    static func check(_ head: RoutedHead, _ policy: ServicePolicy) throws(Problem) {
+        for step in all { try step.check(head, policy) }
+    }
+
+    static func change(_ response: inout OutgoingResponse, _ head: RoutedHead, _ policy: ServicePolicy) {
+        for step in all { step.change(&response, head, policy) }
+    }
+}
+
+/// The head of a request, and where it leads.
+struct RoutedHead: Sendable {
+    let head: HTTPRequest
+    /// `nil` if nothing is at the path.
+    let route: Route?
+    /// Segments of the path that stand for those in braces of the route's.
+    let captures: [Text]
+    /// `true` if the routes are for those who run the service, who need no token.
+    let isOpen: Bool
+    /// The client's name for the request.
+    let givenID: String?
+    let ids: RequestIDs
+}
+
+extension ExchangeStep {
+    /// A request has one of the tokens. Probes and pages need none, and a browser asks for leave before it sends one.
+    private static let token = ExchangeStep(check: { request, policy throws(Problem) in
+        guard let tokens = policy.tokens, request.head.method != .options, !request.isOpen,
+            request.route?.needsToken != false
+        else { return }
+        try tokens.check(request.head.headerFields)
+    })
+
+    /// A response to HEAD has no body, also if it is a problem.
+    private static let headWithoutBody = ExchangeStep(change: { response, request, _ in
+        guard request.head.method == .head else { return }
+        response.body = .unsent(byteCount: response.body.byteCount)
+    })
+
+    /// Request and response have an ID, in the response, in the log and in the metrics.
+    private static let identifier = ExchangeStep(change: { response, request, _ in
+        response.note.route = request.route?.path.text.description ?? ServiceMetrics.otherRoute
+        let id = request.givenID ?? request.ids.make()
+        response.note.id = id
+        response.head.headerFields.append(HTTPFields.Further.requestID, id)
+    })
+
+    /// A response belongs to its request's trace (W3C Trace Context).
+    private static let trace = ExchangeStep(change: { response, request, _ in
+        let fields = request.head.headerFields
+        guard TraceParent.traceID(of: fields) != nil, let given = fields[HTTPFields.Further.traceParent] else { return }
+        response.head.headerFields.append(HTTPFields.Further.traceParent, given)
+    })
+
+    /// A response that needs a token is not kept for those who have none.
+    private static let privacy = ExchangeStep(change: { response, _, policy in
+        guard policy.tokens != nil, let caching = response.head.headerFields[.cacheControl], caching.isPublic else {
+            return
+        }
+        response.head.headerFields[.cacheControl] = "private" + caching.dropFirst("public".count)
+    })
+
+    /// Pages of the configured origins may read the response.
+    private static let crossOrigin = ExchangeStep(change: { response, request, policy in
+        let methods = request.head.method == .options ? response.head.headerFields[.allow] : nil
+        policy.crossOrigin?.add(to: &response.head.headerFields, for: request.head, methods: methods)
+    })
+
+    /// Browsers take the media type as it is said.
+    private static let noSniffing = ExchangeStep(change: { response, _, _ in
+        response.head.headerFields.append(.noSniffing)
+    })
+
+    /// The transport may keep what any cache may for long, under IDs of its own.
+    private static let naming = ExchangeStep(change: { response, request, _ in
+        guard request.givenID == nil, request.head.method == .get, response.head.status == .ok,
+            let field = HTTPFields.Further.requestID,
+            response.head.headerFields.contains(where: {
+                $0.name == .cacheControl && $0.value.isPublic && $0 != Representation.Caching.minute.field
+            })
+        else { return }
+        response.naming = ResponseNaming(field: field, makeID: request.ids.make)
+    })
+}
+
+extension String {
+    /// `true` if `Cache-Control` begins so; the service writes it, so case does not vary.
+    fileprivate var isPublic: Bool { utf8.starts(with: "public".utf8) }
+}
+
+extension HTTPField {
+    // Made once: a field is checked, character by character, when it is made.
+    fileprivate static let noSniffing = HTTPField(name: .xContentTypeOptions, value: "nosniff")
+}

@@ -1,0 +1,71 @@
+internal import ByteText
+import HTTPExchange
+import HTTPTypes
+import InitAPI
+import WeightInit
+
+extension Problem {
+    /// Nothing is at this path; the nearest one is named.
+    init(noRouteAt path: Text?, known: [Text]) {
+        var error = InitError.unknown("path", path ?? "", in: [], known: known)
+        if path == nil { error.detail = "no path here holds an encoded /" }
+        self.init(.notFound, error.detail, faults: [Fault(place: nil, detail: error.detail, allowed: error.allowed)])
+    }
+
+    init(_ refusal: Refusal) {
+        switch refusal {
+        case .malformed(let detail):
+            self.init(.malformed, detail)
+        case .bodyTooLarge(let limit):
+            self = .bodyTooLarge(limit: limit)
+        case .expectationFailed(let expectation):
+            self.init(.expectationFailed, "only 100-continue can be expected, found \(expectation.quotedForMessage)")
+        case .timedOut:
+            self.init(.timedOut, "the request did not arrive in time (--receive-timeout, --min-receive-rate)")
+        case .tooManyFields(let limit):
+            self.init(.headTooLarge, "there are more than \(limit) header fields")
+        case .saturated(let saturation, let seconds):
+            self.init(
+                .unavailable,
+                "\(saturation.sentence); try again in \(seconds) s",
+                fields: [.retryAfter: String(seconds)]
+            )
+        }
+    }
+}
+
+extension Saturation {
+    /// Word for it in metrics and log: the option that would make more room.
+    var reason: String {
+        switch self {
+        case .workQueue: "work-queue"
+        case .workTime: "work-timeout"
+        case .workMemory: "max-work-bytes"
+        case .bodyMemory: "max-body-memory"
+        case .uploadMemory: "max-upload-memory"
+        case .stopping: Problem.Kind.unavailable.slug
+        }
+    }
+
+    fileprivate var sentence: String {
+        switch self {
+        case .workQueue: "the queue of work is full (--work-queue)"
+        case .workTime: "the work has waited too long (--work-timeout)"
+        case .workMemory: "there is no memory left for the work (--max-work-bytes)"
+        case .bodyMemory: "active replies fill their memory (--max-body-memory)"
+        case .uploadMemory: "arriving requests fill their memory (--max-upload-memory)"
+        case .stopping: "the service is ending"
+        }
+    }
+}
+
+extension Problem.Form {
+    /// What the closure returns, its errors as problems that name their place as the client wrote it.
+    func refusing<Result>(_ body: () throws(InitError) -> Result) throws(Problem) -> Result {
+        do {
+            return try body()
+        } catch {
+            throw Problem(error, form: self)
+        }
+    }
+}

@@ -1,0 +1,139 @@
+internal import ByteText
+import HTTPExchange
+import HTTPTypes
+import InitAPI
+import WeightInit
+
+/// A path and its answer: one row of the table that dispatch, 404, 405 and `OPTIONS` share.
+struct Route: Sendable {
+    let path: RoutePath
+    let methods: [HTTPRequest.Method]
+    /// `false` for probes and pages.
+    var needsToken = true
+    /// `true` if the query changes nothing, so that it may hold anything.
+    var ignoresQuery = false
+    let respond: @Sendable (InitService, RouteRequest) throws(Problem) -> RouteOutcome
+
+    /// `OPTIONS` is answered everywhere.
+    var allow: String {
+        (methods + [.options]).map(\.rawValue).joined(separator: ", ")
+    }
+
+    /// An operation.
+    private static func operation(_ operation: Operation) -> Route {
+        Route(path: RoutePath("/" + operation.name), methods: [.get, .head] + (operation.takesBody ? [.post] : [])) {
+            service,
+            request throws(Problem) in
+            let asking = Asking(service.operations, request.accept, within: request.allowance)
+            let answer = try request.form.refusing { () throws(InitError) in
+                try operation.decode(request.members).answer(asking)
+            }
+            guard let answer else { return .exceeds(request.allowance.planningMore) }
+            return try Representation(answer).respond(to: request)
+        }
+    }
+
+    /// A document, which takes no members.
+    private static func document(
+        _ path: Text,
+        needsToken: Bool = true,
+        _ make: @escaping @Sendable (InitService) throws(Problem) -> Representation
+    ) -> Route {
+        Route(path: RoutePath(path), methods: [.get, .head], needsToken: needsToken) {
+            service,
+            request throws(Problem) in
+            try request.form.refusing { () throws(InitError) in try request.members.requireNone() }
+            return try make(service).respond(to: request)
+        }
+    }
+
+    static let all: [Route] =
+        Operation.all.map(operation) + [
+            .document("/", needsToken: false) { _ in PageRoute.page },
+            .document("/docs/problems", needsToken: false) { _ in PageRoute.problems },
+            .document("/openapi.json") { _ in
+                Representation(
+                    document: PackageResources.openapi_json,
+                    mediaType: "application/json",
+                    caching: .hour
+                )
+            },
+            .document("/openapi.yaml") { _ in
+                Representation(
+                    document: PackageResources.openapi_yaml,
+                    mediaType: "application/yaml",
+                    caching: .hour
+                )
+            },
+            metrics,
+            .document("/version") { _ in
+                let release: JSONValue = [
+                    "version": .string(Text(Release.version)), "profile": .string(Release.profile),
+                ]
+                return Representation(document: release.encoded, mediaType: "application/json", caching: .never)
+            },
+        ] + probes + models
+
+    static let metrics = Route.document("/metrics") { service in
+        Representation(
+            document: Array(service.metrics.exposition(of: service).text.utf8),
+            mediaType: Exposition.mediaType,
+            caching: .never
+        )
+    }
+
+    static let probes: [Route] = [
+        .document("/livez", needsToken: false) { _ in .probe("ok") },
+        .document("/readyz", needsToken: false, readiness),
+        // Where load balancers look that know nothing of Kubernetes.
+        .document("/health", needsToken: false, readiness),
+    ]
+}
+
+extension Route {
+    @Sendable private static func readiness(_ service: InitService) throws(Problem) -> Representation {
+        guard !service.isDraining else {
+            throw Problem(.unavailable, "the service is draining", fields: [.retryAfter: "1"])
+        }
+        return .probe("ready")
+    }
+}
+
+/// Routes by path.
+struct RouteTable: Sendable {
+    static let all = RouteTable(Route.all)
+    static let withoutMetrics = RouteTable(Route.all.filter { $0.path.text != Route.metrics.path.text })
+    /// Of the port for those who run the service.
+    static let metricsPort = RouteTable([Route.metrics] + Route.probes, areOpen: true)
+
+    let paths: [Text]
+    /// `true` if no route needs a token.
+    let areOpen: Bool
+    private let byPath: [Text: Route]
+    /// Routes whose paths stand for many, in the order in which they are tried.
+    private let patterns: [Route]
+
+    private init(_ routes: [Route], areOpen: Bool = false) {
+        paths = routes.map(\.path.text)
+        self.areOpen = areOpen
+        let exact = routes.filter(\.path.isExact)
+        byPath = Dictionary(uniqueKeysWithValues: exact.map { ($0.path.text, $0) })
+        patterns = routes.filter { !$0.path.isExact }
+    }
+
+    /// The route of a target, and the segments that stand for those in braces.
+    func match(_ target: RequestTarget) -> (route: Route, captures: [Text])? {
+        if let path = target.path, let route = byPath[path] { return (route, []) }
+        for route in patterns {
+            if let captures = route.path.match(target.segments) { return (route, captures) }
+        }
+        return nil
+    }
+}
+
+extension Representation {
+    fileprivate static func probe(_ status: Text) -> Representation {
+        let document: JSONValue = ["status": .string(status)]
+        return Representation(document: document.encoded, mediaType: "application/json", caching: .never)
+    }
+}

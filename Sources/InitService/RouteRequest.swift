@@ -1,0 +1,123 @@
+internal import ByteText
+import HTTPExchange
+import HTTPTypes
+import InitAPI
+import WeightInit
+
+/// A request that a route answers.
+struct RouteRequest: Sendable {
+    let method: HTTPRequest.Method
+    let fields: HTTPFields
+    /// The route's path.
+    let path: Text
+    /// The path at which a proxy has the service.
+    let prefix: PathPrefix?
+    /// Segments of the target that stand for those in braces.
+    let captures: [Text]
+    let members: RequestMembers
+    /// How the client wrote the members.
+    let form: Problem.Form
+    let allowance: Allowance
+    /// Bytes.
+    let longestLocation: Int
+    /// Digests of representations, if the client wants one.
+    let digests: RepresentationDigests?
+
+    /// `true` if the request selects a representation, so that conditions and ranges apply.
+    var isRead: Bool { method == .get || method == .head }
+
+    var accept: Accept { Accept(fields.text(.accept)) }
+}
+
+/// Finds a request's members, wherever the method has them.
+struct MemberReader {
+    let limits: ServiceLimits
+
+    /// Place and form of members.
+    enum Place {
+        case query([(name: Text, text: Text)])
+        /// JSON in the query's `request`.
+        case queriedJSON(Text)
+        case body([UInt8])
+    }
+
+    /// - Throws: 415 for another media type than JSON, 413 for a body over the limit, 400 for members in two places.
+    func place(of request: IncomingRequest, _ target: RequestTarget) throws(Problem) -> Place {
+        guard request.head.method == .post else {
+            guard request.body.isEmpty else {
+                throw Problem(
+                    .invalid,
+                    "a \(request.head.method) request has its members in the query; use POST for a body"
+                )
+            }
+            guard let json = target.query.first(where: { $0.name == "request" }) else { return .query(target.query) }
+            guard target.query.count == 1 else {
+                let fault = Problem.Fault(place: .parameter("request"), detail: "stands alone in the query")
+                throw Problem(.invalid, "request: stands alone in the query", faults: [fault])
+            }
+            return .queriedJSON(json.text)
+        }
+        try checkMediaType(request.head.headerFields)
+        guard target.query.isEmpty else {
+            throw Problem(.invalid, "a POST request has its members in the body, not in the query")
+        }
+        guard request.body.count <= limits.maximumBodyBytes else {
+            throw .bodyTooLarge(limit: limits.maximumBodyBytes)
+        }
+        return .body(request.body)
+    }
+
+    /// - Throws: `invalid` where it is not JSON or not an object.
+    func members(at place: Place) throws(InitError) -> RequestMembers {
+        let json = JSONLimits(
+            depth: limits.maximumJSONDepth,
+            values: limits.maximumJSONValues,
+            nameBytes: limits.tensors.maximumNameLength
+        )
+        return switch place {
+        case .query(let parameters): RequestMembers(texts: parameters)
+        case .queriedJSON(let text): try RequestMembers(parsing: Array(text.utf8), json)
+        case .body(let bytes): try RequestMembers(parsing: bytes, json)
+        }
+    }
+
+    /// `application/json`, in UTF-8 where a charset is named at all.
+    private func checkMediaType(_ fields: HTTPFields) throws(Problem) {
+        if let coding = fields.text(.contentEncoding), !coding.trimmed.equalsIgnoringASCIICase("identity") {
+            let detail = "the body must not be encoded, found " + coding.quotedForMessage
+            throw Problem(
+                .unsupportedMediaType,
+                detail,
+                faults: [Problem.Fault(place: .header("Content-Encoding"), detail: detail)],
+                fields: [.acceptEncoding: "identity"]
+            )
+        }
+        let field = fields.text(.contentType)
+        let parts = FieldList.elements(of: field ?? "", separator: ";").map { $0.asciiLowercased() }
+        let charsets = parts.dropFirst().filter { $0.hasPrefix("charset=") }
+        guard parts.first == "application/json",
+            charsets.allSatisfy({ $0 == "charset=utf-8" || $0 == #"charset="utf-8""# })
+        else {
+            let found = field.map { ", found " + $0.quotedForMessage } ?? ""
+            let detail = "the body must be application/json in UTF-8" + found
+            throw Problem(
+                .unsupportedMediaType,
+                detail,
+                faults: [Problem.Fault(place: .header("Content-Type"), detail: detail, allowed: ["application/json"])],
+                fields: [.accept: "application/json"]
+            )
+        }
+    }
+}
+
+extension MemberReader.Place {
+    var form: Problem.Form {
+        if case .query = self { .query } else { .json }
+    }
+}
+
+extension Problem {
+    static func bodyTooLarge(limit: Int) -> Problem {
+        Problem(.overLimit, "the body is over the limit of \(limit) bytes (--max-body-bytes)")
+    }
+}

@@ -1,0 +1,35 @@
+private import CZlib
+
+/// Decompression by zlib into a number of bytes known beforehand.
+package enum Inflater {
+    /// A byte of DEFLATE stands for at most so many.
+    private static let largestRatio = 1032
+
+    /// The bytes of a zlib stream (RFC 1950).
+    ///
+    /// - Parameter byteCount: The bytes that have to come out; no more are ever made.
+    /// - Throws: `invalid` for a broken stream, `refused` for another size.
+    package static func inflate(zlib stream: [UInt8], byteCount: Int) throws(InitError) -> [UInt8] {
+        guard byteCount / largestRatio <= stream.count else {
+            throw InitError(.refused, [], "holds fewer than the \(byteCount) bytes of the shape and the dtype")
+        }
+        var bytes = [UInt8](repeating: 0, count: max(1, byteCount))
+        var written = uLongf(bytes.count)
+        var read = uLong(stream.count)
+        let status = uncompress2(&bytes, &written, stream, &read)
+        switch status {
+        case Z_OK where written == byteCount && read == stream.count: break
+        case Z_OK where read < stream.count:
+            throw InitError(.invalid, [], "has \(stream.count - Int(read)) bytes after the end of its zlib stream")
+        case Z_OK: throw InitError(.refused, [], Literal.sizes(Int(written), byteCount))
+        // The room is all that there is in memory for it.
+        case Z_BUF_ERROR where written == bytes.count:
+            throw InitError(.refused, [], "holds more than the \(byteCount) bytes of the shape and the dtype")
+        case Z_BUF_ERROR: throw InitError(.invalid, [], "is no zlib stream: it ends too early")
+        case Z_MEM_ERROR: throw InitError(.tooLarge, [], "needs memory that is not there")
+        default: throw InitError(.invalid, [], "is no zlib stream")
+        }
+        if byteCount == 0 { bytes = [] }
+        return bytes
+    }
+}

@@ -1,0 +1,265 @@
+internal import ByteSource
+public import ByteText
+internal import TorchRandom
+
+/// One call on a generator: the method's recipe, and the place in the stream from which it draws.
+public struct Draw: Sendable {
+    /// Canonical name of the method.
+    public let method: Text
+    /// The distribution or value of the elements, in one line.
+    public let formula: String
+    /// The method's arguments, resolved to numbers.
+    public let resolution: InitMethod.Resolution
+    /// Elements drawn.
+    public let count: Int
+    public let dtype: DType
+    /// The 32 bits that the generator was seeded with.
+    public let seed: UInt32
+    /// `nil` after a draw whose number of words depends on its values.
+    public internal(set) var start: StreamPosition?
+    /// Words drawn; `nil` if that depends on the values.
+    public internal(set) var words: UInt64?
+    /// Index of the step that draws; `nil` for entries and rules.
+    public internal(set) var step: Int?
+    /// Index of the draw before it on the same stream.
+    let previous: Int?
+
+    var recipe: Recipe { resolution.recipe }
+}
+
+/// State computed before a draw's first element.
+enum HeldDraw: Sendable {
+    case elements(LargeMemory)
+    case mask(SparseMask)
+}
+
+extension Draw {
+    /// Finds the number of words, if it does not depend on the values, even if the start does.
+    ///
+    /// - Returns: The position afterwards.
+    /// - Throws: `tooLarge` past 2^62 words.
+    mutating func resolveWords() throws(InitError) -> StreamPosition? {
+        if let start {
+            let end = try recipe.end(count: count, dtype: dtype, from: start)
+            words = end.map { $0.word - start.word }
+            return end
+        }
+        // Only a cached sample can make a difference, and if both ways agree it does not.
+        let start = StreamPosition.start
+        let plain = try recipe.end(count: count, dtype: dtype, from: start)
+        let cached = try recipe.end(count: count, dtype: dtype, from: StreamPosition(word: 0, cachedSample: 0))
+        words = plain?.word == cached?.word ? plain?.word : nil
+        return nil
+    }
+
+    /// Cost of ``hold(at:isCancelled:)``; `nil` if that is next to nothing.
+    var preparationCost: PreparationCost? {
+        switch recipe {
+        case .orthogonal(let rows, let columns, _):
+            PreparationCost(
+                memory: OrthogonalMatrix.memory(rows: rows, columns: columns, format: dtype.floatFormat ?? .float32),
+                countedElements: 0
+            )
+        case .sparse(let pattern, _):
+            PreparationCost(memory: SparseMask.memory(pattern), countedElements: 0)
+        default:
+            nil
+        }
+    }
+
+    /// Makes what must be whole before the first element.
+    ///
+    /// - Returns: Something unusable if `isCancelled` has turned true.
+    /// - Throws: `outOfMemory`.
+    func hold(at start: StreamPosition, isCancelled: () -> Bool) throws(InitError) -> HeldDraw? {
+        guard let format = dtype.floatFormat else { return nil }
+        switch recipe {
+        case .sparse(let pattern, _):
+            // The permutations follow the normals.
+            let afterNormals =
+                NormalLayout(count: count, format: format).map { start.advanced(by: $0.words) }
+                ?? start.afterSmallNormals(count)
+            return try SparseMask.make(pattern, seed: seed, start: afterNormals.word, isCancelled: isCancelled)
+                .map { .mask($0) }
+        case .orthogonal(let rows, let columns, let gain):
+            return try OrthogonalMatrix.make(
+                rows: rows,
+                columns: columns,
+                gain: gain,
+                format: format,
+                normals: normals(format, mean: 0, std: 1, at: start),
+                isCancelled: isCancelled
+            ).map { .elements($0) }
+        default:
+            return nil
+        }
+    }
+
+    /// The elements from their first on.
+    ///
+    /// - Parameter held: The result of ``hold(at:isCancelled:)``.
+    func makeElements(at start: StreamPosition, _ held: HeldDraw?) -> any ElementSource {
+        if case .elements(let elements)? = held { return HeldElements(elements, itemSize: dtype.itemSize) }
+        switch recipe {
+        case .constant(let bits): return FixedElements(itemSize: dtype.itemSize, bits: bits)
+        case .range(let start, let step): return RangeElements(start: start, step: step, dtype: dtype)
+        case .literal(let literal): return StoredElements(bytes: literal.bytes, itemSize: dtype.itemSize)
+        default: break
+        }
+        // The others are of floats only.
+        guard let format = dtype.floatFormat else { return FixedElements(itemSize: dtype.itemSize, bits: 0) }
+        switch recipe {
+        case .constant, .range, .literal: return FixedElements(itemSize: dtype.itemSize, bits: 0)
+        case .eye(let rows, let columns):
+            return FixedElements(itemSize: format.itemSize, bits: 0, one: format.bits(1)) { range in
+                Draw.diagonal(rows: rows, columns: columns, in: range)
+            }
+        case .dirac(let pattern):
+            return FixedElements(itemSize: format.itemSize, bits: 0, one: format.bits(1), ones: pattern.ones)
+        case .uniform(let from, let to):
+            return UniformElements(format: format, from: from, to: to, seed: seed, start: start.word)
+        case .normal(let mean, let std):
+            return normals(format, mean: mean, std: std, at: start)
+        case .truncatedNormal(let truncated):
+            return truncatedElements(truncated, format, at: start).elements
+        case .sparse(_, let std):
+            let normals = normals(format, mean: 0, std: std, at: start)
+            guard case .mask(let mask)? = held else { return normals }
+            return ZeroedElements(normals, itemSize: format.itemSize, zeros: mask.zeros)
+        case .orthogonal(_, _, let gain):
+            return normals(format, mean: 0, std: gain, at: start)
+        }
+    }
+
+    /// The position in the stream afterwards. If it depends on the values, every element is made.
+    ///
+    /// - Returns: Some other position if `isCancelled` has turned true.
+    func end(from start: StreamPosition, isCancelled: () -> Bool) throws(InitError) -> StreamPosition {
+        if let end = try recipe.end(count: count, dtype: dtype, from: start) { return end }
+        guard case .truncatedNormal(let truncated) = recipe, let format = dtype.floatFormat else { return start }
+        let made = truncatedElements(truncated, format, at: start)
+        let source = TensorSource(elementCount: count, itemSize: format.itemSize, elements: made.elements)
+        var buffer = [UInt8](repeating: 0, count: 1 << 16)
+        var position = 0
+        while position < source.byteCount, !isCancelled() {
+            var storage = buffer.mutableSpan
+            var bytes = storage.mutableBytes
+            position += source.read(at: position, into: &bytes)
+        }
+        return made.end()
+    }
+
+    private func normals(
+        _ format: FloatFormat,
+        mean: Double,
+        std: Double,
+        at start: StreamPosition
+    ) -> any ElementSource {
+        if let layout = NormalLayout(count: count, format: format) {
+            return NormalElements(layout: layout, mean: mean, std: std, seed: seed, start: start.word)
+        }
+        let values = WordStream(seed: seed).smallNormals(count, at: start)
+        return StoredElements(values: values.map { mean.addingProduct($0, std) }, format: format)
+    }
+
+    /// A truncated normal's elements, and where it ends once all of them have been made.
+    private func truncatedElements(
+        _ truncated: TruncatedNormal,
+        _ format: FloatFormat,
+        at start: StreamPosition
+    ) -> (elements: any ElementSource, end: () -> StreamPosition) {
+        switch truncated.path {
+        case .proposal(let logPeak):
+            let elements = ProposalElements(
+                count: count,
+                format: format,
+                truncated: truncated,
+                logPeak: logPeak,
+                seed: seed,
+                start: start.word
+            )
+            let words = 2 * UInt64(count) * format.wordsPerElement
+            return (elements, { start.advanced(by: UInt64(elements.roundsNeeded + 1) &* words) })
+        case .rejection:
+            if let layout = NormalLayout(count: count, format: format) {
+                let elements = RejectionElements(layout: layout, truncated: truncated, seed: seed, start: start.word)
+                return (elements, { start.advanced(by: UInt64(elements.roundsNeeded + 1) &* layout.words) })
+            }
+            let small = SmallTruncatedNormals(truncated, count: count, format: format, seed: seed, start: start)
+            return (StoredElements(values: small.values, format: format), { small.end })
+        }
+    }
+
+    /// Work of making a number of elements that lie in a number of runs, in generator words, seeks included.
+    ///
+    /// - Parameter runDistance: Elements from the start of a run to that of the next.
+    func work(elements: Int, runs: Int, runDistance: Int) -> Double {
+        guard let format = dtype.floatFormat else { return Double(elements) }
+        let perElement = Double(format.wordsPerElement) * wordsPerWord
+        var work = Double(elements) * perElement
+        if runs > 0, drawsByPosition {
+            let distance = WordStream.workOfSeeking(UInt64(runDistance) * format.wordsPerElement)
+            work += Double(runs) * (Double(distance) + 16) * perElement
+        }
+        return work
+    }
+
+    /// Words drawn for each word that counts.
+    private var wordsPerWord: Double {
+        guard case .truncatedNormal(let truncated) = recipe else { return 1 }
+        return Double(truncated.path == .rejection ? 1 : ProposalElements.workPerProposal) / truncated.acceptance
+    }
+
+    /// `true` if PyTorch would draw other elements for memory that has gaps.
+    var needsContiguousMemory: Bool {
+        switch recipe {
+        case .constant, .range, .literal, .eye, .dirac, .uniform: false
+        case .normal, .truncatedNormal, .sparse, .orthogonal: true
+        }
+    }
+
+    var isOrthogonal: Bool {
+        if case .orthogonal = recipe { true } else { false }
+    }
+
+    private var drawsByPosition: Bool {
+        switch recipe {
+        case .uniform, .normal, .truncatedNormal, .sparse: true
+        case .constant, .range, .literal, .eye, .dirac, .orthogonal: false
+        }
+    }
+
+    private static func diagonal(rows: Int, columns: Int, in range: Range<Int>) -> [Int] {
+        guard columns > 0, !range.isEmpty else { return [] }
+        let lines = range.lowerBound / columns...(range.upperBound - 1) / columns
+        return lines.compactMap { line in
+            let element = line * columns + line
+            return line < columns && range.contains(element) ? element : nil
+        }
+    }
+}
+
+/// `trunc_normal_` by redrawing for fewer than 16 elements, which are drawn in pairs that span the rounds.
+struct SmallTruncatedNormals {
+    private(set) var values: [Double]
+    private(set) var end: StreamPosition
+
+    init(_ truncated: TruncatedNormal, count: Int, format: FloatFormat, seed: UInt32, start: StreamPosition) {
+        let stream = WordStream(seed: seed)
+        let (low, high) = (format.rounded(truncated.lower), format.rounded(truncated.upper))
+        values = []
+        end = start
+        var rejected = Array(0..<count)
+        while !rejected.isEmpty {
+            let drawn = stream.smallNormals(count, at: end).map { z in
+                format.rounded(truncated.mean.addingProduct(z, truncated.std))
+            }
+            end = end.afterSmallNormals(count)
+            if values.isEmpty { values = drawn }
+            rejected = rejected.filter { index in
+                values[index] = drawn[index]
+                return drawn[index] < low || drawn[index] > high
+            }
+        }
+    }
+}

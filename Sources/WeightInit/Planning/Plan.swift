@@ -1,0 +1,426 @@
+public import ByteText
+public import ByteSource
+internal import TorchRandom
+
+/// A request, checked and resolved: everything about its tensors that is known without making an element.
+public struct Plan: Sendable {
+    public let seed: Seed
+    /// The tensors that are sent, in the order of the request.
+    public let tensors: [PlannedTensor]
+    /// Tensors that only steps read, or that a state dict leaves out.
+    public let unsent: [PlannedTensor]
+    /// Bytes of all tensors that are sent together.
+    public let byteCount: Int
+    /// Bytes of the literals, which the plan holds.
+    public let literalByteCount: Int
+    private let allDraws: [Draw]
+    private let firstDraw: Int
+
+    /// Names that are other names of a tensor, and which, in the order of the request.
+    public let ties: [Tie]
+
+    /// One tensor on a generator of its own.
+    ///
+    /// - Throws: `InitError` for what the method does not take, PyTorch refuses or a limit forbids.
+    public init(_ request: TensorRequest, seed: Seed, limits: Limits = Limits()) throws(InitError) {
+        var builder = PlanBuilder(seed: seed, limits: limits, slices: request.slice != nil)
+        try builder.add(request)
+        self = builder.finish()
+    }
+
+    /// Several tensors, one after the other on one generator.
+    ///
+    /// - Throws: `InitError`, with the index of the request at fault at the front of its path.
+    public init(_ requests: [TensorRequest], seed: Seed, limits: Limits = Limits()) throws(InitError) {
+        var builder = PlanBuilder(seed: seed, limits: limits, slices: requests.contains { $0.slice != nil })
+        for (index, request) in requests.enumerated() {
+            do {
+                try builder.add(request)
+            } catch {
+                throw error.under(Text(index))
+            }
+        }
+        self = builder.finish()
+    }
+
+    init(
+        seed: Seed,
+        tensors: [PlannedTensor],
+        unsent: [PlannedTensor],
+        ties: [Tie],
+        byteCount: Int,
+        allDraws: [Draw],
+        firstDraw: Int,
+        literalByteCount: Int
+    ) {
+        self.seed = seed
+        self.tensors = tensors
+        self.unsent = unsent
+        self.ties = ties
+        self.byteCount = byteCount
+        self.allDraws = allDraws
+        self.firstDraw = firstDraw
+        self.literalByteCount = literalByteCount
+    }
+}
+
+/// Everything that is known of one tensor.
+public struct PlannedTensor: Sendable {
+    public let name: Text
+    /// Shape of what is wanted of it: the block's, if there is a slice.
+    public let shape: Shape
+    /// Shape of the tensor as it is drawn.
+    public let fullShape: Shape
+    /// The block that is wanted; `nil` for all of it.
+    public let slice: Slice?
+    let region: Region?
+    /// Type in which it is sent.
+    public let dtype: DType
+    /// `true` if it is a parameter, and not a buffer.
+    public let isParameter: Bool
+    /// Index among all draws of the one that initialised it last; `nil` if steps write all of its elements.
+    let draw: Int?
+    /// The pass of the rule that initialised it, and its place in the pass; `nil` for the layer's default, or a tensor's own
+    /// method.
+    public let rule: RuleReference?
+    /// Indices of the steps that write to it, in order.
+    public let steps: [Int]
+    let content: TensorContent
+
+    public var byteCount: Int { shape.elementCount * dtype.itemSize }
+
+    /// Type in which it is drawn.
+    public var drawnDType: DType { content.dtype }
+
+    /// - Parameter cast: The type in which it is sent, unless it is made of integers; `nil` for its own.
+    /// - Throws: `refused` for a slice of more dimensions than there are.
+    init(
+        name: Text,
+        content: TensorContent,
+        slice: Slice?,
+        cast: DType? = nil,
+        isParameter: Bool,
+        draw: Int?,
+        rule: RuleReference? = nil,
+        steps: [Int] = []
+    ) throws(InitError) {
+        self.name = name
+        self.slice = slice.flatMap { $0.isWhole ? nil : $0 }
+        do {
+            region = try self.slice.map { slice throws(InitError) in try Region(slice, of: content.shape) }
+        } catch {
+            throw error.under("slice")
+        }
+        fullShape = content.shape
+        shape = region?.shape ?? content.shape
+        // As `Module.to(dtype)`, which leaves integers as they are.
+        dtype = content.dtype.floatFormat == nil ? content.dtype : cast ?? content.dtype
+        self.isParameter = isParameter
+        self.draw = draw
+        self.rule = rule
+        self.steps = steps
+        self.content = content
+    }
+}
+
+/// Cost of the work to do before the first byte.
+public struct PreparationCost: Sendable, Equatable {
+    /// Bytes of memory that it takes at most, held while the tensors are read.
+    public var memory: Int
+    /// Elements that are made only to count the words that they draw, or for norms.
+    public var countedElements: Int
+    /// Work of making elements for norms, in generator words.
+    public var readWork = 0.0
+
+    fileprivate static let none = PreparationCost(memory: 0, countedElements: 0)
+
+    fileprivate static func + (left: PreparationCost, right: PreparationCost) -> PreparationCost {
+        func sum(_ a: Int, _ b: Int) -> Int {
+            let (sum, overflow) = a.addingReportingOverflow(b)
+            return overflow ? .max : sum
+        }
+        return PreparationCost(
+            memory: sum(left.memory, right.memory),
+            countedElements: sum(left.countedElements, right.countedElements),
+            readWork: left.readWork + right.readWork
+        )
+    }
+}
+
+extension Plan {
+    /// Every call on a generator that takes words, in order: those whose elements nothing reads in the end are among them.
+    public var draws: [Draw] {
+        allDraws[firstDraw...].filter { $0.words != 0 }
+    }
+
+    /// Words that are drawn in all; `nil` if that depends on the values.
+    public var words: UInt64? {
+        allDraws[firstDraw...].reduce(0) { sum, draw in sum.flatMap { sum in draw.words.map { sum + $0 } } }
+    }
+
+    /// The ``draws``, each with the names of the tensors that have elements of it.
+    public var drawsWithTensors: [(draw: Draw, tensors: [Text])] {
+        var readers: [Int: [Text]] = [:]
+        for tensor in tensors + unsent {
+            for draw in tensor.content.draws { readers[draw, default: []].append(tensor.name) }
+        }
+        return allDraws.indices.dropFirst(firstDraw).filter { allDraws[$0].words != 0 }
+            .map { (allDraws[$0], readers[$0] ?? []) }
+    }
+
+    /// The draw that initialised a tensor last; `nil` if steps write all of its elements.
+    public func draw(of tensor: PlannedTensor) -> Draw? {
+        tensor.draw.map { allDraws[$0] }
+    }
+
+    /// `true` if the tensor's bits are PyTorch's on every processor: those of `orthogonal` and `erfinv` are not.
+    public func isExact(_ tensor: PlannedTensor) -> Bool {
+        !tensor.content.hasInverseError && !tensor.content.draws.contains { allDraws[$0].isOrthogonal }
+    }
+
+    /// Text that differs between hosts whose bits may; empty on a host whose C library has PyTorch's.
+    ///
+    /// Normals in float64 and normals of fewer than 16 elements are made with the library's log, sin and cos, what a truncated
+    /// normal's rounds accept is worked out with its exponentials, and gains with its powers.
+    public static var hostDeviation: String { Libm.deviation }
+
+    /// Cost of ``prepare(isCancelled:)``; `nil` if that is next to nothing.
+    public var preparationCost: PreparationCost? {
+        var total: PreparationCost?
+        for draw in drawsToCount.map({ allDraws[$0] }) where draw.words == nil {
+            // Counting means making all elements once.
+            total = (total ?? .none) + PreparationCost(memory: 1 << 16, countedElements: draw.count)
+        }
+        for draw in neededDraws {
+            if let cost = allDraws[draw].preparationCost { total = (total ?? .none) + cost }
+        }
+        for norm in neededNorms {
+            let cost = PreparationCost(
+                memory: norm.memory,
+                countedElements: norm.content.shape.elementCount,
+                readWork: work(of: norm.content, region: nil)
+            )
+            total = (total ?? .none) + cost
+        }
+        return total
+    }
+
+    /// The draws whose elements are sent.
+    private var neededDraws: Set<Int> {
+        tensors.reduce(into: []) { $0.formUnion($1.content.draws) }
+    }
+
+    /// The norms that sent elements are made of, in the order in which they can be made.
+    private var neededNorms: [WeightNorm] {
+        let norms = tensors.reduce(into: [:]) { $0.merge($1.content.norms) { norm, _ in norm } }
+        return norms.values.sorted { $0.index < $1.index }
+    }
+
+    /// Work of making everything that is sent, in generator words.
+    public var work: Double {
+        tensors.reduce(0) { $0 + work(of: $1.content, region: $1.region) }
+    }
+
+    /// - Parameter region: The part of the tensor that is made; `nil` for all of it.
+    private func work(of content: TensorContent, region: Region?) -> Double {
+        let shape = region?.shape ?? content.shape
+        var elements = shape.elementCount
+        var runs = region?.runCount ?? 1
+        var distance = region?.runDistance ?? 0
+        var work = 0.0
+        for layer in content.layers.reversed() {
+            // Each piece of a region that another one is laid over is looked for on its own.
+            if let own = layer.region {
+                elements = min(elements, own.shape.elementCount)
+                runs = max(runs, min(own.runCount, elements))
+                distance = max(distance, own.runDistance)
+                work += 4 * Double(runs)
+            }
+            switch layer {
+            case .draw(let draw, _):
+                work += allDraws[draw].work(elements: elements, runs: runs, runDistance: distance)
+            case .copy(let other, let part, _):
+                work += self.work(of: other, region: part) + Double(elements)
+            case .norm:
+                work += 2 * Double(elements)
+            case .change(let chain, _):
+                work += Double(elements * ElementOperation.work(of: chain))
+            }
+            (elements, runs, distance) = (shape.elementCount, region?.runCount ?? 1, region?.runDistance ?? 0)
+        }
+        return work
+    }
+
+    /// The draws that have to be followed to know where needed ones start, in order.
+    private var drawsToCount: [Int] {
+        var counted: Set<Int> = []
+        for draw in neededDraws where allDraws[draw].start == nil && allDraws[draw].words != 0 {
+            // Back to where the stream is known, or to draws that another one has led to.
+            var index = draw
+            while allDraws[index].start == nil, let previous = allDraws[index].previous,
+                counted.insert(previous).inserted
+            {
+                index = previous
+            }
+        }
+        return counted.sorted()
+    }
+
+    /// Counts the words that depend on values, and makes what must be whole before the first byte.
+    ///
+    /// It depends on the tensors as they are drawn, and not on the slices.
+    ///
+    /// - Returns: `nil` if `isCancelled` has turned true.
+    /// - Throws: `outOfMemory`.
+    public func prepare(isCancelled: () -> Bool = { false }) throws(InitError) -> Preparation? {
+        var wasCancelled = false
+        // Results made after it has turned true once are not whole.
+        let check = {
+            wasCancelled = wasCancelled || isCancelled()
+            return wasCancelled
+        }
+        var starts = allDraws.map(\.start)
+        var ends: [Int: StreamPosition] = [:]
+        for index in drawsToCount {
+            let start = starts[index] ?? allDraws[index].previous.flatMap { ends[$0] } ?? .start
+            starts[index] = start
+            ends[index] = try allDraws[index].end(from: start, isCancelled: check)
+            if wasCancelled { return nil }
+        }
+        for index in neededDraws where starts[index] == nil {
+            starts[index] = allDraws[index].previous.flatMap { ends[$0] }
+        }
+        var held: [Int: HeldDraw] = [:]
+        for draw in neededDraws.sorted() {
+            held[draw] = try allDraws[draw].hold(at: starts[draw] ?? .start, isCancelled: check)
+            if wasCancelled { return nil }
+        }
+        var preparation = Preparation(starts: starts, held: held)
+        var norms: [Int: LargeMemory] = [:]
+        for norm in neededNorms {
+            let elements = prepared(preparation).makeElements(norm.content)
+            norms[norm.index] = try norm.make(of: elements, isCancelled: check)
+            if wasCancelled { return nil }
+            preparation = Preparation(starts: starts, held: held, norms: norms)
+        }
+        return preparation
+    }
+
+    /// The plan with a preparation: its own, or that of another plan of the same tensors.
+    public func prepared(_ preparation: Preparation) -> PreparedPlan {
+        PreparedPlan(plan: self, draws: allDraws, preparation: preparation)
+    }
+
+    /// The plan with its own preparation, made now.
+    public func prepared() throws(InitError) -> PreparedPlan {
+        prepared(try prepare() ?? Preparation(starts: [], held: [:]))
+    }
+
+    /// Position of the stream after everything has been drawn.
+    package func end() throws(InitError) -> StreamPosition {
+        var position = StreamPosition.start
+        for draw in allDraws[firstDraw...] { position = try draw.end(from: draw.start ?? position) { false } }
+        return position
+    }
+}
+
+/// Result of a plan's preparation.
+///
+/// An object, and held by every source that reads from it, so that who keeps it can tell whether it is in use.
+public final class Preparation: Sendable {
+    fileprivate let starts: [StreamPosition?]
+    fileprivate let held: [Int: HeldDraw]
+    fileprivate let norms: [Int: LargeMemory]
+
+    fileprivate init(starts: [StreamPosition?], held: [Int: HeldDraw], norms: [Int: LargeMemory] = [:]) {
+        self.starts = starts
+        self.held = held
+        self.norms = norms
+    }
+
+    /// Bytes of memory that it takes.
+    public var byteCount: Int {
+        let ofDraws = held.values.reduce(starts.count * MemoryLayout<StreamPosition?>.stride) { sum, draw in
+            switch draw {
+            case .elements(let elements): sum + elements.byteCount
+            case .mask(let mask): sum + mask.byteCount
+            }
+        }
+        return norms.values.reduce(ofDraws) { $0 + $1.byteCount }
+    }
+}
+
+/// A plan whose tensors can be read from any byte on at once.
+public struct PreparedPlan: Sendable {
+    public let plan: Plan
+    private let draws: [Draw]
+    private let preparation: Preparation
+
+    fileprivate init(plan: Plan, draws: [Draw], preparation: Preparation) {
+        self.plan = plan
+        self.draws = draws
+        self.preparation = preparation
+    }
+
+    /// The bytes of one tensor that is sent, or of the block that is wanted of it, made as they are read.
+    public func makeSource(_ tensor: Int = 0) -> any ByteSource {
+        let planned = plan.tensors[tensor]
+        var elements = makeElements(planned.content)
+        if let region = planned.region, planned.shape != planned.fullShape {
+            elements = SlicedElements(elements, itemSize: planned.drawnDType.itemSize, region: region)
+        }
+        if planned.dtype != planned.drawnDType {
+            elements = ConvertedElements(elements, from: planned.drawnDType, to: planned.dtype)
+        }
+        return TensorSource(
+            elementCount: planned.shape.elementCount,
+            itemSize: planned.dtype.itemSize,
+            elements: elements,
+            preparation: preparation,
+            workPerElement: planned.content.workPerElement
+        )
+    }
+
+    fileprivate func makeElements(_ content: TensorContent) -> any ElementSource {
+        var elements: (any ElementSource)?
+        for layer in content.layers {
+            switch layer {
+            case .draw(let draw, let region):
+                elements = overlay(elements, makeElements(ofDraw: draw), region, content)
+            case .copy(let other, let part, let region):
+                var source = makeElements(other)
+                if let part { source = SlicedElements(source, itemSize: other.dtype.itemSize, region: part) }
+                if other.dtype != content.dtype {
+                    source = ConvertedElements(source, from: other.dtype, to: content.dtype)
+                }
+                elements = overlay(elements, source, region, content)
+            case .norm(let norm, let region):
+                var source: any ElementSource = FixedElements(itemSize: DType.float32.itemSize, bits: 0)
+                if let norms = preparation.norms[norm.index] {
+                    source = HeldElements(norms, itemSize: DType.float32.itemSize)
+                }
+                if content.dtype != .float32 { source = ConvertedElements(source, from: .float32, to: content.dtype) }
+                elements = overlay(elements, source, region, content)
+            case .change(let chain, let region):
+                guard let below = elements, let format = content.dtype.floatFormat else { continue }
+                elements = ChangedElements(below, chain, region: region, format: format)
+            }
+        }
+        return elements ?? FixedElements(itemSize: content.dtype.itemSize, bits: 0)
+    }
+
+    private func makeElements(ofDraw index: Int) -> any ElementSource {
+        let start = preparation.starts.indices.contains(index) ? preparation.starts[index] : nil
+        return draws[index].makeElements(at: start ?? .start, preparation.held[index])
+    }
+
+    private func overlay(
+        _ below: (any ElementSource)?,
+        _ above: any ElementSource,
+        _ region: Region?,
+        _ content: TensorContent
+    ) -> any ElementSource {
+        guard let region else { return above }
+        return OverlaidElements(below, above, region: region, itemSize: content.dtype.itemSize)
+    }
+}

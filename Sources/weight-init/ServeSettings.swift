@@ -1,0 +1,157 @@
+import ByteText
+import HTTPDaemon
+import InitAPI
+import InitService
+import Logging
+import Settings
+
+/// Everything that the operator of a service can set.
+struct ServeSettings: Configurable {
+    var daemon = DaemonConfiguration()
+    var limits = ServiceLimits()
+    var models: String?
+    var tokenFile: String?
+    var tlsCertificate: String?
+    var tlsKey: String?
+    var crossOrigin: CrossOrigin?
+    var pathPrefix: PathPrefix?
+    var serverTiming = Switch.off
+    var metricsPort: UInt16?
+    var metricsHost: String?
+    var drainDelay = Duration.zero
+    var drainTimeout = Duration.seconds(30)
+    var logLevel = Logger.Level.notice
+    var logFormat = LogFormat.text
+
+    static let settings: [Setting<ServeSettings>] =
+        DaemonConfiguration.settings.map { $0.within(\.daemon) }
+        + ServiceLimits.settings.map { $0.within(\.limits) }
+        + [
+            Setting(
+                "models",
+                \.models,
+                isFile: true,
+                "Directory of models: organisation/name/init.json, and files beside it."
+            ),
+            Setting(
+                "token-file",
+                \.tokenFile,
+                isFile: true,
+                "File of accepted bearer tokens, one a line; without it the service needs none."
+            ),
+            Setting(
+                "tls-certificate",
+                \.tlsCertificate,
+                isFile: true,
+                "PEM file of the certificate and its chain; with it the service speaks TLS and nothing else."
+            ),
+            Setting("tls-key", \.tlsKey, isFile: true, "PEM file of the certificate's key."),
+            Setting(
+                "cors-origin",
+                \.crossOrigin,
+                accepted: "* or origins such as https://example.org, separated by commas",
+                "Origins whose pages may read replies."
+            ) { CrossOrigin(list: Text($0)) },
+            Setting(
+                "path-prefix",
+                \.pathPrefix,
+                accepted: "a path such as /weights",
+                "Path at which a proxy has the service; the proxy may take it off its requests or not."
+            ) { PathPrefix(Text($0)) },
+            Setting(
+                "server-timing",
+                \.serverTiming,
+                "on adds Server-Timing to replies: plan, queue and make in milliseconds; small replies are then not cached."
+            ),
+            Setting(
+                "metrics-port",
+                \.metricsPort,
+                "Port for /metrics and the probes, in plain HTTP and without tokens; /metrics is then served there alone."
+            ),
+            Setting("metrics-host", \.metricsHost, "Address of that port; without it the one of --host."),
+            Setting(
+                "drain-delay",
+                \.drainDelay,
+                .zero ... .seconds(86400),
+                "Seconds from /readyz turning 503 until the service stops accepting connections."
+            ),
+            Setting(
+                "drain-timeout",
+                \.drainTimeout,
+                .zero ... .seconds(86400),
+                "Seconds that active replies have to finish."
+            ),
+            Setting("log-level", \.logLevel, "Least severe level that is logged to standard error."),
+            Setting("log-format", \.logFormat, "Format of log lines; at the level info each request has one."),
+        ]
+}
+
+/// A setting that is on or off.
+enum Switch: String, CaseIterable, Sendable {
+    case on
+    case off
+}
+
+/// The options of `serve`.
+enum ServeTable: SettingTable {
+    static let defaults = ServeSettings()
+    static let settings = ServeSettings.settings
+}
+
+extension ServeSettings {
+    /// The daemon's configuration, with the limits that both apply.
+    func configuration(_ logger: Logger) -> DaemonConfiguration {
+        var configuration = daemon
+        configuration.bodyLimit = limits.maximumBodyBytes
+        configuration.deferred.memoryLimit = limits.maximumWorkBytes
+        configuration.log = logger.daemonLog
+        return configuration
+    }
+
+    /// The service's limits.
+    var serviceLimits: ServiceLimits {
+        var limits = limits
+        limits.maximumLocationBytes = daemon.connectionMemory / 2
+        return limits
+    }
+
+    /// For a scraper or two, and probes.
+    func metricsConfiguration(_ port: UInt16, _ logger: Logger) -> DaemonConfiguration {
+        var configuration = DaemonConfiguration()
+        configuration.host = metricsHost ?? daemon.host
+        configuration.port = port
+        configuration.connectionLimit = 64
+        configuration.bodyLimit = 0
+        configuration.log = logger.daemonLog
+        return configuration
+    }
+
+    /// Reads the directory of models, if there is one. If it cannot be read, the models are what they were.
+    func readModels(into catalogue: ModelCatalogue, _ logger: Logger) {
+        guard let models else { return }
+        do {
+            let read = try ModelDirectory(path: models, limits: serviceLimits).models { fault in
+                logger.warning("--models: \(fault)")
+            }
+            catalogue.replace(by: read)
+            logger.notice("read the models in \(models): \(read.count)")
+        } catch {
+            logger.error("--models: \(error)")
+        }
+    }
+
+    func identity() throws -> TLSIdentity? {
+        guard let tlsCertificate, let tlsKey else { return nil }
+        return try TLSIdentity(
+            certificate: String(decoding: contents(of: tlsCertificate, for: "--tls-certificate"), as: UTF8.self),
+            key: String(decoding: contents(of: tlsKey, for: "--tls-key"), as: UTF8.self)
+        )
+    }
+}
+
+extension Logger {
+    /// Takes what a daemon reports.
+    fileprivate var daemonLog: @Sendable (_ message: String, _ isFault: Bool) -> Void {
+        { log(level: $1 ? .error : .debug, "\($0)") }
+    }
+}

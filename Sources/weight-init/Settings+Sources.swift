@@ -1,0 +1,51 @@
+import ArgumentParser
+import ByteText
+import Glibc
+import Settings
+
+/// Settings as options of a command and, if it has them, as environment variables.
+protocol SettingTable: OptionTable {
+    associatedtype Values
+    static var defaults: Values { get }
+    static var settings: [Setting<Values>] { get }
+}
+
+extension SettingTable {
+    static var rows: [OptionRow] {
+        settings.map { OptionRow($0, in: defaults) }
+    }
+}
+
+extension TableOptions where Table: SettingTable {
+    /// The defaults, changed by environment variables, changed by options.
+    ///
+    /// - Throws: `ValidationError` naming the variable or option with a value that is not accepted.
+    func values(withEnvironment readsEnvironment: Bool) throws(ValidationError) -> Table.Values {
+        var values = Table.defaults
+        for setting in Table.settings where readsEnvironment {
+            let name = setting.environmentVariable
+            // Kubernetes sets WEIGHT_INIT_PORT to tcp://… in the containers beside a service with the name weight-init.
+            guard let text = environmentVariable(name), !text.hasPrefix("tcp://") else { continue }
+            try setting.require(text, of: name, in: &values)
+        }
+        for (name, text) in given {
+            guard let setting = Table.settings.first(where: { Text($0.name) == name }) else { continue }
+            try setting.require(text.description, of: "--\(name)", in: &values)
+        }
+        return values
+    }
+}
+
+extension Setting {
+    /// - Parameter given: Name of the option or variable that has the text.
+    fileprivate func require(_ text: String, of given: String, in values: inout Values) throws(ValidationError) {
+        guard set(text, in: &values) else {
+            throw ValidationError("\(given) must be \(accepted ?? "different"), not \(text).")
+        }
+    }
+}
+
+private func environmentVariable(_ name: String) -> String? {
+    // Copied at once; nothing here changes the environment.
+    getenv(name).map { String(cString: $0) }
+}

@@ -1,0 +1,81 @@
+import Foundation
+import Glibc
+import TestSupport
+import Testing
+
+@Suite("Directories of models")
+struct ModelDirectoryTests {
+    private static let request = #"{"tensors":[{"name":"w","shape":[2],"method":"zeros"}]}"#
+
+    private func workplace(_ files: [String]) throws -> Workplace {
+        let workplace = try Workplace()
+        for file in files {
+            let place = workplace.directory.appending(path: file)
+            try FileManager.default.createDirectory(
+                at: place.deletingLastPathComponent(),
+                withIntermediateDirectories: true
+            )
+            try workplace.write(Self.request.utf8, to: file)
+        }
+        return workplace
+    }
+
+    private func server(_ workplace: Workplace, files: Int) throws -> Server {
+        try Server(["serve", "--port=0", "--models", workplace.path("."), "--max-model-files", String(files)], [:])
+    }
+
+    /// The models that are not built in.
+    private func models(_ server: Server) throws -> [String] {
+        let client = try server.client()
+        client.send("GET /models HTTP/1.1\r\nHost: a\r\n\r\n")
+        let text = try client.readResponse().text
+        return text.matches(of: /"name":"([a-z]+\/[a-z0-9]+)"/).map { String($0.1) }.filter { !$0.hasPrefix("random/") }
+    }
+
+    @Test("A directory with more files than all may have is left out with one line, and the others are served")
+    func crowded() throws {
+        let crowd = (0..<21).map { "crowd/many/\($0).txt" }
+        let workplace = try workplace(["a/one/init.json", "z/last/init.json", "crowd/few/init.json"] + crowd)
+        let server = try server(workplace, files: 20)
+        defer { server.kill() }
+        #expect(
+            try server.logs("/crowd/many is left out: it has more than 20 files and directories (--max-model-files)\n")
+        )
+        #expect(try server.logs("read the models in \(workplace.path(".")): 3"))
+        #expect(try models(server) == ["a/one", "crowd/few", "z/last"])
+    }
+
+    @Test("Models after as many files as there may be are left out with one line, in the order of their names")
+    func total() throws {
+        // Of one model: its organisation's entry, its own and that of its file.
+        let workplace = try workplace("abcdefghi".map { "org\($0)/m/init.json" })
+        let server = try server(workplace, files: 14)
+        defer { server.kill() }
+        #expect(try server.logs("/orgd and all after it are left out: "))
+        #expect(try server.logs("has more than 14 files and directories (--max-model-files)\n"))
+        #expect(try server.logs("read the models in \(workplace.path(".")): 3"))
+        #expect(try models(server) == ["orga/m", "orgb/m", "orgc/m"])
+    }
+
+    @Test("If the directory itself has too many, none of it is served, and the built-in models are")
+    func root() throws {
+        let workplace = try workplace(["a/m/init.json", "b/m/init.json", "c/m/init.json"])
+        let server = try server(workplace, files: 2)
+        defer { server.kill() }
+        #expect(try server.logs("\(workplace.path(".")): it has more than 2 files and directories (--max-model-files)"))
+        #expect(try models(server).isEmpty)
+        let client = try server.client()
+        client.send("GET /random/mlp/resolve/main/model.safetensors HTTP/1.1\r\nHost: a\r\n\r\n")
+        #expect(try client.readResponse().status == 200)
+    }
+
+    @Test("Hidden files count, and a directory with as many as there may be is served")
+    func hidden() throws {
+        let workplace = try workplace(["a/m/init.json", "a/m/.git"])
+        for (files, isServed) in [(4, true), (1, false)] {
+            let server = try server(workplace, files: files)
+            defer { server.kill() }
+            #expect(try models(server) == (isServed ? ["a/m"] : []))
+        }
+    }
+}

@@ -1,0 +1,65 @@
+import ByteText
+import HTTPExchange
+import HTTPTypes
+@testable import InitAPI
+@testable import InitService
+@testable import WeightInit
+
+/// Models with limits near their edges: a body for `/explain`, whose limits are small and are reached often. What is
+/// held and done for a request is bounded by the limits, whether it is granted or refused.
+enum ModelTarget {
+    private static let limits: ServiceLimits = {
+        var limits = ServiceLimits()
+        limits.maximumJSONValues = 1 << 10
+        limits.tensors.maximumLayers = 32
+        limits.tensors.maximumTensors = 48
+        limits.tensors.maximumNameBytes = 1 << 12
+        limits.tensors.maximumNameLength = 64
+        limits.tensors.maximumRuleMatches = 1 << 10
+        limits.tensors.maximumNesting = 6
+        limits.tensors.maximumTensorBytes = 1 << 40
+        return limits
+    }()
+
+    /// Comparisons and bytes held at once: for a request of any kind, for each byte of it, and for all that the limits
+    /// allow together. Several times what was seen at most.
+    private static let steps = (fixed: 600_000 as UInt64, perByte: 200 as UInt64)
+    private static let memory = (fixed: 400_000 as Int64, perByte: 100 as Int64)
+
+    static func run(_ bytes: [UInt8]) {
+        let (outcome, cost) = Cost.measure { Self.outcome(of: bytes) }
+        if case .planned(let plan) = outcome {
+            let limits = limits.tensors
+            check(plan.tensors.count <= limits.maximumTensors, "\(plan.tensors.count) tensors")
+            check(plan.byteCount <= limits.maximumTensorBytes, "\(plan.byteCount) bytes")
+            check(
+                plan.tensors.allSatisfy { $0.name.byteCount <= limits.maximumNameLength },
+                "a name is longer than is allowed"
+            )
+            check(Set(plan.tensors.map(\.name)).count == plan.tensors.count, "two tensors have one name")
+        }
+        cost?.require(bytes: bytes.count, steps: steps, memory: memory)
+    }
+
+    private enum Outcome {
+        case refused
+        case planned(Plan)
+    }
+
+    private static func outcome(of bytes: [UInt8]) -> Outcome {
+        do throws(InitError) {
+            let json = JSONLimits(
+                depth: limits.maximumJSONDepth,
+                values: limits.maximumJSONValues,
+                nameBytes: limits.tensors.maximumNameLength
+            )
+            let members = try InitMembers(RequestMembers(parsing: bytes, json))
+            let plan = try members.plan(limits.tensors)
+            _ = members.canonical.encoded
+            return .planned(plan)
+        } catch {
+            check([.invalid, .tooLarge, .refused].contains(error.kind), "\(error)")
+            return .refused
+        }
+    }
+}

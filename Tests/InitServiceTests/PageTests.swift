@@ -1,0 +1,151 @@
+import ByteText
+import Foundation
+import HTTPTypes
+import InitService
+import Testing
+
+@Suite("Pages and documents")
+struct PageTests {
+    private let service = InitService()
+
+    /// The `type` of problems of as many kinds as requests can be made to have.
+    static let targets = [
+        "/nowhere", "/init?method=x", "/init?method=xavier_normal&shape=3", "/init?method=ones&shape=99999999999999",
+        "/init?method=ones&shape=2&dtype=bfloat16&format=npy", "/a%",
+    ]
+
+    @Test("The type of a problem is an address that opens", arguments: targets)
+    func types(_ target: String) throws {
+        let type = try #require(try service.ask(.get, target).json()["type"] as? String)
+        let (page, section) = (type.split(separator: "#")[0], type.split(separator: "#")[1])
+        let answer = service.ask(.get, String(page))
+        #expect(answer.status == 200)
+        #expect(answer["Content-Type"] == "text/html; charset=utf-8")
+        #expect(answer.text.contains("<h2 id=\"\(section)\">"))
+    }
+
+    @Test("The page of problems may do nothing but look as it does")
+    func policy() throws {
+        let policy = try #require(service.ask(.get, "/docs/problems")["Content-Security-Policy"])
+        #expect(policy.hasPrefix("default-src 'none'; style-src 'sha256-"))
+        #expect(!policy.contains("script-src"))
+        #expect(policy.hasSuffix("base-uri 'none'; form-action 'none'; frame-ancestors 'none'"))
+    }
+
+    @Test("The page of problems has every section of the document, and no Markdown")
+    func sections() throws {
+        let text = service.ask(.get, "/docs/problems").text
+        #expect(text.components(separatedBy: "<h2 ").count > 16)
+        #expect(text.components(separatedBy: "<h1>").count == 2)
+        #expect(!text.contains("`") && !text.contains("## ") && !text.contains("]("))
+        #expect(text.contains("<code>application/problem+json</code>"))
+    }
+
+    @Test("Pages and probes need no token", arguments: ["/", "/docs/problems", "/livez", "/readyz", "/health"])
+    func open(_ target: String) throws {
+        var policy = ServicePolicy()
+        policy.tokens = try AccessTokens(list: Array("secret-token".utf8))
+        let service = InitService(policy: policy)
+        #expect(service.ask(.get, target).status == 200)
+        #expect(service.ask(.get, "/version").status == 401)
+        #expect(service.ask(.get, "/version", ["Authorization": "Bearer secret-token"]).status == 200)
+    }
+
+    @Test("The contract is served in JSON as well")
+    func contract() throws {
+        let answer = service.ask(.get, "/openapi.json")
+        #expect(answer["Content-Type"] == "application/json")
+        #expect(try answer.json()["openapi"] as? String == "3.1.0")
+    }
+
+    @Test("Health is readiness, under the name that load balancers know")
+    func health() {
+        #expect(service.ask(.get, "/health").status == 200)
+        service.beginDraining()
+        #expect(service.ask(.get, "/health").status == 503)
+        #expect(service.ask(.get, "/health")["Retry-After"] == "1")
+        #expect(service.ask(.get, "/livez").status == 200)
+    }
+
+    @Test("The version names the release, and PyTorch's")
+    func version() throws {
+        let answer = try service.ask(.get, "/version").json()
+        #expect(answer["profile"] as? String == "torch-2.13")
+        #expect((answer["version"] as? String)?.isEmpty == false)
+    }
+}
+
+@Suite("Behind a proxy's path")
+struct PathPrefixTests {
+    private func service(_ prefix: String) throws -> InitService {
+        var policy = ServicePolicy()
+        let pathPrefix: PathPrefix = try #require(PathPrefix(Text(prefix)))
+        policy.pathPrefix = pathPrefix
+        return InitService(policy: policy)
+    }
+
+    @Test("Requests may have the prefix or not", arguments: ["/weights", "/a/b.c~d_e-f"])
+    func both(_ prefix: String) throws {
+        let service = try service(prefix)
+        for target in ["/gain?nonlinearity=relu", "/", "/openapi.json"] {
+            let answer = service.ask(.get, target)
+            #expect(answer.status == 200)
+            #expect(service.ask(.get, prefix + target).text == answer.text)
+        }
+        #expect(service.ask(.get, prefix + "x/gain").status == 404)
+        #expect(service.ask(.get, prefix + prefix + "/gain").status == 404)
+    }
+
+    @Test(
+        "The prefix alone leads to the page, for relative URLs need its slash",
+        arguments: ["/weights", "/weights?x=1"]
+    )
+    func redirect(_ target: String) throws {
+        let answer = try service("/weights").ask(.get, target)
+        #expect(answer.status == 308)
+        #expect(answer["Location"] == "/weights/")
+    }
+
+    @Test("Addresses in replies have the prefix")
+    func addresses() throws {
+        let service = try service("/weights")
+        let answer = service.post("/init", #"{"method":"ones","shape":[2]}"#)
+        #expect(answer["Content-Location"] == "/weights/init?method=ones&shape=2&format=json")
+        #expect(try service.ask(.get, "/weights/x").json()["type"] as? String == "/weights/docs/problems#not-found")
+    }
+
+    @Test(
+        "What is no path is no prefix",
+        arguments: [
+            "", "/", "weights", "/weights/", "/a//b", "/a?b=1", "/a#b", "/../x", "/.", "/a b", "/ä", "//host", "/%41",
+        ]
+    )
+    func invalid(_ text: String) {
+        #expect(PathPrefix(Text(text)) == nil)
+    }
+}
+
+@Suite("Times and traces")
+struct TimingTests {
+    @Test("Responses say how long their parts took, if asked to")
+    func timing() throws {
+        #expect(InitService().ask(.get, "/gain")["Server-Timing"] == nil)
+        var policy = ServicePolicy()
+        policy.timesResponses = true
+        let service = InitService(policy: policy)
+        let short = try #require(service.ask(.get, "/gain")["Server-Timing"])
+        #expect(short.wholeMatch(of: /plan;dur=\d+\.\d{3}/) != nil)
+        let long = service.ask(.get, "/init?method=orthogonal&shape=300,300&format=raw")
+        #expect(long.wasDeferred)
+        let field = try #require(long["Server-Timing"])
+        #expect(field.wholeMatch(of: /plan;dur=\d+\.\d{3}, queue;dur=\d+\.\d{3}, make;dur=\d+\.\d{3}/) != nil)
+    }
+
+    @Test("A response belongs to its request's trace")
+    func trace() {
+        let given = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+        #expect(InitService().ask(.get, "/gain", ["traceparent": given])["traceparent"] == given)
+        #expect(InitService().ask(.get, "/gain", ["traceparent": "00-x"])["traceparent"] == nil)
+        #expect(InitService().ask(.get, "/gain")["traceparent"] == nil)
+    }
+}

@@ -1,0 +1,80 @@
+"""Checks that a Python client whose replica is killed in the middle ends with the same weights: three replicas behind nginx.
+
+    python client.py path/to/weight-init path/to/unpacked/packages
+"""
+
+import pathlib
+import sys
+import tempfile
+
+import torch
+from torch import nn
+from weight_init import Client, trace
+
+import fleet
+from fleet import Replica, plain_nginx
+
+SEED, CONNECTIONS = 7, 3
+
+
+def build():
+    """256 MiB in tensors of 64 MiB: a reply that breaks off is resumed within one."""
+    return nn.Sequential(*(nn.Linear(4096, 4096, bias=False) for _ in range(4)))
+
+
+def digest(module):
+    return [int(parameter.detach().view(torch.int32).to(torch.int64).sum()) for parameter in module.parameters()]
+
+
+class Counting(Client):
+    """Counts its requests for tensors."""
+
+    requests = 0
+
+    def _ask(self, path, asked):
+        Counting.requests += path == "/init"
+        return super()._ask(path, asked)
+
+
+def loaded(url, request, progress):
+    with torch.device("meta"):
+        module = build()
+    client = Counting(url, timeout=10)
+    client.load_(module, request, seed=SEED, connections=CONNECTIONS, progress=progress)
+    return digest(module), client.received
+
+
+def main():
+    binary, unpacked = sys.argv[1:]
+    request = trace(build, device="meta")
+    torch.manual_seed(SEED)
+    expected = digest(build())
+    environment = fleet.tools(unpacked)
+    with tempfile.TemporaryDirectory() as directory:
+        replicas, proxy, killed = [Replica(binary) for _ in range(3)], None, []
+
+        def kill(at, total):
+            if not killed and at > total // 4:
+                killed.append(at)
+                for _ in range(2):
+                    replicas.pop().kill()
+
+        try:
+            proxy = plain_nginx(replicas, pathlib.Path(directory), environment)
+            weights, received = loaded(f"http://127.0.0.1:{proxy.port}", request, kill)
+        finally:
+            if proxy:
+                proxy.stop()
+            for replica in replicas:
+                replica.kill()
+    assert killed and weights == expected, "the weights are not those of the constructor"
+    assert Counting.requests > CONNECTIONS, "no reply broke off: nothing was retried"
+    size = sum(parameter.nbytes for parameter in build().parameters())
+    # Rows that were not whole are fetched again, and up to a MiB that nginx had of each connection.
+    assert received < 1.05 * size, f"{received} bytes were received for {size}"
+    print(f"client: two of three replicas killed after {killed[0] >> 20} MiB of {size >> 20}; "
+          f"{Counting.requests - CONNECTIONS} requests repeated, {received / size - 1:.2%} more received")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,54 @@
+"""One model in a process of its own, with limits: a model that crashes or wants too much is a row of the table, not the end of the zoo."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import resource
+import signal
+from typing import Callable
+
+from comparison import Result
+
+#: Seconds of a processor, seconds, and bytes of memory that a model may take.
+PROCESSOR_SECONDS, SECONDS, MEMORY = 300, 3600, 8 << 30
+#: Stages at which a model that goes over a limit is itself the reason: its constructor runs.
+_OF_THE_LIBRARY = ("finding", "building")
+
+Stage = Callable[[str], None]
+
+
+def isolated(work: Callable[[Stage], Result], otherwise: Result) -> Result:
+    """The result of ``work`` in a child process; ``otherwise`` with the reason if the child ends without one."""
+    fork = multiprocessing.get_context("fork")
+    receiver, sender = fork.Pipe(duplex=False)
+
+    def run() -> None:
+        receiver.close()
+        resource.setrlimit(resource.RLIMIT_CPU, (PROCESSOR_SECONDS, PROCESSOR_SECONDS + 5))
+        resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        sender.send(work(sender.send))
+
+    child = fork.Process(target=run)
+    child.start()
+    sender.close()
+    stage, reason = "finding", ""
+    with contextlib.suppress(EOFError):
+        while receiver.poll(SECONDS):
+            received = receiver.recv()
+            if isinstance(received, Result):
+                child.join()
+                return received
+            stage = received
+        reason = f"takes more than {SECONDS} s"
+        child.kill()
+    child.join()
+    code = child.exitcode or 0
+    if code in (-signal.SIGXCPU, -signal.SIGKILL) and not reason:
+        reason = f"takes more than {PROCESSOR_SECONDS} s of a processor"
+    if not reason:
+        reason = f"its process ended with {signal.Signals(-code).name if code < 0 else f'status {code}'}"
+    otherwise.outcome = "unbuilt" if stage in _OF_THE_LIBRARY else "failed"
+    otherwise.detail = f"{stage}: {reason}"
+    return otherwise

@@ -1,0 +1,178 @@
+"""The command line: ``python -m weight_init trace torchvision.models:resnet50 -o resnet50.json``."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Sequence
+
+from . import __version__
+from .errors import WeightInitError
+from .request import dumps
+
+_EXAMPLES = """\
+examples:
+  python -m weight_init trace torchvision.models:resnet50 --seed 42 -o resnet50.json
+  python -m weight_init trace 'timm:create_model("vit_tiny_patch16_224", num_classes=10)' -o vit.json
+  python -m weight_init trace 'transformers:GPT2LMHeadModel(GPT2Config(n_layer=2))' -o gpt2.json
+  python -m weight_init trace --device meta 'transformers:LlamaForCausalLM(LlamaConfig())' -o llama.json
+  python -m weight_init trace model.py -o model.json          # model.py defines build()
+  python -m weight_init trace 'model.py:Net(width=64)' -o net.json
+
+then, from a service or without one:
+  curl -o resnet50.safetensors http://127.0.0.1:8080/init -H 'Accept: application/x-safetensors' \\
+       -H 'Content-Type: application/json' --data-binary @resnet50.json
+  weight-init init --model resnet50.json --seed 42 -o resnet50.safetensors
+"""
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m weight_init",
+        description="Writes requests for a weight-init service from PyTorch constructors, and compares a service with the PyTorch that is "
+        "installed here.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"weight-init {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    trace = commands.add_parser(
+        "trace",
+        help="write the request that makes what a constructor makes",
+        description="Builds a model under a recorder, writes the request that makes its parameters and buffers for any seed, and "
+        "compares the request with the constructor under another seed.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    trace.add_argument(
+        "constructor",
+        metavar="CONSTRUCTOR",
+        help="package.module:name, package.module:Class(arg=1), or a file.py that defines build(); imported, so it runs its code",
+    )
+    trace.add_argument("-o", "--output", metavar="FILE", help="file to write; standard output by default")
+    trace.add_argument(
+        "--device",
+        choices=("cpu", "meta"),
+        default="cpu",
+        help="meta records without memory, for models of any size; those over 1 GiB are not built for comparison (default: cpu)",
+    )
+    trace.add_argument("--seed", type=int, metavar="N", help="seed of the request; without one its users add theirs, or get 0")
+    trace.add_argument("--description", metavar="TEXT", help="text about the request; library versions by default")
+    trace.add_argument("-q", "--quiet", action="store_true", help="no progress line")
+    verify = commands.add_parser(
+        "verify",
+        help="compare a service with the PyTorch that is installed here",
+        description="Fetches tensors of every method and dtype from a service, and compares them with those that the installed PyTorch "
+        "makes. Exits with 1 if any differ.",
+    )
+    verify.add_argument("url", metavar="URL", help="of the service, such as http://127.0.0.1:8080")
+    verify.add_argument("--token-file", metavar="FILE", type=Path, help="file with the bearer token that the service wants")
+    return parser
+
+
+class _ProgressLine:
+    """One line on standard error, rewritten in place on a terminal."""
+
+    def __init__(self, quiet: bool) -> None:
+        self.quiet, self.terminal = quiet, sys.stderr.isatty()
+        self.begun, self.drawn = time.monotonic(), False
+
+    def __call__(self, text: str) -> None:
+        if self.quiet:
+            return
+        line = f"{time.monotonic() - self.begun:6.1f} s  {text}"
+        if self.terminal:
+            width = shutil.get_terminal_size().columns - 1
+            sys.stderr.write("\r\x1b[K" + line[:width])
+            self.drawn = True
+        elif not text.startswith("recording: "):
+            sys.stderr.write(line + "\n")
+        sys.stderr.flush()
+
+    def end(self) -> None:
+        if self.drawn:
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()
+            self.drawn = False
+
+
+def _write(text: str, output: str | None) -> None:
+    if output is None:
+        sys.stdout.write(text)
+        return
+    target = Path(output)
+    # The file appears whole or not at all.
+    descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=target.name + ".")
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+        mask = os.umask(0)
+        os.umask(mask)
+        os.chmod(name, 0o666 & ~mask)
+        os.replace(name, target)
+    except BaseException:
+        os.unlink(name)
+        raise
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command. Returns the exit code: 0, 1 for a model that cannot be exported or a service that differs, 2 for wrong arguments."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    try:
+        return _verify(parser, options) if options.command == "verify" else _trace(parser, options)
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        print("weight_init: PyTorch is not installed: pip install 'weight-init[torch]'", file=sys.stderr)
+        return 1
+
+
+def _verify(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
+    from .verification import verify
+
+    try:
+        outcome = verify(options.url, options.token_file.read_text().strip() if options.token_file else None)
+    except ValueError as error:
+        parser.error(str(error))
+    except (WeightInitError, OSError) as error:
+        print(f"weight_init: {error}", file=sys.stderr)
+        return 1
+    for name in outcome.differences:
+        print(f"{name}: differs")
+    print(f"{outcome.compared - len(outcome.differences)} of {outcome.compared} tensors are those of torch {outcome.torch}.")
+    return 1 if outcome.differences else 0
+
+
+def _trace(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
+    if options.output is not None and not Path(options.output).parent.is_dir():
+        parser.error(f"there is no directory {str(Path(options.output).parent)!r} to write to")
+    progress = _ProgressLine(options.quiet)
+    progress("importing torch")
+    from .loading import SpecificationError, constructor
+    from .tracing import trace
+
+    try:
+        build = constructor(options.constructor)
+        request = trace(build, device=options.device, description=options.description, progress=progress)
+        if options.seed is not None:
+            request = {"description": request.pop("description"), "seed": options.seed, **request}
+        text = dumps(request)
+        _write(text, options.output)
+    except SpecificationError as error:
+        progress.end()
+        parser.error(str(error))
+    except (WeightInitError, OSError) as error:
+        progress.end()
+        print(f"weight_init: {error}", file=sys.stderr)
+        return 1
+    progress.end()
+    if options.output is not None and not options.quiet:
+        print(f"{options.output}: {len(request['tensors'])} tensors, {len(request.get('steps', ()))} steps, {len(text)} bytes",
+              file=sys.stderr)
+    return 0

@@ -1,0 +1,77 @@
+"""Exceptions of this package. Each says what happened and what to do."""
+
+from __future__ import annotations
+
+
+class WeightInitError(Exception):
+    """Base class of the package's exceptions."""
+
+
+class TraceError(WeightInitError):
+    """A constructor cannot be expressed as a request.
+
+    ``tensor`` is a name of the state dict, or None if no single tensor is to blame; ``operation`` is the operation that the
+    request language lacks, by PyTorch's name.
+    """
+
+    def __init__(self, reason: str, *, tensor: str | None = None, operation: str | None = None) -> None:
+        self.reason, self.tensor, self.operation = reason, tensor, operation
+        place = [tensor] if tensor is not None else []
+        if operation is not None:
+            place.append(operation)
+        super().__init__(": ".join([*place, reason]))
+
+
+class RequestError(WeightInitError):
+    """A request is not in the request language, or PyTorch refuses it. ``pointer`` is a JSON Pointer into the request."""
+
+    def __init__(self, pointer: str, reason: str) -> None:
+        self.pointer, self.reason = pointer, reason
+        super().__init__(f"{pointer or '/'}: {reason}")
+
+
+class ServiceError(WeightInitError):
+    """The service refused a request. ``status`` is HTTP's; the message is the service's own."""
+
+    def __init__(self, status: int, detail: str) -> None:
+        self.status = status
+        super().__init__(f"HTTP {status}: {detail}")
+
+
+class UnauthorizedError(ServiceError):
+    """The service wants a bearer token (401, 403): pass ``token=`` to Client."""
+
+    def __init__(self, status: int, detail: str) -> None:
+        super().__init__(status, f"{detail}: pass token= to Client")
+
+
+class TooLargeError(ServiceError):
+    """The request exceeds a limit of the service (413). The message names the option that raises it."""
+
+
+class UnreachableError(WeightInitError):
+    """No connection to the service, a busy service, or replies that break off, more often in a row than ``retries``."""
+
+
+class DigestError(WeightInitError):
+    """A tensor has another SHA-256 than the one that was given for it."""
+
+
+class ProfileError(WeightInitError):
+    """The service makes the bits of another profile, such as another PyTorch's."""
+
+
+class VersionError(WeightInitError):
+    """The service is of another major version than this package, or says none. Nothing was fetched."""
+
+
+class ModuleMismatchError(WeightInitError):
+    """Names, shapes or dtypes of a request do not fit a module. Nothing was changed; ``problems`` lists all of them."""
+
+    def __init__(self, problems: list[str]) -> None:
+        self.problems = problems
+        super().__init__("the request does not fit the module:\n  " + "\n  ".join(problems))
+
+
+class LossyDtypeError(ModuleMismatchError):
+    """Names and shapes fit, but dtypes of the module hold less than those of the request: pass ``cast=True`` to round."""

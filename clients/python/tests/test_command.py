@@ -1,0 +1,135 @@
+"""The command line and how constructors are named on it."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any, Iterator
+
+import pytest
+from torch import nn
+
+import weight_init
+from weight_init.cli import main
+from weight_init.loading import SpecificationError, constructor
+
+
+@pytest.fixture()
+def model(tmp_path: Path) -> Path:
+    file = tmp_path / "a_model.py"
+    file.write_text(
+        "from torch import nn\n"
+        "class Net(nn.Module):\n"
+        "    def __init__(self, width=2, sizes=(), options=None):\n"
+        "        super().__init__()\n"
+        "        self.layer = nn.Linear(width, 1)\n"
+        "        self.sizes, self.options = sizes, options\n"
+        "def build():\n"
+        "    return Net(3)\n"
+        "limit = 3\n"
+    )
+    return file
+
+
+def test_the_command_writes_a_request(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    output = tmp_path / "request.json"
+    assert main(["trace", str(model), "--seed", "42", "-o", str(output)]) == 0
+    request = json.loads(output.read_text())
+    assert list(request) == ["description", "seed", "tensors"] and request["seed"] == 42
+    assert [entry["name"] for entry in request["tensors"]] == ["layer.weight", "layer.bias"]
+    assert request["description"].startswith(f"{model}: torch ")
+    written = capsys.readouterr()
+    assert written.out == ""
+    assert "comparing with the constructor" in written.err and "2 tensors, 0 steps" in written.err
+    assert list(tmp_path.glob("request.json.*")) == []
+
+
+def test_without_an_output_the_request_goes_to_standard_output(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["trace", "-q", "--description", "mine", f"{model}:Net(width=5)"]) == 0
+    written = capsys.readouterr()
+    assert json.loads(written.out)["tensors"][0]["shape"] == [1, 5]
+    assert json.loads(written.out)["description"] == "mine"
+    assert written.err == ""
+
+
+def test_a_model_that_cannot_be_exported_is_one_line_and_exit_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "strange.py"
+    file.write_text("import torch\nfrom torch import nn\ndef build():\n    layer = nn.Linear(2, 2)\n"
+                    "    layer.bias = nn.Parameter(torch.rand(2).exp())\n    return layer\n")
+    output = tmp_path / "request.json"
+    assert main(["trace", "-q", str(file), "-o", str(output)]) == 1
+    assert capsys.readouterr().err.startswith("weight_init: bias: aten.exp: ")
+    assert not output.exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["trace"], ["trace", "no.such.package:x"], ["trace", "torch.nn"], ["trace", "torch.nn:NoSuchLayer(1)"], ["trace", "missing.py"],
+     ["trace", "torch.nn:Linear(1, 1)", "-o", "/no/such/directory/x.json"], ["trace", "torch.nn:Linear(1, 1)", "--device", "cuda"], []],
+)
+def test_wrong_arguments_are_exit_2(arguments: list[str]) -> None:
+    with pytest.raises(SystemExit) as raised:
+        main(arguments)
+    assert raised.value.code == 2
+
+
+def test_help_has_examples(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["trace", "--help"])
+    assert "python -m weight_init trace torchvision.models:resnet50 --seed 42 -o resnet50.json" in capsys.readouterr().out
+
+
+def test_constructors_take_literals_names_and_calls(model: Path) -> None:
+    net = constructor(f"{model}:Net(4, sizes=[1, -2.5, (True, None)], options={{'a': Net(width=7)}})")()
+    assert net.layer.in_features == 4 and net.sizes == [1, -2.5, (True, None)]
+    assert net.options["a"].layer.in_features == 7
+    assert constructor("torch.nn:Linear(2, 3, dtype=torch.float64)")().weight.dtype.itemsize == 8
+    assert isinstance(constructor("torch:nn.Linear(2, 3)")(), nn.Linear)
+
+
+@pytest.mark.parametrize(
+    "expression",
+    ["Linear(__import__('os'))", "Linear.__init__", "Linear(1 if True else 2, 1)", "Linear(*[1, 2])", "Linear(**{})", "(lambda: 1)()",
+     "Linear(1)(", "[x for x in ()]", "Linear(eval('1'), 1)", "Linear[0]", "Linear(f'{1}')", "_reduction"],
+)
+def test_everything_else_is_refused_and_never_run(expression: str) -> None:
+    with pytest.raises(SpecificationError):
+        constructor(f"torch.nn:{expression}")()
+
+
+def test_the_package_is_imported_without_torch() -> None:
+    import subprocess
+
+    code = "import sys, weight_init; weight_init.dumps({}); assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True, env={"PYTHONPATH": str(Path(__file__).parents[1] / "src")})
+
+
+def _documented() -> Iterator[tuple[str, Any]]:
+    """Public names, and public methods of public classes."""
+    for name in weight_init.__all__:
+        value = getattr(weight_init, name)
+        yield name, value
+        if inspect.isclass(value) and not issubclass(value, Exception):
+            for member, inner in vars(value).items():
+                if not member.startswith("_") and (callable(inner) or isinstance(inner, property)):
+                    yield f"{name}.{member}", inner
+
+
+@pytest.mark.parametrize(("name", "value"), [pytest.param(*pair, id=pair[0]) for pair in _documented()])
+def test_every_public_name_says_what_it_is_and_raises(name: str, value: Any) -> None:
+    text = inspect.getdoc(value)
+    assert text and text != inspect.getdoc(object), name
+    hints = inspect.signature(value).parameters.values() if inspect.isroutine(value) else ()
+    assert all(hint.annotation is not inspect.Parameter.empty for hint in hints if hint.name != "self")
+    # `dumps` raises what `json` does; the others have exceptions of the package.
+    if inspect.isroutine(value) and name != "dumps":
+        raised = re.findall(r"\b[A-Z]\w*Error\b", text.partition("Raises:")[2])
+        assert raised and all(hasattr(weight_init, error) for error in raised)
+
+
+def test_the_version_is_the_services() -> None:
+    release = Path(__file__).parents[3] / "Sources/InitAPI/Release.swift"
+    assert f'version = "{weight_init.__version__}"' in release.read_text()

@@ -1,0 +1,66 @@
+"""Three clients in three languages start a federated training from the same weights, which nobody sends them: they get a URL.
+
+    pip install ../clients/python
+    python federated.py
+
+Each prints the SHA-256 of its tensors, one after the other: a coordinator accepts those that are equal.
+"""
+
+import hashlib
+import json
+import os
+import pathlib
+import subprocess
+import urllib.request
+
+from weight_init import Client
+
+SERVICE = os.environ.get("WEIGHT_INIT_URL", "http://localhost:8080")
+REQUEST = json.loads((pathlib.Path(__file__).parent / "models" / "mlp.json").read_text())
+SEED = 42
+
+# A safetensors file is 8 bytes that hold the length of its header, the header, and the tensors.
+JAVASCRIPT = """
+const file = Buffer.from(await (await fetch(process.argv[1])).arrayBuffer());
+const tensors = file.subarray(8 + Number(file.readBigUInt64LE()));
+console.log(require("crypto").createHash("sha256").update(tensors).digest("hex"));
+"""
+SHELL = """
+set -e
+file=$(mktemp)
+trap 'rm "$file"' EXIT
+curl -sSf -o "$file" "$1"
+header=$(od -An -tu8 -N8 "$file")
+tail -c +$((9 + header)) "$file" | sha256sum | cut -d ' ' -f 1
+"""
+
+
+def address():
+    """The URL that means the request, on any replica of the service and for any cache."""
+    body = json.dumps({**REQUEST, "seed": SEED, "format": "safetensors"}).encode()
+    ask = urllib.request.Request(f"{SERVICE}/explain", body, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(ask, timeout=60) as reply:
+        return SERVICE + json.load(reply)["url"]
+
+
+def python(url):
+    tensors = Client(SERVICE).arrays(REQUEST, SEED)
+    return hashlib.sha256(b"".join(tensor.tobytes() for tensor in tensors.values())).hexdigest()
+
+
+def javascript(url):
+    # A program of --eval is no module, unlike one of a file that ends in .mjs.
+    program = f"(async () => {{ {JAVASCRIPT} }})()"
+    return subprocess.run(["node", "--eval", program, url], capture_output=True, text=True, check=True).stdout.strip()
+
+
+def shell(url):
+    return subprocess.run(["sh", "-c", SHELL, "sh", url], capture_output=True, text=True, check=True).stdout.strip()
+
+
+url = address()
+digests = {client.__name__: client(url) for client in (python, javascript, shell)}
+for language, digest in digests.items():
+    print(f"{language:10} {digest}")
+if len(set(digests.values())) != 1:
+    raise SystemExit("the clients do not start from the same weights")
