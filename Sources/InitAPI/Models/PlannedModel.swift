@@ -34,8 +34,8 @@ extension CatalogueModel {
 /// Members given beside a model's name, which take the place of the request's own.
 struct ModelOverrides: Sendable {
     static let table = [
-        MemberTable.seed, MemberTable.cast, MemberTable.format, MemberTable.include, MemberTable.slices,
-    ]
+        MemberTable.seed, MemberTable.cast, MemberTable.include, MemberTable.slices,
+    ] + MemberTable.reply
 
     var seed: Seed?
     var cast: DType?
