@@ -150,7 +150,8 @@ struct PlannedAnswer: Sendable {
             throw InitError(error)
         }
         var answer = source(.safetensors, byteCount: layout.byteCount) { [production] prepared throws(FormatError) in
-            try layout.file { prepared.makeSource(tensors.lowerBound + $0, countedBy: production) }
+            let generators = Generators()
+            return try layout.file { prepared.makeSource(tensors.lowerBound + $0, generators, countedBy: production) }
         }
         answer.memory = layout.header.count
         return answer
@@ -199,11 +200,12 @@ struct PlannedAnswer: Sendable {
     }
 
     private func stream(_ prepared: PreparedPlan) -> any ByteStream {
-        ChainedStream(count: descriptions.count + 1) { index in
+        let generators = Generators()
+        return ChainedStream(count: descriptions.count + 1) { index in
             guard index < descriptions.count else { return BytesStream(frame(index)) }
             return JSONTensorStream(
                 prefix: frame(index),
-                source: prepared.makeSource(index, countedBy: production),
+                source: prepared.makeSource(index, generators, countedBy: production),
                 shape: descriptions[index].shape,
                 dtype: descriptions[index].dtype
             )
@@ -282,9 +284,10 @@ struct PlannedAnswer: Sendable {
         let content = Answer.Content.generated(isShort: false) { prepared, isCancelled in
             var summaries: [TensorSummary] = []
             summaries.reserveCapacity(plan.tensors.count)
+            let generators = Generators()
             for (index, tensor) in plan.tensors.enumerated() {
                 let summary = TensorSummary.compute(
-                    prepared.makeSource(index, countedBy: production),
+                    prepared.makeSource(index, generators, countedBy: production),
                     shape: tensor.shape,
                     dtype: tensor.dtype,
                     range: plan.draw(of: tensor)?.resolution.likelyRange,

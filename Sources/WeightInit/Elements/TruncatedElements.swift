@@ -12,8 +12,8 @@ protocol RoundCounting: AnyObject {
 final class RejectionElements: ElementSource, RoundCounting {
     private var maker: RejectionMaker
 
-    init(layout: NormalLayout, truncated: TruncatedNormal, seed: UInt32, start: UInt64) {
-        maker = RejectionMaker(layout: layout, truncated: truncated, seed: seed, start: start)
+    init(layout: NormalLayout, truncated: TruncatedNormal, seed: UInt32, start: UInt64, _ generators: Generators) {
+        maker = RejectionMaker(layout: layout, truncated: truncated, seed: seed, start: start, generators)
     }
 
     var roundsNeeded: Int { maker.roundsNeeded }
@@ -35,11 +35,18 @@ private struct RejectionMaker {
     /// Those that are made aside at a time.
     private static let largestAside = 8
 
-    init(layout: NormalLayout, truncated: TruncatedNormal, seed: UInt32, start: UInt64) {
+    init(layout: NormalLayout, truncated: TruncatedNormal, seed: UInt32, start: UInt64, _ generators: Generators) {
         self.layout = layout
         rejection = BlockRejection(layout.format, low: truncated.lower, high: truncated.upper)
         rounds = [
-            NormalElements(layout: layout, mean: truncated.mean, std: truncated.std, seed: seed, start: start)
+            NormalElements(
+                layout: layout,
+                mean: truncated.mean,
+                std: truncated.std,
+                seed: seed,
+                start: start,
+                generators
+            )
         ]
     }
 
@@ -166,6 +173,7 @@ final class ProposalElements: ElementSource, RoundCounting {
     private let wordsPerDraw: UInt64
     private let seed: UInt32
     private let start: UInt64
+    private let generators: Generators
     private var rounds: [(proposals: UniformElements, deciders: UniformElements)] = []
     private(set) var roundsNeeded = 0
 
@@ -175,9 +183,11 @@ final class ProposalElements: ElementSource, RoundCounting {
         truncated: TruncatedNormal,
         logPeak: Double,
         seed: UInt32,
-        start: UInt64
+        start: UInt64,
+        _ generators: Generators
     ) {
         self.format = format
+        self.generators = generators
         density = LogDensity(mean: truncated.mean, std: truncated.std, logPeak: logPeak, format: format)
         lower = truncated.lower
         upper = truncated.upper
@@ -259,8 +269,15 @@ final class ProposalElements: ElementSource, RoundCounting {
             let first = start &+ UInt64(rounds.count) &* 2 &* wordsPerDraw
             rounds.append(
                 (
-                    UniformElements(format: format, from: lower, to: upper, seed: seed, start: first),
-                    UniformElements(format: format, from: 0, to: 1, seed: seed, start: first &+ wordsPerDraw)
+                    UniformElements(format: format, from: lower, to: upper, seed: seed, start: first, generators),
+                    UniformElements(
+                        format: format,
+                        from: 0,
+                        to: 1,
+                        seed: seed,
+                        start: first &+ wordsPerDraw,
+                        generators
+                    )
                 )
             )
         }
