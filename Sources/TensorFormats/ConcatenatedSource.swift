@@ -44,7 +44,7 @@ public final class ConcatenatedSource: ByteSource {
     private var current: (index: Int, source: any ByteSource)?
 
     /// Parts that one call may begin: making a source can cost a seek in the generator.
-    private static let partsPerRead = 32
+    private static let partsPerRead = 8
 
     /// - Throws: `tooLarge` where the bytes of all parts cannot be counted in 63 bits.
     public init(_ parts: [Part]) throws(FormatError) {
