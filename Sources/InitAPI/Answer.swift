@@ -194,7 +194,8 @@ extension AnswerBody {
             var position = 0
             while position < source.byteCount {
                 guard !isCancelled() else { return nil }
-                var room = block.mutableSpan.mutableBytes
+                var span = block.mutableSpan
+                var room = span.mutableBytes
                 let count = source.read(at: position, into: &room)
                 hash.update(span: block.span.bytes.extracting(first: count))
                 position += count
@@ -202,7 +203,8 @@ extension AnswerBody {
         case .stream(let stream):
             while true {
                 guard !isCancelled() else { return nil }
-                var room = block.mutableSpan.mutableBytes
+                var span = block.mutableSpan
+                var room = span.mutableBytes
                 guard let count = stream.read(into: &room) else { break }
                 hash.update(span: block.span.bytes.extracting(first: count))
             }

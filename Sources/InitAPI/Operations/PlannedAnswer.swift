@@ -1,5 +1,6 @@
 internal import ByteText
 import ByteSource
+internal import SHA2
 import TensorFormats
 import WeightInit
 
