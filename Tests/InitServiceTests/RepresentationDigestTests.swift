@@ -5,6 +5,7 @@ import HTTPExchange
 import HTTPTypes
 import SHA2
 import Testing
+import WeightInit
 
 @testable import InitAPI
 @testable import InitService
@@ -64,7 +65,7 @@ struct RepresentationDigestTests {
         #expect(answer["Repr-Digest"] == field(answer.body))
     }
 
-    @Test("/explain works out the digest of a body that nobody has asked for", arguments: explained)
+    @Test("/explain works out the digest of a body that nobody has asked for", arguments: requests)
     func explained(_ request: String) throws {
         let service = InitService()
         let explanation = service.ask(.get, "/explain?" + request + "&digest=sha256")
@@ -77,7 +78,7 @@ struct RepresentationDigestTests {
         #expect(plain["ETag"] != explanation["ETag"])
     }
 
-    private static let explained = [
+    private static let requests = [
         "method=normal&shape=300,70&seed=3&format=raw", "method=normal&shape=300,70&seed=3&slice=5:9&format=npy",
         "method=trunc_normal&shape=30000&format=safetensors", "method=normal&shape=300,70&format=json",
         "method=orthogonal&shape=40,40&format=raw", "method=uniform&shape=7&format=json",
