@@ -196,8 +196,9 @@ final class ProposalElements: ElementSource, RoundCounting {
         self.start = start
     }
 
-    /// The work of deciding about one proposal, in generator words: two logarithms for the two or four words drawn.
-    static let workPerProposal = 64
+    /// The work of deciding about one proposal, in generator words: the two or four words are drawn alone, and there are two
+    /// logarithms.
+    static let workPerProposal = 256
 
     /// Elements made at a time: enough to use a block of generator state, few enough to keep a read short.
     private static let largestStep = 64
@@ -285,11 +286,12 @@ final class ProposalElements: ElementSource, RoundCounting {
     }
 
     private func bits(of element: Int, from draw: UniformElements, work: inout Int) -> UInt64 {
-        var bytes = [UInt8](repeating: 0, count: format.itemSize)
+        // On the stack, for there are two to each proposal; zeros stand behind a short element.
+        var bytes = InlineArray<8, UInt8>(repeating: 0)
         var storage = bytes.mutableSpan
         var span = storage.mutableBytes
         work += draw.fill(element..<element + 1, into: &span).work
-        return format.bits(in: bytes, at: 0)
+        return bytes.indices.reversed().reduce(0) { $0 << 8 | UInt64(bytes[$1]) }
     }
 }
 
