@@ -1,7 +1,10 @@
 internal import ByteText
 import Glibc
 import Synchronization
-import WeightInit
+package import WeightInit
+
+/// Values in a cache: few enough to be looked through for the oldest.
+private let maximumCount = 4096
 
 /// Values that take work, cached for later requests and made once for simultaneous ones.
 ///
@@ -175,7 +178,7 @@ extension SharedCache.State {
     /// - Returns: Whether there was room.
     fileprivate mutating func keep(_ value: Value, _ key: Text, bytes: Int, limit: Int) -> Bool {
         guard bytes <= limit else { return false }
-        while byteCount > limit - bytes || entries.count >= SharedCache<Value>.maximumCount {
+        while byteCount > limit - bytes || entries.count >= maximumCount {
             guard let oldest = oldestUnused() else { return false }
             byteCount -= entries.removeValue(forKey: oldest)?.byteCount ?? 0
         }
