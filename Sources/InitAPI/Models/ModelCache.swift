@@ -40,9 +40,9 @@ package final class ModelCache: Sendable {
     /// - Throws: `cancelled` once `isCancelled` has turned true; what `make` throws.
     func value<Value: Sendable>(
         _ key: Text,
-        byteCount: (Value) -> Int,
+        byteCount: @escaping (Value) -> Int,
         isCancelled: () -> Bool = { false },
-        make: (_ isCancelled: () -> Bool) throws(InitError) -> Value
+        make: @escaping (_ isCancelled: () -> Bool) throws(InitError) -> Value
     ) throws(InitError) -> Value {
         let share = try cache.share(key, isCancelled: isCancelled) { isCancelled throws(InitError) in
             let value = try make(isCancelled)
