@@ -19,7 +19,7 @@ extension CatalogueModel {
             byteCount: \.memory,
             isCancelled: asking.allowance.isCancelled
         ) { isCancelled throws(InitError) in
-            try makePlan(overrides, asking.context, isCancelled)
+            try self.makePlan(overrides, asking.context, isCancelled)
         }
     }
 
@@ -30,7 +30,7 @@ extension CatalogueModel {
         _ isCancelled: () -> Bool
     ) throws(InitError) -> PlannedModel {
         let key = Identity(of: "members", digest).digest
-        var members = try context.modelCache.value(key, byteCount: { _ in planMemory }, isCancelled: isCancelled) {
+        var members = try context.modelCache.value(key, byteCount: { _ in self.planMemory }, isCancelled: isCancelled) {
             _ throws(InitError) in
             try self.members(context.limits)
         }
