@@ -121,7 +121,8 @@ import Testing
             threads.reads()
             guard !isAtEnd else { return nil }
             isAtEnd = true
-            return destination.copy("text".utf8.span.bytes)
+            let text = Array("text".utf8)
+            return destination.copy(text.span.bytes)
         }
     }
 
