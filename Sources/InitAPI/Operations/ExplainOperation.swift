@@ -67,9 +67,8 @@ struct ExplainQuestion: Question {
 
 extension Plan {
     fileprivate var totals: [JSONValue.Member] {
-        let parameters = tensors.filter(\.isParameter)
         var members: [JSONValue.Member] = []
-        members.append("parameters", .integer(parameters.reduce(0) { $0 + $1.fullShape.elementCount }))
+        members.append("parameters", .integer(parameterCount))
         members.append("bytes", .integer(byteCount))
         members.append("words", words.map { .integer($0) } ?? .null)
         return members
@@ -82,7 +81,7 @@ extension PlannedTensor {
         var members: [JSONValue.Member] = []
         members.append("name", .string(name))
         members += geometry
-        members.append("buffer", isParameter ? nil : .boolean(true))
+        members.append("buffer", isBuffer ? .boolean(true) : nil)
         members.append("rule", rule.map { .string(JSONPointer.text(of: $0.path)) } ?? .null)
         members.append("method", .string(draw?.method ?? "steps"))
         members.append("bytes", .integer(byteCount))
