@@ -106,6 +106,6 @@ extension JSONValue {
     fileprivate var arguments: String { (self["parameters"]?.elements ?? []).map(\.argument).joined(separator: " ") }
 
     fileprivate var argument: String {
-        cell("name") + (self["default"].map { "=" + Table.cell($0) } ?? "")
+        cell("name") + (self["default"].map { "=" + ($0 == .null ? "null" : Table.cell($0)) } ?? "")
     }
 }

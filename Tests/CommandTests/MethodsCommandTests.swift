@@ -99,7 +99,7 @@ struct PictureTests {
     @Test("A summary of a model has a line for each tensor")
     func model() throws {
         let workplace = try Workplace()
-        let entries = ["normal", "zeros"].map { #"{"name": "\#($0)", "shape": [100, 100], "method": "\#($0)"}"# }
+        let entries = ["normal", "zeros"].map { #"{"name": "\#($0)", "shape": [10, 10], "method": "\#($0)"}"# }
         let empty = #"{"name": "none", "shape": [0], "method": "ones"}"#
         try workplace.write(#"{"tensors": [\#(entries[0]), \#(entries[1]), \#(empty)]}"#.utf8, to: "m.json")
         let shown = try Terminal().run(["init", "--model", "m.json", "--summary"], showing: .output, in: workplace)
@@ -110,7 +110,7 @@ struct PictureTests {
         // The fullest bins are in the middle, those at the ends are empty.
         #expect(strip.contains("@") && strip.hasPrefix(" ") && strip.hasSuffix(" "))
         let zeros = try #require(lines.first { $0.hasPrefix("zeros ") })
-        #expect(zeros.contains("[100,100]  0 "))
+        #expect(zeros.contains("[10,10]  0 "))
         #expect(zeros.count { $0 == "@" } == 1)
         let none = try #require(lines.first { $0.hasPrefix("none ") })
         #expect(none.split(separator: " ") == ["none", "[0]", "–", "–", "–", "–"])

@@ -197,7 +197,7 @@ struct HelpTests {
     /// The examples at the beginning of a help text.
     private func examples(_ help: String) throws -> [[String]] {
         let match = try #require(
-            help.firstMatch(of: /^OVERVIEW: .*\n\nExamples:\n((?:  weight-init .*\n)+)\n/),
+            help.firstMatch(of: /^OVERVIEW: (?:.+\n)+\nExamples:\n((?:  weight-init .*\n)+)\n/),
             "\(help)"
         )
         return match.1.split(separator: "\n").map { $0.split(separator: " ").dropFirst().map(String.init) }

@@ -53,7 +53,7 @@ struct FileRouteTests {
         let body = #"{"seed":1,"layers":[{"type":"Linear","in_features":2,"out_features":3}]}"#
         let file = service.post("/init/model.safetensors", body)
         #expect(file.status == 200, "\(file.text)")
-        #expect(file.body == service.post("/init", body.dropLast() + #","format":"safetensors"}"#).body)
+        #expect(file.body == service.post("/init", String(body.dropLast()) + #","format":"safetensors"}"#).body)
         #expect(file["Content-Disposition"] == #"attachment; filename="model.safetensors""#)
         let location = file["Content-Location"] ?? ""
         #expect(location.hasPrefix("/init?request="))
