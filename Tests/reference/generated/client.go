@@ -36,8 +36,8 @@ func main() {
 
 	request := weightinit.NewTensorRequest("uniform", []int64{2})
 	seed, bound := int64(math.MaxInt64), 0.1
-	request.SetSeed(weightinit.Int64AsSeed(&seed))
-	request.SetB(weightinit.Float64AsReal(&bound))
+	request.SetSeed(weightinit.Seed{Int64: &seed})
+	request.SetB(weightinit.Real{Float64: &bound})
 	request.SetDtype(weightinit.FLOAT64)
 	tensor, _, err := client.TensorsAPI.PostTensor(ctx).InitRequest(weightinit.TensorRequestAsInitRequest(request)).Execute()
 	must(err)
