@@ -123,18 +123,19 @@ struct ModelCacheTests {
     func planning() throws {
         let service = InitService()
         let model = try service.operations.models.require("random/llama-3-70b")
+        let members = RequestMembers(texts: [(name: "format", text: "safetensors")])
         let looks = Atomic(0)
         let isCancelled = { @Sendable in looks.add(1, ordering: .relaxed).newValue > 5 }
         let asking = Asking(service.operations, AnyMediaType(), within: Allowance.unbounded.until(isCancelled))
         #expect(throws: InitError.cancelled) {
-            try ModelQuestion(model, RequestMembers(texts: [])).answer(asking)
+            try ModelQuestion(model, members).answer(asking)
         }
         #expect(
             service.operations.modelCache.kept(Identity(of: "plan", model.digest, "{}").digest, of: PlannedModel.self)
                 == nil
         )
         #expect(
-            try ModelQuestion(model, RequestMembers(texts: [])).answer(
+            try ModelQuestion(model, members).answer(
                 Asking(service.operations, AnyMediaType(), within: .unbounded)
             ) != nil
         )
