@@ -47,8 +47,7 @@ def run(*command, **options):
 def readme():
     """Options of each generator, and the warnings of each, as examples/README.md has them."""
     text = (ROOT / "examples" / "README.md").read_text()
-    options = dict(re.findall(r"^\| `([a-z-]+)` \| `(--.+?)` \|", text, re.MULTILINE))
-    options |= {name: "" for name in re.findall(r"^\| `([a-z-]+)` \| \|", text, re.MULTILINE)}
+    options = dict(re.findall(r"^\| `-g ([a-z-]+) (--.+?)` \|", text, re.MULTILINE))
     block = re.search(r"^```text\n(.*?)^```$", text, re.MULTILINE | re.DOTALL).group(1)
     return options, dict(line.split(": ", 1)[::-1] for line in block.splitlines())
 
