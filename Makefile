@@ -167,6 +167,10 @@ test-reference: test-swift languages $(venv)/.client
 	$(venv)/bin/python Tests/reference/check_examples.py $(tests)/release/weight-init
 	$(venv)/bin/python Tests/reference/check_contract.py $(tests)/release/weight-init
 
+.PHONY: test-generated
+test-generated: build languages generators $(venv)/.installed ## Make clients from openapi.yaml for Go, Java, TypeScript, Rust and Python; run all but Rust's: ARGS=go for one
+	$(venv)/bin/python Tests/reference/check_generated.py $(program) $(ARGS)
+
 .PHONY: test-attacks
 test-attacks: build test-tools ## Attack the program as strangers could: ARGS="HTTP/1.0" for the attacks whose sentence has that
 	$(PYTHON) Tests/attacks/attacks.py $(program) $(ARGS)
@@ -345,6 +349,15 @@ languages:
 	command -v pkg-config > /dev/null || missing+=(pkg-config); \
 	pkg-config --exists libcurl 2> /dev/null || missing+=(libcurl4-openssl-dev); \
 	pkg-config --exists libcrypto 2> /dev/null || missing+=(libssl-dev); \
+	$(install)
+
+# A compiler, and libraries of clients that openapi-generator makes.
+.PHONY: generators
+generators:
+	@missing=(); \
+	command -v tsc > /dev/null || missing+=(node-typescript); \
+	[[ -e /usr/share/java/geronimo-annotation-1.3-spec.jar ]] || missing+=(libgeronimo-annotation-1.3-spec-java); \
+	[[ -e /usr/share/gocode/src/gopkg.in/validator.v2 ]] || missing+=(golang-gopkg-validator.v2-dev); \
 	$(install)
 
 $(debian)/.unpacked:
