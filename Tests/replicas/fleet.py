@@ -152,7 +152,9 @@ def deployed_nginx(replicas, directory, environment, *, expires=False, again="60
 HAPROXY = """
 defaults
     mode http
-    timeout connect 2s
+    timeout connect 10s
+    # A check that is answered late is no dead replica; that one refuses connections.
+    timeout check 10s
     timeout client 60s
     timeout server 60s
     option redispatch
