@@ -368,7 +368,7 @@ def check_with_schemathesis(contract, catalogue, service):
                 "run", refined, "--url", service.url, "--no-color", "--seed", "1",
             ],  # fmt: skip
             cwd=directory, env={**os.environ, "PYTHONPATH": str(HERE / "contract"), "PYTHONDONTWRITEBYTECODE": "1"},
-            capture_output=True, text=True, timeout=600,
+            capture_output=True, text=True, timeout=1800,
         )  # fmt: skip
     print("check_contract:", *re.findall(r"^ +(\d+ generated.*)$", outcome.stdout, re.MULTILINE)[-1:])
     expect(outcome.returncode == 0, f"schemathesis:\n{outcome.stdout}{outcome.stderr}")

@@ -38,7 +38,7 @@ def check_program(command, expected, service, folder):
         env={**os.environ, "PATH": f"{TOOLS}:{os.environ['PATH']}", "WEIGHT_INIT_URL": service.url},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,
     )
     if outcome.returncode != 0 or outcome.stdout.splitlines() != expected:
         wanted = "".join(f"\n    {line}" for line in expected)
@@ -55,7 +55,7 @@ def check_client(expected, service, scratch):
         [*generator, "--path", contract, "--output-path", scratch / "client"],
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,
     )
     assert outcome.returncode == 0, outcome.stdout + outcome.stderr
     sys.path.insert(0, str(scratch / "client"))
