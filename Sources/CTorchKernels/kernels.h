@@ -1203,164 +1203,88 @@ static ctk_range redraw_f64(
 
 // MARK: Arithmetic on elements
 
-// erfinv(x) / x, highest power first, as polynomials of x² or of w = −log (1 − x²), less the centre of their range. Made by
-// Tests/Derivations/erfinv.py.
-/// x² − 0.125, |x| < ½.
-static const double erfinv_small[] = {
-    0x1.063bf23dd4b2bp-3, 0x1.edddec9473319p-4, 0x1.b2c171dce489cp-4, 0x1.9e7945a83181bp-4, 0x1.8edff1daa7577p-4,
-    0x1.8261266b5dcc3p-4, 0x1.7a31d9c2d8dafp-4, 0x1.76f884a721a48p-4, 0x1.79cf268733df1p-4, 0x1.84ae1144b627ap-4,
-    0x1.9b356de906a4bp-4, 0x1.c499564b10a19p-4, 0x1.08877d2b5758fp-3, 0x1.56a033eae07a1p-3, 0x1.12fc00eac5523p-2,
-    0x1.d5b68cab21ed6p-1};
-/// w − 1.64, to w = 3.
-static const double erfinv_middle[] = {
-    0x1.2263827ff2d59p-61, 0x1.0e62675a92211p-51, -0x1.d45b71a4d366fp-50, -0x1.64107bc804a21p-46,
-    0x1.3ca2d6ca66835p-43, 0x1.db0a981f09418p-42, -0x1.12d5b7e8f75cfp-37, 0x1.19b5c379f9da4p-37,
-    0x1.6923d0bbd6853p-32, -0x1.a4b6d8db8bc33p-30, -0x1.4e0cadd6cf24dp-27, 0x1.cb59163be918ap-24,
-    0x1.06182ff52ec3fp-24, -0x1.68a0be171c669p-18, 0x1.3ad732b70e433p-16, 0x1.9377aeaa7ba9dp-13,
-    -0x1.04a522d49fd10p-9, 0x1.794d23d97ea4fp-16, 0x1.007fdbec82da2p-2, 0x1.498119832277cp+0};
-/// w − 4.625, to w = 6.25.
-static const double erfinv_far[] = {
-    0x1.33e012e3a8493p-56, -0x1.5280c9ca88b9cp-55, -0x1.0c9485e3289c3p-50, 0x1.5ed5ee046d4d8p-47,
-    -0x1.20a7ca430b034p-45, -0x1.62cf91ab706c5p-42, 0x1.6850652290c13p-38, -0x1.fdbaf4c9fd49ap-36,
-    -0x1.dc2f8d29651d1p-35, 0x1.4e8e7846a1660p-29, -0x1.5e117ee94ac80p-26, 0x1.63c19b0a66b50p-25,
-    0x1.f906abd3259e7p-21, -0x1.a890cf3abafc7p-17, 0x1.382a958f87cb0p-14, 0x1.2c1074d08deb4p-15,
-    -0x1.e26ef9793d26cp-8, 0x1.c0e8bf013b294p-3, 0x1.ffa753c544c50p+0};
-/// √w − 3.29, from there on.
-static const double erfinv_tail[] = {
-    -0x1.a06a06cb6ea13p-33, -0x1.adfc55a5c4df1p-30, 0x1.dbced3f142900p-28, -0x1.603d517b75f9dp-28,
-    -0x1.d959f271af58ap-26, 0x1.d1be7fd0672f6p-24, -0x1.62abe52dec0d7p-23, -0x1.4bf0ca2b80520p-23,
-    0x1.7ea2cf1e6f259p-20, -0x1.a96eb648f7d80p-19, 0x1.201035b1d63d8p-20, 0x1.c1f5777d7359cp-17,
-    -0x1.5ced6b8bee160p-15, 0x1.a78a81e825087p-15, 0x1.7c5c7f0868452p-15, -0x1.6877452901eb0p-12,
-    0x1.c06c1b1aea478p-11, -0x1.81b1d5f09020cp-10, 0x1.1d3246c8822e7p-9, -0x1.bad058f4d8987p-9, 0x1.43fc8fd531082p-8,
-    0x1.0173abd125c9ep+0, 0x1.8fe2a690bbb66p+1};
-/// w − 3.125, to w = 6.25, within 2^-40: what vectors are computed by.
-static const double erfinv_fast[] = {
-    0x1.72a4e950f046ap-52, 0x1.356ad065828f4p-49, -0x1.9476326cc1db6p-45, -0x1.06f8ebfd2e56dp-47,
-    0x1.77ea0cd847f96p-39, -0x1.e0f904144a89cp-37, -0x1.de1543df1d4b9p-35, 0x1.2205263f1b16cp-30,
-    -0x1.1a93263030eb3p-28, -0x1.f3a54cd5e8b51p-26, 0x1.c6b4a50895e35p-22, -0x1.6e88ace6d0599p-20,
-    -0x1.d1d1f561db526p-17, 0x1.879c270266872p-13, -0x1.8457694bad8afp-11, -0x1.8b6c3308356fbp-8,
-    0x1.ebd80d9b1414fp-3, 0x1.a755e7c99a5c1p+0};
-/// log (1 + t) / t for 1 + t in [√½, √2), within 2^-40.
-static const double log_fast[] = {
-    0x1.5e07203fdaa55p-5, -0x1.5ad81ea89aee3p-4, 0x1.666aa6302fb3fp-4, -0x1.54aea122c9debp-4, 0x1.6ec333b6e3300p-4,
-    -0x1.99151feb20f1cp-4, 0x1.c7737f21fde3ep-4, -0x1.0005a3607488fp-3, 0x1.2490f1832168bp-3, -0x1.5555271e49d97p-3,
-    0x1.99999eb52a0abp-3, -0x1.0000004a692d7p-2, 0x1.5555555191743p-2, -0x1.ffffffffbe94ep-2, 0x1.00000000003d2p+0};
-
-#define HORNER(coefficients, t) horner(coefficients, sizeof coefficients / sizeof *coefficients, t)
-
-INLINE double horner(const double *coefficients, size_t count, double t) {
-    double sum = coefficients[0];
-    for (size_t i = 1; i < count; i++) sum = sum * t + coefficients[i];
-    return sum;
-}
-
-/// log u for a normal double u, within an ulp or two, without the C library's, whose bits differ from one to the next.
-static double log_exact(double u) {
-    uint64_t bits;
-    memcpy(&bits, &u, sizeof bits);
-    int64_t exponent = (int64_t)(bits - 0x3fe6a09e667f3bcd) >> 52;
-    uint64_t reduced = bits - ((uint64_t)exponent << 52);
-    double m;
-    memcpy(&m, &reduced, sizeof m);
-    double q = (m - 1) / (m + 1), square = q * q, sum = 1.0 / 23;
-    for (int i = 21; i >= 3; i -= 2) sum = sum * square + 1.0 / i;
-    double k = (double)exponent;
-    return k * 0x1.62e42fefa0000p-1 + (2 * q + (2 * q * (square * sum) + k * 0x1.cf79abc9e3b3ap-40));
-}
-
-/// The nearest float to erfinv(x): in double, within 2^-52, which decides for every float but one.
-static float erfinv_of(float x) {
-    float magnitude = __builtin_fabsf(x);
-    // So near to a tie that it takes 2^-57.
-    if (magnitude == 0x1.51904ep-3f) return __builtin_copysignf(0x1.2d5172p-3f, x);
-    if (!(magnitude < 1)) {
-        uint32_t undefined = 0xffc00000;
-        float result = x / 0;
-        if (x == x && magnitude > 1) memcpy(&result, &undefined, sizeof result);
-        return x == x ? result : x;
-    }
-    double wide = x, square = wide * wide;
-    if (magnitude < 0.5f) return (float)(wide * HORNER(erfinv_small, square - 0.125));
-    // 1 − x² is exact.
-    double w = -log_exact(1 - square);
-    if (w < 3) return (float)(wide * HORNER(erfinv_middle, w - 1.64));
-    if (w < 6.25) return (float)(wide * HORNER(erfinv_far, w - 4.625));
-    return (float)(wide * HORNER(erfinv_tail, __builtin_sqrt(w) - 3.29));
-}
-
-#if CTK_FMA
-#define fma_f64(a, b, c) __builtin_elementwise_fma(a, b, c)
+// Indices of the lanes that are (a[i], b[i], a[j], b[j]), or (a[i], a[j], b[i], b[j]), in each quarter of 16 bytes.
+#if CTK_LANES == 16
+#define ALTERNATE(a, b, i, j) __builtin_shufflevector(a, b, i, 16 + i, j, 16 + j, 4 + i, 20 + i, 4 + j, 20 + j, \
+    8 + i, 24 + i, 8 + j, 24 + j, 12 + i, 28 + i, 12 + j, 28 + j)
+#define ADJOIN(a, b, i, j) __builtin_shufflevector(a, b, i, j, 16 + i, 16 + j, 4 + i, 4 + j, 20 + i, 20 + j, \
+    8 + i, 8 + j, 24 + i, 24 + j, 12 + i, 12 + j, 28 + i, 28 + j)
+#elif CTK_LANES == 8
+#define ALTERNATE(a, b, i, j) __builtin_shufflevector(a, b, i, 8 + i, j, 8 + j, 4 + i, 12 + i, 4 + j, 12 + j)
+#define ADJOIN(a, b, i, j) __builtin_shufflevector(a, b, i, j, 8 + i, 8 + j, 4 + i, 4 + j, 12 + i, 12 + j)
 #else
-#define fma_f64(a, b, c) ((a) * (b) + (c))
+#define ALTERNATE(a, b, i, j) __builtin_shufflevector(a, b, i, 4 + i, j, 4 + j)
+#define ADJOIN(a, b, i, j) __builtin_shufflevector(a, b, i, j, 4 + i, 4 + j)
 #endif
 
-// Vectors that are computed side by side, because the chains of dependent operations are long: of double, and of float.
-enum { CHAINS = LANES == 4 ? 4 : 8, SIDE_BY_SIDE = CHAINS / 2 };
+typedef float f32x4 __attribute__((ext_vector_type(4)));
 
-/// erfinv(x) within 2^-39 for |x| to 0.999. Fused or not makes no difference to the caller, who looks at how near to a tie it is.
-INLINE void erfinv_near(f64v x[CHAINS]) {
-    f64v t[CHAINS], k[CHAINS], sum[CHAINS];
-    for (int c = 0; c < CHAINS; c++) {
-        f64v u = 1 - x[c] * x[c];
-        // 1 + t in [√½, √2), times 2^k. The offset keeps k positive.
-        u64v biased = ((u64v)u - 0x3fe6a09e667f3bcd + ((uint64_t)1024 << 52)) >> 52;
-        t[c] = (f64v)((u64v)u - (biased << 52) + ((uint64_t)1024 << 52)) - 1;
-        k[c] = (f64v)(biased | 0x4330000000000000) - (0x1p52 + 1024);
-        sum[c] = log_fast[0];
-    }
-#pragma clang loop unroll(full)
-    for (size_t i = 1; i < sizeof log_fast / sizeof *log_fast; i++) {
-        for (int c = 0; c < CHAINS; c++) sum[c] = fma_f64(sum[c], t[c], (f64v)(log_fast[i]));
-    }
-    for (int c = 0; c < CHAINS; c++) {
-        t[c] = -fma_f64(sum[c], t[c], k[c] * 0x1.62e42fefa39efp-1) - 3.125;
-        sum[c] = erfinv_fast[0];
-    }
-#pragma clang loop unroll(full)
-    for (size_t i = 1; i < sizeof erfinv_fast / sizeof *erfinv_fast; i++) {
-        for (int c = 0; c < CHAINS; c++) sum[c] = fma_f64(sum[c], t[c], (f64v)(erfinv_fast[i]));
-    }
-    for (int c = 0; c < CHAINS; c++) x[c] *= sum[c];
+/// Rows at four places, or two, or one: 4 elements behind each other in `offsets`, in bytes.
+INLINE f32v rows_at(const char *rows, const uint32_t *offsets) {
+#define ROW(i) (*(const f32x4 *)(rows + offsets[i]))
+#if CTK_LANES == 16
+    return __builtin_shufflevector(
+        __builtin_shufflevector(ROW(0), ROW(4), 0, 1, 2, 3, 4, 5, 6, 7),
+        __builtin_shufflevector(ROW(8), ROW(12), 0, 1, 2, 3, 4, 5, 6, 7), 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+#elif CTK_LANES == 8
+    return __builtin_shufflevector(ROW(0), ROW(4), 0, 1, 2, 3, 4, 5, 6, 7);
+#else
+    return ROW(0);
+#endif
+#undef ROW
 }
 
-/// `true` if a double is so near to the middle between two floats that an error of 2^-39 might decide.
-INLINE u64v is_near_tie(f64v v) {
-    return (u64v)((((u64v)v & 0x1fffffff) - 0x10000000 + 0x8000) < 0x10000);
+/// Finds the row of each number, as an offset in bytes from where u = 0 would have one, and the number's distance from its end.
+INLINE void erfinv_place(f32v x, uint32_t *offset, float *distance) {
+    const uint32_t before = CTK_ERFINV_LEAST - 1;
+    float least;
+    memcpy(&least, &before, sizeof least);
+    f32v magnitude = (f32v)((u32v)x & 0x7fffffff);
+    f32v u = 1 - magnitude;
+    u = u > least ? u : (f32v)least;
+    u32v begin = (u32v)u & ~(uint32_t)CTK_ERFINV_REST;
+    store_u32(offset, begin >> (23 - CTK_ERFINV_STEP_BITS - 4));
+    store_f32(distance, magnitude - (1 - (f32v)begin));
 }
 
-/// Replaces what is beyond the polynomials, or near a tie.
-static __attribute__((noinline)) void erfinv_rest(const float *x, const double *near, float *result, size_t n) {
-    for (size_t i = 0; i < n; i++) {
-        uint64_t bits;
-        memcpy(&bits, near + i, sizeof bits);
-        uint64_t distance = (bits & 0x1fffffff) - 0x10000000 + 0x8000;
-        if (distance < 0x10000 || !(__builtin_fabsf(x[i]) <= 0.999f) || __builtin_fabsf(x[i]) < 0x1p-120f) result[i] = erfinv_of(x[i]);
-    }
+/// Replaces numbers for which the table does not decide, and counts nothing else.
+static __attribute__((noinline)) void erfinv_rest(const float *x, const uint32_t *undecided, float *result) {
+    for (size_t i = 0; i < LANES; i++)
+        if (undecided[i]) result[i] = ctk_erfinv(x[i]);
 }
 
-INLINE void erfinv_f32(float *values) {
-    f64v near[CHAINS];
-    f32v x[SIDE_BY_SIDE];
-    u32v beyond = 0;
-    u64v ties = 0;
-    for (int i = 0; i < SIDE_BY_SIDE; i++) {
-        x[i] = *(const f32v_memory *)(values + i * LANES);
-        near[2 * i] = __builtin_convertvector(x[i].lo, f64v);
-        near[2 * i + 1] = __builtin_convertvector(x[i].hi, f64v);
-        u32v magnitude = (u32v)x[i] & 0x7fffffff;
-        // Past 0.999, and where floats are subnormal. Zero is neither.
-        beyond |= (u32v)((i32v)magnitude > 0x3f7fbe76) | (u32v)(magnitude - 1 < 0x037fffff);
-    }
-    erfinv_near(near);
-    for (int c = 0; c < CHAINS; c++) ties |= is_near_tie(near[c]);
-    for (int i = 0; i < SIDE_BY_SIDE; i++) {
-        f32v result;
-        result.lo = __builtin_convertvector(near[2 * i], f32h);
-        result.hi = __builtin_convertvector(near[2 * i + 1], f32h);
-        store_f32(values + i * LANES, result);
-    }
-    if (__builtin_expect(__builtin_reduce_or(beyond) | (__builtin_reduce_or(ties) != 0), 0))
-        erfinv_rest((const float *)x, (const double *)near, values, SIDE_BY_SIDE * LANES);
+/// The error of a row's cubic polynomial, less than this part of it; proved by trying all floats.
+#define CUBIC_ERROR 0x1p-21f
+
+INLINE void erfinv_f32(float *values, const uint32_t *offsets, const float *distances) {
+    const char *rows = (const char *)((uintptr_t)ctk_erfinv_rows + 16 - ((uintptr_t)CTK_ERFINV_LEAST >> (23 - CTK_ERFINV_STEP_BITS - 4)));
+    f32v x = *(const f32v_memory *)values, t = *(const f32v_memory *)distances;
+    f32v a = rows_at(rows, offsets), b = rows_at(rows, offsets + 1), c = rows_at(rows, offsets + 2), d = rows_at(rows, offsets + 3);
+    f32v ab = ALTERNATE(a, b, 0, 1), cd = ALTERNATE(c, d, 0, 1);
+    f32v high = ADJOIN(ab, cd, 0, 1), first = ADJOIN(ab, cd, 2, 3);
+    ab = ALTERNATE(a, b, 2, 3), cd = ALTERNATE(c, d, 2, 3);
+    f32v second = ADJOIN(ab, cd, 0, 1), third = ADJOIN(ab, cd, 2, 3);
+    f32v constant = (f32v)(((u32v)third & 0xffff) | 0xb8000000);
+#if CTK_FMA
+    f32v low = fma_f32(fma_f32(fma_f32(third, t, second), t, first), t, constant);
+    f32v product = x * high;
+    f32v rest = fma_f32(x, low, fma_f32(x, high, -product));
+    // The true value is between these two, before they are rounded.
+    f32v result = fma_f32(rest, (f32v)(1 + CUBIC_ERROR), product), other = fma_f32(rest, (f32v)(1 - CUBIC_ERROR), product);
+#else
+    f32v low = ((third * t + second) * t + first) * t + constant;
+    f64v x_wide[2] = {__builtin_convertvector(x.lo, f64v), __builtin_convertvector(x.hi, f64v)};
+    f64v low_wide[2] = {__builtin_convertvector(low.lo, f64v), __builtin_convertvector(low.hi, f64v)};
+    f64v ratio[2] = {__builtin_convertvector(high.lo, f64v) + low_wide[0], __builtin_convertvector(high.hi, f64v) + low_wide[1]};
+    f32v result, other;
+    result.lo = __builtin_convertvector(x_wide[0] * (ratio[0] + low_wide[0] * CUBIC_ERROR), f32h);
+    result.hi = __builtin_convertvector(x_wide[1] * (ratio[1] + low_wide[1] * CUBIC_ERROR), f32h);
+    other.lo = __builtin_convertvector(x_wide[0] * (ratio[0] - low_wide[0] * CUBIC_ERROR), f32h);
+    other.hi = __builtin_convertvector(x_wide[1] * (ratio[1] - low_wide[1] * CUBIC_ERROR), f32h);
+#endif
+    store_f32(values, result);
+    u32v undecided = (u32v)(result != other);
+    if (__builtin_expect(__builtin_reduce_or(undecided) != 0, 0)) erfinv_rest((const float *)&x, (const uint32_t *)&undecided, values);
 }
 
 /// What an operation on numbers gives where there is no result: processors differ in the sign.
@@ -1404,18 +1328,36 @@ INLINE f32v from_f16(u16v v) {
 }
 
 /// Values that all steps are done on before the next are fetched: they stay in the first cache.
-enum { CHANGED = 512 };
+enum { CHANGED = 512, ABREAST = 4 };
+
+/// The inverse of the error function in place: first all places in the table, so that the loads of rows need not wait.
+INLINE void erfinv_all(float *values, size_t vectors) {
+    _Alignas(64) uint32_t offsets[CHANGED];
+    _Alignas(64) float distances[CHANGED];
+    for (size_t i = 0; i < vectors; i++) erfinv_place(*(const f32v_memory *)(values + i * LANES), offsets + i * LANES, distances + i * LANES);
+    for (size_t i = 0; i < vectors; i++) erfinv_f32(values + i * LANES, offsets + i * LANES, distances + i * LANES);
+}
+
+INLINE f32v rounded_as(stored type, f32v x) {
+    if (type == F16) return from_f16(to_f16(x));
+    if (type == BF16) return from_bf16(to_bf16(x));
+    return x;
+}
 
 INLINE void change_narrow(stored type, void *values, size_t n, const ctk_step *steps, size_t count) {
     // All of it is numbers, also what is never stored.
     _Alignas(64) float wide[CHANGED] = {0};
     _Alignas(64) uint16_t narrow[CHANGED] = {0};
     size_t size = type == F32 ? sizeof(float) : sizeof(uint16_t);
+    for (size_t i = 0; i < count; i++)
+        if (steps[i].operation == CTK_INVERSE_ERROR) ctk_erfinv_prepare();
     for (size_t at = 0; at < n; at += CHANGED) {
         size_t these = n - at < CHANGED ? n - at : CHANGED, vectors = (these + LANES - 1) / LANES;
         char *place = (char *)values + at * size;
+        // Whole ones are changed where they are.
+        float *changed = type == F32 && these == CHANGED ? (float *)place : wide;
         if (type == F32) {
-            memcpy(wide, place, these * size);
+            if (changed == wide) memcpy(wide, place, these * size);
         } else {
             memcpy(narrow, place, these * size);
             for (size_t i = 0; i < vectors; i++) {
@@ -1423,20 +1365,26 @@ INLINE void change_narrow(stored type, void *values, size_t n, const ctk_step *s
                 store_f32(wide + i * LANES, type == F16 ? from_f16(bits) : from_bf16(bits));
             }
         }
-        for (const ctk_step *step = steps; step < steps + count; step++) {
-            if (step->operation == CTK_INVERSE_ERROR) {
-                // The buffer has room for whole groups.
-                for (size_t i = 0; i < vectors; i += SIDE_BY_SIDE) erfinv_f32(wide + i * LANES);
+        for (const ctk_step *step = steps; step < steps + count;) {
+            int inverse = step->operation == CTK_INVERSE_ERROR;
+            if (inverse) erfinv_all(changed, vectors), step++;
+            const ctk_step *end = step;
+            while (end < steps + count && end->operation != CTK_INVERSE_ERROR) end++;
+            // The buffer has room for whole groups.
+            for (size_t i = 0; i < vectors && (step < end || type != F32); i += ABREAST) {
+                f32v x[ABREAST];
+                for (int k = 0; k < ABREAST; k++) {
+                    x[k] = *(const f32v_memory *)(changed + (i + k) * LANES);
+                    if (inverse) x[k] = rounded_as(type, x[k]);
+                }
+                for (const ctk_step *each = step; each < end; each++)
+                    for (int k = 0; k < ABREAST; k++) x[k] = rounded_as(type, step_f32(x[k], each));
+                for (int k = 0; k < ABREAST; k++) store_f32(changed + (i + k) * LANES, x[k]);
             }
-            for (size_t i = 0; i < vectors; i++) {
-                f32v x = step_f32(*(const f32v_memory *)(wide + i * LANES), step);
-                if (type == F16) x = from_f16(to_f16(x));
-                if (type == BF16) x = from_bf16(to_bf16(x));
-                store_f32(wide + i * LANES, x);
-            }
+            step = end;
         }
         if (type == F32) {
-            memcpy(place, wide, these * size);
+            if (changed == wide) memcpy(place, wide, these * size);
         } else {
             for (size_t i = 0; i < vectors; i++) {
                 f32v x = *(const f32v_memory *)(wide + i * LANES);
