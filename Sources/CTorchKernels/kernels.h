@@ -1235,56 +1235,102 @@ INLINE f32v rows_at(const char *rows, const uint32_t *offsets) {
 }
 
 /// Finds the row of each number, as an offset in bytes from where u = 0 would have one, and the number's distance from its end.
-INLINE void erfinv_place(f32v x, uint32_t *offset, float *distance) {
-    const uint32_t before = CTK_ERFINV_LEAST - 1;
-    float least;
-    memcpy(&least, &before, sizeof least);
-    f32v magnitude = (f32v)((u32v)x & 0x7fffffff);
-    f32v u = 1 - magnitude;
-    u = u > least ? u : (f32v)least;
+INLINE void erfinv_place(f32v u, f32v magnitude, uint32_t *offset, float *distance) {
     u32v begin = (u32v)u & ~(uint32_t)CTK_ERFINV_REST;
     store_u32(offset, begin >> (23 - CTK_ERFINV_STEP_BITS - 4));
     store_f32(distance, magnitude - (1 - (f32v)begin));
 }
 
-/// Replaces numbers for which the table does not decide, and counts nothing else.
-static __attribute__((noinline)) void erfinv_rest(const float *x, const uint32_t *undecided, float *result) {
-    for (size_t i = 0; i < LANES; i++)
-        if (undecided[i]) result[i] = ctk_erfinv(x[i]);
+/// The same for several vectors.
+INLINE void erfinv_places(const float *values, size_t vectors, uint32_t *offsets, float *distances) {
+    u32v greatest = 0;
+    for (size_t i = 0; i < vectors; i++) {
+        u32v magnitude = load_u32(values + i * LANES) & 0x7fffffff;
+        greatest = __builtin_elementwise_max(greatest, magnitude);
+        erfinv_place(1 - (f32v)magnitude, (f32v)magnitude, offsets + i * LANES, distances + i * LANES);
+    }
+    // Rows begin at 2^-14.
+    float last = 1 - 0x1p-14f;
+    uint32_t bits;
+    memcpy(&bits, &last, sizeof bits);
+    if (__builtin_expect(__builtin_reduce_max(greatest) <= bits, 1)) return;
+    for (size_t i = 0; i < vectors; i++) {
+        f32v magnitude = (f32v)(load_u32(values + i * LANES) & 0x7fffffff), u = 1 - magnitude;
+        erfinv_place(magnitude <= last ? u : (f32v)0x1.fffffep-15f, magnitude, offsets + i * LANES, distances + i * LANES);
+    }
 }
 
-/// The error of a row's cubic polynomial, less than this part of it; proved by trying all floats.
-#define CUBIC_ERROR 0x1p-21f
+typedef _Bool lanes_of_bits __attribute__((ext_vector_type(CTK_LANES)));
 
-INLINE void erfinv_f32(float *values, const uint32_t *offsets, const float *distances) {
+/// Results of one number at a time for those lanes that the table does not decide.
+static __attribute__((noinline)) void erfinv_rest(const float *x, uint32_t undecided, float *result) {
+    for (; undecided != 0; undecided &= undecided - 1) {
+        int lane = __builtin_ctz(undecided);
+        result[lane] = ctk_erfinv(x[lane]);
+    }
+}
+
+/// Vectors that are computed side by side.
+enum { ABREAST = 2 };
+
+/// The most by which a row's polynomial is off, as a part of it: `rest` below, or `low`, at any float.
+#ifndef CUBIC_ERROR
+#define CUBIC_ERROR 0x1p-22f
+#endif
+
+/// A result, and one that is the same unless the table does not decide.
+typedef struct { f32v result, other; } erfinv_bounds;
+
+INLINE erfinv_bounds erfinv_near(f32v x, const uint32_t *offsets, f32v t) {
     const char *rows = (const char *)((uintptr_t)ctk_erfinv_rows + 16 - ((uintptr_t)CTK_ERFINV_LEAST >> (23 - CTK_ERFINV_STEP_BITS - 4)));
-    f32v x = *(const f32v_memory *)values, t = *(const f32v_memory *)distances;
     f32v a = rows_at(rows, offsets), b = rows_at(rows, offsets + 1), c = rows_at(rows, offsets + 2), d = rows_at(rows, offsets + 3);
     f32v ab = ALTERNATE(a, b, 0, 1), cd = ALTERNATE(c, d, 0, 1);
     f32v high = ADJOIN(ab, cd, 0, 1), first = ADJOIN(ab, cd, 2, 3);
     ab = ALTERNATE(a, b, 2, 3), cd = ALTERNATE(c, d, 2, 3);
     f32v second = ADJOIN(ab, cd, 0, 1), third = ADJOIN(ab, cd, 2, 3);
     f32v constant = (f32v)(((u32v)third & 0xffff) | 0xb8000000);
+    f32v result, other;
 #if CTK_FMA
     f32v low = fma_f32(fma_f32(fma_f32(third, t, second), t, first), t, constant);
     f32v product = x * high;
     f32v rest = fma_f32(x, low, fma_f32(x, high, -product));
-    // The true value is between these two, before they are rounded.
-    f32v result = fma_f32(rest, (f32v)(1 + CUBIC_ERROR), product), other = fma_f32(rest, (f32v)(1 - CUBIC_ERROR), product);
+    result = fma_f32(rest, (f32v)(1 + CUBIC_ERROR), product);
+    other = fma_f32(rest, (f32v)(1 - CUBIC_ERROR), product);
 #else
     f32v low = ((third * t + second) * t + first) * t + constant;
     f64v x_wide[2] = {__builtin_convertvector(x.lo, f64v), __builtin_convertvector(x.hi, f64v)};
     f64v low_wide[2] = {__builtin_convertvector(low.lo, f64v), __builtin_convertvector(low.hi, f64v)};
     f64v ratio[2] = {__builtin_convertvector(high.lo, f64v) + low_wide[0], __builtin_convertvector(high.hi, f64v) + low_wide[1]};
-    f32v result, other;
     result.lo = __builtin_convertvector(x_wide[0] * (ratio[0] + low_wide[0] * CUBIC_ERROR), f32h);
     result.hi = __builtin_convertvector(x_wide[1] * (ratio[1] + low_wide[1] * CUBIC_ERROR), f32h);
     other.lo = __builtin_convertvector(x_wide[0] * (ratio[0] - low_wide[0] * CUBIC_ERROR), f32h);
     other.hi = __builtin_convertvector(x_wide[1] * (ratio[1] - low_wide[1] * CUBIC_ERROR), f32h);
 #endif
-    store_f32(values, result);
-    u32v undecided = (u32v)(result != other);
-    if (__builtin_expect(__builtin_reduce_or(undecided) != 0, 0)) erfinv_rest((const float *)&x, (const uint32_t *)&undecided, values);
+    return (erfinv_bounds){result, other};
+}
+
+/// Makes `x` its own inverse error functions.
+INLINE void erfinv_f32(f32v x[ABREAST], const uint32_t *offsets, const float *distances) {
+    f32v result[ABREAST];
+    u32v undecided[ABREAST], any = 0;
+    for (int k = 0; k < ABREAST; k++) {
+        erfinv_bounds near = erfinv_near(x[k], offsets + k * LANES, *(const f32v_memory *)(distances + k * LANES));
+        result[k] = near.result;
+        undecided[k] = (u32v)(near.result != near.other);
+        any |= undecided[k];
+    }
+    if (__builtin_expect(__builtin_reduce_or(any) != 0, 0)) {
+        for (int k = 0; k < ABREAST; k++) {
+            lanes_of_bits lanes = __builtin_convertvector((i32v)undecided[k], lanes_of_bits);
+            uint32_t bits = 0;
+            memcpy(&bits, &lanes, sizeof lanes);
+            if (LANES < 8) bits &= (1 << LANES) - 1;
+            f32v numbers = x[k], results = result[k];
+            erfinv_rest((const float *)&numbers, bits, (float *)&results);
+            result[k] = results;
+        }
+    }
+    for (int k = 0; k < ABREAST; k++) x[k] = result[k];
 }
 
 /// What an operation on numbers gives where there is no result: processors differ in the sign.
@@ -1297,9 +1343,9 @@ INLINE f32v undefined_alike(f32v x, float operand, f32v result) {
 #endif
 }
 
-INLINE f32v step_f32(f32v x, const ctk_step *step) {
+INLINE f32v step_of(ctk_operation operation, f32v x, const ctk_step *step) {
     float first = (float)step->first, second = (float)step->second;
-    switch (step->operation) {
+    switch (operation) {
     case CTK_ADD: return undefined_alike(x, first, x + first);
     case CTK_SUBTRACT: return undefined_alike(x, first, x - first);
     case CTK_MULTIPLY: return undefined_alike(x, first, x * first);
@@ -1311,6 +1357,8 @@ INLINE f32v step_f32(f32v x, const ctk_step *step) {
     }
     return x;
 }
+
+INLINE f32v step_f32(f32v x, const ctk_step *step) { return step_of(step->operation, x, step); }
 
 INLINE f32v from_bf16(u16v v) { return (f32v)(__builtin_convertvector(v, u32v) << 16); }
 
@@ -1328,15 +1376,7 @@ INLINE f32v from_f16(u16v v) {
 }
 
 /// Values that all steps are done on before the next are fetched: they stay in the first cache.
-enum { CHANGED = 512, ABREAST = 4 };
-
-/// The inverse of the error function in place: first all places in the table, so that the loads of rows need not wait.
-INLINE void erfinv_all(float *values, size_t vectors) {
-    _Alignas(64) uint32_t offsets[CHANGED];
-    _Alignas(64) float distances[CHANGED];
-    for (size_t i = 0; i < vectors; i++) erfinv_place(*(const f32v_memory *)(values + i * LANES), offsets + i * LANES, distances + i * LANES);
-    for (size_t i = 0; i < vectors; i++) erfinv_f32(values + i * LANES, offsets + i * LANES, distances + i * LANES);
-}
+enum { CHANGED = 512, TOGETHER = 4 };
 
 INLINE f32v rounded_as(stored type, f32v x) {
     if (type == F16) return from_f16(to_f16(x));
@@ -1344,10 +1384,32 @@ INLINE f32v rounded_as(stored type, f32v x) {
     return x;
 }
 
+/// Steps that often follow the inverse of the error function, some of which may do nothing: −0 is added, 1 a factor.
+typedef struct { ctk_step scale, shift, limit; } affine;
+
+/// Reads the inverse of the error function and those of the three steps that follow it, in this order.
+///
+/// Returns `false` if there is no `scale`: a product with 1 is not for numbers that nothing is to be done to.
+INLINE int read_affine(const ctk_step **step, const ctk_step *end, affine *found) {
+    if (++*step == end || (*step)->operation != CTK_MULTIPLY) return 0;
+    found->scale = *(*step)++;
+    if (*step < end && (*step)->operation == CTK_ADD) found->shift = *(*step)++;
+    if (*step < end && (*step)->operation == CTK_CLAMP) found->limit = *(*step)++;
+    return 1;
+}
+
+INLINE f32v apply_affine(stored type, f32v x, const affine *steps) {
+    x = rounded_as(type, step_of(CTK_MULTIPLY, x, &steps->scale));
+    x = rounded_as(type, step_of(CTK_ADD, x, &steps->shift));
+    return rounded_as(type, step_of(CTK_CLAMP, x, &steps->limit));
+}
+
 INLINE void change_narrow(stored type, void *values, size_t n, const ctk_step *steps, size_t count) {
     // All of it is numbers, also what is never stored.
     _Alignas(64) float wide[CHANGED] = {0};
     _Alignas(64) uint16_t narrow[CHANGED] = {0};
+    _Alignas(64) uint32_t offsets[CHANGED];
+    _Alignas(64) float distances[CHANGED];
     size_t size = type == F32 ? sizeof(float) : sizeof(uint16_t);
     for (size_t i = 0; i < count; i++)
         if (steps[i].operation == CTK_INVERSE_ERROR) ctk_erfinv_prepare();
@@ -1366,20 +1428,32 @@ INLINE void change_narrow(stored type, void *values, size_t n, const ctk_step *s
             }
         }
         for (const ctk_step *step = steps; step < steps + count;) {
-            int inverse = step->operation == CTK_INVERSE_ERROR;
-            if (inverse) erfinv_all(changed, vectors), step++;
             const ctk_step *end = step;
-            while (end < steps + count && end->operation != CTK_INVERSE_ERROR) end++;
-            // The buffer has room for whole groups.
-            for (size_t i = 0; i < vectors && (step < end || type != F32); i += ABREAST) {
-                f32v x[ABREAST];
-                for (int k = 0; k < ABREAST; k++) {
-                    x[k] = *(const f32v_memory *)(changed + (i + k) * LANES);
-                    if (inverse) x[k] = rounded_as(type, x[k]);
+            // The buffers have room for whole groups.
+            if (step->operation == CTK_INVERSE_ERROR) {
+                // First all places in the table, so that the loads of rows need not wait for them.
+                erfinv_places(changed, (vectors + ABREAST - 1) / ABREAST * ABREAST, offsets, distances);
+                affine then = {.scale = {CTK_MULTIPLY, 1, 0}, .shift = {CTK_ADD, -0.0, 0}, .limit = {CTK_CLAMP, -INFINITY, INFINITY}};
+                int scaled = read_affine(&end, steps + count, &then);
+                for (size_t i = 0; i < vectors; i += ABREAST) {
+                    f32v x[ABREAST];
+                    for (int k = 0; k < ABREAST; k++) x[k] = *(const f32v_memory *)(changed + (i + k) * LANES);
+                    erfinv_f32(x, offsets + i * LANES, distances + i * LANES);
+                    for (int k = 0; k < ABREAST; k++) {
+                        x[k] = rounded_as(type, x[k]);
+                        if (scaled) x[k] = apply_affine(type, x[k], &then);
+                        store_f32(changed + (i + k) * LANES, x[k]);
+                    }
                 }
-                for (const ctk_step *each = step; each < end; each++)
-                    for (int k = 0; k < ABREAST; k++) x[k] = rounded_as(type, step_f32(x[k], each));
-                for (int k = 0; k < ABREAST; k++) store_f32(changed + (i + k) * LANES, x[k]);
+            } else {
+                while (end < steps + count && end->operation != CTK_INVERSE_ERROR) end++;
+                for (size_t i = 0; i < vectors; i += TOGETHER) {
+                    f32v x[TOGETHER];
+                    for (int k = 0; k < TOGETHER; k++) x[k] = *(const f32v_memory *)(changed + (i + k) * LANES);
+                    for (const ctk_step *each = step; each < end; each++)
+                        for (int k = 0; k < TOGETHER; k++) x[k] = rounded_as(type, step_f32(x[k], each));
+                    for (int k = 0; k < TOGETHER; k++) store_f32(changed + (i + k) * LANES, x[k]);
+                }
             }
             step = end;
         }
