@@ -27,6 +27,8 @@ typedef uint32_t u32h __attribute__((ext_vector_type(CTK_LANES / 2)));
 typedef float f32h __attribute__((ext_vector_type(CTK_LANES / 2)));
 typedef uint16_t u16h __attribute__((ext_vector_type(CTK_LANES / 2)));
 typedef uint16_t u16v __attribute__((ext_vector_type(CTK_LANES)));
+typedef uint16_t u16d __attribute__((ext_vector_type(2 * CTK_LANES)));
+typedef int16_t i16d __attribute__((ext_vector_type(2 * CTK_LANES)));
 #if CTK_HALF
 typedef _Float16 f16v __attribute__((ext_vector_type(CTK_LANES)));
 #endif
@@ -1262,17 +1264,6 @@ INLINE void erfinv_places(const float *values, size_t vectors, uint32_t *offsets
 
 typedef _Bool lanes_of_bits __attribute__((ext_vector_type(CTK_LANES)));
 
-/// Results of one number at a time for those lanes that the table does not decide.
-static __attribute__((noinline)) void erfinv_rest(const float *x, uint32_t undecided, float *result) {
-    for (; undecided != 0; undecided &= undecided - 1) {
-        int lane = __builtin_ctz(undecided);
-        result[lane] = ctk_erfinv(x[lane]);
-    }
-}
-
-/// Vectors that are computed side by side.
-enum { ABREAST = 2 };
-
 /// The most by which a row's polynomial is off, as a part of it: `rest` below, or `low`, at any float.
 #ifndef CUBIC_ERROR
 #define CUBIC_ERROR 0x1p-22f
@@ -1288,7 +1279,7 @@ INLINE erfinv_bounds erfinv_near(f32v x, const uint32_t *offsets, f32v t) {
     f32v high = ADJOIN(ab, cd, 0, 1), first = ADJOIN(ab, cd, 2, 3);
     ab = ALTERNATE(a, b, 2, 3), cd = ALTERNATE(c, d, 2, 3);
     f32v second = ADJOIN(ab, cd, 0, 1), third = ADJOIN(ab, cd, 2, 3);
-    f32v constant = (f32v)(((u32v)third & 0xffff) | 0xb8000000);
+    f32v constant = (f32v)((i16d)((u32v)0 + 0xffff) ? (u16d)third : (u16d)((u32v)0 + 0xb8000000));
     f32v result, other;
 #if CTK_FMA
     f32v low = fma_f32(fma_f32(fma_f32(third, t, second), t, first), t, constant);
@@ -1307,30 +1298,6 @@ INLINE erfinv_bounds erfinv_near(f32v x, const uint32_t *offsets, f32v t) {
     other.hi = __builtin_convertvector(x_wide[1] * (ratio[1] - low_wide[1] * CUBIC_ERROR), f32h);
 #endif
     return (erfinv_bounds){result, other};
-}
-
-/// Makes `x` its own inverse error functions.
-INLINE void erfinv_f32(f32v x[ABREAST], const uint32_t *offsets, const float *distances) {
-    f32v result[ABREAST];
-    u32v undecided[ABREAST], any = 0;
-    for (int k = 0; k < ABREAST; k++) {
-        erfinv_bounds near = erfinv_near(x[k], offsets + k * LANES, *(const f32v_memory *)(distances + k * LANES));
-        result[k] = near.result;
-        undecided[k] = (u32v)(near.result != near.other);
-        any |= undecided[k];
-    }
-    if (__builtin_expect(__builtin_reduce_or(any) != 0, 0)) {
-        for (int k = 0; k < ABREAST; k++) {
-            lanes_of_bits lanes = __builtin_convertvector((i32v)undecided[k], lanes_of_bits);
-            uint32_t bits = 0;
-            memcpy(&bits, &lanes, sizeof lanes);
-            if (LANES < 8) bits &= (1 << LANES) - 1;
-            f32v numbers = x[k], results = result[k];
-            erfinv_rest((const float *)&numbers, bits, (float *)&results);
-            result[k] = results;
-        }
-    }
-    for (int k = 0; k < ABREAST; k++) x[k] = result[k];
 }
 
 /// What an operation on numbers gives where there is no result: processors differ in the sign.
@@ -1404,6 +1371,44 @@ INLINE f32v apply_affine(stored type, f32v x, const affine *steps) {
     return rounded_as(type, step_of(CTK_CLAMP, x, &steps->limit));
 }
 
+INLINE f32v erfinv_finish(stored type, f32v x, const affine *then) {
+    x = rounded_as(type, x);
+    return then == NULL ? x : apply_affine(type, x, then);
+}
+
+/// The inverse of the error function, and the steps after it if there are any, in place.
+INLINE void erfinv_and(
+    stored type, float *values, size_t vectors, const uint32_t *offsets, const float *distances, const affine *then) {
+    // Numbers that the table does not decide. They come last, so that nothing waits for them.
+    _Alignas(64) float undecided[CHANGED], x_lanes[LANES];
+    uint16_t places[CHANGED];
+    size_t count = 0;
+    for (size_t i = 0; i < vectors; i++) {
+        f32v x = *(const f32v_memory *)(values + i * LANES);
+        erfinv_bounds near = erfinv_near(x, offsets + i * LANES, *(const f32v_memory *)(distances + i * LANES));
+        store_f32(values + i * LANES, erfinv_finish(type, near.result, then));
+        lanes_of_bits differ = __builtin_convertvector(near.result != near.other, lanes_of_bits);
+        uint32_t bits = 0;
+        memcpy(&bits, &differ, sizeof differ);
+        if (LANES < 8) bits &= (1 << LANES) - 1;
+        if (__builtin_expect(bits != 0, 0)) {
+            store_f32(x_lanes, x);
+            for (; bits != 0; bits &= bits - 1, count++) {
+                int lane = __builtin_ctz(bits);
+                undecided[count] = x_lanes[lane];
+                places[count] = (uint16_t)(i * LANES + lane);
+            }
+        }
+    }
+    if (count == 0) return;
+    for (size_t i = 0; i < count; i++) undecided[i] = ctk_erfinv(undecided[i]);
+    // All of a vector is numbers, also what is not needed.
+    for (size_t i = count; i % LANES != 0; i++) undecided[i] = 0;
+    for (size_t i = 0; i < count; i += LANES)
+        store_f32(undecided + i, erfinv_finish(type, *(const f32v_memory *)(undecided + i), then));
+    for (size_t i = 0; i < count; i++) values[places[i]] = undecided[i];
+}
+
 INLINE void change_narrow(stored type, void *values, size_t n, const ctk_step *steps, size_t count) {
     // All of it is numbers, also what is never stored.
     _Alignas(64) float wide[CHANGED] = {0};
@@ -1432,19 +1437,10 @@ INLINE void change_narrow(stored type, void *values, size_t n, const ctk_step *s
             // The buffers have room for whole groups.
             if (step->operation == CTK_INVERSE_ERROR) {
                 // First all places in the table, so that the loads of rows need not wait for them.
-                erfinv_places(changed, (vectors + ABREAST - 1) / ABREAST * ABREAST, offsets, distances);
+                erfinv_places(changed, vectors, offsets, distances);
                 affine then = {.scale = {CTK_MULTIPLY, 1, 0}, .shift = {CTK_ADD, -0.0, 0}, .limit = {CTK_CLAMP, -INFINITY, INFINITY}};
-                int scaled = read_affine(&end, steps + count, &then);
-                for (size_t i = 0; i < vectors; i += ABREAST) {
-                    f32v x[ABREAST];
-                    for (int k = 0; k < ABREAST; k++) x[k] = *(const f32v_memory *)(changed + (i + k) * LANES);
-                    erfinv_f32(x, offsets + i * LANES, distances + i * LANES);
-                    for (int k = 0; k < ABREAST; k++) {
-                        x[k] = rounded_as(type, x[k]);
-                        if (scaled) x[k] = apply_affine(type, x[k], &then);
-                        store_f32(changed + (i + k) * LANES, x[k]);
-                    }
-                }
+                if (read_affine(&end, steps + count, &then)) erfinv_and(type, changed, vectors, offsets, distances, &then);
+                else erfinv_and(type, changed, vectors, offsets, distances, NULL);
             } else {
                 while (end < steps + count && end->operation != CTK_INVERSE_ERROR) end++;
                 for (size_t i = 0; i < vectors; i += TOGETHER) {
