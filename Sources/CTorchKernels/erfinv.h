@@ -23,8 +23,8 @@ enum {
 
 /// erfinv(x) / x for a range of |x|, as `high` and a cubic polynomial of t, which is |x| less the range's greatest.
 ///
-/// The cubic polynomial's highest coefficient is the number that the bits `packed` are; its constant the one of bits 0xb8000000 and the
-/// lower 16 of `packed`: −2^-15 − (packed mod 2^16) · 2^-38.
+/// The polynomial's highest coefficient is the float whose bits are `packed`. Its constant has the bits 0xb8000000 and the lower 16
+/// of `packed`: −2^-15 − (packed mod 2^16) · 2^-38. It keeps the polynomial away from 0, so that the error is a part of it.
 typedef struct {
     float high, first, second;
     uint32_t packed;

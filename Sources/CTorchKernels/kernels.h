@@ -1219,15 +1219,16 @@ static ctk_range redraw_f64(
 #define ADJOIN(a, b, i, j) __builtin_shufflevector(a, b, i, j, 4 + i, 4 + j)
 #endif
 
-typedef float f32x4 __attribute__((ext_vector_type(4)));
+typedef float f32x4 __attribute__((ext_vector_type(4), may_alias));
 
-/// Rows at four places, or two, or one: 4 elements behind each other in `offsets`, in bytes.
+/// The rows of every fourth lane behind each other, at `offsets` in bytes.
 INLINE f32v rows_at(const char *rows, const uint32_t *offsets) {
 #define ROW(i) (*(const f32x4 *)(rows + offsets[i]))
 #if CTK_LANES == 16
     return __builtin_shufflevector(
         __builtin_shufflevector(ROW(0), ROW(4), 0, 1, 2, 3, 4, 5, 6, 7),
-        __builtin_shufflevector(ROW(8), ROW(12), 0, 1, 2, 3, 4, 5, 6, 7), 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+        __builtin_shufflevector(ROW(8), ROW(12), 0, 1, 2, 3, 4, 5, 6, 7),
+        0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
 #elif CTK_LANES == 8
     return __builtin_shufflevector(ROW(0), ROW(4), 0, 1, 2, 3, 4, 5, 6, 7);
 #else
@@ -1236,10 +1237,13 @@ INLINE f32v rows_at(const char *rows, const uint32_t *offsets) {
 #undef ROW
 }
 
-/// Finds the row of each number, as an offset in bytes from where u = 0 would have one, and the number's distance from its end.
+/// The bits of u, shifted by this, are the place of its row in bytes, if those that the rows do not tell apart are 0.
+enum { ROW_SHIFT = 23 - CTK_ERFINV_STEP_BITS - 4 };
+
+/// Finds the row of each number, in bytes from where u = 0 would have one, and the number's distance from its end.
 INLINE void erfinv_place(f32v u, f32v magnitude, uint32_t *offset, float *distance) {
     u32v begin = (u32v)u & ~(uint32_t)CTK_ERFINV_REST;
-    store_u32(offset, begin >> (23 - CTK_ERFINV_STEP_BITS - 4));
+    store_u32(offset, begin >> ROW_SHIFT);
     store_f32(distance, magnitude - (1 - (f32v)begin));
 }
 
@@ -1251,34 +1255,39 @@ INLINE void erfinv_places(const float *values, size_t vectors, uint32_t *offsets
         greatest = __builtin_elementwise_max(greatest, magnitude);
         erfinv_place(1 - (f32v)magnitude, (f32v)magnitude, offsets + i * LANES, distances + i * LANES);
     }
-    // Rows begin at 2^-14.
-    float last = 1 - 0x1p-14f;
-    uint32_t bits;
-    memcpy(&bits, &last, sizeof bits);
-    if (__builtin_expect(__builtin_reduce_max(greatest) <= bits, 1)) return;
+    uint32_t least_bits = CTK_ERFINV_LEAST, beyond_bits = CTK_ERFINV_LEAST - 1, last_bits;
+    float least, beyond, last;
+    memcpy(&least, &least_bits, sizeof least);
+    memcpy(&beyond, &beyond_bits, sizeof beyond);
+    last = 1 - least;
+    memcpy(&last_bits, &last, sizeof last_bits);
+    if (__builtin_expect(__builtin_reduce_max(greatest) <= last_bits, 1)) return;
+    // Some have no row. They get the first one, which gives NaN and so decides nothing.
     for (size_t i = 0; i < vectors; i++) {
         f32v magnitude = (f32v)(load_u32(values + i * LANES) & 0x7fffffff), u = 1 - magnitude;
-        erfinv_place(magnitude <= last ? u : (f32v)0x1.fffffep-15f, magnitude, offsets + i * LANES, distances + i * LANES);
+        u = magnitude <= last ? u : (f32v)beyond;
+        erfinv_place(u, magnitude, offsets + i * LANES, distances + i * LANES);
     }
 }
 
 typedef _Bool lanes_of_bits __attribute__((ext_vector_type(CTK_LANES)));
 
-/// The most by which a row's polynomial is off, as a part of it: `rest` below, or `low`, at any float.
-#ifndef CUBIC_ERROR
+/// More than the error of `rest` below, and of `low`, as a part of it. `make prove-erfinv` tries all floats: it is 2^-22.09 at most.
 #define CUBIC_ERROR 0x1p-22f
-#endif
 
-/// A result, and one that is the same unless the table does not decide.
+/// The ends of where the true value lies, rounded: the result, if both are the same number.
 typedef struct { f32v result, other; } erfinv_bounds;
 
 INLINE erfinv_bounds erfinv_near(f32v x, const uint32_t *offsets, f32v t) {
-    const char *rows = (const char *)((uintptr_t)ctk_erfinv_rows + 16 - ((uintptr_t)CTK_ERFINV_LEAST >> (23 - CTK_ERFINV_STEP_BITS - 4)));
-    f32v a = rows_at(rows, offsets), b = rows_at(rows, offsets + 1), c = rows_at(rows, offsets + 2), d = rows_at(rows, offsets + 3);
+    // Where u = 0 would have a row: not a pointer's arithmetic, because it is outside of the table.
+    const char *rows = (const char *)((uintptr_t)(ctk_erfinv_rows + 1) - (CTK_ERFINV_LEAST >> ROW_SHIFT));
+    f32v a = rows_at(rows, offsets), b = rows_at(rows, offsets + 1);
+    f32v c = rows_at(rows, offsets + 2), d = rows_at(rows, offsets + 3);
     f32v ab = ALTERNATE(a, b, 0, 1), cd = ALTERNATE(c, d, 0, 1);
     f32v high = ADJOIN(ab, cd, 0, 1), first = ADJOIN(ab, cd, 2, 3);
     ab = ALTERNATE(a, b, 2, 3), cd = ALTERNATE(c, d, 2, 3);
     f32v second = ADJOIN(ab, cd, 0, 1), third = ADJOIN(ab, cd, 2, 3);
+    // One instruction, which the compiler does not find for the upper bits of one and the lower of the other.
     f32v constant = (f32v)((i16d)((u32v)0 + 0xffff) ? (u16d)third : (u16d)((u32v)0 + 0xb8000000));
     f32v result, other;
 #if CTK_FMA
@@ -1291,7 +1300,8 @@ INLINE erfinv_bounds erfinv_near(f32v x, const uint32_t *offsets, f32v t) {
     f32v low = ((third * t + second) * t + first) * t + constant;
     f64v x_wide[2] = {__builtin_convertvector(x.lo, f64v), __builtin_convertvector(x.hi, f64v)};
     f64v low_wide[2] = {__builtin_convertvector(low.lo, f64v), __builtin_convertvector(low.hi, f64v)};
-    f64v ratio[2] = {__builtin_convertvector(high.lo, f64v) + low_wide[0], __builtin_convertvector(high.hi, f64v) + low_wide[1]};
+    f64v ratio[2] = {__builtin_convertvector(high.lo, f64v), __builtin_convertvector(high.hi, f64v)};
+    for (int half = 0; half < 2; half++) ratio[half] += low_wide[half];
     result.lo = __builtin_convertvector(x_wide[0] * (ratio[0] + low_wide[0] * CUBIC_ERROR), f32h);
     result.hi = __builtin_convertvector(x_wide[1] * (ratio[1] + low_wide[1] * CUBIC_ERROR), f32h);
     other.lo = __builtin_convertvector(x_wide[0] * (ratio[0] - low_wide[0] * CUBIC_ERROR), f32h);
@@ -1406,7 +1416,7 @@ INLINE void erfinv_and(
     for (size_t i = count; i % LANES != 0; i++) undecided[i] = 0;
     for (size_t i = 0; i < count; i += LANES)
         store_f32(undecided + i, erfinv_finish(type, *(const f32v_memory *)(undecided + i), then));
-    for (size_t i = 0; i < count; i++) values[places[i]] = undecided[i];
+    for (size_t i = 0; i < count; i++) memcpy((char *)values + places[i] * sizeof(float), undecided + i, sizeof(float));
 }
 
 INLINE void change_narrow(stored type, void *values, size_t n, const ctk_step *steps, size_t count) {
@@ -1438,9 +1448,15 @@ INLINE void change_narrow(stored type, void *values, size_t n, const ctk_step *s
             if (step->operation == CTK_INVERSE_ERROR) {
                 // First all places in the table, so that the loads of rows need not wait for them.
                 erfinv_places(changed, vectors, offsets, distances);
-                affine then = {.scale = {CTK_MULTIPLY, 1, 0}, .shift = {CTK_ADD, -0.0, 0}, .limit = {CTK_CLAMP, -INFINITY, INFINITY}};
-                if (read_affine(&end, steps + count, &then)) erfinv_and(type, changed, vectors, offsets, distances, &then);
-                else erfinv_and(type, changed, vectors, offsets, distances, NULL);
+                affine then = {
+                    .scale = {CTK_MULTIPLY, 1, 0},
+                    .shift = {CTK_ADD, -0.0, 0},
+                    .limit = {CTK_CLAMP, -INFINITY, INFINITY},
+                };
+                if (read_affine(&end, steps + count, &then))
+                    erfinv_and(type, changed, vectors, offsets, distances, &then);
+                else
+                    erfinv_and(type, changed, vectors, offsets, distances, NULL);
             } else {
                 while (end < steps + count && end->operation != CTK_INVERSE_ERROR) end++;
                 for (size_t i = 0; i < vectors; i += TOGETHER) {
