@@ -99,7 +99,9 @@ import Testing
         // Every part of the range, its ends, no numbers, and thousands that the table does not decide.
         var random = SplitMix(state: 16)
         var values = (0..<200_000).map { _ in Float.random(in: -1...1, using: &random) }
-        values += [0, -0.0, 1, -1, 1.5, .nan, .infinity, .leastNonzeroMagnitude, 0x1p-25, 0x1p-26, 1 - 0x1p-14, 1 - 0x1p-24]
+        values += [
+            0, -0.0, 1, -1, 1.5, .nan, .infinity, .leastNonzeroMagnitude, 0x1p-25, 0x1p-26, 1 - 0x1p-14, 1 - 0x1p-24,
+        ]
         values.shuffle(using: &random)
         func bits(_ values: [Float]) -> [UInt32] { values.map { $0.isNaN ? 0 : $0.bitPattern } }
 
