@@ -153,6 +153,14 @@ test-neon: toolchain ## Compare the kernels for arm64 with those of this process
 	    diff Tests/CLinearAlgebraTests/factors.txt <(qemu-aarch64 $(emulated)/there-factor neon $$threads); \
 	done
 
+# Without erfinv.c among the sources: the program includes it.
+.PHONY: prove-erfinv
+prove-erfinv: toolchain ## Compare erfinv's table and kernels with the scalar form at every float, minutes
+	mkdir -p .build/erfinv
+	$(clang) -O2 -I $(fused) -I $(kernels) -I $(kernels)/include -o .build/erfinv/table Tests/Derivations/erfinv_table.c \
+	    $(filter-out %/erfinv.c,$(wildcard $(kernels)/*.c)) -lm -lpthread
+	.build/erfinv/table
+
 # Matrices that no request can ask for go to the library itself.
 .PHONY: test-orthogonal
 test-orthogonal: toolchain $(venv)/.installed ## Hold thousands of orthogonal factors against PyTorch's, ill-conditioned ones included: ARGS=20000
