@@ -131,12 +131,11 @@ struct OutputTests {
         }
     }
 
-    /// A pipe whose reader has gone. No process that another test starts meanwhile inherits it.
+    /// A pipe whose reader has gone.
     private func unreadPipe() throws -> FileHandle {
-        var descriptors: [Int32] = [-1, -1]
-        try #require(pipe2(&descriptors, O_CLOEXEC) == 0)
-        close(descriptors[0])
-        return FileHandle(fileDescriptor: descriptors[1], closeOnDealloc: true)
+        let pipe = Pipe()
+        try pipe.fileHandleForReading.close()
+        return pipe.fileHandleForWriting
     }
 
     @Test("Commands say that they cannot write, as on a full disk", arguments: commands.dropLast(2))
