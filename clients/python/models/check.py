@@ -3,7 +3,8 @@
     check.py PROGRAM                       the models of models.txt, and the program's own
     check.py PROGRAM --zoo docs/zoo.md     all of torchvision, one model of each family of timm, each architecture of transformers
 
-The zoo takes an hour. If it is interrupted, the next run resumes it.
+The zoo takes hours. If it is interrupted, the next run resumes it; after a change of the exporter, the service or the libraries it
+repeats all models, new ones first.
 """
 
 from __future__ import annotations
@@ -135,8 +136,10 @@ def check_listed(program: str, only: str) -> list[Result]:
 def check_zoo(program: str, only: str, progress: Progress, workers: int) -> list[Result]:
     """Those of the zoo, each in a process of its own, several at a time."""
     models = [model for model in all_models() if only in model[1]]
-    known = progress.results()
+    known, earlier = progress.results(), progress.earlier()
     left = [model for model in models if (result := known.get(model[:2])) is None or result.is_wrong]
+    # New models come before those that have an earlier result.
+    left += [model for model in models if model[:2] in earlier and model not in left]
 
     def work(mine: list[tuple[str, str, catalogue.Found]]) -> None:
         for library, key, find in mine:
@@ -152,8 +155,8 @@ def check_zoo(program: str, only: str, progress: Progress, workers: int) -> list
         process.start()
     for process in processes:
         process.join()
-    known = progress.results()
-    missing = [model[1] for model in models if model[:2] not in known]
+    known, earlier = progress.results(), progress.earlier()
+    missing = [model[1] for model in models if model[:2] not in known or model[:2] in earlier]
     if missing:
         sys.exit(f"a worker died; run it again for the {len(missing)} models from {missing[0]} on")
     return [known[model[:2]] for model in models]
@@ -181,7 +184,7 @@ def main() -> None:
         else:
             models = results = check_zoo(options.program, options.only, progress, options.workers)
         if options.table or not options.only:
-            options.zoo.write_text(table(results, left=len(models) - len(results)))
+            options.zoo.write_text(table(results, left=len(models) - len(results), earlier=progress.earlier()))
     else:
         results = check_listed(options.program, options.only)
     counted = collections.Counter(result.outcome for result in results)

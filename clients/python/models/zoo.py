@@ -11,6 +11,7 @@ import math
 import re
 import subprocess
 from pathlib import Path
+from typing import Any, Collection
 
 from catalogue import LARGEST
 from comparison import ERFINV_SHARE, Result
@@ -28,21 +29,35 @@ _SOURCES = ("models/catalogue.py", "models/comparison.py", *(f"src/weight_init/{
 class Progress:
     """Results of models that are done, one JSON object a line, by this exporter, this release of the service and these libraries.
 
-    The first line says by which; a file of others is begun anew. Wrong results do not count as done.
+    The first line says by which. Results of others are kept as earlier ones until their models have been repeated: neither they nor
+    wrong results count as done.
     """
 
     def __init__(self, path: Path, program: str) -> None:
         self._path = path
         release = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout.strip()
         head = json.dumps({"exporter": _digest(), "service": release, **_versions()})
-        if not path.exists() or not path.read_text().startswith(head + "\n"):
+        lines = path.read_text().splitlines() if path.exists() else []
+        if lines[:1] != [head]:
+            earlier = [json.dumps(json.loads(line) | {"earlier": True}) for line in lines[1:]]
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(head + "\n")
+            path.write_text("\n".join([head, *earlier]) + "\n")
 
     def results(self) -> dict[tuple[str, str], Result]:
-        """By library and key, the last one of each."""
-        results = (Result(**json.loads(line)) for line in self._path.read_text().splitlines()[1:])
-        return {(result.library, result.key): result for result in results}
+        """By library and key, the last one of each, earlier ones included."""
+        known = {}
+        for key, line in self._lines().items():
+            line.pop("earlier", None)
+            known[key] = Result(**line)
+        return known
+
+    def earlier(self) -> set[tuple[str, str]]:
+        """Library and key of the results that others wrote."""
+        return {key for key, line in self._lines().items() if line.get("earlier")}
+
+    def _lines(self) -> dict[tuple[str, str], dict[str, Any]]:
+        lines = map(json.loads, self._path.read_text().splitlines()[1:])
+        return {(line["library"], line["key"]): line for line in lines}
 
     def add(self, result: Result) -> None:
         with self._path.open("a") as file:
@@ -60,12 +75,14 @@ def _versions() -> dict[str, str]:
     return {name: importlib.metadata.version(name) for name in _LIBRARIES}
 
 
-def table(results: list[Result], *, left: int = 0) -> str:
-    """The text of docs/zoo.md. ``left`` models have not been tried yet."""
+def table(results: list[Result], *, left: int = 0, earlier: Collection[tuple[str, str]] = ()) -> str:
+    """The text of docs/zoo.md. ``left`` models have not been tried yet; ``earlier`` are library and key of results to be repeated."""
+    marked = sum((result.library, result.key) in earlier for result in results)
+    now = [result for result in results if (result.library, result.key) not in earlier]
     built = [result for result in results if result.outcome != "unbuilt"]
     counted = collections.Counter(result.outcome for result in built)
     whole = sum(result.is_whole for result in built)
-    elements, apart = sum(result.erfinv for result in built), sum(result.erfinv_apart for result in built)
+    elements, apart = sum(result.erfinv for result in now), sum(result.erfinv_apart for result in now)
     lines = [
         "# Models that were exported",
         "",
@@ -74,6 +91,8 @@ def table(results: list[Result], *, left: int = 0) -> str:
         "was exported by [clients/python](../clients/python/README.md), made by the service under a seed that the exporter did not use,",
         "and compared with what the constructor makes under that seed: every parameter and every buffer, all bytes.",
         "",
+        *([f"{marked} of the {len(results)} rows, marked with \\*, come from an earlier run, by another exporter, service or libraries, and have not been",
+           "repeated yet.", ""] if marked else []),
         f"**{whole} of {len(built)} models ({math.floor(1000 * whole / max(len(built), 1)) / 10} %) come out whole.**"
         + (f" The run was interrupted: {left} further models have not been tried." if left else ""),
         "",
@@ -85,7 +104,7 @@ def table(results: list[Result], *, left: int = 0) -> str:
         f"| refused | {counted['refused']} | the exporter says why no request can make it |",
         f"| wrong | {sum(result.is_wrong for result in built)} | an error of this project |",
         "",
-        f"Of {_grouped(elements)} elements made through `erfinv`, {_grouped(apart)} differ: {100 * apart / max(elements, 1):.4f} %. A model may have"
+        f"Of {_grouped(elements)} elements {'of rows without a mark ' if marked else ''}made through `erfinv`, {_grouped(apart)} differ: {100 * apart / max(elements, 1):.4f} %. A model may have"
         f" {100 * ERFINV_SHARE:.2f} % of its own,",
         "and four standard deviations of that number more: the share of all numbers is fixed, but a model's elements are a sample of them.",
     ]
@@ -94,7 +113,7 @@ def table(results: list[Result], *, left: int = 0) -> str:
         if rows:
             lines += ["", f"## {library}", "", f"{sum(row.is_whole for row in rows)} of {len(rows)} are whole.", "",
                       "| model | outcome | tensors | of them rounded | state, MB | request, kB | |", "|---|---|--:|--:|--:|--:|---|",
-                      *map(_row, rows)]
+                      *(_row(row, earlier) for row in rows)]
     missing = [result for result in results if result.outcome == "unbuilt"]
     if missing:
         lines += ["", "## Not tried", "",
@@ -102,18 +121,22 @@ def table(results: list[Result], *, left: int = 0) -> str:
                   f" {LARGEST / 1e6:.0f} million",
                   f"parameters, {MEMORY >> 30} GiB or {PROCESSOR_SECONDS} seconds.", "",
                   "| architecture | reason |", "|---|---|",
-                  *(f"| `{result.name}` | {_cell(result.detail)} |" for result in missing)]
+                  *(f"| {_name(result, earlier)} | {_cell(result.detail)} |" for result in missing)]
     return "\n".join(lines) + "\n"
 
 
-def _row(result: Result) -> str:
+def _name(result: Result, earlier: Collection[tuple[str, str]]) -> str:
+    return f"`{result.name}`" + (" \\*" if (result.library, result.key) in earlier else "")
+
+
+def _row(result: Result, earlier: Collection[tuple[str, str]]) -> str:
     sizes = ["", "", "", ""]
     if result.is_whole:
         sizes = [str(result.tensors), str(result.rounded or ""), f"{result.state / 1e6:.1f}", f"{result.request / 1e3:.1f}"]
     detail = result.detail
-    if result.outcome == "erfinv":
+    if result.outcome == "erfinv" and result.erfinv:
         detail = f"{100 * result.erfinv_apart / result.erfinv:.4f} % of the elements made through erfinv"
-    return f"| `{result.name}` | {result.outcome} | {' | '.join(sizes)} | {_cell(detail)} |"
+    return f"| {_name(result, earlier)} | {result.outcome} | {' | '.join(sizes)} | {_cell(detail)} |"
 
 
 def _grouped(count: int) -> str:

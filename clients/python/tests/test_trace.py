@@ -11,6 +11,7 @@ from typing import Any, Callable
 import numpy as np
 import pytest
 import torch
+from stand_in import StandIn
 from torch import nn
 
 import weight_init
@@ -130,6 +131,20 @@ class Buffers(nn.Module):
         self.register_buffer("drawn", torch.randn(3), persistent=False)
 
 
+class Rotations(nn.Module):
+    """Complex tables that the state dict leaves out, as in Llama 4, one of them two times."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(3))
+        angles = torch.outer(torch.arange(5.0), torch.arange(1.0, 4.0))
+        self.register_buffer("turns", torch.polar(torch.ones_like(angles), angles), persistent=False)
+        self.register_buffer("doubles", torch.view_as_complex(torch.stack([angles.double(), -angles.double()], dim=-1)), persistent=False)
+        self.register_buffer("part", self.turns[1:3], persistent=False)
+        self.register_buffer("same", self.turns, persistent=False)
+        self.register_buffer("number", torch.tensor(1 - 2j), persistent=False)
+
+
 class HalfWritten(nn.Module):
     """Zeros with drawn rows, and memory that is written piece by piece."""
 
@@ -224,7 +239,7 @@ MODELS: list[Callable[[], nn.Module]] = [
     lambda: nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.BatchNorm1d(4), nn.Linear(4, 2)),
     lambda: nn.MultiheadAttention(8, 2, kdim=3, vdim=5, add_bias_kv=True),
     lambda: nn.GRU(3, 4, num_layers=2, bidirectional=True),
-    Reinitialised, Padded, ForgetGate, Scaled, TimmTruncated, Truncated, Tied, Copies, Parts, Joined, Buffers, HalfWritten,
+    Reinitialised, Padded, ForgetGate, Scaled, TimmTruncated, Truncated, Tied, Copies, Parts, Joined, Buffers, Rotations, HalfWritten,
     SmallNormals, Halves, Overwritten, ReadsConstants, Sparse, Normed,
 ]
 IDS = ["linear", "sequential", "attention", "gru", *(model.__name__ for model in MODELS[4:])]
@@ -316,6 +331,29 @@ def test_copies_of_a_layer_are_copied_from_one_of_them() -> None:
     copies = [step for step in request["steps"] if step["method"] == "copy"]
     assert {step["from"].split(".")[2] for step in copies} == {"2"}
     assert not any(entry["name"].startswith("scratch.") for entry in request["tensors"])
+
+
+def test_complex_buffers_outside_the_state_dict_are_pairs_of_numbers() -> None:
+    request = weight_init.trace(Rotations)
+    assert {name: (entry["shape"], entry.get("dtype"), entry.get("persistent")) for name, entry in entries(request).items()} == {
+        "weight": ([3], None, None), "turns": ([5, 3, 2], None, False), "doubles": ([5, 3, 2], "float64", False),
+        "part": ([2, 3, 2], None, False), "number": ([2], None, False),
+    }
+    assert request["tie"] == {"same": "turns"}
+
+
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+def test_complex_buffers_of_a_module_are_filled_from_pairs(service: StandIn, device: str) -> None:
+    torch.manual_seed(3)
+    expected = Rotations()
+    with torch.device(device):
+        module = Rotations()
+    if device == "cpu":
+        module.turns.zero_()
+    weight_init.Client(service.url).load_(module, weight_init.trace(Rotations), seed=3)
+    for (name, tensor), (_, held) in zip(expected.named_buffers(), module.named_buffers(), strict=True):
+        assert held.dtype == tensor.dtype and held.dtype.is_complex and torch.equal(held, tensor), name
+    assert torch.equal(module.weight, expected.weight)
 
 
 def test_shared_parameters_are_tied() -> None:
@@ -463,6 +501,12 @@ class Complex(nn.Module):
         self.register_buffer("waves", torch.zeros(3, dtype=torch.complex64))
 
 
+class DrawnComplex(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("noise", torch.randn(3, dtype=torch.complex64), persistent=False)
+
+
 class Reseeds(nn.Module):
     def __init__(self) -> None:
         super().__init__()
@@ -494,6 +538,7 @@ class Lazy(nn.Module):
         (Product, "weight", "aten.mul"),
         (Transposed, "weight", "order of memory"),
         (Complex, "waves", "complex64"),
+        (DrawnComplex, "noise", "complex64"),
         (Reseeds, None, "torch.manual_seed"),
         (Lazy, "linear.weight", "lazy"),
     ],

@@ -51,6 +51,16 @@ def raw_bytes(tensor: torch.Tensor) -> bytes:
     return array.tobytes()
 
 
+def in_pairs(tensor: torch.Tensor, *, persistent: bool) -> torch.Tensor:
+    """The tensor as requests hold it: a complex buffer that the state dict leaves out as pairs of real and imaginary part, same bytes.
+
+    A complex tensor of the state dict stays as it is: a file with pairs in its place would not load.
+    """
+    if persistent or not tensor.is_complex() or tensor.is_conj() or tensor.layout is not torch.strided:
+        return tensor
+    return torch.view_as_real(tensor)
+
+
 def encode(tensor: torch.Tensor) -> dict[str, Any]:
     """The shortest method that makes ``tensor`` bit for bit: ``{"method": "zeros"}``, …, ``{"method": "data", "zlib": …}``."""
     data = raw_bytes(tensor)

@@ -11,6 +11,7 @@ import torch
 
 from .client import Progress, memory, rows_of
 from .errors import LossyDtypeError, ModuleMismatchError
+from .literals import in_pairs
 from .safetensors import NAMES, SIZES, Member
 
 if TYPE_CHECKING:
@@ -215,9 +216,9 @@ def _targets(module: torch.nn.Module) -> dict[str, _Target]:
                 continue
             known = targets.get(id(tensor))
             if known is None:
-                known = targets[id(tensor)] = _Target(
-                    prefix + leaf, tensor, _part(tensor), tuple(tensor.shape), leaf in part._non_persistent_buffers_set
-                )
+                hidden = leaf in part._non_persistent_buffers_set
+                held = in_pairs(tensor, persistent=not hidden)
+                known = targets[id(tensor)] = _Target(prefix + leaf, held, _part(held), tuple(held.shape), hidden)
             names[prefix + leaf] = known
     return names
 

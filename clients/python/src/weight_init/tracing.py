@@ -14,7 +14,7 @@ import torch
 
 from .errors import TraceError
 from .interpreter import interpret
-from .literals import raw_bytes
+from .literals import in_pairs, raw_bytes
 from .lowering import lower
 from .recorder import Recorder, StateTensor
 
@@ -143,9 +143,12 @@ def compare(
 
 
 def named_state(module: torch.nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
-    """Every parameter and buffer by its name, in the order of the state dict, those that it leaves out included."""
-    for name, tensor, _ in _state(module):
-        yield name, tensor
+    """Every parameter and buffer by its name, in the order of the state dict, those that it leaves out included.
+
+    Complex buffers that it leaves out are pairs of numbers, as in requests.
+    """
+    for name, tensor, persistent in _state(module):
+        yield name, in_pairs(tensor, persistent=persistent)
 
 
 def _state(module: torch.nn.Module) -> Iterator[tuple[str, torch.Tensor, bool]]:
@@ -184,6 +187,8 @@ def _record(
         if tensor.device.type not in recorder.devices:
             raise TraceError(f"is on the device {tensor.device}", tensor=name)
         followed = recorder.followed(tensor.detach())
+        if recorder.view(followed).storage not in recorder.depends:  # drawn ones are refused by their dtype
+            followed = in_pairs(followed, persistent=persistent)
         state.append(StateTensor(name, recorder.view(followed), persistent, followed))
     return recorder, state, recorder.reseeded
 
