@@ -275,11 +275,23 @@ def check_chart(options, render, kustomized):
     else:
         raise AssertionError("more replicas at least than at most")
 
-    metadata = yaml.safe_load((CHART / "Chart.yaml").read_text())
-    version = re.search(r'version = "(.*)"', (ROOT / "Sources" / "InitAPI" / "Release.swift").read_text()).group(1)
-    assert metadata["version"] == metadata["appVersion"] == version, "the chart has another version"
     schema = json.loads((CHART / "values.schema.json").read_text())["properties"].keys() - {"global"}
     assert schema == yaml.safe_load((CHART / "values.yaml").read_text()).keys(), "values and schema differ"
+
+
+def check_versions(program):
+    """Files that name the release name the program's."""
+    version = run(program, "--version").strip()
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    [image] = yaml.safe_load((KUBERNETES / "kustomization.yaml").read_text())["images"]
+    named = {
+        "Chart.yaml": chart["version"],
+        "Chart.yaml, appVersion": chart["appVersion"],
+        "kustomization.yaml": image["newTag"],
+        "Dockerfile": re.search(r"^ARG VERSION=(.*)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE).group(1),
+    }
+    others = {where: there for where, there in named.items() if there != version}
+    assert not others, f"the program's version is {version}: {others}"
 
 
 def check_workflows():
@@ -297,7 +309,7 @@ def check_workflows():
                 script = re.sub(r"\$\{\{.*?\}\}", "value", step.get("run", ""))
                 outcome = subprocess.run(["bash", "-n"], input=script, capture_output=True, text=True)
                 assert outcome.returncode == 0, outcome.stderr
-                for target in re.findall(r"\bmake ([a-z-]+)", script):
+                for target in re.findall(r"^make ([a-z-]+)", script, re.MULTILINE):
                     assert target in targets, f"there is no make {target}"
     assert "bash .ci/run" in (WORKFLOWS / "ci.yml").read_text()
 
@@ -450,6 +462,7 @@ def main():
             "kubernetes": lambda: check_kubernetes(options, objects),
             "probes": lambda: check_probes(service, objects),
             "queries": lambda: check_queries(service, prometheus, promtool),
+            "versions": lambda: check_versions(program),
             "workflows": check_workflows,
         }
         for what, check in checks.items():
