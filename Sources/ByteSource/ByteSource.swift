@@ -8,7 +8,7 @@ public protocol ByteSource: AnyObject {
 
     /// Writes the bytes from `position` on to the front of `destination`.
     ///
-    /// A call stops after a bounded amount of work (about 4 M generator words), so that no caller is held for long. It may
+    /// A call stops after a bounded amount of work (about half a million generator words), so that no caller is held for long. It may
     /// therefore write fewer bytes than fit, or none yet: the next call for the same position goes on from there.
     ///
     /// - Parameters:

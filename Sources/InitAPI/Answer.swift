@@ -1,5 +1,6 @@
 package import ByteText
 package import ByteSource
+internal import SHA2
 package import WeightInit
 
 /// An operation's answer, before its bytes are generated.
@@ -11,7 +12,7 @@ package struct Answer: Sendable {
     package enum Content: Sendable {
         case bytes([UInt8])
         case document(JSONDocument)
-        /// Worked out without a plan; `nil` when cancelled.
+        /// Worked out before the first byte; `nil` when cancelled.
         case computed(@Sendable (_ isCancelled: () -> Bool) throws(InitError) -> JSONDocument?)
         /// Any part of it can be made.
         case source(byteCount: Int, make: @Sendable (PreparedPlan) throws(InitError) -> any ByteSource)
@@ -175,6 +176,40 @@ extension Text {
         let digits = utf8.compactMap { Character(Unicode.Scalar($0)).hexDigitValue }
         guard digits.count == byteCount, byteCount.isMultiple(of: 2) else { return nil }
         return stride(from: 0, to: digits.count, by: 2).map { UInt8(digits[$0] << 4 | digits[$0 + 1]) }
+    }
+}
+
+extension AnswerBody {
+    /// Bytes that are made at a time to be hashed.
+    static let hashedBytes = 64 << 10
+
+    /// The SHA-256 of the whole body; `nil` when cancelled.
+    func sha256(_ isCancelled: () -> Bool) -> SHA256.Digest? {
+        var hash = SHA256()
+        var block = [UInt8](repeating: 0, count: Self.hashedBytes)
+        switch self {
+        case .bytes(let bytes):
+            hash.update(data: bytes)
+        case .source(let source):
+            var position = 0
+            while position < source.byteCount {
+                guard !isCancelled() else { return nil }
+                var span = block.mutableSpan
+                var room = span.mutableBytes
+                let count = source.read(at: position, into: &room)
+                hash.update(span: block.span.bytes.extracting(first: count))
+                position += count
+            }
+        case .stream(let stream):
+            while true {
+                guard !isCancelled() else { return nil }
+                var span = block.mutableSpan
+                var room = span.mutableBytes
+                guard let count = stream.read(into: &room) else { break }
+                hash.update(span: block.span.bytes.extracting(first: count))
+            }
+        }
+        return hash.finalize()
     }
 }
 

@@ -15,7 +15,7 @@ package struct OfferedMember: Sendable {
 extension OfferedMember {
     /// Members of a request for one tensor, from the tables that decode it.
     static var ofTensor: [OfferedMember] {
-        MemberTable.formattedTensor.map(OfferedMember.init) + parameters
+        MemberTable.askedTensor.map(OfferedMember.init) + parameters
     }
 
     /// Members of a request for a model that choose what is sent of it, and how.

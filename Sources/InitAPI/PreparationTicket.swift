@@ -42,7 +42,7 @@ struct PreparationTicket: Sendable {
         let share = try cache.share(key, isCancelled: isCancelled) { isCancelled throws(InitError) in
             try plan.prepare(isCancelled: isCancelled)
         }
-        return share.map { (plan.prepared($0.preparation), $0.uncountedBytes) }
+        return share.map { (plan.prepared($0.value), $0.uncountedBytes) }
     }
 }
 

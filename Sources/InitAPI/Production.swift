@@ -60,8 +60,14 @@ private final class CountedSource: ByteSource {
 
 extension PreparedPlan {
     /// The bytes of a tensor, counted as they are made.
-    func makeSource(_ tensor: Int = 0, countedBy production: Production) -> any ByteSource {
-        let source = makeSource(tensor)
+    ///
+    /// - Parameter generators: Shared by the tensors of a body.
+    func makeSource(
+        _ tensor: Int = 0,
+        _ generators: Generators = Generators(),
+        countedBy production: Production
+    ) -> any ByteSource {
+        let source = makeSource(tensor, generators)
         guard plan.tensors.indices.contains(tensor),
             let counter = production.counter(of: plan.tensors[tensor], in: plan)
         else {

@@ -143,7 +143,7 @@ public final class InitService: RequestHandler {
             form: place.form,
             allowance: allowance,
             longestLocation: operations.limits.maximumLocationBytes,
-            digests: RepresentationDigest.isWanted(by: request.head.headerFields) ? digests : nil
+            digests: RepresentationDigest.isWanted(by: request.head.headerFields, members) ? digests : nil
         )
         return try route.respond(self, routeRequest)
     }

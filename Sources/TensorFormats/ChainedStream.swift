@@ -63,7 +63,7 @@ public final class ChainedStream: ByteStream {
     /// Room worth reading on for, so that small tensors do not make small reads; at least what a stream may count on.
     private static let leastRoom = 1024
     /// Streams that one call may begin: making one can cost a seek in the generator.
-    private static let streamsPerRead = 32
+    private static let streamsPerRead = 8
 }
 
 extension ByteStream {

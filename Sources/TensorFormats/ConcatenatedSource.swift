@@ -21,12 +21,12 @@ public final class BytesSource: ByteSource {
 /// model of many tensors streams in the memory of one.
 public final class ConcatenatedSource: ByteSource {
     /// A stretch of the whole.
-    public struct Part: Sendable {
+    public struct Part {
         public let byteCount: Int
-        public let make: @Sendable () -> any ByteSource
+        public let make: () -> any ByteSource
 
         /// - Parameter make: Makes a source of that many bytes. It is called again when reading comes back to the part.
-        public init(byteCount: Int, make: @escaping @Sendable () -> any ByteSource) {
+        public init(byteCount: Int, make: @escaping () -> any ByteSource) {
             self.byteCount = byteCount
             self.make = make
         }
@@ -44,7 +44,7 @@ public final class ConcatenatedSource: ByteSource {
     private var current: (index: Int, source: any ByteSource)?
 
     /// Parts that one call may begin: making a source can cost a seek in the generator.
-    private static let partsPerRead = 32
+    private static let partsPerRead = 8
 
     /// - Throws: `tooLarge` where the bytes of all parts cannot be counted in 63 bits.
     public init(_ parts: [Part]) throws(FormatError) {

@@ -94,7 +94,7 @@ public struct SafetensorsLayout: Sendable {
     ///
     /// - Parameter elements: Makes the source of the elements of a tensor, given by its index as declared, when the first
     ///   of them is asked for; asked again when reading turns back to the tensor after another.
-    public func file(elements: @escaping @Sendable (Int) -> any ByteSource) throws(FormatError) -> ConcatenatedSource {
+    public func file(elements: @escaping (Int) -> any ByteSource) throws(FormatError) -> ConcatenatedSource {
         let tensors = order.map { index in
             ConcatenatedSource.Part(byteCount: byteCounts[index]) { elements(index) }
         }

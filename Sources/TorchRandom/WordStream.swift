@@ -6,7 +6,7 @@ internal import CTorchKernels
 /// Keeps one block of generator state, and moves by any distance in well under a millisecond. Used by one thread at a
 /// time.
 public final class WordStream {
-    private let seed: UInt32
+    public let seed: UInt32
     private let kernels: UnsafePointer<ctk_kernels>
     // Owned: the state is too large for a property, and the kernels want it aligned.
     private let state: UnsafeMutablePointer<ctk_stream>

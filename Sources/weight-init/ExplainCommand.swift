@@ -19,8 +19,14 @@ struct ExplainCommand: ParsableCommand {
     )
     var format: String?
 
+    @Option(
+        help: "Also make the body in that format, and print its digest: sha256.",
+        completion: .list(["sha256"])
+    )
+    var digest: String?
+
     func run() throws {
-        let answer = try request.ask(.explain, format: format)
+        let answer = try request.ask(.explain, format: format, digest: digest)
         do {
             try show(answer)
         } catch let error as InitError {

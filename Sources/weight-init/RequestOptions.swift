@@ -13,8 +13,9 @@ struct RequestOptions: ParsableArguments {
     }
 
     enum Asked: OptionTable {
-        // The commands describe the format themselves.
-        static let rows = Operation.initialize.members.filter { $0.name != "format" }.map(OptionRow.init)
+        // The commands describe these themselves.
+        static let rows = Operation.initialize.members.filter { $0.name != "format" && $0.name != "digest" }
+            .map(OptionRow.init)
         static let format = Operation.initialize.members.first { $0.name == "format" }
     }
 
@@ -51,9 +52,10 @@ struct RequestOptions: ParsableArguments {
     /// Answers the request.
     ///
     /// - Throws: `ValidationError` if it is refused, `Failure` for a file that cannot be read.
-    func ask(_ operation: Operation, format: String?) throws -> Answer {
+    func ask(_ operation: Operation, format: String?, digest: String? = nil) throws -> Answer {
         var members = members.given + overrides.given
         if let format { members.append((name: "format", text: Text(format))) }
+        if let digest { members.append((name: "digest", text: Text(digest))) }
         let limits = try limits.values(withEnvironment: false)
         let context = OperationContext(limits: limits, models: try catalogue.models(limits))
         var document = try model.map { path throws(Failure) in try contents(of: path) }
@@ -67,7 +69,7 @@ struct RequestOptions: ParsableArguments {
 
     /// A refused request, with the option or the place in the file at fault.
     func invalid(_ error: InitError) -> ValidationError {
-        let others = members.given.map(\.name) + overrides.given.map(\.name) + ["format"]
+        let others = members.given.map(\.name) + overrides.given.map(\.name) + ["format", "digest"]
         return ValidationError(error, document: (model ?? modelName).map { ($0, others) })
     }
 }

@@ -16,7 +16,7 @@ struct ModelCacheTests {
     func order() throws {
         let cache = ModelCache(limit: 30)
         func make(_ key: Text, byteCount: Int = 10) throws -> Text {
-            try cache.value(key, byteCount: { _ in byteCount }) { key }
+            try cache.value(key, byteCount: { _ in byteCount }) { _ in key }
         }
         for key: Text in ["a", "b", "c"] { #expect(try make(key) == key) }
         #expect(cache.byteCount == 30 && cache.madeCount == 3)
@@ -38,25 +38,25 @@ struct ModelCacheTests {
     @Test("A limit of 0 keeps nothing")
     func off() throws {
         let cache = ModelCache(limit: 0)
-        for _ in 0..<2 { #expect(try cache.value("a", byteCount: { _ in 1 }) { 5 } == 5) }
+        for _ in 0..<2 { #expect(try cache.value("a", byteCount: { _ in 1 }) { _ in 5 } == 5) }
         #expect(cache.madeCount == 2 && cache.byteCount == 0)
     }
 
     @Test("A value of an optional type is made, too")
     func optional() throws {
         let cache = ModelCache(limit: 10)
-        #expect(try cache.value("a", byteCount: { (_: Int?) in 1 }) { 5 } == 5)
-        #expect(try cache.value("a", byteCount: { (_: Int?) in 1 }) { 6 } == 5)
+        #expect(try cache.value("a", byteCount: { (_: Int?) in 1 }) { _ in 5 } == 5)
+        #expect(try cache.value("a", byteCount: { (_: Int?) in 1 }) { _ in 6 } == 5)
     }
 
     @Test("Errors are not kept, and the next request tries again")
     func errors() throws {
         let cache = ModelCache(limit: 10)
         #expect(throws: InitError.self) {
-            try cache.value("a", byteCount: { (_: Int) in 1 }) { () throws(InitError) in throw .refused("x", "no") }
+            try cache.value("a", byteCount: { (_: Int) in 1 }) { _ throws(InitError) in throw .refused("x", "no") }
         }
         #expect(cache.kept("a", of: Int.self) == nil)
-        #expect(try cache.value("a", byteCount: { _ in 1 }) { 5 } == 5)
+        #expect(try cache.value("a", byteCount: { _ in 1 }) { _ in 5 } == 5)
         #expect(cache.byteCount == 1)
     }
 
@@ -70,7 +70,7 @@ struct ModelCacheTests {
         for index in 0..<4 {
             group.enter()
             Thread.detachNewThread {
-                let value = try? cache.value("a", byteCount: { (_: Int) in 1 }) {
+                let value = try? cache.value("a", byteCount: { (_: Int) in 1 }) { _ in
                     begun.wrappingAdd(1, ordering: .relaxed)
                     while !mayEnd.load(ordering: .relaxed) { usleep(500) }
                     return index
@@ -88,10 +88,63 @@ struct ModelCacheTests {
         #expect(begun.load(ordering: .relaxed) == 1 && cache.madeCount == 1)
     }
 
+    @Test("Who waits for a value gives up when its client has left, and so does who makes it when nobody waits")
+    func cancelled() throws {
+        let cache = ModelCache(limit: 10)
+        let begun = Atomic(false)
+        let isGone = Atomic(false)
+        let looks = Atomic(0)
+        let group = DispatchGroup()
+        group.enter()
+        Thread.detachNewThread {
+            #expect(throws: InitError.cancelled) {
+                try cache.value("a", byteCount: { (_: Int) in 1 }, isCancelled: { isGone.load(ordering: .relaxed) }) {
+                    isCancelled throws(InitError) in
+                    begun.store(true, ordering: .relaxed)
+                    while !isCancelled() { usleep(500) }
+                    looks.add(1, ordering: .relaxed)
+                    throw .cancelled
+                }
+            }
+            group.leave()
+        }
+        while !begun.load(ordering: .relaxed) { usleep(500) }
+        // It gives up at once, and the one that makes the value goes on.
+        #expect(throws: InitError.cancelled) {
+            try cache.value("a", byteCount: { _ in 1 }, isCancelled: { true }) { _ in 5 }
+        }
+        #expect(looks.load(ordering: .relaxed) == 0)
+        isGone.store(true, ordering: .relaxed)
+        group.wait()
+        #expect(try cache.value("a", byteCount: { _ in 1 }) { _ in 6 } == 6)
+    }
+
+    @Test("Planning a model of the catalogue ends when nobody waits for it")
+    func planning() throws {
+        let service = InitService()
+        let model = try service.operations.models.require("random/llama-3-70b")
+        let members = RequestMembers(texts: [(name: "format", text: "safetensors")])
+        let looks = Atomic(0)
+        let isCancelled = { @Sendable in looks.add(1, ordering: .relaxed).newValue > 5 }
+        let asking = Asking(service.operations, AnyMediaType(), within: Allowance.unbounded.until(isCancelled))
+        #expect(throws: InitError.cancelled) {
+            try ModelQuestion(model, members).answer(asking)
+        }
+        #expect(
+            service.operations.modelCache.kept(Identity(of: "plan", model.digest, "{}").digest, of: PlannedModel.self)
+                == nil
+        )
+        #expect(
+            try ModelQuestion(model, members).answer(
+                Asking(service.operations, AnyMediaType(), within: .unbounded)
+            ) != nil
+        )
+    }
+
     @Test("A value that was being made when all were forgotten is not kept")
     func forgotten() throws {
         let cache = ModelCache(limit: 10)
-        let value = try cache.value("a", byteCount: { _ in 1 }) { () throws(InitError) in
+        let value = try cache.value("a", byteCount: { _ in 1 }) { _ throws(InitError) in
             cache.removeAll()
             return 5
         }

@@ -112,7 +112,7 @@ struct PreparationCacheTests {
             case 1:
                 while started.load(ordering: .relaxed) == 0 { usleep(500) }
                 let share = try? cache.share("a", isCancelled: { false }) { _ in nil }
-                results.withLock { $0[1] = share?.preparation === made }
+                results.withLock { $0[1] = share?.value === made }
             default:
                 while started.load(ordering: .relaxed) == 0 { usleep(500) }
                 // Gives up at once.

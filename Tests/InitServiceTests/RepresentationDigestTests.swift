@@ -5,6 +5,7 @@ import HTTPExchange
 import HTTPTypes
 import SHA2
 import Testing
+import WeightInit
 
 @testable import InitAPI
 @testable import InitService
@@ -62,6 +63,93 @@ struct RepresentationDigestTests {
         let answer = InitService().ask(.get, target, Self.wanted)
         #expect(answer.status == 200)
         #expect(answer["Repr-Digest"] == field(answer.body))
+    }
+
+    @Test("/explain works out the digest of a body that nobody has asked for", arguments: requests)
+    func explained(_ request: String) throws {
+        let service = InitService()
+        let explanation = service.ask(.get, "/explain?" + request + "&digest=sha256")
+        try #require(explanation.status == 200)
+        let body = service.ask(.get, "/init?" + request).body
+        var members = try explanation.json()
+        #expect(members.removeValue(forKey: "sha256") as? String == SHA256.hash(data: body).description)
+        let plain = service.ask(.get, "/explain?" + request)
+        #expect(try plain.json() as NSDictionary == members as NSDictionary)
+        #expect(plain["ETag"] != explanation["ETag"])
+    }
+
+    private static let requests = [
+        "method=normal&shape=300,70&seed=3&format=raw", "method=normal&shape=300,70&seed=3&slice=5:9&format=npy",
+        "method=trunc_normal&shape=30000&format=safetensors", "method=normal&shape=300,70&format=json",
+        "method=orthogonal&shape=40,40&format=raw", "method=uniform&shape=7&format=json",
+        "method=ones&shape=0&format=raw", "method=normal&shape=3,2&format=summary",
+        "method=sparse&shape=50,60&sparsity=0.3&format=raw&cast=bfloat16",
+    ]
+
+    @Test("A posted model's digest is in /explain, whose canonical URL asks for it again")
+    func explainedModel() throws {
+        let service = InitService()
+        let model = #"{"seed":3,"layer":{"type":"LSTM","input_size":40,"hidden_size":30},"format":"safetensors"}"#
+        let request = String(model.dropLast())
+        let explanation = service.post("/explain", request + #","digest":"sha256"}"#)
+        let body = service.post("/init", model).body
+        let digest = SHA256.hash(data: body).description
+        #expect(try explanation.json()["sha256"] as? String == digest)
+        let location = try #require(explanation["Content-Location"])
+        #expect(try service.ask(.get, location).json()["sha256"] as? String == digest)
+        #expect(service.ask(.get, location)["ETag"] == explanation["ETag"])
+    }
+
+    @Test(
+        "A digest that cannot be worked out is refused with the place",
+        arguments: [
+            ("method=normal&shape=3", 400, "digest", "digest: needs a format: it is the digest of a body"),
+            ("method=normal&shape=3&format=raw&digest=md5", 400, "digest", "digest"),
+            (
+                "method=normal&shape=65,1000&format=raw", 413, "shape",
+                "shape: the elements are over the limit of 64000 for a digest (--max-summary-elements)"
+            ),
+        ]
+    )
+    func refused(_ request: String, _ status: Int, _ place: String, _ detail: String) throws {
+        var limits = ServiceLimits()
+        limits.maximumSummaryElements = 64_000
+        let given = request.contains("digest=") ? request : request + "&digest=sha256"
+        let answer = InitService(limits: limits).ask(.get, "/explain?" + given)
+        #expect(answer.status == status)
+        let fault = try answer.fault()
+        #expect(fault.detail.hasPrefix(detail) && fault.parameter == place)
+    }
+
+    @Test("Work on a digest ends when nobody waits for it")
+    func cancelled() throws {
+        let members = RequestMembers(texts: [
+            (name: "method", text: "normal"), (name: "shape", text: "4000,1000"), (name: "format", text: "raw"),
+            (name: "digest", text: "sha256"),
+        ])
+        let context = OperationContext()
+        let asking = Asking(context, AnyMediaType(), within: .unbounded)
+        let answer = try #require(try ExplainQuestion(members).answer(asking))
+        #expect(!Allowance.immediate.covers(try answer.pendingWork()))
+        var looks = 0
+        let body = try answer.body {
+            looks += 1
+            return looks > 3
+        }
+        #expect(body == nil && looks == 4)
+        #expect(context.production.byteCount(of: try #require(InitMethod.named("normal")), .float32) < 1 << 20)
+    }
+
+    @Test("digest=sha256 asks /init for what Want-Repr-Digest asks for, and is no part of the request")
+    func member() throws {
+        let service = InitService()
+        for path in ["/init?method=normal&shape=300,70&format=raw", "/models/random/lenet5?format=safetensors"] {
+            let first = service.ask(.get, path + "&digest=sha256")
+            #expect(first.status == 200 && first["Repr-Digest"] == nil)
+            let second = service.ask(.head, path + "&digest=sha256")
+            #expect(second["Repr-Digest"] == field(first.body))
+            #expect(service.ask(.get, path)["ETag"] == first["ETag"])
+        }
     }
 
     @Test("Files of the catalogue have their digests in parts and for HEAD, though nothing was sent")

@@ -45,8 +45,12 @@ struct StepTests {
         var generator = SplitMix(state: UInt64(vector.line))
         let whole = try Plan(vector.request, seed: vector.seed)
         let prepared = try whole.prepared()
-        for (index, tensor) in whole.tensors.enumerated() where tensor.byteCount > 0 && tensor.byteCount < 1 << 14 {
+        let generators = Generators()
+        for index in whole.tensors.indices.shuffled(using: &generator) {
+            let tensor = whole.tensors[index]
+            guard tensor.byteCount > 0, tensor.byteCount < 1 << 14 else { continue }
             let bytes = readAll(prepared.makeSource(index))
+            #expect(readAll(prepared.makeSource(index, generators)) == bytes)
             #expect(readAll(prepared.makeSource(index), pieces: 7) == bytes)
             let source = prepared.makeSource(index)
             for _ in 0..<4 {

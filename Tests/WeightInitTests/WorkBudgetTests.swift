@@ -66,7 +66,7 @@ struct WorkBudgetTests {
         #expect(truncated.path == .rejection)
         let layout = try #require(NormalLayout(count: Self.count, format: format))
         let itemSize = format.itemSize
-        let meter = Meter(RejectionElements(layout: layout, truncated: truncated, seed: 5, start: 0))
+        let meter = Meter(RejectionElements(layout: layout, truncated: truncated, seed: 5, start: 0, Generators()))
         let source = TensorSource(elementCount: Self.count, itemSize: itemSize, elements: meter)
         let first = 987_654_336
         let (bytes, empty) = Self.read(meter, source, at: first * itemSize, count: 64 * itemSize)
@@ -108,7 +108,8 @@ struct WorkBudgetTests {
             truncated: truncated,
             logPeak: logPeak,
             seed: 5,
-            start: 0
+            start: 0,
+            Generators()
         )
         let meter = Meter(elements)
         let source = TensorSource(elementCount: Self.count, itemSize: itemSize, elements: meter)
@@ -188,5 +189,28 @@ struct WorkBudgetTests {
             calls += 1
         }
         #expect(calls > 4)
+    }
+
+    @Test(
+        "A tensor takes the generator over from the one before it, and passes over nothing twice",
+        arguments: ["normal", "uniform", "trunc_normal"]
+    )
+    func handedOn(_ method: Text) throws {
+        let request = TensorRequest(method: InitMethod.named(method), shape: try Shape([640, 10]))
+        let draw = try #require(try Plan(request, seed: Seed(UInt64(9))).draws.first)
+        let far = StreamPosition(word: 1 << 30)
+        let next = StreamPosition(word: 1 << 30 + 100_000)
+        func work(at start: StreamPosition, _ generators: Generators) -> Int {
+            var bytes = [UInt8](repeating: 0, count: 16 * 4)
+            var storage = bytes.mutableSpan
+            var span = storage.mutableBytes
+            return draw.makeElements(at: start, nil, generators).fill(0..<16, into: &span).work
+        }
+        let generators = Generators()
+        let first = work(at: far, generators)
+        let second = work(at: next, generators)
+        let alone = work(at: next, Generators())
+        #expect(first >= 1 << 20 && alone >= 1 << 20)
+        #expect(second < 100_000)
     }
 }

@@ -26,6 +26,14 @@ enum InitMembers: Sendable {
         }
     }
 
+    /// `true` if the request asks for the digest of the body.
+    var wantsDigest: Bool {
+        switch self {
+        case .tensor(let members): members.wantsDigest
+        case .model(let members): members.wantsDigest
+        }
+    }
+
     func plan(_ limits: Limits, isCancelled: @escaping () -> Bool = { false }) throws(InitError) -> Plan {
         switch self {
         case .tensor(let members): try Plan(members.request, seed: members.seed, limits: limits)
@@ -51,15 +59,18 @@ enum InitMembers: Sendable {
     }
 
     /// The canonical URL, relative to the service.
-    func url(_ path: Text, _ format: TensorFormat?) -> Text {
+    ///
+    /// - Parameter withDigest: `true` to ask for the digest of the body as well.
+    func url(_ path: Text, _ format: TensorFormat?, withDigest: Bool = false) -> Text {
+        var words: [(member: Member, word: Text)] = []
+        if let format { words.append((MemberTable.format, format.name)) }
+        if withDigest { words.append((MemberTable.digest, "sha256")) }
         switch self {
         case .tensor(let members):
-            return
-                (format.map { members.canonical.appending(MemberTable.format, .text($0.name)) }
-                ?? members.canonical).url(path)
+            return words.reduce(members.canonical) { $0.appending($1.member, .text($1.word)) }.url(path)
         case .model(let members):
             guard case .object(var json) = members.canonical else { return path }
-            json.append("format", format.map { .string($0.name) })
+            for (member, word) in words { json.append(member.name, .string(word)) }
             return path + "?request=" + PercentEncoding.encodeQueryComponent(JSONValue.object(json).encodedText)
         }
     }

@@ -25,6 +25,14 @@ enum MemberTable {
         TensorFormat.all.map(\.name),
         "the form of the reply; wins over Accept"
     )
+    static let digest = Member.choice(
+        "digest",
+        ["sha256"],
+        "asks for the digest of the body: /explain works it out for the format, /init sends it if it is known"
+    )
+
+    /// Members that choose the reply, not the tensors.
+    static let reply = [format, digest]
 
     static let slice = Member(
         name: "slice",
@@ -36,8 +44,8 @@ enum MemberTable {
     /// A request for one tensor, without the method's parameters.
     static let tensor = [method, shape, seed, dtype, cast, slice]
 
-    /// Members of a request for one tensor besides the method's parameters, including the reply's format.
-    static let formattedTensor = tensor + [format]
+    /// Members of a request for one tensor besides the method's parameters, including those that choose the reply.
+    static let askedTensor = tensor + reply
 
     private static let ofMethods = Dictionary(
         uniqueKeysWithValues: (InitMethod.all + InitMethod.literals).map { ($0.name, $0.parameters.map(Member.init)) }

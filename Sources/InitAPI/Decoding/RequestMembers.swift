@@ -44,6 +44,9 @@ package struct RequestMembers: Sendable {
         _ = try decode(by: [])
     }
 
+    /// `true` if the digest of the body is asked for.
+    package var wantsDigest: Bool { value(of: MemberTable.digest.name) != nil }
+
     /// The value of a member that has no alias, before the others are decoded: what tells by which table.
     func value(of name: Text) -> RequestValue? {
         given.first { $0.name == name }?.value

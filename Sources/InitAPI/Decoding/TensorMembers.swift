@@ -8,14 +8,15 @@ struct TensorMembers: Sendable {
     var seed: Seed
     /// Set where the request names one.
     var format: TensorFormat?
+    let wantsDigest: Bool
     var canonical: CanonicalRequest
     private let parameters: [Member]
 
     /// - Throws: `invalid` for what the decoder refuses, `tooLarge` for shapes past what can be counted.
     init(_ members: RequestMembers) throws(InitError) {
-        let method = try TensorMembers.method(of: members, besides: MemberTable.formattedTensor)
+        let method = try TensorMembers.method(of: members, besides: MemberTable.askedTensor)
         parameters = MemberTable.parameters(of: method)
-        let decoded = try members.decode(by: MemberTable.formattedTensor + parameters) { name in
+        let decoded = try members.decode(by: MemberTable.askedTensor + parameters) { name in
             TensorMembers.owners(of: name, besides: method)
         }
         request = TensorRequest(
@@ -28,6 +29,7 @@ struct TensorMembers: Sendable {
         )
         seed = try Seed(decimal: decoded.text("seed") ?? "0")
         format = decoded.text("format").flatMap(TensorFormat.named)
+        wantsDigest = decoded["digest"] != nil
         var named = decoded
         named["method"] = .text(method.name)
         if request.cast == request.dtype { named["cast"] = nil }

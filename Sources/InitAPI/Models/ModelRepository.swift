@@ -74,9 +74,10 @@ package struct ModelRepository: Sendable {
         let key = Identity(of: "weights", model.digest, revision.commit).digest
         if let kept: WeightFiles = cache.kept(key) { return kept }
         guard asking.allowance.covers(tensors: model.planningTensors) else { return nil }
-        return try cache.value(key, byteCount: \.memory) { () throws(InitError) in
+        return try cache.value(key, byteCount: \.memory, isCancelled: asking.allowance.isCancelled) {
+            isCancelled throws(InitError) in
             // The plan is kept with the files, which are written from it.
-            let planned = try model.makePlan(ModelOverrides(seed: revision.seed), asking.context)
+            let planned = try model.makePlan(ModelOverrides(seed: revision.seed), asking.context, isCancelled)
             return try WeightFiles(planned, asking.context)
         }
     }

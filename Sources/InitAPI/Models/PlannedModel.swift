@@ -12,30 +12,42 @@ struct PlannedModel: Sendable {
 
 extension CatalogueModel {
     /// The request with other values for some members, planned; kept for the next who asks for the same.
-    func plan(_ overrides: ModelOverrides, _ context: OperationContext) throws(InitError) -> PlannedModel {
+    func plan(_ overrides: ModelOverrides, _ asking: Asking) throws(InitError) -> PlannedModel {
         let key = Identity(of: "plan", digest, overrides.key).digest
-        return try context.modelCache.value(key, byteCount: \.memory) { () throws(InitError) in
-            try makePlan(overrides, context)
+        return try asking.context.modelCache.value(
+            key,
+            byteCount: \.memory,
+            isCancelled: asking.allowance.isCancelled
+        ) { isCancelled throws(InitError) in
+            try self.makePlan(overrides, asking.context, isCancelled)
         }
     }
 
     /// The request with other values for some members, planned. The decoded request is kept for other values.
-    func makePlan(_ overrides: ModelOverrides, _ context: OperationContext) throws(InitError) -> PlannedModel {
+    func makePlan(
+        _ overrides: ModelOverrides,
+        _ context: OperationContext,
+        _ isCancelled: () -> Bool
+    ) throws(InitError) -> PlannedModel {
         let key = Identity(of: "members", digest).digest
-        var members = try context.modelCache.value(key, byteCount: { _ in planMemory }) { () throws(InitError) in
+        var members = try context.modelCache.value(key, byteCount: { _ in self.planMemory }, isCancelled: isCancelled) {
+            _ throws(InitError) in
             try self.members(context.limits)
         }
         overrides.apply(to: &members)
-        let plan = try Plan(members.request, seed: members.seed, limits: context.limits.tensors)
+        let plan = try withoutActuallyEscaping(isCancelled) { isCancelled throws(InitError) in
+            try Plan(members.request, seed: members.seed, limits: context.limits.tensors, isCancelled: isCancelled)
+        }
         return PlannedModel(members: members, plan: plan, memory: planMemory.addingClamped(plan.literalByteCount))
     }
 }
 
 /// Members given beside a model's name, which take the place of the request's own.
 struct ModelOverrides: Sendable {
-    static let table = [
-        MemberTable.seed, MemberTable.cast, MemberTable.format, MemberTable.include, MemberTable.slices,
-    ]
+    static let table =
+        [
+            MemberTable.seed, MemberTable.cast, MemberTable.include, MemberTable.slices,
+        ] + MemberTable.reply
 
     var seed: Seed?
     var cast: DType?

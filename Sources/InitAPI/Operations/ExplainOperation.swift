@@ -2,7 +2,7 @@ internal import ByteText
 import TensorFormats
 import WeightInit
 
-/// The plan of a request to `/init`; nothing is generated.
+/// The plan of a request to `/init`; nothing is generated, unless the digest of the body is asked for.
 struct ExplainQuestion: Question {
     /// Changes when the answer to the same request does, within a release.
     private static let revision: Text = "1"
@@ -11,31 +11,49 @@ struct ExplainQuestion: Question {
 
     init(_ members: RequestMembers) throws(InitError) {
         self.members = try InitMembers(members)
+        if self.members.wantsDigest, self.members.format == nil {
+            throw .invalid(MemberTable.digest.name, "needs a format: it is the digest of a body")
+        }
     }
 
     func answer(_ asking: Asking) throws(InitError) -> Answer? {
         guard let plan = try members.plan(asking) else { return nil }
-        if members.format != nil, try members.format(by: asking.preference) == .safetensors {
+        let format = members.format
+        if format != nil, try members.format(by: asking.preference) == .safetensors {
             try plan.checkSafetensorsNames()
         }
         try asking.preference.requireJSON()
-        var answer = Answer(.document(document(of: plan)), mediaType: Answer.json, lifetime: .release)
-        answer.url = { [members] in members.url($0, members.format) }
+        var answer = try explanation(plan, format, asking.context)
+        answer.url = { [members] in members.url($0, format, withDigest: members.wantsDigest) }
         answer.identity = Identity(
-            of: "explain",
+            of: members.wantsDigest ? "explain with digest" : "explain",
             members.canonical.encodedText,
-            members.format?.name ?? "",
+            format?.name ?? "",
             Release.bits,
             Text(Release.version),
             Self.revision
         )
-        answer.memory = plan.memory
         return answer
     }
 
-    private func document(of plan: Plan) -> JSONDocument {
+    private func explanation(
+        _ plan: Plan,
+        _ format: TensorFormat?,
+        _ context: OperationContext
+    ) throws(InitError) -> Answer {
+        guard members.wantsDigest, let format else {
+            var answer = Answer(.document(document(of: plan)), mediaType: Answer.json, lifetime: .release)
+            answer.memory = plan.memory
+            return answer
+        }
+        return try PlannedAnswer(members, plan, context).document(withDigestIn: format) { document(of: plan, $0) }
+    }
+
+    /// - Parameter digest: SHA-256 of the body, if it is asked for.
+    private func document(of plan: Plan, _ digest: Text? = nil) -> JSONDocument {
         var head: [JSONValue.Member] = []
         head.append("url", .string(members.url("/init", members.format)))
+        head.append("sha256", digest.map(JSONValue.string))
         switch members {
         case .tensor(let members):
             head += members.identity(plan.tensors.first)

@@ -23,7 +23,7 @@ struct MethodsQuestion: Question {
         [
             "profile": .string(Release.profile),
             "methods": .array(InitMethod.all.map(method)),
-            "parameters": .array(MemberTable.formattedTensor.map(\.catalogueEntry)),
+            "parameters": .array(MemberTable.askedTensor.map(\.catalogueEntry)),
             "layers": .array(LayerType.all.map(layer)),
             "models": models,
             "propagate": propagate,
@@ -63,7 +63,7 @@ struct MethodsQuestion: Question {
     /// Members of requests for several tensors.
     private static var models: JSONValue {
         let forms = ModelRequest.Form.allCases.map { form in
-            JSONValue.Member(name: form.word, value: members(MemberTable.model(form) + [MemberTable.format]))
+            JSONValue.Member(name: form.word, value: members(MemberTable.model(form) + MemberTable.reply))
         }
         return [
             "requests": .object(forms),

@@ -42,7 +42,7 @@ package struct ModelQuestion: Sendable {
     /// Checks and plans, as ``Question/answer(_:)`` does.
     package func answer(_ asking: Asking) throws(InitError) -> Answer? {
         guard asking.allowance.covers(tensors: model.planningTensors) else { return nil }
-        let planned = try model.plan(overrides, asking.context)
+        let planned = try model.plan(overrides, asking)
         var members = planned.members
         members.format = overrides.format ?? members.format
         let request = InitMembers.model(members)

@@ -1,5 +1,6 @@
 internal import ByteText
 import ByteSource
+internal import SHA2
 import TensorFormats
 import WeightInit
 
@@ -43,6 +44,25 @@ struct PlannedAnswer: Sendable {
     func answer(in format: TensorFormat) throws(InitError) -> Answer {
         let request = members.canonical.encodedText
         return planned(try encoded(in: format, request), identity(request, format.name))
+    }
+
+    /// A document that has the digest of the body in a format. All of the body is made for it, and nothing of it kept.
+    func document(
+        withDigestIn format: TensorFormat,
+        _ make: @escaping @Sendable (_ sha256: Text) -> JSONDocument
+    ) throws(InitError) -> Answer {
+        try checkSummaryElements(for: "a digest")
+        let hashed = try answer(in: format)
+        let content = Answer.Content.computed { isCancelled throws(InitError) in
+            try hashed.body(isCancelled: isCancelled)?.body.sha256(isCancelled).map { make(Text($0.description)) }
+        }
+        var answer = Answer(content, mediaType: Answer.json, lifetime: .release)
+        let memory = AnswerBody.hashedBytes + Answer.assembledBytes
+        // Digest and numbers, if these are written in digits.
+        let hashing = WorkEstimate(duration: WorkEstimate.deferredDuration + plan.duration * 4, memory: memory)
+        answer.work = preparation.estimate + hashed.work + hashing
+        answer.memory = hashed.memory
+        return answer
     }
 
     private func planned(_ encoded: Answer, _ identity: Identity) -> Answer {
@@ -131,7 +151,8 @@ struct PlannedAnswer: Sendable {
             throw InitError(error)
         }
         var answer = source(.safetensors, byteCount: layout.byteCount) { [production] prepared throws(FormatError) in
-            try layout.file { prepared.makeSource(tensors.lowerBound + $0, countedBy: production) }
+            let generators = Generators()
+            return try layout.file { prepared.makeSource(tensors.lowerBound + $0, generators, countedBy: production) }
         }
         answer.memory = layout.header.count
         return answer
@@ -180,11 +201,12 @@ struct PlannedAnswer: Sendable {
     }
 
     private func stream(_ prepared: PreparedPlan) -> any ByteStream {
-        ChainedStream(count: descriptions.count + 1) { index in
+        let generators = Generators()
+        return ChainedStream(count: descriptions.count + 1) { index in
             guard index < descriptions.count else { return BytesStream(frame(index)) }
             return JSONTensorStream(
                 prefix: frame(index),
-                source: prepared.makeSource(index, countedBy: production),
+                source: prepared.makeSource(index, generators, countedBy: production),
                 shape: descriptions[index].shape,
                 dtype: descriptions[index].dtype
             )
@@ -242,7 +264,8 @@ struct PlannedAnswer: Sendable {
 
     // MARK: Summary
 
-    private func summary() throws(InitError) -> Answer {
+    /// - Throws: `tooLarge` for more elements than may be made before the first byte.
+    private func checkSummaryElements(for purpose: String) throws(InitError) {
         var count = 0
         for description in descriptions {
             let (sum, overflow) = count.addingReportingOverflow(description.shape.elementCount)
@@ -250,17 +273,22 @@ struct PlannedAnswer: Sendable {
                 throw InitError(
                     over: \ServiceLimits.maximumSummaryElements,
                     plan.tensors.count == 1 ? ["shape"] : [],
-                    "the elements are over the limit of \(limits.maximumSummaryElements) for a summary"
+                    "the elements are over the limit of \(limits.maximumSummaryElements) for \(purpose)"
                 )
             }
             count = sum
         }
+    }
+
+    private func summary() throws(InitError) -> Answer {
+        try checkSummaryElements(for: "a summary")
         let content = Answer.Content.generated(isShort: false) { prepared, isCancelled in
             var summaries: [TensorSummary] = []
             summaries.reserveCapacity(plan.tensors.count)
+            let generators = Generators()
             for (index, tensor) in plan.tensors.enumerated() {
                 let summary = TensorSummary.compute(
-                    prepared.makeSource(index, countedBy: production),
+                    prepared.makeSource(index, generators, countedBy: production),
                     shape: tensor.shape,
                     dtype: tensor.dtype,
                     range: plan.draw(of: tensor)?.resolution.likelyRange,

@@ -1,13 +1,15 @@
 internal import ByteText
 import ByteSource
 import HTTPTypes
+import InitAPI
 import SHA2
 import Synchronization
 
 /// The fields of RFC 9530 that let a client check a whole representation, however many ranges it came in.
 enum RepresentationDigest {
-    /// `true` if `Want-Repr-Digest` asks for SHA-256, the only algorithm here.
-    static func isWanted(by fields: HTTPFields) -> Bool {
+    /// `true` if `Want-Repr-Digest` asks for SHA-256, the only algorithm here, or the member `digest` does.
+    static func isWanted(by fields: HTTPFields, _ members: RequestMembers) -> Bool {
+        if members.wantsDigest { return true }
         guard let wanted = fields.text(HTTPFields.Further.wantReprDigest) else { return false }
         var preference: Text?
         // A structured field: of several members of one name, the last counts.

@@ -8,13 +8,19 @@ final class UniformElements: ElementSource {
     private let to: Double
     private let start: UInt64
     private let stream: WordStream
+    private let generators: Generators
 
-    init(format: FloatFormat, from: Double, to: Double, seed: UInt32, start: UInt64) {
+    init(format: FloatFormat, from: Double, to: Double, seed: UInt32, start: UInt64, _ generators: Generators) {
         self.format = format
         self.from = from
         self.to = to
         self.start = start
-        stream = WordStream(seed: seed)
+        self.generators = generators
+        stream = generators.take(seed: seed)
+    }
+
+    deinit {
+        generators.giveBack(stream)
     }
 
     func fill(_ range: Range<Int>, into destination: inout MutableRawSpan) -> (elements: Int, work: Int) {
@@ -31,15 +37,17 @@ final class NormalElements: ElementSource {
     private let std: Double
     private let start: UInt64
     private let stream: WordStream
+    private let generators: Generators
     /// A block that was asked for in part.
     private var partial: (firstElement: Int, bytes: [UInt8])?
 
-    init(layout: NormalLayout, mean: Double, std: Double, seed: UInt32, start: UInt64) {
+    init(layout: NormalLayout, mean: Double, std: Double, seed: UInt32, start: UInt64, _ generators: Generators) {
         self.layout = layout
         self.mean = mean
         self.std = std
         self.start = start
-        stream = WordStream(seed: seed)
+        self.generators = generators
+        stream = generators.take(seed: seed)
     }
 
     /// The same draw once more, where this one ends.
@@ -48,7 +56,12 @@ final class NormalElements: ElementSource {
         mean = other.mean
         std = other.std
         start = other.start &+ other.layout.words
+        generators = other.generators
         stream = WordStream(copying: other.stream)
+    }
+
+    deinit {
+        generators.giveBack(stream)
     }
 
     func fill(_ range: Range<Int>, into destination: inout MutableRawSpan) -> (elements: Int, work: Int) {

@@ -24,7 +24,7 @@ final class TensorSource: ByteSource {
     private var partial: (element: Int, bytes: [UInt8])?
 
     /// Work after which a read returns, in generator words.
-    static let workPerRead = 1 << 22
+    static let workPerRead = 1 << 19
 
     /// - Parameter workPerElement: Work that each element takes at least, in generator words.
     init(

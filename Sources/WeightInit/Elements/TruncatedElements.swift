@@ -12,8 +12,8 @@ protocol RoundCounting: AnyObject {
 final class RejectionElements: ElementSource, RoundCounting {
     private var maker: RejectionMaker
 
-    init(layout: NormalLayout, truncated: TruncatedNormal, seed: UInt32, start: UInt64) {
-        maker = RejectionMaker(layout: layout, truncated: truncated, seed: seed, start: start)
+    init(layout: NormalLayout, truncated: TruncatedNormal, seed: UInt32, start: UInt64, _ generators: Generators) {
+        maker = RejectionMaker(layout: layout, truncated: truncated, seed: seed, start: start, generators)
     }
 
     var roundsNeeded: Int { maker.roundsNeeded }
@@ -35,11 +35,18 @@ private struct RejectionMaker {
     /// Those that are made aside at a time.
     private static let largestAside = 8
 
-    init(layout: NormalLayout, truncated: TruncatedNormal, seed: UInt32, start: UInt64) {
+    init(layout: NormalLayout, truncated: TruncatedNormal, seed: UInt32, start: UInt64, _ generators: Generators) {
         self.layout = layout
         rejection = BlockRejection(layout.format, low: truncated.lower, high: truncated.upper)
         rounds = [
-            NormalElements(layout: layout, mean: truncated.mean, std: truncated.std, seed: seed, start: start)
+            NormalElements(
+                layout: layout,
+                mean: truncated.mean,
+                std: truncated.std,
+                seed: seed,
+                start: start,
+                generators
+            )
         ]
     }
 
@@ -166,6 +173,7 @@ final class ProposalElements: ElementSource, RoundCounting {
     private let wordsPerDraw: UInt64
     private let seed: UInt32
     private let start: UInt64
+    private let generators: Generators
     private var rounds: [(proposals: UniformElements, deciders: UniformElements)] = []
     private(set) var roundsNeeded = 0
 
@@ -175,9 +183,11 @@ final class ProposalElements: ElementSource, RoundCounting {
         truncated: TruncatedNormal,
         logPeak: Double,
         seed: UInt32,
-        start: UInt64
+        start: UInt64,
+        _ generators: Generators
     ) {
         self.format = format
+        self.generators = generators
         density = LogDensity(mean: truncated.mean, std: truncated.std, logPeak: logPeak, format: format)
         lower = truncated.lower
         upper = truncated.upper
@@ -186,8 +196,9 @@ final class ProposalElements: ElementSource, RoundCounting {
         self.start = start
     }
 
-    /// The work of deciding about one proposal, in generator words: two logarithms for the two or four words drawn.
-    static let workPerProposal = 64
+    /// The work of deciding about one proposal, in generator words: the two or four words are drawn alone, and there are two
+    /// logarithms.
+    static let workPerProposal = 256
 
     /// Elements made at a time: enough to use a block of generator state, few enough to keep a read short.
     private static let largestStep = 64
@@ -259,8 +270,15 @@ final class ProposalElements: ElementSource, RoundCounting {
             let first = start &+ UInt64(rounds.count) &* 2 &* wordsPerDraw
             rounds.append(
                 (
-                    UniformElements(format: format, from: lower, to: upper, seed: seed, start: first),
-                    UniformElements(format: format, from: 0, to: 1, seed: seed, start: first &+ wordsPerDraw)
+                    UniformElements(format: format, from: lower, to: upper, seed: seed, start: first, generators),
+                    UniformElements(
+                        format: format,
+                        from: 0,
+                        to: 1,
+                        seed: seed,
+                        start: first &+ wordsPerDraw,
+                        generators
+                    )
                 )
             )
         }
@@ -268,11 +286,12 @@ final class ProposalElements: ElementSource, RoundCounting {
     }
 
     private func bits(of element: Int, from draw: UniformElements, work: inout Int) -> UInt64 {
-        var bytes = [UInt8](repeating: 0, count: format.itemSize)
+        // On the stack, for there are two to each proposal; zeros stand behind a short element.
+        var bytes = InlineArray<8, UInt8>(repeating: 0)
         var storage = bytes.mutableSpan
         var span = storage.mutableBytes
         work += draw.fill(element..<element + 1, into: &span).work
-        return format.bits(in: bytes, at: 0)
+        return bytes.indices.reversed().reduce(0) { $0 << 8 | UInt64(bytes[$1]) }
     }
 }
 

@@ -87,7 +87,7 @@ extension Draw {
                 columns: columns,
                 gain: gain,
                 format: format,
-                normals: normals(format, mean: 0, std: 1, at: start),
+                normals: normals(format, mean: 0, std: 1, at: start, Generators()),
                 isCancelled: isCancelled
             ).map { .elements($0) }
         default:
@@ -97,8 +97,10 @@ extension Draw {
 
     /// The elements from their first on.
     ///
-    /// - Parameter held: The result of ``hold(at:isCancelled:)``.
-    func makeElements(at start: StreamPosition, _ held: HeldDraw?) -> any ElementSource {
+    /// - Parameters:
+    ///   - held: The result of ``hold(at:isCancelled:)``.
+    ///   - generators: Lends those that are needed.
+    func makeElements(at start: StreamPosition, _ held: HeldDraw?, _ generators: Generators) -> any ElementSource {
         if case .elements(let elements)? = held { return HeldElements(elements, itemSize: dtype.itemSize) }
         switch recipe {
         case .constant(let bits): return FixedElements(itemSize: dtype.itemSize, bits: bits)
@@ -117,17 +119,17 @@ extension Draw {
         case .dirac(let pattern):
             return FixedElements(itemSize: format.itemSize, bits: 0, one: format.bits(1), ones: pattern.ones)
         case .uniform(let from, let to):
-            return UniformElements(format: format, from: from, to: to, seed: seed, start: start.word)
+            return UniformElements(format: format, from: from, to: to, seed: seed, start: start.word, generators)
         case .normal(let mean, let std):
-            return normals(format, mean: mean, std: std, at: start)
+            return normals(format, mean: mean, std: std, at: start, generators)
         case .truncatedNormal(let truncated):
-            return truncatedElements(truncated, format, at: start).elements
+            return truncatedElements(truncated, format, at: start, generators).elements
         case .sparse(_, let std):
-            let normals = normals(format, mean: 0, std: std, at: start)
+            let normals = normals(format, mean: 0, std: std, at: start, generators)
             guard case .mask(let mask)? = held else { return normals }
             return ZeroedElements(normals, itemSize: format.itemSize, zeros: mask.zeros)
         case .orthogonal(_, _, let gain):
-            return normals(format, mean: 0, std: gain, at: start)
+            return normals(format, mean: 0, std: gain, at: start, generators)
         }
     }
 
@@ -137,7 +139,7 @@ extension Draw {
     func end(from start: StreamPosition, isCancelled: () -> Bool) throws(InitError) -> StreamPosition {
         if let end = try recipe.end(count: count, dtype: dtype, from: start) { return end }
         guard case .truncatedNormal(let truncated) = recipe, let format = dtype.floatFormat else { return start }
-        let made = truncatedElements(truncated, format, at: start)
+        let made = truncatedElements(truncated, format, at: start, Generators())
         let source = TensorSource(elementCount: count, itemSize: format.itemSize, elements: made.elements)
         var buffer = [UInt8](repeating: 0, count: 1 << 16)
         var position = 0
@@ -153,12 +155,15 @@ extension Draw {
         _ format: FloatFormat,
         mean: Double,
         std: Double,
-        at start: StreamPosition
+        at start: StreamPosition,
+        _ generators: Generators
     ) -> any ElementSource {
         if let layout = NormalLayout(count: count, format: format) {
-            return NormalElements(layout: layout, mean: mean, std: std, seed: seed, start: start.word)
+            return NormalElements(layout: layout, mean: mean, std: std, seed: seed, start: start.word, generators)
         }
-        let values = WordStream(seed: seed).smallNormals(count, at: start)
+        let stream = generators.take(seed: seed)
+        defer { generators.giveBack(stream) }
+        let values = stream.smallNormals(count, at: start)
         return StoredElements(values: values.map { mean.addingProduct($0, std) }, format: format)
     }
 
@@ -166,7 +171,8 @@ extension Draw {
     private func truncatedElements(
         _ truncated: TruncatedNormal,
         _ format: FloatFormat,
-        at start: StreamPosition
+        at start: StreamPosition,
+        _ generators: Generators
     ) -> (elements: any ElementSource, end: () -> StreamPosition) {
         switch truncated.path {
         case .proposal(let logPeak):
@@ -176,16 +182,25 @@ extension Draw {
                 truncated: truncated,
                 logPeak: logPeak,
                 seed: seed,
-                start: start.word
+                start: start.word,
+                generators
             )
             let words = 2 * UInt64(count) * format.wordsPerElement
             return (elements, { start.advanced(by: UInt64(elements.roundsNeeded + 1) &* words) })
         case .rejection:
             if let layout = NormalLayout(count: count, format: format) {
-                let elements = RejectionElements(layout: layout, truncated: truncated, seed: seed, start: start.word)
+                let elements = RejectionElements(
+                    layout: layout,
+                    truncated: truncated,
+                    seed: seed,
+                    start: start.word,
+                    generators
+                )
                 return (elements, { start.advanced(by: UInt64(elements.roundsNeeded + 1) &* layout.words) })
             }
-            let small = SmallTruncatedNormals(truncated, count: count, format: format, seed: seed, start: start)
+            let stream = generators.take(seed: seed)
+            defer { generators.giveBack(stream) }
+            let small = SmallTruncatedNormals(truncated, count: count, format: format, stream, start: start)
             return (StoredElements(values: small.values, format: format), { small.end })
         }
     }
@@ -244,8 +259,13 @@ struct SmallTruncatedNormals {
     private(set) var values: [Double]
     private(set) var end: StreamPosition
 
-    init(_ truncated: TruncatedNormal, count: Int, format: FloatFormat, seed: UInt32, start: StreamPosition) {
-        let stream = WordStream(seed: seed)
+    init(
+        _ truncated: TruncatedNormal,
+        count: Int,
+        format: FloatFormat,
+        _ stream: WordStream,
+        start: StreamPosition
+    ) {
         let (low, high) = (format.rounded(truncated.lower), format.rounded(truncated.upper))
         values = []
         end = start

@@ -298,7 +298,7 @@ extension Plan {
         var preparation = Preparation(starts: starts, held: held)
         var norms: [Int: LargeMemory] = [:]
         for norm in neededNorms {
-            let elements = prepared(preparation).makeElements(norm.content)
+            let elements = prepared(preparation).makeElements(norm.content, Generators())
             norms[norm.index] = try norm.make(of: elements, isCancelled: check)
             if wasCancelled { return nil }
             preparation = Preparation(starts: starts, held: held, norms: norms)
@@ -363,9 +363,11 @@ public struct PreparedPlan: Sendable {
     }
 
     /// The bytes of one tensor that is sent, or of the block that is wanted of it, made as they are read.
-    public func makeSource(_ tensor: Int = 0) -> any ByteSource {
+    ///
+    /// - Parameter generators: Shared by the tensors of a body, which are read one after the other on one thread.
+    public func makeSource(_ tensor: Int = 0, _ generators: Generators = Generators()) -> any ByteSource {
         let planned = plan.tensors[tensor]
-        var elements = makeElements(planned.content)
+        var elements = makeElements(planned.content, generators)
         if let region = planned.region, planned.shape != planned.fullShape {
             elements = SlicedElements(elements, itemSize: planned.drawnDType.itemSize, region: region)
         }
@@ -381,14 +383,14 @@ public struct PreparedPlan: Sendable {
         )
     }
 
-    fileprivate func makeElements(_ content: TensorContent) -> any ElementSource {
+    fileprivate func makeElements(_ content: TensorContent, _ generators: Generators) -> any ElementSource {
         var elements: (any ElementSource)?
         for layer in content.layers {
             switch layer {
             case .draw(let draw, let region):
-                elements = overlay(elements, makeElements(ofDraw: draw), region, content)
+                elements = overlay(elements, makeElements(ofDraw: draw, generators), region, content)
             case .copy(let other, let part, let region):
-                var source = makeElements(other)
+                var source = makeElements(other, generators)
                 if let part { source = SlicedElements(source, itemSize: other.dtype.itemSize, region: part) }
                 if other.dtype != content.dtype {
                     source = ConvertedElements(source, from: other.dtype, to: content.dtype)
@@ -409,9 +411,9 @@ public struct PreparedPlan: Sendable {
         return elements ?? FixedElements(itemSize: content.dtype.itemSize, bits: 0)
     }
 
-    private func makeElements(ofDraw index: Int) -> any ElementSource {
+    private func makeElements(ofDraw index: Int, _ generators: Generators) -> any ElementSource {
         let start = preparation.starts.indices.contains(index) ? preparation.starts[index] : nil
-        return draws[index].makeElements(at: start ?? .start, preparation.held[index])
+        return draws[index].makeElements(at: start ?? .start, preparation.held[index], generators)
     }
 
     private func overlay(

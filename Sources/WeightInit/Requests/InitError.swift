@@ -68,7 +68,7 @@ public struct InitError: Error, Sendable, Equatable {
     }
 
     /// Seen by nobody: what was asked for is dropped.
-    static let cancelled = InitError(.cancelled, [], "nobody waits for this any more")
+    package static let cancelled = InitError(.cancelled, [], "nobody waits for this any more")
 
     public static func outOfMemory(_ purpose: String, byteCount: Int) -> InitError {
         InitError(.outOfMemory, [], "\(byteCount) bytes of memory for \(purpose) cannot be had now")

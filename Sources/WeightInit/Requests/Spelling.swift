@@ -12,27 +12,55 @@ extension Text {
         byteCount >= 3 && (word.hasPrefix(self) || word.hasSuffix("_" + self))
     }
 
-    /// Edits from this word to another over UTF-8 bytes; two neighbours that change places are one edit.
-    ///
-    /// Only the first 64 bytes of each count, so that it takes at most 4 096 steps.
+    /// Edits from this word to another.
     func editDistance(to other: Text) -> Int {
-        let left = Array(utf8.prefix(64))
-        let right = Array(other.utf8.prefix(64))
-        // Rows of the table of distances between prefixes: the one that is filled, and two before it.
-        var row = Array(0...right.count)
-        var last = row
-        for (index, byte) in left.enumerated() {
-            var next = row
-            next[0] = index + 1
-            for (column, otherByte) in right.enumerated() {
-                let substituted = row[column] + (byte == otherByte ? 0 : 1)
-                next[column + 1] = Swift.min(substituted, row[column + 1] + 1, next[column] + 1)
-                guard index > 0, column > 0, byte == right[column - 1], left[index - 1] == otherByte else { continue }
-                next[column + 1] = Swift.min(next[column + 1], last[column - 1] + 1)
-            }
-            (last, row) = (row, next)
+        EditDistance(from: self)(to: other)
+    }
+}
+
+/// Edits from one word to others over UTF-8 bytes; two neighbours that change places are one edit.
+///
+/// Only the first 64 bytes of a word count: a column of the table of distances between prefixes is then two words of bits, in
+/// which one byte of the other word takes a dozen operations. The method is that of Hyyrö, "A bit-vector algorithm for computing
+/// Levenshtein and Damerau edit distances" (2003).
+struct EditDistance {
+    private static let longest = 64
+
+    /// Bytes of the word that count.
+    private let length: Int
+    /// Of each byte, the places at which the word has it.
+    private var places = InlineArray<256, UInt64>(repeating: 0)
+
+    init(from word: Text) {
+        length = Swift.min(word.byteCount, Self.longest)
+        for (place, byte) in word.utf8.prefix(Self.longest).enumerated() { places[Int(byte)] |= 1 << UInt64(place) }
+    }
+
+    func callAsFunction(to other: Text) -> Int {
+        guard length > 0 else { return Swift.min(other.byteCount, Self.longest) }
+        // Where a cell of the column is one more, or one less, than the one above it.
+        var (up, down): (UInt64, UInt64) = (.max, 0)
+        // Where it equals the one above and to the left of it.
+        var same: UInt64 = 0
+        var lastPlaces: UInt64 = 0
+        let bottom: UInt64 = 1 << UInt64(length - 1)
+        var distance = length
+        for byte in other.utf8.prefix(Self.longest) {
+            let places = places[Int(byte)]
+            let exchanged = (~same & places) << 1 & lastPlaces
+            same = (((places & up) &+ up) ^ up) | places | down | exchanged
+            // The same for the cell to the left.
+            var right = down | ~(same | up)
+            var left = same & up
+            if right & bottom != 0 { distance += 1 }
+            if left & bottom != 0 { distance -= 1 }
+            right = right << 1 | 1
+            left <<= 1
+            up = left | ~(same | right)
+            down = right & same
+            lastPlaces = places
         }
-        return row[right.count]
+        return distance
     }
 }
 
@@ -76,7 +104,8 @@ extension Sequence<Text> {
     ///
     /// For the words of a table; of a client's names, ``nearest(to:)`` looks at a bounded number.
     func orderedByDistance(to given: Text) -> [Text] {
-        map { (word: $0, distance: $0.editDistance(to: given)) }
+        let distance = EditDistance(from: given)
+        return map { (word: $0, distance: distance(to: $0)) }
             .enumerated()
             .sorted { ($0.element.distance, $0.offset) < ($1.element.distance, $1.offset) }
             .map(\.element.word)

@@ -1,29 +1,32 @@
 internal import ByteText
 import Glibc
 import Synchronization
-import WeightInit
+package import WeightInit
 
-/// Results of plans' preparations, cached for later requests and computed once for simultaneous ones.
+/// Values in a cache: few enough to be looked through for the oldest.
+private let maximumCount = 4096
+
+/// Values that take work, cached for later requests and made once for simultaneous ones.
 ///
-/// Bounded in bytes. What a source still reads from is not dropped, because dropping it would free nothing; where that
-/// leaves no room, what is new is not kept. So the bytes that this holds never pass the limit, and all else is held by
-/// replies that count it themselves.
-package final class PreparationCache: Sendable {
-    /// A preparation, and the bytes of it that nobody but its reply counts.
+/// Bounded in bytes; the value used longest ago goes first. What a reply still uses is not dropped, because dropping it would
+/// free nothing; where that leaves no room, what is new is not kept. So the bytes that this holds never pass the limit, and all
+/// else is held by replies that count it themselves.
+package final class SharedCache<Value: AnyObject & Sendable>: Sendable {
+    /// A value, and the bytes of it that nobody but its reply counts.
     struct Share: Sendable {
-        var preparation: Preparation
+        var value: Value
         var uncountedBytes: Int
     }
 
-    typealias Make = (_ isCancelled: () -> Bool) throws(InitError) -> Preparation?
+    typealias Make = (_ isCancelled: () -> Bool) throws(InitError) -> Value?
 
     fileprivate struct Entry {
-        var preparation: Preparation
+        var value: Value
         let byteCount: Int
         var lastUse: UInt64
     }
 
-    /// A preparation that is being made, for those who wait for it.
+    /// A value that is being made, for those who wait for it.
     ///
     /// Sendable because it is touched under the cache's lock only.
     fileprivate final class Flight: @unchecked Sendable {
@@ -32,14 +35,14 @@ package final class PreparationCache: Sendable {
     }
 
     fileprivate enum Outcome: Sendable {
-        case made(Preparation, uncountedBytes: Int)
+        case made(Value, uncountedBytes: Int)
         case failed(InitError)
-        /// The preparing request was cancelled while none waited.
+        /// The request that made it was cancelled while none waited.
         case cancelled
     }
 
     fileprivate enum Turn: Sendable {
-        case kept(Preparation)
+        case kept(Value)
         case wait(Flight)
         case make(Flight)
     }
@@ -48,31 +51,41 @@ package final class PreparationCache: Sendable {
         var entries: [Text: Entry] = [:]
         var flights: [Text: Flight] = [:]
         var byteCount = 0
-        package var madeCount = 0
+        var madeCount = 0
         /// Counts uses.
         var clock: UInt64 = 0
     }
 
-    /// Few enough to be looked through for the oldest.
-    fileprivate static let maximumCount = 4096
-
     private let limit: Int
+    private let size: @Sendable (Value) -> Int
     private let state = Mutex(State())
 
-    /// - Parameter limit: Bytes; 0 keeps nothing.
-    init(limit: Int) {
+    /// - Parameters:
+    ///   - limit: Bytes; 0 keeps nothing.
+    ///   - size: Bytes of memory that a value takes.
+    init(limit: Int, size: @escaping @Sendable (Value) -> Int) {
         self.limit = limit
+        self.size = size
     }
 
     /// Bytes that are kept.
     package var byteCount: Int { state.withLock { $0.byteCount } }
 
-    /// Preparations that have been begun.
+    /// Values that have been begun.
     package var madeCount: Int { state.withLock { $0.madeCount } }
 
     /// The cached value of a key.
-    func kept(_ key: Text) -> Preparation? {
+    func kept(_ key: Text) -> Value? {
         state.withLock { $0.use(key) }
+    }
+
+    /// Forgets all values. Those that are being made are not kept.
+    func removeAll() {
+        state.withLock { state in
+            state.entries = [:]
+            state.flights = [:]
+            state.byteCount = 0
+        }
     }
 
     /// The cached value of a key, the one that another thread is computing, or the result of `make`.
@@ -81,11 +94,11 @@ package final class PreparationCache: Sendable {
     func share(_ key: Text, isCancelled: () -> Bool, make: @escaping Make) throws(InitError) -> Share? {
         while true {
             switch state.withLock({ $0.join(key) }) {
-            case .kept(let preparation):
-                return Share(preparation: preparation, uncountedBytes: 0)
+            case .kept(let value):
+                return Share(value: value, uncountedBytes: 0)
             case .wait(let flight):
                 switch wait(for: flight, isCancelled) {
-                case .made(let preparation, let bytes): return Share(preparation: preparation, uncountedBytes: bytes)
+                case .made(let value, let bytes): return Share(value: value, uncountedBytes: bytes)
                 case .failed(let error): throw error
                 // Nobody is there to make it any more: perhaps this one is.
                 case .cancelled: continue
@@ -96,7 +109,7 @@ package final class PreparationCache: Sendable {
                     isCancelled() && state.withLock { _ in flight.waiting == 0 }
                 }
                 switch settle(flight, key, outcome) {
-                case .made(let preparation, let bytes): return Share(preparation: preparation, uncountedBytes: bytes)
+                case .made(let value, let bytes): return Share(value: value, uncountedBytes: bytes)
                 case .failed(let error): throw error
                 case .cancelled: return nil
                 }
@@ -106,9 +119,9 @@ package final class PreparationCache: Sendable {
 
     private func outcome(of make: @escaping Make, isCancelled: () -> Bool) -> Outcome {
         do throws(InitError) {
-            return try make(isCancelled).map { .made($0, uncountedBytes: $0.byteCount) } ?? .cancelled
+            return try make(isCancelled).map { .made($0, uncountedBytes: size($0)) } ?? .cancelled
         } catch {
-            return .failed(error)
+            return error.kind == .cancelled ? .cancelled : .failed(error)
         }
     }
 
@@ -116,13 +129,14 @@ package final class PreparationCache: Sendable {
     private func settle(_ flight: Flight, _ key: Text, _ outcome: Outcome) -> Outcome {
         state.withLock { state in
             var outcome = outcome
-            if case .made(let preparation, let bytes) = outcome,
-                state.keep(preparation, key, bytes: bytes, limit: limit)
-            {
-                outcome = .made(preparation, uncountedBytes: 0)
+            // Another flight, if all values were forgotten meanwhile.
+            if state.flights[key] === flight {
+                state.flights[key] = nil
+                if case .made(let value, let bytes) = outcome, state.keep(value, key, bytes: bytes, limit: limit) {
+                    outcome = .made(value, uncountedBytes: 0)
+                }
             }
             flight.outcome = outcome
-            state.flights[key] = nil
             return outcome
         }
     }
@@ -142,34 +156,34 @@ package final class PreparationCache: Sendable {
     }
 }
 
-extension PreparationCache.State {
-    fileprivate mutating func use(_ key: Text) -> Preparation? {
+extension SharedCache.State {
+    fileprivate mutating func use(_ key: Text) -> Value? {
         clock += 1
         entries[key]?.lastUse = clock
-        return entries[key]?.preparation
+        return entries[key]?.value
     }
 
-    fileprivate mutating func join(_ key: Text) -> PreparationCache.Turn {
-        if let preparation = use(key) { return .kept(preparation) }
+    fileprivate mutating func join(_ key: Text) -> SharedCache.Turn {
+        if let value = use(key) { return .kept(value) }
         if let flight = flights[key] {
             flight.waiting += 1
             return .wait(flight)
         }
-        let flight = PreparationCache.Flight()
+        let flight = SharedCache.Flight()
         flights[key] = flight
         madeCount += 1
         return .make(flight)
     }
 
     /// - Returns: Whether there was room.
-    fileprivate mutating func keep(_ preparation: Preparation, _ key: Text, bytes: Int, limit: Int) -> Bool {
+    fileprivate mutating func keep(_ value: Value, _ key: Text, bytes: Int, limit: Int) -> Bool {
         guard bytes <= limit else { return false }
-        while byteCount > limit - bytes || entries.count >= PreparationCache.maximumCount {
+        while byteCount > limit - bytes || entries.count >= maximumCount {
             guard let oldest = oldestUnused() else { return false }
             byteCount -= entries.removeValue(forKey: oldest)?.byteCount ?? 0
         }
         clock += 1
-        entries[key] = PreparationCache.Entry(preparation: preparation, byteCount: bytes, lastUse: clock)
+        entries[key] = SharedCache.Entry(value: value, byteCount: bytes, lastUse: clock)
         byteCount += bytes
         return true
     }
@@ -181,12 +195,21 @@ extension PreparationCache.State {
         var index = entries.startIndex
         while index < entries.endIndex {
             // No one else can take hold of it now: for that, too, the lock is needed.
-            if isKnownUniquelyReferenced(&entries.values[index].preparation) {
+            if isKnownUniquelyReferenced(&entries.values[index].value) {
                 let entry = entries[index]
                 if entry.value.lastUse < oldest?.lastUse ?? .max { oldest = (entry.key, entry.value.lastUse) }
             }
             entries.formIndex(after: &index)
         }
         return oldest?.key
+    }
+}
+
+package typealias PreparationCache = SharedCache<Preparation>
+
+extension SharedCache<Preparation> {
+    /// Of results of plans' preparations.
+    convenience init(limit: Int) {
+        self.init(limit: limit) { $0.byteCount }
     }
 }
