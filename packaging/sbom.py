@@ -20,7 +20,7 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 PROGRAM = "SPDXRef-weight-init"
-# Licences by SPDX's names. Those of Debian's packages are the licences of the libraries, as their copyright files have them.
+# Licences by SPDX's names. Of Debian's packages: the library as NOTICE names it, and its licence by its copyright file.
 SWIFT = "Apache-2.0 WITH Swift-exception"
 COMPILED = {
     "swift-argument-parser": SWIFT,
@@ -28,20 +28,20 @@ COMPILED = {
     "swift-log": "Apache-2.0",
 }
 LINKED = {
-    "libc6": "LGPL-2.1-or-later",
-    "libffi8": "MIT",
-    "libgcc-s1": "GPL-3.0-or-later WITH GCC-exception-3.1",
-    "libgmp10": "LGPL-3.0-or-later OR GPL-2.0-or-later",
-    "libgnutls30": "LGPL-2.1-or-later",
-    "libhogweed6": "LGPL-3.0-or-later OR GPL-2.0-or-later",
-    "libidn2-0": "LGPL-3.0-or-later OR GPL-2.0-or-later",
-    "libmicrohttpd12": "LGPL-2.1-or-later",
-    "libnettle8": "LGPL-3.0-or-later OR GPL-2.0-or-later",
-    "libp11-kit0": "BSD-3-Clause",
-    "libstdc++6": "GPL-3.0-or-later WITH GCC-exception-3.1",
-    "libtasn1-6": "LGPL-2.1-or-later",
-    "libunistring2": "LGPL-3.0-or-later OR GPL-2.0-or-later",
-    "zlib1g": "Zlib",
+    "libc6": ("GNU C library", "LGPL-2.1-or-later"),
+    "libffi8": ("libffi", "MIT"),
+    "libgcc-s1": ("libgcc", "GPL-3.0-or-later WITH GCC-exception-3.1"),
+    "libgmp10": ("GMP", "LGPL-3.0-or-later OR GPL-2.0-or-later"),
+    "libgnutls30": ("GnuTLS", "LGPL-2.1-or-later"),
+    "libhogweed6": ("Nettle", "LGPL-3.0-or-later OR GPL-2.0-or-later"),
+    "libidn2-0": ("libidn2", "LGPL-3.0-or-later OR GPL-2.0-or-later"),
+    "libmicrohttpd12": ("GNU libmicrohttpd", "LGPL-2.1-or-later"),
+    "libnettle8": ("Nettle", "LGPL-3.0-or-later OR GPL-2.0-or-later"),
+    "libp11-kit0": ("p11-kit", "BSD-3-Clause"),
+    "libstdc++6": ("libstdc++", "GPL-3.0-or-later WITH GCC-exception-3.1"),
+    "libtasn1-6": ("libtasn1", "LGPL-2.1-or-later"),
+    "libunistring2": ("libunistring", "LGPL-3.0-or-later OR GPL-2.0-or-later"),
+    "zlib1g": ("zlib", "Zlib"),
 }
 # Swift's repositories, and their static libraries. Those of Foundation hold parts of swift-collections.
 SWIFT_LIBRARIES = {
@@ -208,7 +208,7 @@ def document(program, shipped, version, resolved=ROOT / "Package.resolved"):
         identifier = f"SPDXRef-debian-{re.sub(r'[^A-Za-z0-9.-]', '-', name)}"
         purl = f"pkg:deb/debian/{name.replace('+', '%2B')}@{release.replace('+', '%2B').replace(':', '%3A')}?distro=debian-12"
         packages.append(
-            part(identifier, name, release, LINKED[name], "NOASSERTION", purl, sourceInfo=f"built from the source package {source}")
+            part(identifier, name, release, LINKED[name][1], "NOASSERTION", purl, sourceInfo=f"built from the source package {source}")
         )
         relations.append(relation(PROGRAM, "DYNAMIC_LINK" if directly else "DEPENDS_ON", identifier))
     return (
