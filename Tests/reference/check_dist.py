@@ -17,6 +17,7 @@ import pathlib
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import tarfile
@@ -193,6 +194,22 @@ def directives(unit, name):
     return [line.partition("=")[2] for line in unit.read_text().splitlines() if line.startswith(f"{name}=")]
 
 
+def check_reload(release):
+    """A reload sends SIGHUP if the service has a file to read again, and else says why it does not."""
+    [command] = directives(release.unit, "ExecReload")
+    command = [part.replace("$$", "$") for part in shlex.split(command)]
+    waiting = subprocess.Popen(["sleep", "600"])
+    try:
+        environment = {"PATH": os.environ["PATH"], "MAINPID": str(waiting.pid)}
+        outcome = subprocess.run(command, env=environment, capture_output=True, text=True)
+        assert outcome.returncode == 1 and "Nothing to reload" in outcome.stderr, outcome
+        run(*command, env={**environment, "WEIGHT_INIT_TOKEN_FILE": "tokens"})
+        assert waiting.wait(timeout=60) == -signal.SIGHUP
+    finally:
+        waiting.kill()
+        waiting.wait()
+
+
 def check_calls(release):
     """The service asks the system for nothing that the unit forbids, from start through TLS and work until its end."""
     groups, allowed = {}, set()
@@ -264,7 +281,7 @@ def debian(directory, depends):
 
 
 def state(root):
-    """Every file, and what it holds, without the logs and the book-keeping of dpkg and of users."""
+    """Every file: its size and time, and in /etc what it holds. Without logs and the book-keeping of dpkg and of users."""
     kept = {}
     for folder, _, names in os.walk(root):
         for name in names:
@@ -272,7 +289,12 @@ def state(root):
             relative = str(path.relative_to(root))
             if re.match(r"(proc|sys|dev|run|var/lib/dpkg|var/log|var/cache)/|etc/(passwd|group|shadow|gshadow|subuid|subgid)-$", relative):
                 continue
-            kept[relative] = os.readlink(path) if path.is_symlink() else path.read_bytes()
+            if path.is_symlink():
+                kept[relative] = os.readlink(path)
+            elif relative.startswith("etc/"):
+                kept[relative] = path.read_bytes()
+            else:
+                kept[relative] = (path.lstat().st_size, path.lstat().st_mtime_ns)
     return kept
 
 
@@ -320,8 +342,11 @@ def serve(release, root):
     [command] = directives(release.unit, "ExecStart")
     [user], [group] = directives(release.unit, "User"), directives(release.unit, "Group")
     variables = [line for line in (root / "etc" / "default" / "weight-init").read_text().splitlines() if re.match(r"\w", line)]
+    # Swift reads a program's arguments from /proc, which is mounted until the process ends.
+    mounted = f'mount -t proc proc {shlex.quote(str(root))}/proc && exec chroot "$@"'
     process = subprocess.Popen(
-        ["chroot", f"--userspec={user}:{group}", root, "env", "-i", *variables, "WEIGHT_INIT_PORT=0", *shlex.split(command)],
+        ["unshare", "--mount", "sh", "-c", mounted, "sh", f"--userspec={user}:{group}", str(root)]
+        + ["env", "-i", *variables, "WEIGHT_INIT_PORT=0", *shlex.split(command)],
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -355,6 +380,7 @@ def main():
             "parts": check_parts,
             "lintian": check_lintian,
             "unit": check_unit,
+            "reload": check_reload,
             "system calls": check_calls,
             "defaults": check_defaults,
         }
