@@ -19,8 +19,8 @@ FILES = [
 ]
 EXIT_STATUS = {
     "0": "Success.",
-    "1": "A file could not be read or written, a check failed, or the service could not listen or did not end in time.",
-    "64": "The request is refused, or an option is wrong.",
+    "1": "A file cannot be read or written, a check fails, or the service cannot listen or does not end in time.",
+    "64": "The request is refused, or a command or an option is wrong.",
 }
 
 
@@ -99,6 +99,13 @@ def options(command):
             yield escaped(argument["discussion"])
 
 
+def divided(discussion):
+    """Examples, which help begins with and a manual page ends with, and the rest."""
+    first, _, rest = discussion.partition("\n\n")
+    heading, _, examples = first.partition("\n")
+    return (examples, rest) if heading == "Examples:" else ("", discussion)
+
+
 def brief(abstract):
     """The abstract as the NAME section has it. PyTorch keeps its capitals."""
     first, _, rest = abstract.strip().rstrip(".").partition(" ")
@@ -111,9 +118,10 @@ def page(command, name, version, date, others):
     yield f"{escaped(name)} \\- {escaped(brief(command.get('abstract', '')))}"
     yield ".SH SYNOPSIS"
     yield from synopsis(command)
-    if command.get("discussion"):
+    examples, description = divided(command.get("discussion", ""))
+    if description:
         yield ".SH DESCRIPTION"
-        yield from paragraphs(command["discussion"])
+        yield from paragraphs(description)
     if shown(command):
         yield ".SH OPTIONS"
         yield from options(command)
@@ -135,6 +143,9 @@ def page(command, name, version, date, others):
         yield ".SH FILES"
         for file, meaning in FILES:
             yield from (".TP", f".I {escaped(file)}", escaped(meaning))
+    if examples:
+        yield ".SH EXAMPLES"
+        yield from paragraphs(examples)
     yield ".SH SEE ALSO"
     yield ",\n".join(f".BR {escaped(other)} (1)" for other in others if other != name).replace("(1),", "(1) ,")
 
