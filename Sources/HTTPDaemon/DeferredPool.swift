@@ -197,9 +197,13 @@ final class DeferredPool: Sendable {
     private func work(_ lane: Lane) {
         while true {
             guard let turn = state.wait(for: { next(&$0, for: lane) }) else { return }
-            guard case .run(let job) = turn else {
-                if case .stop = turn { return }
+            let job: DeferredJob
+            switch turn {
+            case .run(let next): job = next
+            case .free(let bodies):
+                for body in bodies { body.free() }
                 continue
+            case .stop: return
             }
             let hold = MemoryHold(pool: self, lane: job.lane, memory: job.memory)
             let outcome = outcome(of: job, hold)
@@ -313,13 +317,18 @@ final class Discarded: @unchecked Sendable {
     /// Bytes of memory that are freed in less time than it takes to hand them to another thread.
     private static let smallMemory = 256 << 10
 
-    private let body: ResponseBody
+    private var body: ResponseBody?
 
     /// - Parameter memory: Bytes that the body holds.
     /// - Returns: `nil` for a body that can as well be freed where it is.
     init?(_ body: ResponseBody, memory: Int) {
         guard memory > Self.smallMemory else { return nil }
         self.body = body
+    }
+
+    /// Gives the body up on this thread, whoever still holds the object.
+    fileprivate func free() {
+        body = nil
     }
 }
 
