@@ -139,12 +139,33 @@ extension InitMembers {
     func plan(_ asking: Asking) throws(InitError) -> Plan? {
         let limits = asking.context.limits.tensors
         let narrow = asking.allowance.narrowing(limits)
+        if case .model(let members) = self, members.request.entries.probableTensors > narrow.maximumTensors,
+            !narrow.hasCounts(of: limits)
+        {
+            return nil
+        }
         do {
             return try plan(narrow, isCancelled: asking.allowance.isCancelled)
         } catch {
             // It is not known which limit that was: the service's own is met again by a wider allowance.
             guard case .model = self, error.kind == .tooLarge, !narrow.hasCounts(of: limits) else { throw error }
             return nil
+        }
+    }
+}
+
+extension [ModelEntry] {
+    /// The number of tensors that they are probably built of. Planning them only to find that there are too many would cost as
+    /// much as the allowance.
+    fileprivate var probableTensors: Int {
+        reduce(0) { sum, entry in
+            let tensors =
+                switch entry.content {
+                case .layer(let layer): LayerType.named(layer.type)?.hasState == true ? 2 : 0
+                case .parameter: 1
+                case .block(let entries): entries.probableTensors
+                }
+            return sum.addingClamped(tensors.multipliedClamped(by: entry.repetitions ?? 1))
         }
     }
 }
