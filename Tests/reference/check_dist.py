@@ -95,6 +95,8 @@ def check_tarball(release):
     assert ".symtab" not in run("readelf", "--sections", "--wide", program), "the program is not stripped"
     for name in ("LICENSE", "NOTICE", "README.md", "docs/operations.md", "weight-init.spdx.json"):
         assert (release.unpacked / name).stat().st_size > 0
+    # A build in another directory would be another program.
+    assert str(ROOT).encode() not in program.read_bytes(), "the program names the directory of its build"
     told = (release.installed / "usr" / "share" / "doc" / "weight-init" / "copyright").read_text()
     assert re.search(r"^Copyright: \d{4} the weight-init authors\nLicense: Apache-2.0$", told, re.MULTILINE), told
     assert program.read_bytes() == (release.installed / "usr" / "bin" / "weight-init").read_bytes()
