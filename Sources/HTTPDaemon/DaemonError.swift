@@ -23,6 +23,16 @@ public enum DaemonError: Error, Equatable {
     case system(String)
 }
 
+extension DaemonError {
+    /// `true` if the configuration is wrong wherever the daemon is started; `false` if something here is in its way.
+    public var isOfConfiguration: Bool {
+        switch self {
+        case .invalidConfiguration, .invalidAddress, .invalidSocketPath: true
+        default: false
+        }
+    }
+}
+
 extension DaemonError: CustomStringConvertible {
     public var description: String {
         switch self {

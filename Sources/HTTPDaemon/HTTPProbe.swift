@@ -4,9 +4,12 @@ import Glibc
 /// Why a service did not answer.
 public struct ProbeError: Error {
     public var reason: String
+    /// `true` if the address or path can be that of no service.
+    public var isOfAddress = false
 
-    public init(reason: String) {
+    public init(reason: String, isOfAddress: Bool = false) {
         self.reason = reason
+        self.isOfAddress = isOfAddress
     }
 }
 
@@ -80,7 +83,13 @@ public struct HTTPProbe {
 
     private func connect(to path: String) throws(ProbeError) -> Int32 {
         let descriptor = c_httpd_connect_to_path(path)
-        guard descriptor >= 0 else { throw .last("cannot connect") }
+        guard descriptor >= 0 else {
+            // As `serve` says it of a path that is too long or empty.
+            guard errno != ENAMETOOLONG else {
+                throw ProbeError(reason: DaemonError.invalidSocketPath(path).description, isOfAddress: true)
+            }
+            throw .last("cannot connect")
+        }
         limitTime(of: descriptor)
         return descriptor
     }
@@ -98,7 +107,7 @@ public struct HTTPProbe {
         hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
         var found: UnsafeMutablePointer<addrinfo>?
         guard getaddrinfo(host, String(port), &hints, &found) == 0, let address = found?.pointee else {
-            throw ProbeError(reason: "not an address in numbers")
+            throw ProbeError(reason: "\"\(host)\" is not an address in numbers", isOfAddress: true)
         }
         defer { freeaddrinfo(found) }
         let descriptor = socket(address.ai_family, address.ai_socktype, address.ai_protocol)

@@ -121,6 +121,7 @@ extension Answer {
         switch content {
         case .document(let document): document
         case .computed(let compute): try compute { false }
+        case .bytes(let bytes) where mediaType == Answer.json && !isFile: try JSONDocument(JSONValue(ownText: bytes))
         case .bytes, .source, .generated: nil
         }
     }

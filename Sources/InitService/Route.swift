@@ -33,6 +33,24 @@ struct Route: Sendable {
         }
     }
 
+    /// `/init` at a path that ends in a file's name, whose extension is the format.
+    private static let file = Route(path: RoutePath("/init/{file}"), methods: [.get, .head, .post]) {
+        service,
+        request throws(Problem) in
+        let file: InitFile
+        do throws(InitError) {
+            file = try InitFile(name: request.captures[0])
+        } catch {
+            throw Problem(noFile: error)
+        }
+        let asking = Asking(service.operations, request.accept, within: request.allowance)
+        let answer = try request.form.refusing { () throws(InitError) in
+            try InitFileQuestion(request.members, in: file).answer(asking)
+        }
+        guard let answer else { return .exceeds(request.allowance.planningMore) }
+        return try Representation(answer).respond(to: request)
+    }
+
     /// A document, which takes no members.
     private static func document(
         _ path: Text,
@@ -49,6 +67,7 @@ struct Route: Sendable {
 
     static let all: [Route] =
         Operation.all.map(operation) + [
+            file,
             .document("/", needsToken: false) { _ in PageRoute.page },
             .document("/docs/problems", needsToken: false) { _ in PageRoute.problems },
             .document("/openapi.json") { _ in

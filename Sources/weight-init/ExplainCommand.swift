@@ -7,7 +7,14 @@ struct ExplainCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "explain",
         abstract: "Print the plan of an init request without making tensors.",
-        discussion: "Prints the JSON that /explain answers, or a table on a terminal."
+        discussion: .beginning(
+            with: [
+                "weight-init explain --method xavier_uniform --shape 512,256",
+                "weight-init explain --model model.json",
+                "weight-init explain --model-name random/resnet18",
+            ],
+            "Prints the JSON that /explain answers, or a table on a terminal."
+        )
     )
 
     @OptionGroup

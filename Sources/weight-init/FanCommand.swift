@@ -11,7 +11,14 @@ struct FanCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "fan",
         abstract: "Print the fan-in and fan-out of a shape.",
-        discussion: "Prints the JSON that /fan answers, or a table on a terminal."
+        discussion: .beginning(
+            with: [
+                "weight-init fan 64,3,7,7",
+                "weight-init fan 64,3,7,7 --mode fan_out",
+                "weight-init fan 3,3,64,128 --layout keras",
+            ],
+            "Prints the JSON that /fan answers, or a table on a terminal."
+        )
     )
 
     @Argument(help: "Dimensions, outermost first: 64,3,7,7.")
@@ -20,9 +27,13 @@ struct FanCommand: ParsableCommand {
     @OptionGroup
     var members: TableOptions<Asked>
 
+    @OptionGroup
+    var form: PrintOptions
+
     func run() throws {
         do {
-            try show(OperationContext().answer(.fan, [("shape", Text(shape))] + members.given))
+            let given = [("shape", Text(shape))] + members.given
+            try show(OperationContext().answer(.fan, given), as: form.format)
         } catch let error as InitError {
             throw ValidationError(error, positional: ["shape"])
         }

@@ -7,8 +7,14 @@ struct HealthCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "health",
         abstract: "Check whether the service on this machine is alive: exit code 0 if it is, else 1.",
-        discussion:
+        discussion: .beginning(
+            with: [
+                "weight-init health",
+                "weight-init health --port 9000 --timeout 1",
+                "weight-init health --unix-socket /run/weight-init.sock",
+            ],
             "For a container's HEALTHCHECK. It reads the address from the same options and environment variables as serve."
+        )
     )
 
     @OptionGroup
@@ -27,6 +33,8 @@ struct HealthCommand: ParsableCommand {
             )
             let status = try probe.status(of: "/livez")
             guard status == 200 else { throw ProbeError(reason: "it answered with \(status)") }
+        } catch  where error.isOfAddress {
+            throw ValidationError(error.reason)
         } catch {
             let address = daemon.socketPath ?? "\(daemon.host) port \(daemon.port)"
             printError("not healthy at \(address): \(error.reason)")

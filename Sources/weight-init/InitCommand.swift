@@ -10,7 +10,13 @@ struct InitCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "init",
         abstract: "Write a tensor, or the parameters of a layer or model, to a file or standard output.",
-        discussion: """
+        discussion: .beginning(
+            with: [
+                "weight-init init --method kaiming_normal --shape 64,3,7,7 --seed 42 -o w.npy",
+                "weight-init init --method trunc_normal --shape 512,512 --std 0.02 --summary",
+                "weight-init init --model-name random/resnet18 -o model.safetensors",
+            ],
+            """
             The bytes are those that /init answers. --format sets the format; without it, the extension of the file does \
             (\(TensorFormat.all.flatMap(\.extensions).joined(separator: ", "))). Standard output gets JSON unless the \
             request sets another format.
@@ -22,6 +28,7 @@ struct InitCommand: ParsableCommand {
             On a terminal, standard error shows a progress bar. Exit codes: 0 for success, 64 for a refused request or a \
             wrong option, 1 for a file that cannot be read or written.
             """
+        )
     )
 
     @OptionGroup
@@ -33,6 +40,9 @@ struct InitCommand: ParsableCommand {
     )
     var format: String?
 
+    @Flag(help: "Statistics instead of elements, as --format summary: with a histogram on a terminal, else JSON.")
+    var summary = false
+
     @Option(name: .shortAndLong, help: "Output file; - is standard output.", completion: .file())
     var output = "-"
 
@@ -42,7 +52,14 @@ struct InitCommand: ParsableCommand {
     @Flag(help: "Keep the partial file if interrupted, and resume it in the next run.")
     var resume = false
 
+    func validate() throws {
+        guard !summary || (format ?? "summary") == "summary" else {
+            throw ValidationError("--summary and --format \(format ?? "") exclude each other.")
+        }
+    }
+
     func run() throws {
+        let format = summary ? "summary" : format
         let answer = try request.ask(.initialize, format: format ?? formatOfName())
         guard !resume || (output != "-" && answer.servesRanges) else {
             throw ValidationError("--resume: only a file in the formats raw, npy and safetensors can be resumed")
@@ -63,8 +80,13 @@ struct InitCommand: ParsableCommand {
             let body = try answer.body()
             if file.byteCount > 0 { try check(&file, against: body) }
             progress?.begin(from: file.byteCount)
-            try write(body, to: &file, &progress)
-            if isText, file.isTerminal { try file.append([UInt8(ascii: "\n")].span.bytes) }
+            if format == "summary", file.isTerminal {
+                let style = TextStyle(isColoured: Screen(descriptor: file.descriptor).isColoured)
+                try file.append(Array(SummaryPicture.text(of: JSONValue(ownText: body.bytes), style).utf8).span.bytes)
+            } else {
+                try write(body, to: &file, &progress)
+                if isText, file.isTerminal { try file.append([UInt8(ascii: "\n")].span.bytes) }
+            }
             try file.finish()
         } catch {
             progress?.abandon()
@@ -122,6 +144,21 @@ struct InitCommand: ParsableCommand {
                 try file.append(buffer.span.bytes.extracting(first: count))
                 progress?.advance(to: file.byteCount)
             }
+        }
+    }
+}
+
+extension AnswerBody {
+    /// All bytes, of an answer that is known to be short.
+    fileprivate var bytes: [UInt8] {
+        switch self {
+        case .bytes(let bytes): return bytes
+        case .source(let source): return source.bytes(at: 0, count: source.byteCount)
+        case .stream(let stream):
+            var bytes: [UInt8] = []
+            var buffer = [UInt8](repeating: 0, count: 1 << 16)
+            while let count = stream.read(into: &buffer) { bytes += buffer[..<count] }
+            return bytes
         }
     }
 }

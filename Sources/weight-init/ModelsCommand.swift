@@ -7,18 +7,26 @@ struct ModelsCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "models",
         abstract: "Print the catalogue of models.",
-        discussion: """
-            Prints the JSON that /models answers, or a table on a terminal. init --model-name makes one of the models.
-            """
+        discussion: .beginning(
+            with: [
+                "weight-init models",
+                "weight-init models --format json",
+                "weight-init models --models /srv/models",
+            ],
+            "Prints the JSON that /models answers, or a table on a terminal. init --model-name makes one of the models."
+        )
     )
 
     @OptionGroup
     var catalogue: CatalogueOptions
 
+    @OptionGroup
+    var form: PrintOptions
+
     func run() throws {
         do {
             let context = OperationContext(models: try catalogue.models(LimitTable.defaults))
-            try show(context.answer(.models, []))
+            try show(context.answer(.models, []), as: form.format)
         } catch let error as InitError {
             throw ValidationError(error)
         }

@@ -5,7 +5,7 @@ import Glibc
 /// Until then a locked file with the extension `.partial` holds the bytes. If the command ends early, the partial file is
 /// removed, or kept if it can be resumed.
 struct OutputFile: ~Copyable {
-    private let descriptor: Int32
+    let descriptor: Int32
     /// `nil` for a device, a pipe or standard output.
     private var partial: Partial?
     /// Name for messages.

@@ -1,6 +1,6 @@
 import Glibc
 
-/// A progress bar with percentage, speed and time left, if standard error is a terminal.
+/// A progress bar with percentage, speed and time left, if standard error is a terminal that takes escape sequences.
 struct ProgressLine {
     private let name: String
     /// Bytes in total; `nil` if unknown.
@@ -13,9 +13,9 @@ struct ProgressLine {
     /// Time between two updates.
     private static let interval = Duration.milliseconds(100)
 
-    /// - Returns: `nil` if standard error is no terminal.
+    /// - Returns: `nil` if standard error is no such terminal.
     init?(_ name: String, total: Int?) {
-        guard isatty(STDERR_FILENO) == 1 else { return nil }
+        guard Screen.errors.takesEscapes else { return nil }
         self.name = name
         self.total = total
     }
@@ -77,11 +77,7 @@ struct ProgressLine {
         return "[" + String(repeating: "#", count: filled) + String(repeating: "-", count: width - filled) + "]"
     }
 
-    private var columns: Int {
-        var size = winsize()
-        guard ioctl(STDERR_FILENO, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0 else { return 80 }
-        return Int(size.ws_col)
-    }
+    private var columns: Int { Screen.errors.columns ?? 80 }
 
     private func show(_ text: String) {
         let bytes = Array(text.utf8)

@@ -67,8 +67,9 @@ struct RequestOptions: ParsableArguments {
         }
     }
 
-    /// A refused request, with the option or the place in the file at fault.
-    func invalid(_ error: InitError) -> ValidationError {
+    /// A refused request, with the option or the place in the file at fault; `Failure` if the request is not to blame.
+    func invalid(_ error: InitError) -> any Error {
+        if [.outOfMemory, .failed].contains(error.kind) { return Failure(error.message) }
         let others = members.given.map(\.name) + overrides.given.map(\.name) + ["format", "digest"]
         return ValidationError(error, document: (model ?? modelName).map { ($0, others) })
     }

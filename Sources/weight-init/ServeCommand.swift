@@ -13,7 +13,13 @@ struct ServeCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "serve",
         abstract: "Serve until SIGTERM or SIGINT.",
-        discussion: """
+        discussion: .beginning(
+            with: [
+                "weight-init serve",
+                "weight-init serve --host 0.0.0.0 --port 9000 --log-level info",
+                "weight-init serve --models /srv/models --token-file tokens.txt",
+            ],
+            """
             Prints its address when it is ready, and the address of the metrics if they have a port of their own. In a \
             browser, the address shows a page to try the service.
 
@@ -21,12 +27,21 @@ struct ServeCommand: ParsableCommand {
             active replies have --drain-timeout to finish. A second signal ends it at once. SIGHUP makes it read \
             --models, --token-file, --tls-certificate and --tls-key again.
             """
+        )
     )
 
     @OptionGroup
     var options: TableOptions<ServeTable>
 
     func run() throws {
+        do {
+            try serve()
+        } catch let error as DaemonError where error.isOfConfiguration {
+            throw ValidationError(error.description)
+        }
+    }
+
+    private func serve() throws {
         let settings = try options.values(withEnvironment: true)
         guard (settings.tlsCertificate == nil) == (settings.tlsKey == nil) else {
             throw ValidationError("--tls-certificate and --tls-key need each other.")
@@ -71,12 +86,11 @@ struct ServeCommand: ParsableCommand {
         service.observe { [weak daemon] in daemon?.load ?? TransportLoad() }
         let scheme = configuration.identity == nil ? "http" : "https"
         let address = configuration.socketPath.map { "unix:\($0)" } ?? "\(scheme)://\(authority(host, daemon.port))"
-        print("weight-init serves at \(address)")
+        announce("weight-init serves at \(address)")
         if let metricsDaemon {
             let address = authority(settings.metricsHost ?? host, metricsDaemon.port)
-            print("weight-init gives metrics at http://\(address)/metrics")
+            announce("weight-init gives metrics at http://\(address)/metrics")
         }
-        fflush(nil)
 
         let signal = signals.wait {
             if let tokenFile = settings.tokenFile, let tokens = policy.tokens {
@@ -110,6 +124,11 @@ struct ServeCommand: ParsableCommand {
         daemon.stop()
         metricsDaemon?.stop()
         logger.notice("stopped")
+    }
+
+    /// Prints a line. A service that nobody listens to serves all the same.
+    private func announce(_ line: String) {
+        try? StandardOutput.writeLine(line)
     }
 
     private func authority(_ host: String, _ port: UInt16) -> String {

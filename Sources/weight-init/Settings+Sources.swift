@@ -1,6 +1,5 @@
 import ArgumentParser
 import ByteText
-import Glibc
 import Settings
 
 /// Settings as options of a command and, if it has them, as environment variables.
@@ -43,9 +42,4 @@ extension Setting {
             throw ValidationError("\(given) must be \(accepted ?? "different"), not \(text).")
         }
     }
-}
-
-private func environmentVariable(_ name: String) -> String? {
-    // Copied at once; nothing here changes the environment.
-    getenv(name).map { String(cString: $0) }
 }

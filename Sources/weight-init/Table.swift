@@ -1,15 +1,38 @@
+import ArgumentParser
 import ByteText
 import Glibc
 import InitAPI
 import WeightInit
 
+/// Forms in which commands print an answer.
+enum PrintForm: String, CaseIterable, ExpressibleByArgument {
+    case table, json
+}
+
+/// The option that sets the form of an answer.
+struct PrintOptions: ParsableArguments {
+    @Option(
+        help: ArgumentHelp(
+            "Form of the output; without it, a table on a terminal and JSON elsewhere.",
+            valueName: "form"
+        ),
+        completion: .list(PrintForm.allCases.map(\.rawValue))
+    )
+    var format: PrintForm?
+}
+
 /// Prints a JSON answer, as a table on a terminal.
-func show(_ answer: Answer) throws {
+func show(_ answer: Answer, as form: PrintForm? = nil) throws {
     guard let value = try answer.document()?.value else { return }
-    if isatty(STDOUT_FILENO) == 1 {
-        print(Table.text(of: value), terminator: "")
-    } else {
-        print(value.encodedText)
+    try show(value, as: form) { Table.text(of: value, $0) }
+}
+
+/// Prints JSON, or the table of it.
+func show(_ value: JSONValue, as form: PrintForm?, table: (TextStyle) -> String) throws(Failure) {
+    let screen = Screen.output
+    switch form ?? (screen.isTerminal ? .table : .json) {
+    case .table: try StandardOutput.write(table(TextStyle(isColoured: screen.isColoured)))
+    case .json: try StandardOutput.writeLine(value.encodedText.description)
     }
 }
 
@@ -17,12 +40,13 @@ func show(_ answer: Answer) throws {
 enum Table {
     private typealias Named = (name: Text, value: JSONValue)
 
-    static func text(of value: JSONValue) -> String {
+    static func text(of value: JSONValue, _ style: TextStyle) -> String {
         guard case .object(let members) = value else { return cell(value) + "\n" }
         let lines = flattened(members)
         let lists = members.compactMap { member in objects(in: member.value) }
         let parts =
-            (lines.isEmpty ? [] : [aligned(lines.map { [$0.name.description, cell($0.value)] })]) + lists.map(rows)
+            (lines.isEmpty ? [] : [aligned(lines.map { [printable($0.name), cell($0.value)] })])
+            + lists.map { rows($0, style) }
         return parts.joined(separator: "\n")
     }
 
@@ -51,36 +75,76 @@ enum Table {
     }
 
     /// A line for each object below a line of names. Values that all objects share stand above.
-    private static func rows(_ objects: [[Named]]) -> String {
+    private static func rows(_ objects: [[Named]], _ style: TextStyle) -> String {
         var names: [Text] = []
         for member in objects.joined() where !names.contains(member.name) { names.append(member.name) }
         let columns = names.map { name in
-            [name.description]
+            [printable(name)]
                 + objects.map { members in members.first { $0.name == name }.map { cell($0.value) } ?? "" }
         }
         let isShared = columns.map { column in objects.count > 1 && Set(column.dropFirst()).count == 1 }
         let shared = zip(columns, isShared).filter(\.1).map { column, _ in ["all " + column[0], column[1]] }
         let others = zip(columns, isShared).filter { !$0.1 }.map(\.0)
         let lines = (0...objects.count).map { line in others.map { $0[line] } }
-        return (shared.isEmpty ? "" : aligned(shared) + "\n") + aligned(lines)
+        return (shared.isEmpty ? "" : aligned(shared) + "\n") + aligned(lines, headedIn: style)
     }
 
-    private static func cell(_ value: JSONValue) -> String {
+    /// A value in a cell, without control characters, which a terminal could take for commands.
+    static func cell(_ value: JSONValue) -> String {
         switch value {
-        case .string(let text): text.description
+        case .string(let text): printable(text)
         case .null: "–"
-        default: value.encodedText.description
+        default: printable(value.encodedText)
         }
     }
 
+    static func printable(_ text: Text) -> String {
+        guard text.utf8.contains(where: { $0 < 0x20 || $0 >= 0x7f }) else { return text.description }
+        var printable = ""
+        for scalar in text.description.unicodeScalars {
+            printable.unicodeScalars.append(scalar.properties.generalCategory == .control ? "\u{fffd}" : scalar)
+        }
+        return printable
+    }
+
     /// Rows of cells, padded to columns.
-    static func aligned(_ rows: [[String]]) -> String {
+    ///
+    /// - Parameters:
+    ///   - style: Style of the first row, if that is a heading.
+    ///   - columns: Width in which the last cell of a row is broken into lines at spaces; unbroken without one.
+    static func aligned(_ rows: [[String]], headedIn style: TextStyle? = nil, within columns: Int? = nil) -> String {
         let count = rows.map(\.count).max() ?? 0
-        let widths = (0..<count).map { column in rows.map { $0[column].count }.max() ?? 0 }
-        return rows.map { row in
-            let cells = zip(row, widths).map { $0 + String(repeating: " ", count: $1 - $0.count) }
-            let line = cells.joined(separator: "  ")
-            return line.prefix(line.count - line.reversed().prefix { $0 == " " }.count) + "\n"
+        let widths = (0..<count).map { column in rows.map { $0.count > column ? $0[column].count : 0 }.max() ?? 0 }
+        let indent = widths.dropLast().reduce(0) { $0 + $1 + 2 }
+        return rows.enumerated().map { index, row in
+            var cells = zip(row, widths).map { $0 + String(repeating: " ", count: $1 - $0.count) }
+            if let columns, cells.count == count, let last = row.last {
+                // A column that is too narrow for words is not worth keeping to.
+                let lines = broken(last, to: max(columns - indent, 20))
+                cells[count - 1] = lines.joined(separator: "\n" + String(repeating: " ", count: indent))
+            }
+            let line = withoutSpacesAtEnd(cells.joined(separator: "  "))
+            return (index == 0 ? style?.heading(line) ?? line : line) + "\n"
         }.joined()
+    }
+
+    private static func withoutSpacesAtEnd(_ line: String) -> String {
+        String(line.prefix(line.count - line.reversed().prefix { $0 == " " }.count))
+    }
+
+    /// Lines of words, each of at most so many characters if its words are not longer.
+    private static func broken(_ text: String, to columns: Int) -> [String] {
+        var lines: [String] = []
+        var count = 0
+        for word in text.split(separator: " ") {
+            if let last = lines.last, count + 1 + word.count <= columns {
+                lines[lines.count - 1] = last + " " + word
+                count += 1 + word.count
+            } else {
+                lines.append(String(word))
+                count = word.count
+            }
+        }
+        return lines.isEmpty ? [""] : lines
     }
 }

@@ -8,10 +8,16 @@ struct VerifyCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "verify",
         abstract: "Compare tensors made on this machine with those of PyTorch.",
-        discussion: """
+        discussion: .beginning(
+            with: [
+                "weight-init verify",
+                "weight-init verify --kernel portable",
+            ],
+            """
             Covers every method in every dtype with all kernels that this processor can run. Prints times, the kernels that \
             serve uses here, and what this machine cannot prove. The exit code is 1 if anything differs.
             """
+        )
     )
 
     @Option(
@@ -36,14 +42,14 @@ struct VerifyCommand: ParsableCommand {
             guard Kernels.selected.name == kernel else { throw ExitCode(try runAgain(with: kernel)) }
             try verify()
         } else {
-            print(Table.aligned(machine))
+            try StandardOutput.writeLine(Table.aligned(machine))
             var different: [String] = []
             for kernel in Kernels.all.map(\.name) where try runAgain(with: kernel) != 0 { different.append(kernel) }
-            print(unproven.map { "Not proven: \($0)\n" }.joined())
+            try StandardOutput.writeLine(unproven.map { "Not proven: \($0)\n" }.joined())
             guard different.isEmpty else {
                 throw Failure("not PyTorch's numbers, with \(different.joined(separator: ", "))")
             }
-            print("All of it is what PyTorch made.")
+            try StandardOutput.writeLine("All of it is what PyTorch made.")
         }
     }
 
@@ -87,10 +93,12 @@ struct VerifyCommand: ParsableCommand {
                         ? "DIFFERENT" : times[method]?[dtype].map { milliseconds($0) } ?? "–"
                 }
         }
-        print(Table.aligned([[Kernels.selected.name] + dtypes] + rows), terminator: "")
+        let style = TextStyle(isColoured: Screen.output.isColoured)
         let count = all.count - differences.count
-        print("\(Kernels.selected.name): \(count) of \(all.count) tensors agree, made in \(milliseconds(total))\n")
-        fflush(nil)
+        try StandardOutput.write(Table.aligned([[Kernels.selected.name] + dtypes] + rows, headedIn: style))
+        try StandardOutput.writeLine(
+            "\(Kernels.selected.name): \(count) of \(all.count) tensors agree, made in \(milliseconds(total))\n"
+        )
         for difference in differences { printError("\(Kernels.selected.name): \(difference)") }
         guard differences.isEmpty else { throw ExitCode(1) }
     }
@@ -105,7 +113,6 @@ struct VerifyCommand: ParsableCommand {
     ///
     /// - Returns: Its exit code.
     private func runAgain(with kernel: String) throws(Failure) -> Int32 {
-        fflush(nil)
         setenv("WEIGHT_INIT_KERNEL", kernel, 1)
         let arguments = ["weight-init", "verify", "--kernel", kernel] + (vectors.map { ["--vectors", $0] } ?? [])
         // Unsafe because the call takes pointers; their strings are freed below.
@@ -122,7 +129,11 @@ struct VerifyCommand: ParsableCommand {
             guard errno == EINTR else { throw .last("cannot wait for the \(kernel) kernels") }
         }
         // The low bits are the signal that ended the process.
-        return status & 0x7f == 0 ? status >> 8 & 0xff : 1
+        let number = status & 0x7f
+        // Both processes have the same reader, which has gone.
+        if number == SIGPIPE { raise(SIGPIPE) }
+        guard number == 0 else { throw Failure("signal \(number) has ended the check of the \(kernel) kernels") }
+        return status >> 8 & 0xff
     }
 
     private var machine: [[String]] {

@@ -1,44 +1,74 @@
 import ArgumentParser
+import ByteText
 import Glibc
 import InitAPI
+import WeightInit
 
 @main
 struct WeightInitCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "weight-init",
         abstract: "PyTorch's weight initialisation, to the bit: over HTTP and in files.",
-        discussion: """
+        discussion: .beginning(
+            with: [
+                "weight-init init --method kaiming_normal --shape 64,3,7,7 -o w.npy",
+                "weight-init methods",
+                "weight-init serve --port 8080",
+            ],
+            """
             Every option of serve and health is also an environment variable: --max-body-bytes is \
             WEIGHT_INIT_MAX_BODY_BYTES. Options override variables.
 
             --generate-completion-script bash, zsh or fish prints a completion script for that shell.
-            """,
+
+            Exit codes: 0 for success, 64 for a wrong command, option or request, 1 for everything else that fails. If \
+            the reader of standard output closes it, the command ends quietly by SIGPIPE. NO_COLOR, if set, turns colours \
+            off.
+            """
+        ),
         version: Release.version,
         subcommands: [
-            ServeCommand.self, InitCommand.self, ExplainCommand.self, ModelsCommand.self, GainCommand.self,
-            FanCommand.self, VerifyCommand.self, HealthCommand.self,
+            ServeCommand.self, InitCommand.self, ExplainCommand.self, MethodsCommand.self, ModelsCommand.self,
+            GainCommand.self, FanCommand.self, VerifyCommand.self, HealthCommand.self,
         ]
     )
 
     static func main() {
         OpenFiles.openStandardStreams()
+        StandardOutput.endsWithItsReader()
         do {
-            var command = try parseAsRoot()
-            try command.run()
+            do {
+                try checkSubcommand()
+                var command = try parseAsRoot()
+                try command.run()
+            } catch  where exitCode(for: error).isSuccess {
+                // ArgumentParser throws help and version, too.
+                try StandardOutput.writeLine(fullMessage(for: error))
+            }
         } catch {
-            let code = exitCode(for: error)
-            // ArgumentParser throws help and version, too, with exit code 0.
-            if code.isSuccess { exit(withError: error) }
             let message = message(for: error)
             // A command that has printed its message throws only an exit code.
             if !message.isEmpty { printError(message) }
-            Glibc.exit(code.rawValue)
+            Glibc.exit(exitCode(for: error).rawValue)
         }
+    }
+
+    /// Looks at the name of the subcommand, of which the parser would only say that it is unexpected, and `help` nothing.
+    ///
+    /// - Throws: `ValidationError` with the nearest name.
+    private static func checkSubcommand() throws(ValidationError) {
+        var arguments = CommandLine.arguments.dropFirst().map { Text($0) }[...]
+        if arguments.first == "help" { arguments.removeFirst() }
+        guard let given = arguments.first, !given.hasPrefix("-") else { return }
+        let known = configuration.subcommands.map { Text($0._commandName) } + ["help"]
+        guard !known.contains(given) else { return }
+        throw ValidationError(.unknown("subcommand", given, in: [], known: known))
     }
 }
 
-/// Writes a line to standard error.
+/// Writes a line to standard error. What was given cannot end the line or send a command to a terminal.
 func printError(_ message: String) {
-    let line = Array("weight-init: \(message)\n".utf8)
+    let message = message.split(separator: "\n").joined(separator: " ")
+    let line = Array("weight-init: \(Table.printable(Text(message)))\n".utf8)
     _ = write(STDERR_FILENO, line, line.count)
 }

@@ -364,7 +364,7 @@ struct InitCommandTests {
     func preparation() throws {
         let workplace = try Workplace()
         let arguments = ["init", "--method", "orthogonal", "--shape", "64,64", "-o", "w.npy"]
-        let (status, text) = try Terminal().run(arguments, showing: .errors, in: workplace)
+        let (status, text) = try Terminal().run(arguments, ["TERM": "xterm"], showing: .errors, in: workplace)
         #expect(status == 0)
         #expect(text.hasPrefix("w.npy: preparing\rw.npy: 16.5 kB in "), "\(text)")
     }
@@ -401,7 +401,7 @@ struct InitCommandTests {
     func progress() throws {
         let workplace = try Workplace()
         let arguments = ["init", "--method", "normal", "--dtype", "float64", "--shape", "16000000", "-o", "w.npy"]
-        let (status, text) = try Terminal().run(arguments, showing: .errors, in: workplace)
+        let (status, text) = try Terminal().run(arguments, ["TERM": "xterm"], showing: .errors, in: workplace)
         #expect(status == 0)
         let lines = text.split(separator: "\r")
         #expect(
@@ -415,6 +415,8 @@ struct InitCommandTests {
             "\(text)"
         )
         #expect(try workplace.run(arguments + ["--force"]).errors.isEmpty)
+        let dumb = try Terminal().run(arguments + ["--force"], ["TERM": "dumb"], showing: .errors, in: workplace)
+        #expect(dumb.text.isEmpty)
     }
 
     @Test("Memory does not depend on the size of the tensor, and a closed pipe ends the command quietly")

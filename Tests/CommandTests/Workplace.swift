@@ -105,14 +105,17 @@ final class Terminal {
     }
 
     /// Runs the command to its end and returns what one of its streams shows here, with lines that end as in a file.
-    func run(_ arguments: [String], showing stream: Stream, in workplace: Workplace) throws -> (
-        status: Int32, text: String
-    ) {
+    func run(
+        _ arguments: [String],
+        _ environment: [String: String] = [:],
+        showing stream: Stream,
+        in workplace: Workplace
+    ) throws -> (status: Int32, text: String) {
         let process = Process()
         process.executableURL = executable
         process.arguments = arguments
         // As for a server: what is there may choose other kernels.
-        process.environment = sanitizerOptions
+        process.environment = environment.merging(sanitizerOptions) { $1 }
         process.currentDirectoryURL = workplace.directory
         process.standardInput = FileHandle.nullDevice
         let other = open(path, O_RDWR | O_NOCTTY)

@@ -62,7 +62,25 @@ struct CatalogueTests {
             let plan = try Plan(model.members(limits).request, seed: Seed(UInt64(0)), limits: limits.tensors)
             #expect(model.tensorCount == plan.tensors.count, "\(model.name)")
             #expect(model.byteCount == plan.byteCount, "\(model.name)")
+            // PyTorch has counted the model's.
+            #expect(model.parameterCount == plan.parameterCount, "\(model.name)")
         }
+    }
+
+    @Test("A plan and the catalogue count the same parameters, and no running statistics of a list of tensors")
+    func parameters() throws {
+        let service = try service()
+        let models = try #require(try service.ask(.get, "/models").json()["models"] as? [[String: Any]])
+        let counted = try #require(models.first { $0["name"] as? String == "random/resnet18" }?["parameters"] as? Int)
+        let request = service.ask(.get, "/random/resnet18/resolve/main/init.json").text
+        let plan = try service.post("/explain", request).json()
+        // torchvision's own number.
+        #expect(counted == 11_689_512)
+        #expect(plan["parameters"] as? Int == counted)
+        let tensors = try #require(plan["tensors"] as? [[String: Any]])
+        let buffers = tensors.filter { $0["buffer"] as? Bool == true }.compactMap { $0["name"] as? String }
+        #expect(buffers.contains("bn1.running_mean") && buffers.contains("bn1.num_batches_tracked"))
+        #expect(!buffers.contains { $0.hasSuffix(".weight") || $0.hasSuffix(".bias") })
     }
 
     @Test(

@@ -138,6 +138,7 @@ def check_parameters(contract, service, catalogue):
     of_tensors = {parameter["name"] for parameter in catalogue["parameters"]}
     taken = {
         "/init": of_tensors | of_methods,
+        "/init/{file}": of_tensors | of_methods,
         "/explain": of_tensors | of_methods,
         "/gain": set(names(service, "/gain", "")),
         "/fan": set(names(service, "/fan", "shape=2,2")),
@@ -207,6 +208,17 @@ REFUSED = {
 
 def provocations(path, method):
     """Requests that get each status; a status that the contract declares and that is missing here is an error."""
+    if path == "/init/{file}":
+        # The extension is the format, so that the field Accept decides nothing.
+        return {
+            status: (target.replace("/init", place(path, file="w.raw"), 1), fields, body)
+            for status, (target, fields, body) in provocations("/init", method).items()
+        } | {
+            "404": (f"/init/w.txt?{TENSOR}", {}, None) if method != "POST" else ("/init/w.txt", JSON, b"{}"),
+            "406": (f"/init/w.npy?{TENSOR}&dtype=bfloat16", {}, None)
+            if method != "POST"
+            else ("/init/w.npy", JSON, b'{"method":"normal","shape":[4],"dtype":"bfloat16"}'),
+        }
     if "{" in path or path == "/models":
         file = place(path) + ("?format=safetensors" if path == "/models/{org}/{name}" else "")
         return {

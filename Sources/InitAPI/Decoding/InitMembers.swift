@@ -20,9 +20,21 @@ enum InitMembers: Sendable {
 
     /// Set where the request names one.
     var format: TensorFormat? {
-        switch self {
-        case .tensor(let members): members.format
-        case .model(let members): members.format
+        get {
+            switch self {
+            case .tensor(let members): members.format
+            case .model(let members): members.format
+            }
+        }
+        set {
+            switch self {
+            case .tensor(var members):
+                members.format = newValue
+                self = .tensor(members)
+            case .model(var members):
+                members.format = newValue
+                self = .model(members)
+            }
         }
     }
 

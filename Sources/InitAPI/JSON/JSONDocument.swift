@@ -17,6 +17,12 @@ package struct JSONDocument: Sendable {
         parts = [.members(members)]
     }
 
+    /// - Returns: `nil` unless the value is an object.
+    init?(_ value: JSONValue) {
+        guard case .object(let members) = value else { return nil }
+        self.init(members)
+    }
+
     mutating func append(_ members: [JSONValue.Member]) {
         parts.append(.members(members))
     }

@@ -14,10 +14,7 @@ enum BuiltInModels {
     private static func list(in file: [UInt8]) -> [CatalogueModel]? {
         let length = file.prefix(4).reversed().reduce(0) { $0 << 8 | Int($1) }
         guard file.count >= 4, length <= file.count - 4,
-            case .array(let entries)? = try? JSONParser.parse(
-                Array(file[4..<4 + length]),
-                limits: JSONLimits(values: .max)
-            )
+            case .array(let entries)? = try? JSONValue(ownText: Array(file[4..<4 + length]))
         else { return nil }
         return entries.compactMap { model($0, in: file, from: 4 + length) }
     }
@@ -49,19 +46,5 @@ enum BuiltInModels {
         return ModelFile(name: name, byteCount: byteCount, sha256: sha256) { () throws(InitError) in
             try Inflater.inflate(zlib: Array(file[start + place..<start + place + packed]), byteCount: byteCount)
         }
-    }
-}
-
-extension JSONValue {
-    fileprivate subscript(name: Text) -> JSONValue? {
-        if case .object(let members) = self { members.first { $0.name == name }?.value } else { nil }
-    }
-
-    fileprivate var text: Text? {
-        if case .string(let text) = self { text } else { nil }
-    }
-
-    fileprivate var integer: Int? {
-        if case .number(let digits) = self { Int(digits.description) } else { nil }
     }
 }

@@ -149,6 +149,20 @@ extension Text {
 extension Plan {
     /// Elements of all parameters that are sent.
     var parameterCount: Int {
-        tensors.reduce(0) { $1.isParameter ? $0 + $1.fullShape.elementCount : $0 }
+        tensors.reduce(0) { $1.isBuffer ? $0 : $0 + $1.fullShape.elementCount }
+    }
+}
+
+extension PlannedTensor {
+    /// Names of the running statistics of PyTorch's norms.
+    private static let statistics: [Text] = ["running_mean", "running_var"]
+
+    /// `true` if `parameters()` of the model in PyTorch does not have the tensor.
+    ///
+    /// A list of tensors has no modules that tell parameters from buffers, so names of running statistics do. The built-in
+    /// models have no other buffers of floats.
+    var isBuffer: Bool {
+        guard isParameter else { return true }
+        return Self.statistics.contains { name == $0 || name.hasSuffix("." + $0) }
     }
 }

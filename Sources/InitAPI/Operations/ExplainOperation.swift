@@ -5,7 +5,7 @@ import WeightInit
 /// The plan of a request to `/init`; nothing is generated, unless the digest of the body is asked for.
 struct ExplainQuestion: Question {
     /// Changes when the answer to the same request does, within a release.
-    private static let revision: Text = "1"
+    private static let revision: Text = "2"
 
     private let members: InitMembers
 
@@ -85,9 +85,8 @@ struct ExplainQuestion: Question {
 
 extension Plan {
     fileprivate var totals: [JSONValue.Member] {
-        let parameters = tensors.filter(\.isParameter)
         var members: [JSONValue.Member] = []
-        members.append("parameters", .integer(parameters.reduce(0) { $0 + $1.fullShape.elementCount }))
+        members.append("parameters", .integer(parameterCount))
         members.append("bytes", .integer(byteCount))
         members.append("words", words.map { .integer($0) } ?? .null)
         return members
@@ -100,7 +99,7 @@ extension PlannedTensor {
         var members: [JSONValue.Member] = []
         members.append("name", .string(name))
         members += geometry
-        members.append("buffer", isParameter ? nil : .boolean(true))
+        members.append("buffer", isBuffer ? .boolean(true) : nil)
         members.append("rule", rule.map { .string(JSONPointer.text(of: $0.path)) } ?? .null)
         members.append("method", .string(draw?.method ?? "steps"))
         members.append("bytes", .integer(byteCount))

@@ -1,23 +1,97 @@
-internal import ByteText
+package import ByteText
 import TensorFormats
-import WeightInit
+package import WeightInit
 
 /// A tensor, a layer's parameters or a model's in one of the formats.
 struct InitQuestion: Question {
-    private let members: InitMembers
+    private var members: InitMembers
+    /// Name of the file at the end of the path, if it has one.
+    private var file: InitFile?
 
     init(_ members: RequestMembers) throws(InitError) {
         self.members = try InitMembers(members)
+    }
+
+    /// - Throws: `invalid` also for another format than the file's.
+    init(_ members: RequestMembers, in file: InitFile) throws(InitError) {
+        try self.init(members)
+        self.file = file
+        if let named = self.members.format {
+            guard named.fileExtension == file.format.fileExtension else {
+                throw .invalid("format", "is \(named.name), but the path ends in \(file.name.quotedForMessage)")
+            }
+        } else {
+            self.members.format = file.format
+        }
     }
 
     func answer(_ asking: Asking) throws(InitError) -> Answer? {
         guard let plan = try members.plan(asking) else { return nil }
         let format = try members.format(by: asking.preference)
         var answer = try PlannedAnswer(members, plan, asking.context).answer(in: format)
-        answer.url = { [members] in members.url($0, format) }
-        answer.fileName = members.fileName(in: format)
+        let isFile = file != nil
+        answer.url = { [members] path in members.url(isFile ? "/init" : path, format) }
+        answer.fileName = file?.name ?? members.fileName(in: format)
         return answer
     }
+}
+
+/// A file's name at the end of a path: `conv1.safetensors`. Its extension is the format.
+package struct InitFile: Sendable {
+    /// Longest name that file systems take, in bytes.
+    private static let longestName = 255
+
+    let name: Text
+    let format: TensorFormat
+
+    /// - Throws: `invalid` for a name that is unsafe to save, or whose extension is that of no format.
+    package init(name: Text) throws(InitError) {
+        guard name.byteCount <= Self.longestName else {
+            throw InitError(.invalid, [], "a file's name has at most \(Self.longestName) bytes")
+        }
+        guard !name.hasPrefix(".") else {
+            throw InitError(.invalid, [], "the file's name \(name.quotedForMessage) begins with a dot")
+        }
+        guard name.description.unicodeScalars.allSatisfy(Self.isSafe) else {
+            throw InitError(.invalid, [], "a file's name has no slashes and no control characters")
+        }
+        let parts = name.split(separator: ".")
+        let given = parts.count > 1 ? parts.last?.asciiLowercased() : nil
+        guard let format = TensorFormat.all.first(where: { $0.extensions.contains { Text($0) == given } }) else {
+            throw InitError(
+                .invalid,
+                [],
+                "the file's name \(name.quotedForMessage) ends in the extension of no format",
+                allowed: TensorFormat.all.flatMap(\.extensions).map { Text("." + $0) }
+            )
+        }
+        self.name = name
+        self.format = format
+    }
+
+    private static func isSafe(_ scalar: Unicode.Scalar) -> Bool {
+        scalar != "/" && scalar != "\\" && scalar.properties.generalCategory != .control
+    }
+}
+
+/// `/init` at a path that ends in a file's name.
+package struct InitFileQuestion: Sendable {
+    private let question: InitQuestion
+
+    /// - Throws: `invalid` for what the decoder refuses, and for another format than the file's.
+    package init(_ members: RequestMembers, in file: InitFile) throws(InitError) {
+        question = try InitQuestion(members, in: file)
+    }
+
+    /// Checks and plans, as ``Question/answer(_:)`` does.
+    package func answer(_ asking: Asking) throws(InitError) -> Answer? {
+        try question.answer(asking)
+    }
+}
+
+extension TensorFormat {
+    /// Extension of the names that the service gives to files; a summary is JSON.
+    var fileExtension: Text { Text(extensions.first ?? "json") }
 }
 
 extension InitMembers {
@@ -28,7 +102,7 @@ extension InitMembers {
             case .tensor(let members): members.fileName
             case .model(let members): members.fileName
             }
-        return name + "." + Text(format.extensions.first ?? "json")
+        return name + "." + format.fileExtension
     }
 
     /// The format asked for, or the one that is most welcome.

@@ -46,9 +46,10 @@ package struct ModelQuestion: Sendable {
         var members = planned.members
         members.format = overrides.format ?? members.format
         let request = InitMembers.model(members)
-        var answer = try PlannedAnswer(request, planned.plan, asking.context)
-            .answer(in: try request.format(by: asking.preference))
+        let format = try request.format(by: asking.preference)
+        var answer = try PlannedAnswer(request, planned.plan, asking.context).answer(in: format)
         answer.lifetime = .catalogue
+        answer.fileName = (model.name.split(separator: "/").last ?? model.name) + "." + format.fileExtension
         return answer
     }
 }

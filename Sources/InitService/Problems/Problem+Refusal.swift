@@ -12,6 +12,15 @@ extension Problem {
         self.init(.notFound, error.detail, faults: [Fault(place: nil, detail: error.detail, allowed: error.allowed)])
     }
 
+    /// A path ends in the name of a file that there cannot be.
+    init(noFile error: InitError) {
+        self.init(
+            .notFound,
+            error.detail,
+            faults: [Fault(place: nil, detail: error.detail, allowed: error.allowed)]
+        )
+    }
+
     init(_ refusal: Refusal) {
         switch refusal {
         case .malformed(let detail):
