@@ -163,6 +163,14 @@ test-neon: toolchain ## Compare the kernels for arm64 with those of this process
 	    diff Tests/CLinearAlgebraTests/factors.txt <(qemu-aarch64 $(emulated)/there-factor neon $$threads); \
 	done
 
+# Without erfinv.c among the sources: the program includes it.
+.PHONY: prove-erfinv
+prove-erfinv: toolchain ## Compare erfinv's table and kernels with the scalar form at every float, minutes
+	mkdir -p .build/erfinv
+	$(clang) -O2 -I $(fused) -I $(kernels) -I $(kernels)/include -o .build/erfinv/table Tests/Derivations/erfinv_table.c \
+	    $(filter-out %/erfinv.c,$(wildcard $(kernels)/*.c)) -lm -lpthread
+	.build/erfinv/table
+
 # Matrices that no request can ask for go to the library itself.
 .PHONY: test-orthogonal
 test-orthogonal: toolchain $(venv)/.installed ## Hold thousands of orthogonal factors against PyTorch's, ill-conditioned ones included: ARGS=20000
@@ -176,6 +184,10 @@ test-reference: test-swift languages $(venv)/.client
 	$(venv)/bin/python Tests/reference/check_documents.py $(tests)/release/weight-init
 	$(venv)/bin/python Tests/reference/check_examples.py $(tests)/release/weight-init
 	$(venv)/bin/python Tests/reference/check_contract.py $(tests)/release/weight-init
+
+.PHONY: test-generated
+test-generated: build languages generators $(venv)/.installed ## Make clients from openapi.yaml for Go, Java, TypeScript, Rust and Python; run all but Rust's: ARGS=go for one
+	$(venv)/bin/python Tests/reference/check_generated.py $(program) $(ARGS)
 
 .PHONY: test-attacks
 test-attacks: build test-tools ## Attack the program as strangers could: ARGS="HTTP/1.0" for the attacks whose sentence has that
@@ -385,6 +397,15 @@ $(render): Tests/helm/render.go
 	[[ -d /usr/share/gocode/src/sigs.k8s.io/yaml ]] || missing+=(golang-k8s-sigs-yaml-dev); \
 	$(install)
 	GO111MODULE=off GOPATH=/usr/share/gocode go build -o $@ $<
+
+# A compiler, and libraries of clients that openapi-generator makes.
+.PHONY: generators
+generators:
+	@missing=(); \
+	command -v tsc > /dev/null || missing+=(node-typescript); \
+	[[ -e /usr/share/java/geronimo-annotation-1.3-spec.jar ]] || missing+=(libgeronimo-annotation-1.3-spec-java); \
+	[[ -e /usr/share/gocode/src/gopkg.in/validator.v2 ]] || missing+=(golang-gopkg-validator.v2-dev); \
+	$(install)
 
 $(debian)/.unpacked:
 	@$(become_root); \

@@ -27,6 +27,8 @@ typedef uint32_t u32h __attribute__((ext_vector_type(CTK_LANES / 2)));
 typedef float f32h __attribute__((ext_vector_type(CTK_LANES / 2)));
 typedef uint16_t u16h __attribute__((ext_vector_type(CTK_LANES / 2)));
 typedef uint16_t u16v __attribute__((ext_vector_type(CTK_LANES)));
+typedef uint16_t u16d __attribute__((ext_vector_type(2 * CTK_LANES)));
+typedef int16_t i16d __attribute__((ext_vector_type(2 * CTK_LANES)));
 #if CTK_HALF
 typedef _Float16 f16v __attribute__((ext_vector_type(CTK_LANES)));
 #endif
@@ -1203,164 +1205,109 @@ static ctk_range redraw_f64(
 
 // MARK: Arithmetic on elements
 
-// erfinv(x) / x, highest power first, as polynomials of x² or of w = −log (1 − x²), less the centre of their range. Made by
-// Tests/Derivations/erfinv.py.
-/// x² − 0.125, |x| < ½.
-static const double erfinv_small[] = {
-    0x1.063bf23dd4b2bp-3, 0x1.edddec9473319p-4, 0x1.b2c171dce489cp-4, 0x1.9e7945a83181bp-4, 0x1.8edff1daa7577p-4,
-    0x1.8261266b5dcc3p-4, 0x1.7a31d9c2d8dafp-4, 0x1.76f884a721a48p-4, 0x1.79cf268733df1p-4, 0x1.84ae1144b627ap-4,
-    0x1.9b356de906a4bp-4, 0x1.c499564b10a19p-4, 0x1.08877d2b5758fp-3, 0x1.56a033eae07a1p-3, 0x1.12fc00eac5523p-2,
-    0x1.d5b68cab21ed6p-1};
-/// w − 1.64, to w = 3.
-static const double erfinv_middle[] = {
-    0x1.2263827ff2d59p-61, 0x1.0e62675a92211p-51, -0x1.d45b71a4d366fp-50, -0x1.64107bc804a21p-46,
-    0x1.3ca2d6ca66835p-43, 0x1.db0a981f09418p-42, -0x1.12d5b7e8f75cfp-37, 0x1.19b5c379f9da4p-37,
-    0x1.6923d0bbd6853p-32, -0x1.a4b6d8db8bc33p-30, -0x1.4e0cadd6cf24dp-27, 0x1.cb59163be918ap-24,
-    0x1.06182ff52ec3fp-24, -0x1.68a0be171c669p-18, 0x1.3ad732b70e433p-16, 0x1.9377aeaa7ba9dp-13,
-    -0x1.04a522d49fd10p-9, 0x1.794d23d97ea4fp-16, 0x1.007fdbec82da2p-2, 0x1.498119832277cp+0};
-/// w − 4.625, to w = 6.25.
-static const double erfinv_far[] = {
-    0x1.33e012e3a8493p-56, -0x1.5280c9ca88b9cp-55, -0x1.0c9485e3289c3p-50, 0x1.5ed5ee046d4d8p-47,
-    -0x1.20a7ca430b034p-45, -0x1.62cf91ab706c5p-42, 0x1.6850652290c13p-38, -0x1.fdbaf4c9fd49ap-36,
-    -0x1.dc2f8d29651d1p-35, 0x1.4e8e7846a1660p-29, -0x1.5e117ee94ac80p-26, 0x1.63c19b0a66b50p-25,
-    0x1.f906abd3259e7p-21, -0x1.a890cf3abafc7p-17, 0x1.382a958f87cb0p-14, 0x1.2c1074d08deb4p-15,
-    -0x1.e26ef9793d26cp-8, 0x1.c0e8bf013b294p-3, 0x1.ffa753c544c50p+0};
-/// √w − 3.29, from there on.
-static const double erfinv_tail[] = {
-    -0x1.a06a06cb6ea13p-33, -0x1.adfc55a5c4df1p-30, 0x1.dbced3f142900p-28, -0x1.603d517b75f9dp-28,
-    -0x1.d959f271af58ap-26, 0x1.d1be7fd0672f6p-24, -0x1.62abe52dec0d7p-23, -0x1.4bf0ca2b80520p-23,
-    0x1.7ea2cf1e6f259p-20, -0x1.a96eb648f7d80p-19, 0x1.201035b1d63d8p-20, 0x1.c1f5777d7359cp-17,
-    -0x1.5ced6b8bee160p-15, 0x1.a78a81e825087p-15, 0x1.7c5c7f0868452p-15, -0x1.6877452901eb0p-12,
-    0x1.c06c1b1aea478p-11, -0x1.81b1d5f09020cp-10, 0x1.1d3246c8822e7p-9, -0x1.bad058f4d8987p-9, 0x1.43fc8fd531082p-8,
-    0x1.0173abd125c9ep+0, 0x1.8fe2a690bbb66p+1};
-/// w − 3.125, to w = 6.25, within 2^-40: what vectors are computed by.
-static const double erfinv_fast[] = {
-    0x1.72a4e950f046ap-52, 0x1.356ad065828f4p-49, -0x1.9476326cc1db6p-45, -0x1.06f8ebfd2e56dp-47,
-    0x1.77ea0cd847f96p-39, -0x1.e0f904144a89cp-37, -0x1.de1543df1d4b9p-35, 0x1.2205263f1b16cp-30,
-    -0x1.1a93263030eb3p-28, -0x1.f3a54cd5e8b51p-26, 0x1.c6b4a50895e35p-22, -0x1.6e88ace6d0599p-20,
-    -0x1.d1d1f561db526p-17, 0x1.879c270266872p-13, -0x1.8457694bad8afp-11, -0x1.8b6c3308356fbp-8,
-    0x1.ebd80d9b1414fp-3, 0x1.a755e7c99a5c1p+0};
-/// log (1 + t) / t for 1 + t in [√½, √2), within 2^-40.
-static const double log_fast[] = {
-    0x1.5e07203fdaa55p-5, -0x1.5ad81ea89aee3p-4, 0x1.666aa6302fb3fp-4, -0x1.54aea122c9debp-4, 0x1.6ec333b6e3300p-4,
-    -0x1.99151feb20f1cp-4, 0x1.c7737f21fde3ep-4, -0x1.0005a3607488fp-3, 0x1.2490f1832168bp-3, -0x1.5555271e49d97p-3,
-    0x1.99999eb52a0abp-3, -0x1.0000004a692d7p-2, 0x1.5555555191743p-2, -0x1.ffffffffbe94ep-2, 0x1.00000000003d2p+0};
-
-#define HORNER(coefficients, t) horner(coefficients, sizeof coefficients / sizeof *coefficients, t)
-
-INLINE double horner(const double *coefficients, size_t count, double t) {
-    double sum = coefficients[0];
-    for (size_t i = 1; i < count; i++) sum = sum * t + coefficients[i];
-    return sum;
-}
-
-/// log u for a normal double u, within an ulp or two, without the C library's, whose bits differ from one to the next.
-static double log_exact(double u) {
-    uint64_t bits;
-    memcpy(&bits, &u, sizeof bits);
-    int64_t exponent = (int64_t)(bits - 0x3fe6a09e667f3bcd) >> 52;
-    uint64_t reduced = bits - ((uint64_t)exponent << 52);
-    double m;
-    memcpy(&m, &reduced, sizeof m);
-    double q = (m - 1) / (m + 1), square = q * q, sum = 1.0 / 23;
-    for (int i = 21; i >= 3; i -= 2) sum = sum * square + 1.0 / i;
-    double k = (double)exponent;
-    return k * 0x1.62e42fefa0000p-1 + (2 * q + (2 * q * (square * sum) + k * 0x1.cf79abc9e3b3ap-40));
-}
-
-/// The nearest float to erfinv(x): in double, within 2^-52, which decides for every float but one.
-static float erfinv_of(float x) {
-    float magnitude = __builtin_fabsf(x);
-    // So near to a tie that it takes 2^-57.
-    if (magnitude == 0x1.51904ep-3f) return __builtin_copysignf(0x1.2d5172p-3f, x);
-    if (!(magnitude < 1)) {
-        uint32_t undefined = 0xffc00000;
-        float result = x / 0;
-        if (x == x && magnitude > 1) memcpy(&result, &undefined, sizeof result);
-        return x == x ? result : x;
-    }
-    double wide = x, square = wide * wide;
-    if (magnitude < 0.5f) return (float)(wide * HORNER(erfinv_small, square - 0.125));
-    // 1 − x² is exact.
-    double w = -log_exact(1 - square);
-    if (w < 3) return (float)(wide * HORNER(erfinv_middle, w - 1.64));
-    if (w < 6.25) return (float)(wide * HORNER(erfinv_far, w - 4.625));
-    return (float)(wide * HORNER(erfinv_tail, __builtin_sqrt(w) - 3.29));
-}
-
-#if CTK_FMA
-#define fma_f64(a, b, c) __builtin_elementwise_fma(a, b, c)
+// Indices of the lanes that are (a[i], b[i], a[j], b[j]), or (a[i], a[j], b[i], b[j]), in each quarter of 16 bytes.
+#if CTK_LANES == 16
+#define ALTERNATE(a, b, i, j) __builtin_shufflevector(a, b, i, 16 + i, j, 16 + j, 4 + i, 20 + i, 4 + j, 20 + j, \
+    8 + i, 24 + i, 8 + j, 24 + j, 12 + i, 28 + i, 12 + j, 28 + j)
+#define ADJOIN(a, b, i, j) __builtin_shufflevector(a, b, i, j, 16 + i, 16 + j, 4 + i, 4 + j, 20 + i, 20 + j, \
+    8 + i, 8 + j, 24 + i, 24 + j, 12 + i, 12 + j, 28 + i, 28 + j)
+#elif CTK_LANES == 8
+#define ALTERNATE(a, b, i, j) __builtin_shufflevector(a, b, i, 8 + i, j, 8 + j, 4 + i, 12 + i, 4 + j, 12 + j)
+#define ADJOIN(a, b, i, j) __builtin_shufflevector(a, b, i, j, 8 + i, 8 + j, 4 + i, 4 + j, 12 + i, 12 + j)
 #else
-#define fma_f64(a, b, c) ((a) * (b) + (c))
+#define ALTERNATE(a, b, i, j) __builtin_shufflevector(a, b, i, 4 + i, j, 4 + j)
+#define ADJOIN(a, b, i, j) __builtin_shufflevector(a, b, i, j, 4 + i, 4 + j)
 #endif
 
-// Vectors that are computed side by side, because the chains of dependent operations are long: of double, and of float.
-enum { CHAINS = LANES == 4 ? 4 : 8, SIDE_BY_SIDE = CHAINS / 2 };
+typedef float f32x4 __attribute__((ext_vector_type(4), may_alias));
 
-/// erfinv(x) within 2^-39 for |x| to 0.999. Fused or not makes no difference to the caller, who looks at how near to a tie it is.
-INLINE void erfinv_near(f64v x[CHAINS]) {
-    f64v t[CHAINS], k[CHAINS], sum[CHAINS];
-    for (int c = 0; c < CHAINS; c++) {
-        f64v u = 1 - x[c] * x[c];
-        // 1 + t in [√½, √2), times 2^k. The offset keeps k positive.
-        u64v biased = ((u64v)u - 0x3fe6a09e667f3bcd + ((uint64_t)1024 << 52)) >> 52;
-        t[c] = (f64v)((u64v)u - (biased << 52) + ((uint64_t)1024 << 52)) - 1;
-        k[c] = (f64v)(biased | 0x4330000000000000) - (0x1p52 + 1024);
-        sum[c] = log_fast[0];
-    }
-#pragma clang loop unroll(full)
-    for (size_t i = 1; i < sizeof log_fast / sizeof *log_fast; i++) {
-        for (int c = 0; c < CHAINS; c++) sum[c] = fma_f64(sum[c], t[c], (f64v)(log_fast[i]));
-    }
-    for (int c = 0; c < CHAINS; c++) {
-        t[c] = -fma_f64(sum[c], t[c], k[c] * 0x1.62e42fefa39efp-1) - 3.125;
-        sum[c] = erfinv_fast[0];
-    }
-#pragma clang loop unroll(full)
-    for (size_t i = 1; i < sizeof erfinv_fast / sizeof *erfinv_fast; i++) {
-        for (int c = 0; c < CHAINS; c++) sum[c] = fma_f64(sum[c], t[c], (f64v)(erfinv_fast[i]));
-    }
-    for (int c = 0; c < CHAINS; c++) x[c] *= sum[c];
+/// The rows of every fourth lane behind each other, at `offsets` in bytes.
+INLINE f32v rows_at(const char *rows, const uint32_t *offsets) {
+#define ROW(i) (*(const f32x4 *)(rows + offsets[i]))
+#if CTK_LANES == 16
+    return __builtin_shufflevector(
+        __builtin_shufflevector(ROW(0), ROW(4), 0, 1, 2, 3, 4, 5, 6, 7),
+        __builtin_shufflevector(ROW(8), ROW(12), 0, 1, 2, 3, 4, 5, 6, 7),
+        0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+#elif CTK_LANES == 8
+    return __builtin_shufflevector(ROW(0), ROW(4), 0, 1, 2, 3, 4, 5, 6, 7);
+#else
+    return ROW(0);
+#endif
+#undef ROW
 }
 
-/// `true` if a double is so near to the middle between two floats that an error of 2^-39 might decide.
-INLINE u64v is_near_tie(f64v v) {
-    return (u64v)((((u64v)v & 0x1fffffff) - 0x10000000 + 0x8000) < 0x10000);
+/// The bits of u, shifted by this, are the place of its row in bytes, if those that the rows do not tell apart are 0.
+enum { ROW_SHIFT = 23 - CTK_ERFINV_STEP_BITS - 4 };
+
+/// Finds the row of each number, in bytes from where u = 0 would have one, and the number's distance from its end.
+INLINE void erfinv_place(f32v u, f32v magnitude, uint32_t *offset, float *distance) {
+    u32v begin = (u32v)u & ~(uint32_t)CTK_ERFINV_REST;
+    store_u32(offset, begin >> ROW_SHIFT);
+    store_f32(distance, magnitude - (1 - (f32v)begin));
 }
 
-/// Replaces what is beyond the polynomials, or near a tie.
-static __attribute__((noinline)) void erfinv_rest(const float *x, const double *near, float *result, size_t n) {
-    for (size_t i = 0; i < n; i++) {
-        uint64_t bits;
-        memcpy(&bits, near + i, sizeof bits);
-        uint64_t distance = (bits & 0x1fffffff) - 0x10000000 + 0x8000;
-        if (distance < 0x10000 || !(__builtin_fabsf(x[i]) <= 0.999f) || __builtin_fabsf(x[i]) < 0x1p-120f) result[i] = erfinv_of(x[i]);
+/// The same for several vectors.
+INLINE void erfinv_places(const float *values, size_t vectors, uint32_t *offsets, float *distances) {
+    u32v greatest = 0;
+    for (size_t i = 0; i < vectors; i++) {
+        u32v magnitude = load_u32(values + i * LANES) & 0x7fffffff;
+        greatest = __builtin_elementwise_max(greatest, magnitude);
+        erfinv_place(1 - (f32v)magnitude, (f32v)magnitude, offsets + i * LANES, distances + i * LANES);
+    }
+    uint32_t least_bits = CTK_ERFINV_LEAST, beyond_bits = CTK_ERFINV_LEAST - 1, last_bits;
+    float least, beyond, last;
+    memcpy(&least, &least_bits, sizeof least);
+    memcpy(&beyond, &beyond_bits, sizeof beyond);
+    last = 1 - least;
+    memcpy(&last_bits, &last, sizeof last_bits);
+    if (__builtin_expect(__builtin_reduce_max(greatest) <= last_bits, 1)) return;
+    // Some have no row. They get the first one, which gives NaN and so decides nothing.
+    for (size_t i = 0; i < vectors; i++) {
+        f32v magnitude = (f32v)(load_u32(values + i * LANES) & 0x7fffffff), u = 1 - magnitude;
+        u = magnitude <= last ? u : (f32v)beyond;
+        erfinv_place(u, magnitude, offsets + i * LANES, distances + i * LANES);
     }
 }
 
-INLINE void erfinv_f32(float *values) {
-    f64v near[CHAINS];
-    f32v x[SIDE_BY_SIDE];
-    u32v beyond = 0;
-    u64v ties = 0;
-    for (int i = 0; i < SIDE_BY_SIDE; i++) {
-        x[i] = *(const f32v_memory *)(values + i * LANES);
-        near[2 * i] = __builtin_convertvector(x[i].lo, f64v);
-        near[2 * i + 1] = __builtin_convertvector(x[i].hi, f64v);
-        u32v magnitude = (u32v)x[i] & 0x7fffffff;
-        // Past 0.999, and where floats are subnormal. Zero is neither.
-        beyond |= (u32v)((i32v)magnitude > 0x3f7fbe76) | (u32v)(magnitude - 1 < 0x037fffff);
-    }
-    erfinv_near(near);
-    for (int c = 0; c < CHAINS; c++) ties |= is_near_tie(near[c]);
-    for (int i = 0; i < SIDE_BY_SIDE; i++) {
-        f32v result;
-        result.lo = __builtin_convertvector(near[2 * i], f32h);
-        result.hi = __builtin_convertvector(near[2 * i + 1], f32h);
-        store_f32(values + i * LANES, result);
-    }
-    if (__builtin_expect(__builtin_reduce_or(beyond) | (__builtin_reduce_or(ties) != 0), 0))
-        erfinv_rest((const float *)x, (const double *)near, values, SIDE_BY_SIDE * LANES);
+typedef _Bool lanes_of_bits __attribute__((ext_vector_type(CTK_LANES)));
+
+/// More than the error of `rest` below, and of `low`, as a part of it. `make prove-erfinv` tries all floats: it is 2^-22.09 at most.
+#define CUBIC_ERROR 0x1p-22f
+
+/// The ends of where the true value lies, rounded: the result, if both are the same number.
+typedef struct { f32v result, other; } erfinv_bounds;
+
+INLINE erfinv_bounds erfinv_near(f32v x, const uint32_t *offsets, f32v t) {
+    // Where u = 0 would have a row: not a pointer's arithmetic, because it is outside of the table.
+    const char *rows = (const char *)((uintptr_t)(ctk_erfinv_rows + 1) - (CTK_ERFINV_LEAST >> ROW_SHIFT));
+    f32v a = rows_at(rows, offsets), b = rows_at(rows, offsets + 1);
+    f32v c = rows_at(rows, offsets + 2), d = rows_at(rows, offsets + 3);
+    f32v ab = ALTERNATE(a, b, 0, 1), cd = ALTERNATE(c, d, 0, 1);
+    f32v high = ADJOIN(ab, cd, 0, 1), first = ADJOIN(ab, cd, 2, 3);
+    ab = ALTERNATE(a, b, 2, 3), cd = ALTERNATE(c, d, 2, 3);
+    f32v second = ADJOIN(ab, cd, 0, 1), third = ADJOIN(ab, cd, 2, 3);
+    // One instruction, which the compiler does not find for the upper bits of one and the lower of the other.
+    f32v constant = (f32v)((i16d)((u32v)0 + 0xffff) ? (u16d)third : (u16d)((u32v)0 + 0xb8000000));
+    f32v result, other;
+#if CTK_FMA
+    f32v low = fma_f32(fma_f32(fma_f32(third, t, second), t, first), t, constant);
+    f32v product = x * high;
+    f32v rest = fma_f32(x, low, fma_f32(x, high, -product));
+    result = fma_f32(rest, (f32v)(1 + CUBIC_ERROR), product);
+    other = fma_f32(rest, (f32v)(1 - CUBIC_ERROR), product);
+#else
+    f32v low = ((third * t + second) * t + first) * t + constant;
+    f64v x_wide[2] = {__builtin_convertvector(x.lo, f64v), __builtin_convertvector(x.hi, f64v)};
+    f64v low_wide[2] = {__builtin_convertvector(low.lo, f64v), __builtin_convertvector(low.hi, f64v)};
+    f64v ratio[2] = {__builtin_convertvector(high.lo, f64v), __builtin_convertvector(high.hi, f64v)};
+    for (int half = 0; half < 2; half++) ratio[half] += low_wide[half];
+    result.lo = __builtin_convertvector(x_wide[0] * (ratio[0] + low_wide[0] * CUBIC_ERROR), f32h);
+    result.hi = __builtin_convertvector(x_wide[1] * (ratio[1] + low_wide[1] * CUBIC_ERROR), f32h);
+    other.lo = __builtin_convertvector(x_wide[0] * (ratio[0] - low_wide[0] * CUBIC_ERROR), f32h);
+    other.hi = __builtin_convertvector(x_wide[1] * (ratio[1] - low_wide[1] * CUBIC_ERROR), f32h);
+#endif
+    return (erfinv_bounds){result, other};
 }
 
 /// What an operation on numbers gives where there is no result: processors differ in the sign.
@@ -1373,9 +1320,9 @@ INLINE f32v undefined_alike(f32v x, float operand, f32v result) {
 #endif
 }
 
-INLINE f32v step_f32(f32v x, const ctk_step *step) {
+INLINE f32v step_of(ctk_operation operation, f32v x, const ctk_step *step) {
     float first = (float)step->first, second = (float)step->second;
-    switch (step->operation) {
+    switch (operation) {
     case CTK_ADD: return undefined_alike(x, first, x + first);
     case CTK_SUBTRACT: return undefined_alike(x, first, x - first);
     case CTK_MULTIPLY: return undefined_alike(x, first, x * first);
@@ -1387,6 +1334,8 @@ INLINE f32v step_f32(f32v x, const ctk_step *step) {
     }
     return x;
 }
+
+INLINE f32v step_f32(f32v x, const ctk_step *step) { return step_of(step->operation, x, step); }
 
 INLINE f32v from_bf16(u16v v) { return (f32v)(__builtin_convertvector(v, u32v) << 16); }
 
@@ -1404,18 +1353,88 @@ INLINE f32v from_f16(u16v v) {
 }
 
 /// Values that all steps are done on before the next are fetched: they stay in the first cache.
-enum { CHANGED = 512 };
+enum { CHANGED = 512, TOGETHER = 4 };
+
+INLINE f32v rounded_as(stored type, f32v x) {
+    if (type == F16) return from_f16(to_f16(x));
+    if (type == BF16) return from_bf16(to_bf16(x));
+    return x;
+}
+
+/// Steps that often follow the inverse of the error function, some of which may do nothing: −0 is added, 1 a factor.
+typedef struct { ctk_step scale, shift, limit; } affine;
+
+/// Reads the inverse of the error function and those of the three steps that follow it, in this order.
+///
+/// Returns `false` if there is no `scale`: a product with 1 is not for numbers that nothing is to be done to.
+INLINE int read_affine(const ctk_step **step, const ctk_step *end, affine *found) {
+    if (++*step == end || (*step)->operation != CTK_MULTIPLY) return 0;
+    found->scale = *(*step)++;
+    if (*step < end && (*step)->operation == CTK_ADD) found->shift = *(*step)++;
+    if (*step < end && (*step)->operation == CTK_CLAMP) found->limit = *(*step)++;
+    return 1;
+}
+
+INLINE f32v apply_affine(stored type, f32v x, const affine *steps) {
+    x = rounded_as(type, step_of(CTK_MULTIPLY, x, &steps->scale));
+    x = rounded_as(type, step_of(CTK_ADD, x, &steps->shift));
+    return rounded_as(type, step_of(CTK_CLAMP, x, &steps->limit));
+}
+
+INLINE f32v erfinv_finish(stored type, f32v x, const affine *then) {
+    x = rounded_as(type, x);
+    return then == NULL ? x : apply_affine(type, x, then);
+}
+
+/// The inverse of the error function, and the steps after it if there are any, in place.
+INLINE void erfinv_and(
+    stored type, float *values, size_t vectors, const uint32_t *offsets, const float *distances, const affine *then) {
+    // Numbers that the table does not decide. They come last, so that nothing waits for them.
+    _Alignas(64) float undecided[CHANGED], x_lanes[LANES];
+    uint16_t places[CHANGED];
+    size_t count = 0;
+    for (size_t i = 0; i < vectors; i++) {
+        f32v x = *(const f32v_memory *)(values + i * LANES);
+        erfinv_bounds near = erfinv_near(x, offsets + i * LANES, *(const f32v_memory *)(distances + i * LANES));
+        store_f32(values + i * LANES, erfinv_finish(type, near.result, then));
+        lanes_of_bits differ = __builtin_convertvector(near.result != near.other, lanes_of_bits);
+        uint32_t bits = 0;
+        memcpy(&bits, &differ, sizeof differ);
+        if (LANES < 8) bits &= (1 << LANES) - 1;
+        if (__builtin_expect(bits != 0, 0)) {
+            store_f32(x_lanes, x);
+            for (; bits != 0; bits &= bits - 1, count++) {
+                int lane = __builtin_ctz(bits);
+                undecided[count] = x_lanes[lane];
+                places[count] = (uint16_t)(i * LANES + lane);
+            }
+        }
+    }
+    if (count == 0) return;
+    for (size_t i = 0; i < count; i++) undecided[i] = ctk_erfinv(undecided[i]);
+    // All of a vector is numbers, also what is not needed.
+    for (size_t i = count; i % LANES != 0; i++) undecided[i] = 0;
+    for (size_t i = 0; i < count; i += LANES)
+        store_f32(undecided + i, erfinv_finish(type, *(const f32v_memory *)(undecided + i), then));
+    for (size_t i = 0; i < count; i++) memcpy((char *)values + places[i] * sizeof(float), undecided + i, sizeof(float));
+}
 
 INLINE void change_narrow(stored type, void *values, size_t n, const ctk_step *steps, size_t count) {
     // All of it is numbers, also what is never stored.
     _Alignas(64) float wide[CHANGED] = {0};
     _Alignas(64) uint16_t narrow[CHANGED] = {0};
+    _Alignas(64) uint32_t offsets[CHANGED];
+    _Alignas(64) float distances[CHANGED];
     size_t size = type == F32 ? sizeof(float) : sizeof(uint16_t);
+    for (size_t i = 0; i < count; i++)
+        if (steps[i].operation == CTK_INVERSE_ERROR) ctk_erfinv_prepare();
     for (size_t at = 0; at < n; at += CHANGED) {
         size_t these = n - at < CHANGED ? n - at : CHANGED, vectors = (these + LANES - 1) / LANES;
         char *place = (char *)values + at * size;
+        // Whole ones are changed where they are.
+        float *changed = type == F32 && these == CHANGED ? (float *)place : wide;
         if (type == F32) {
-            memcpy(wide, place, these * size);
+            if (changed == wide) memcpy(wide, place, these * size);
         } else {
             memcpy(narrow, place, these * size);
             for (size_t i = 0; i < vectors; i++) {
@@ -1423,20 +1442,35 @@ INLINE void change_narrow(stored type, void *values, size_t n, const ctk_step *s
                 store_f32(wide + i * LANES, type == F16 ? from_f16(bits) : from_bf16(bits));
             }
         }
-        for (const ctk_step *step = steps; step < steps + count; step++) {
+        for (const ctk_step *step = steps; step < steps + count;) {
+            const ctk_step *end = step;
+            // The buffers have room for whole groups.
             if (step->operation == CTK_INVERSE_ERROR) {
-                // The buffer has room for whole groups.
-                for (size_t i = 0; i < vectors; i += SIDE_BY_SIDE) erfinv_f32(wide + i * LANES);
+                // First all places in the table, so that the loads of rows need not wait for them.
+                erfinv_places(changed, vectors, offsets, distances);
+                affine then = {
+                    .scale = {CTK_MULTIPLY, 1, 0},
+                    .shift = {CTK_ADD, -0.0, 0},
+                    .limit = {CTK_CLAMP, -INFINITY, INFINITY},
+                };
+                if (read_affine(&end, steps + count, &then))
+                    erfinv_and(type, changed, vectors, offsets, distances, &then);
+                else
+                    erfinv_and(type, changed, vectors, offsets, distances, NULL);
+            } else {
+                while (end < steps + count && end->operation != CTK_INVERSE_ERROR) end++;
+                for (size_t i = 0; i < vectors; i += TOGETHER) {
+                    f32v x[TOGETHER];
+                    for (int k = 0; k < TOGETHER; k++) x[k] = *(const f32v_memory *)(changed + (i + k) * LANES);
+                    for (const ctk_step *each = step; each < end; each++)
+                        for (int k = 0; k < TOGETHER; k++) x[k] = rounded_as(type, step_f32(x[k], each));
+                    for (int k = 0; k < TOGETHER; k++) store_f32(changed + (i + k) * LANES, x[k]);
+                }
             }
-            for (size_t i = 0; i < vectors; i++) {
-                f32v x = step_f32(*(const f32v_memory *)(wide + i * LANES), step);
-                if (type == F16) x = from_f16(to_f16(x));
-                if (type == BF16) x = from_bf16(to_bf16(x));
-                store_f32(wide + i * LANES, x);
-            }
+            step = end;
         }
         if (type == F32) {
-            memcpy(place, wide, these * size);
+            if (changed == wide) memcpy(place, wide, these * size);
         } else {
             for (size_t i = 0; i < vectors; i++) {
                 f32v x = *(const f32v_memory *)(wide + i * LANES);

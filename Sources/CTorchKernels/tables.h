@@ -15,6 +15,7 @@
 #endif
 
 #include "CTorchKernels.h"
+#include "erfinv.h"
 #include "mt19937_polynomial.h"
 
 #if defined(__x86_64__)

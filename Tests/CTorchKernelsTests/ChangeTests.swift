@@ -84,4 +84,60 @@ import Testing
             #expect(brains == values.map { UInt16(reference(brain($0), brain).bitPattern >> 16) })
         }
     }
+
+    /// Results of erfinv alone, which the digest above proves, then one step after the other in Swift.
+    @Test(arguments: Variant.all)
+    func stepsAfterErfinvRoundAsIfEachWereAlone(variant: Variant) {
+        let scale = Float(0.02 * 1.4142135623730951)
+        let after = [
+            ctk_step(operation: CTK_MULTIPLY, first: Double(scale), second: 0),
+            ctk_step(operation: CTK_ADD, first: 0.0078125, second: 0),
+            ctk_step(operation: CTK_CLAMP, first: -0.04, second: 0.05),
+        ]
+        let (low, high) = (Float(-0.04), Float(0.05))
+        func clamped(_ x: Float) -> Float { x < low ? low : x > high ? high : x }
+        // Every part of the range, its ends, no numbers, and thousands that the table does not decide.
+        var random = SplitMix(state: 16)
+        var values = (0..<200_000).map { _ in Float.random(in: -1...1, using: &random) }
+        values += [
+            0, -0.0, 1, -1, 1.5, .nan, .infinity, .leastNonzeroMagnitude, 0x1p-25, 0x1p-26, 1 - 0x1p-14, 1 - 0x1p-24,
+        ]
+        values.shuffle(using: &random)
+        func bits(_ values: [Float]) -> [UInt32] { values.map { $0.isNaN ? 0 : $0.bitPattern } }
+
+        for (steps, made) in [
+            (after, { (x: Float) in clamped(x * scale + 0.0078125) }),
+            (Array(after.prefix(1)), { $0 * scale }),
+            (Array(after.prefix(2)), { $0 * scale + 0.0078125 }),
+            ([after[0], after[2]], { clamped($0 * scale) }),
+            ([after[2]], clamped),
+            ([after[1], after[0]], { ($0 + 0.0078125) * scale }),
+        ] {
+            for count in [1, 7, 8, 9, 511, 512, 513, values.count] {
+                for offset in 0..<2 {
+                    let part = Array(values[offset..<min(values.count, offset + count)])
+                    var inverse = part
+                    variant.kernels.change_f32(&inverse, part.count, Self.erfinv, 1)
+                    let all: [UInt32] = guarded(part.count, offset: offset) { memory in
+                        memory.copyMemory(from: part, byteCount: 4 * part.count)
+                        variant.kernels.change_f32(memory, part.count, Self.erfinv + steps, 1 + steps.count)
+                    }
+                    // A Boolean, so that a failure does not print them.
+                    let same = bits(all.map { Float(bitPattern: $0) }) == bits(inverse.map(made))
+                    #expect(same)
+                }
+            }
+        }
+        let halves = values.map { Float16($0) }
+        var inverse = halves.map { $0.bitPattern }
+        var all = inverse
+        variant.kernels.change_f16(&inverse, halves.count, Self.erfinv, 1)
+        variant.kernels.change_f16(&all, halves.count, Self.erfinv + after, 4)
+        let expected = inverse.map { bits -> Float in
+            let scaled = Float(Float16(Float(Float16(bitPattern: bits)) * scale))
+            return Float(Float16(clamped(Float(Float16(scaled + 0.0078125)))))
+        }
+        let same = bits(all.map { Float(Float16(bitPattern: $0)) }) == bits(expected)
+        #expect(same)
+    }
 }

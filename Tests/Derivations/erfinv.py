@@ -1,18 +1,21 @@
 #!/usr/bin/env python3
-"""Derives the polynomials of erfinv in Sources/CTorchKernels/kernels.h, and proves what they give.
+"""Derives the polynomials of erfinv in Sources/CTorchKernels/erfinv.c, and proves what they give.
 
     python3 Tests/Derivations/erfinv.py             print the coefficients
-    python3 Tests/Derivations/erfinv.py --check     compare those of the header, exit 1 if they differ
-    python3 Tests/Derivations/erfinv.py --prove     evaluate every float32 in [2^-26, 1) as the header does
+    python3 Tests/Derivations/erfinv.py --check     compare those of the source, exit 1 if they differ
+    python3 Tests/Derivations/erfinv.py --prove     evaluate every float32 in [2^-26, 1) as the source does
     python3 Tests/Derivations/erfinv.py --torch     compare PyTorch's float32 erfinv with that, on this processor
     python3 Tests/Derivations/erfinv.py --torch --with 'qemu-x86_64 -cpu Haswell python3'       and on another
 
 Needs mpmath, NumPy and, for the last two, PyTorch, which `--with` names the command of. The functions are interpolated at Chebyshev points with 40 digits.
 
-The proof. In float64 without fused operations the header's scalar form is within 2^-52 of the true value. Where it lies so near to the
+The proof. In float64 without fused operations the source's scalar form is within 2^-52 of the true value. Where it lies so near to the
 middle between two floats that this might decide, mpmath decides with 50 digits: for one input of 218 103 808 the double lies on the wrong
-side, and the header names it. The SHA-256 of all results, as printed, is in Tests/CTorchKernelsTests. Below 2^-26 erfinv(x) is x · √π/2
+side, and the source names it. The SHA-256 of all results, as printed, is in Tests/CTorchKernelsTests. Below 2^-26 erfinv(x) is x · √π/2
 within 2^-54, and no product of a float's significand with that constant lies within 2^-50 of a tie.
+
+Vectors are computed from a table, which the program makes with these polynomials. `make prove-erfinv` measures its error at every float,
+and compares every kernel's result with the scalar form's.
 
 PyTorch's own float32 results are MKL's: never more than a unit in the last place away, and not the same on all processors.
 erfinv_exceptions.npz has the inputs for which an AMD processor's differ: bits of x, and whether the result is one up. `--save` makes
@@ -31,7 +34,7 @@ import numpy
 
 mpmath.mp.dps = 50
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-HEADER = ROOT / "Sources/CTorchKernels/kernels.h"
+SOURCE = ROOT / "Sources/CTorchKernels/erfinv.c"
 EXCEPTIONS = pathlib.Path(__file__).with_name("erfinv_exceptions.npz")
 FIRST, END = 0x32800000, 0x3F800000
 
@@ -49,19 +52,12 @@ def of_root(r):
     return of_logarithm(r * r)
 
 
-def logarithm(t):
-    return mpmath.log1p(t) / t if t else mpmath.mpf(1)
-
-
-ROOT_OF_HALF = mpmath.sqrt(mpmath.mpf(1) / 2)
 # name: function, ends, degree, and the centre of its powers
 POLYNOMIALS = {
     "erfinv_small": (of_square, 0, 0.25, 15, 0.125),
     "erfinv_middle": (of_logarithm, 0.28, 3, 19, 1.64),
     "erfinv_far": (of_logarithm, 3, 6.25, 18, 4.625),
     "erfinv_tail": (of_root, 2.5, 4.08, 22, 3.29),
-    "erfinv_fast": (of_logarithm, 0, 6.25, 17, 3.125),
-    "log_fast": (logarithm, ROOT_OF_HALF - 1, 2 * ROOT_OF_HALF - 1, 14, 0),
 }
 
 
@@ -90,8 +86,8 @@ def coefficients():
     return {name: [float(value) for value in reversed(interpolate(*row))] for name, row in POLYNOMIALS.items()}
 
 
-def in_header():
-    text = HEADER.read_text()
+def in_source():
+    text = SOURCE.read_text()
     found = {}
     for name in POLYNOMIALS:
         body = re.search(rf"static const double {name}\[\] = {{(.*?)}};", text, re.S).group(1)
@@ -119,7 +115,7 @@ def log_exact(u):
 
 
 def in_double(bits, values):
-    """The header's scalar form, before it is rounded to float."""
+    """The source's scalar form, before it is rounded to float."""
     x = bits.view(numpy.float32).astype(numpy.float64)
     square = x * x
     w = -log_exact(1 - square)
@@ -142,7 +138,7 @@ def exactly(x, near):
 
 def nearest():
     """The nearest floats for all inputs, in pieces: the inputs' bits, and the results'."""
-    values = in_header()
+    values = in_source()
     for first in range(FIRST, END, 1 << 20):
         bits = numpy.arange(first, first + (1 << 20), dtype=numpy.uint32)
         wide = in_double(bits, values)
@@ -199,8 +195,8 @@ def main():
     parser.add_argument("--results", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.check:
-        if coefficients() != in_header():
-            raise SystemExit(f"{HEADER} has other coefficients")
+        if coefficients() != in_source():
+            raise SystemExit(f"{SOURCE} has other coefficients")
     elif options.prove:
         digest = hashlib.sha256()
         for _, results in nearest():

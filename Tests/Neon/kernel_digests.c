@@ -107,6 +107,36 @@ static void random_draws(const ctk_kernels *kernels) {
     }
 }
 
+/* Every 997th float of both signs, infinities and NaN included, and in 16 bits every number. */
+static void changes(const ctk_kernels *kernels) {
+    static const ctk_step steps[] = {
+        {CTK_INVERSE_ERROR, 0, 0}, {CTK_MULTIPLY, 0.0282842703f, 0}, {CTK_ADD, 0.5, 0}, {CTK_CLAMP, 0.46875, 0.5625},
+        {CTK_INVERSE_ERROR, 0, 0}, {CTK_ADD, 1, 0}};
+    static uint32_t four[AT_ONCE], made[AT_ONCE];
+    static uint16_t two[AT_ONCE];
+    for (size_t count = 1; count <= sizeof steps / sizeof *steps; count++) {
+        begin();
+        for (uint64_t base = 0; base < UINT64_C(1) << 32; base += UINT64_C(997) * AT_ONCE) {
+            for (uint32_t i = 0; i < AT_ONCE; i++) made[i] = four[i] = (uint32_t)(base + UINT64_C(997) * i);
+            kernels->change_f32(made, AT_ONCE - base % 7, steps, count);
+            /* Processors keep different NaNs. */
+            for (uint32_t i = 0; i < AT_ONCE; i++)
+                if ((four[i] & 0x7fffffff) > 0x7f800000) made[i] = 0;
+            take(made, sizeof made);
+        }
+        for (uint32_t base = 0; base < 1 << 16; base += AT_ONCE) {
+            for (uint32_t i = 0; i < AT_ONCE; i++) two[i] = (uint16_t)(base + i);
+            if ((base & 0x7fff) >= 0x7800) continue;
+            kernels->change_f16(two, AT_ONCE, steps, count);
+            take(two, sizeof two);
+            for (uint32_t i = 0; i < AT_ONCE; i++) two[i] = (uint16_t)(base + i);
+            kernels->change_bf16(two, AT_ONCE, steps, count);
+            take(two, sizeof two);
+        }
+        end("steps of arithmetic");
+    }
+}
+
 static void jumps(const ctk_kernels *kernels) {
     begin();
     for (unsigned bits = 1; bits <= 64; bits += 9) {
@@ -143,5 +173,6 @@ int main(void) {
     every_input(kernels);
     random_draws(kernels);
     jumps(kernels);
+    changes(kernels);
     return large(kernels) ? 0 : 1;
 }

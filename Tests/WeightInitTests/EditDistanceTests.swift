@@ -40,7 +40,9 @@ struct EditDistanceTests {
 
     @Test(
         "A slip of two letters is one edit",
-        arguments: [("normal", "nromal", 1), ("", "abc", 3), ("abc", "", 3), ("é", "e\u{301}", 3), ("shape", "shpae", 1)]
+        arguments: [
+            ("normal", "nromal", 1), ("", "abc", 3), ("abc", "", 3), ("é", "e\u{301}", 3), ("shape", "shpae", 1),
+        ]
             as [(Text, Text, Int)]
     )
     func words(_ left: Text, _ right: Text, _ distance: Int) {

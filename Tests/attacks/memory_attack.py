@@ -1,10 +1,15 @@
 #!/usr/bin/env python3
-"""Makes the service hold as much memory as it can be made to, and compares that with the sum in docs/operations.md.
+"""Makes the service hold as much memory as it can be made to, in a limit that is the sum in docs/operations.md.
 
     python3 memory_attack.py path/to/weight-init
 
 Many clients at once ask for long replies and read none of them, and others send bodies that never end. The bounds are set
-low, so that all of them are reached in seconds. What counts is the highest resident memory, which the kernel keeps.
+low, so that all of them are reached in seconds. The kernel enforces the limit, and the service must answer until the end;
+its highest resident memory, which the kernel keeps, must not exceed the sum either.
+
+The limit is RLIMIT_DATA, which every Linux has and which needs no rights. It counts address space where the sum counts
+memory: what the service has reserved and not touched when it starts, which is mostly the stacks of its threads, is added.
+Beyond it, an allocation fails where a container would be killed.
 """
 
 import contextlib
@@ -57,6 +62,13 @@ def attack(service, stack):
     return readers
 
 
+def enforce(service, limit):
+    """Sets RLIMIT_DATA of the running service, and returns the bytes that it has beyond `limit`."""
+    untouched = (service.status("VmData") - service.status("RssAnon")) * 1024
+    resource.prlimit(service.process.pid, resource.RLIMIT_DATA, (limit + untouched,) * 2)
+    return untouched
+
+
 def read(readers):
     """How many get a 200. Each of them reads on, and those of one kind read the same bytes."""
     beginnings, served = {}, 0
@@ -84,6 +96,10 @@ def main():
     # Readers that are not served get 503 soon.
     options += ["--work-timeout", "3"]
     with Service(program, *options) as service:
+        # All threads exist once each has answered.
+        service.check(patience=PATIENCE)
+        untouched = enforce(service, limit)
+        print(f"memory: RLIMIT_DATA is the sum of {limit / MIB:.0f} MiB, and {untouched / MIB:.0f} MiB reserved at the start")
         with contextlib.ExitStack() as stack:
             readers = attack(service, stack)
             try:
@@ -91,7 +107,8 @@ def main():
                 served = read(readers)
                 service.check(patience=PATIENCE)
             finally:
-                held = service.status("VmHWM") * 1024
+                # If the service has ended, so has its status.
+                held = service.status("VmHWM") * 1024 if service.process.poll() is None else 0
                 print(f"memory: {held / MIB:.0f} MiB at the highest; the sum is {limit / MIB:.0f} MiB")
         service.check(patience=PATIENCE)
     print(f"memory: {UNFINISHED} unfinished bodies, {served} of {len(readers)} readers served")

@@ -560,7 +560,7 @@ def check_token(context, service, failures):
             page.wait_for_function("() => document.querySelector('#model .status').textContent.startsWith('Too large')")
             failures.check("token=" in page.inner_text("footer"), "the footer says how programs send the token")
             page.click("nav >> text=methods")
-            page.wait_for_url(re.compile("^blob:"), timeout=20_000)
+            page.wait_for_url(re.compile("^blob:"), timeout=60_000)
             failures.check(json.loads(page.inner_text("body"))["profile"] == "torch-2.13", "a link with a token")
             failures.check(all("401" in text for text in tab.complaints), f"{tab.complaints}")
             tab.complaints.clear()

@@ -25,7 +25,6 @@ import pathlib
 import re
 import shlex
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -34,6 +33,7 @@ import threading
 import yaml
 
 import options
+from ports import free_port
 from service import ROOT, Service
 
 PROGRAMS = {
@@ -50,12 +50,6 @@ def documents():
     for path in sorted(ROOT.rglob("*.md")):
         if not any(part.startswith(".") for part in path.relative_to(ROOT).parts):
             yield path
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def blocks(text):

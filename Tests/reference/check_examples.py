@@ -38,7 +38,7 @@ def check_program(command, expected, service, folder):
         env={**os.environ, "PATH": f"{TOOLS}:{os.environ['PATH']}", "WEIGHT_INIT_URL": service.url},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,
     )
     if outcome.returncode != 0 or outcome.stdout.splitlines() != expected:
         wanted = "".join(f"\n    {line}" for line in expected)
@@ -46,7 +46,7 @@ def check_program(command, expected, service, folder):
 
 
 def check_client(expected, service, scratch):
-    """Generates a client, gets a tensor by GET, a model by POST, and a refusal."""
+    """Generates a client, gets a tensor's bytes by GET, its numbers and a model by POST, and a refusal."""
     # A warning is something in openapi.yaml that programs cannot use.
     configuration = EXAMPLES / "openapi-python-client.yaml"
     generator = [TOOLS / "openapi-python-client", "generate", "--fail-on-warning", "--config", configuration]
@@ -55,7 +55,7 @@ def check_client(expected, service, scratch):
         [*generator, "--path", contract, "--output-path", scratch / "client"],
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,
     )
     assert outcome.returncode == 0, outcome.stdout + outcome.stderr
     sys.path.insert(0, str(scratch / "client"))
@@ -67,21 +67,27 @@ def check_client(expected, service, scratch):
     def digest(*nested):
         return hashlib.sha256(b"".join(numpy.array(data, dtype=numpy.float32).tobytes() for data in nested)).hexdigest()
 
-    tensor = get.sync(
+    relu = models.TorchNonlinearity.RELU
+    file = get.sync(
         client=client,
         method="kaiming_normal",
         shape="64,3,7,7",
         seed=42,
         mode=models.GetTensorMode.FAN_OUT,
-        nonlinearity=models.TorchNonlinearity.RELU,
+        nonlinearity=relu,
+        format_=models.Format.RAW,
     )
-    assert isinstance(tensor, models.Tensor), tensor
+    assert hashlib.sha256(file.payload.read()).hexdigest() == expected["tensor"][-1], "the client's bytes are not PyTorch's"
+
+    request = models.TensorRequest("kaiming_normal", [64, 3, 7, 7], seed=42, mode="fan_out", nonlinearity=relu)
+    tensor = post.sync(client=client, body=request)
+    assert isinstance(tensor, models.TensorReply), tensor
     assert f"{tensor.shape} {tensor.dtype}" == expected["tensor"][0], (tensor.shape, tensor.dtype)
     assert digest(tensor.data) == expected["tensor"][-1], "the client's tensor is not PyTorch's"
 
     request = json.loads((EXAMPLES / "models" / "mlp.json").read_text()) | {"format": "json"}
     model = post.sync(client=client, body=models.LayersRequest.from_dict(request))
-    assert isinstance(model, models.Tensors), model
+    assert isinstance(model, models.TensorReply), model
     assert " ".join(tensor.name for tensor in model.tensors) == expected["load_state_dict"][0]
     assert digest(*(tensor.data for tensor in model.tensors)) == expected["load_state_dict"][-1]
 

@@ -39,7 +39,7 @@ class Counting(Client):
 def loaded(url, request, progress):
     with torch.device("meta"):
         module = build()
-    client = Counting(url, timeout=10)
+    client = Counting(url, timeout=60)
     client.load_(module, request, seed=SEED, connections=CONNECTIONS, progress=progress)
     return digest(module), client.received
 

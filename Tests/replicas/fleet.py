@@ -6,11 +6,14 @@ import pathlib
 import re
 import shutil
 import signal
-import socket
 import subprocess
+import sys
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "reference"))
+from ports import free_port
+
 MIB = 1 << 20
 
 
@@ -22,21 +25,16 @@ def tools(unpacked):
     return os.environ | {"PATH": ":".join(paths), "LD_LIBRARY_PATH": ":".join(libraries)}
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 def eventually(condition, what):
-    for _ in range(200):
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
         try:
             if condition():
                 return
         except (OSError, http.client.HTTPException):
             pass
         time.sleep(0.05)
-    raise AssertionError(f"not within 10 s: {what}")
+    raise AssertionError(f"not within 60 s: {what}")
 
 
 def get(port, target, fields=None, method="GET"):
@@ -154,7 +152,9 @@ def deployed_nginx(replicas, directory, environment, *, expires=False, again="60
 HAPROXY = """
 defaults
     mode http
-    timeout connect 2s
+    timeout connect 10s
+    # A check that is answered late is no dead replica; that one refuses connections.
+    timeout check 10s
     timeout client 60s
     timeout server 60s
     option redispatch

@@ -88,7 +88,7 @@ def parallel_ranges(binary, environment, directory):
         threads = [threading.Thread(target=work, args=(index,)) for index in range(PARTS)]
         for thread in threads:
             thread.start()
-        begun.wait(timeout=60)
+        begun.wait(timeout=300)
         replicas[1].kill()
         killed.set()
         for thread in threads:
@@ -193,12 +193,12 @@ def old_protocol(binary, environment, directory):
             for port in (replicas[0].port, *(proxy.port for proxy in proxies)):
                 url = f"http://127.0.0.1:{port}{target}"
                 for version in ("--http1.0", "--http1.1"):
-                    found = subprocess.run(["curl", "-sSf", version, url], capture_output=True, timeout=20)
+                    found = subprocess.run(["curl", "-sSf", version, url], capture_output=True, timeout=120)
                     assert found.returncode == 0 and found.stdout == body, f"{url} {version}: {len(found.stdout)}"
                 # Without and with a connection that is kept.
                 for kept in ([], ["-k"]):
                     command = ["ab", "-q", "-n", "20", "-c", "4", *kept, url]
-                    said = subprocess.run(command, capture_output=True, text=True, timeout=20, env=environment).stdout
+                    said = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment).stdout
                     counted = dict(re.findall(r"^(Complete requests|Failed requests|HTML transferred):\s+(\d+)", said, re.MULTILINE))
                     wanted = {"Complete requests": "20", "Failed requests": "0", "HTML transferred": str(20 * len(body))}
                     assert counted == wanted, f"{command}: {said}"

@@ -9,11 +9,8 @@ may receive 2 % more than it holds.
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import sys
-import tempfile
-import traceback
 from pathlib import Path
 from typing import Any, Callable
 
@@ -25,7 +22,6 @@ import catalogue
 
 catalogue.declare_torchvision_operators()
 
-import torch.distributed
 from torch import nn
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.distributed.fsdp import fully_shard
@@ -33,6 +29,8 @@ from torch.distributed.tensor import DTensor, Replicate, Shard, distribute_tenso
 from torchvision.models import VisionTransformer
 from transformers import LlamaConfig, LlamaForCausalLM
 
+sys.path.append(str(Path(__file__).resolve().parents[1] / "tests"))
+import ranks
 from comparison import SEED
 from service import Service
 from weight_init import Client
@@ -89,42 +87,8 @@ def both(module: nn.Module, mesh: DeviceMesh) -> None:
     fully_sharded(module, mesh["data"])
 
 
-def run(world: int, work: Callable[..., Any], *arguments: Any, method: str = "fork") -> list[Any]:
-    """The results of ``work(rank, …)`` on each of ``world`` processes of a group, forked or spawned."""
-    context: Any = multiprocessing.get_context(method)
-    results = context.SimpleQueue()
-    with tempfile.TemporaryDirectory() as directory:
-        processes = [
-            context.Process(target=be_rank, args=(rank, world, f"file://{directory}/store", results, work, arguments), daemon=True)
-            for rank in range(world)
-        ]
-        for process in processes:
-            process.start()
-        made: list[Any] = [None] * world
-        for _ in processes:
-            rank, result, failure = results.get()
-            if failure is not None:
-                sys.exit(f"rank {rank}: {failure}")
-            made[rank] = result
-        for process in processes:
-            process.join()
-    return made
-
-
-def be_rank(rank: int, world: int, store: str, results: Any, work: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
-    imported = memory("VmRSS")
-    try:
-        torch.set_num_threads(1)
-        torch.distributed.init_process_group("gloo", init_method=store, rank=rank, world_size=world)
-        results.put((rank, work(rank, imported, *arguments), None))
-        torch.distributed.barrier()
-        torch.distributed.destroy_process_group()
-    except BaseException:
-        results.put((rank, None, traceback.format_exc()))
-
-
 def load_and_compare(
-    rank: int, imported: int, url: str, build: Callable[[], nn.Module], shard: Callable[[nn.Module, DeviceMesh], None], sizes: tuple[int, ...],
+    rank: int, url: str, build: Callable[[], nn.Module], shard: Callable[[nn.Module, DeviceMesh], None], sizes: tuple[int, ...],
     request: dict[str, Any], expected: dict[str, torch.Tensor],
 ) -> tuple[int, int]:
     """Bytes that the rank holds, and bytes that it received."""
@@ -148,7 +112,7 @@ def load_and_compare(
     return held, client.received
 
 
-def load_quarter(rank: int, imported: int, url: str, request: dict[str, Any]) -> tuple[int, int, int]:
+def load_quarter(rank: int, url: str, request: dict[str, Any]) -> tuple[int, int, int]:
     """Bytes that the rank holds, bytes that it received, and by how much its memory grew at most since everything was imported."""
     mesh = init_device_mesh("cpu", (4,))
     with torch.device("meta"):
@@ -159,12 +123,16 @@ def load_quarter(rank: int, imported: int, url: str, request: dict[str, Any]) ->
     client = Client(url)
     client.load_(module, request, seed=SEED)
     held = sum(parameter.to_local().nbytes for parameter in module.parameters())
-    return held, client.received, memory("VmHWM") - imported
+    return held, client.received, memory("VmHWM") - IMPORTED
 
 
 def memory(field: str) -> int:
     line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(field + ":"))
     return int(line.split()[1]) << 10
+
+
+#: In a spawned process, which imports this file: the bytes that imports took.
+IMPORTED = memory("VmRSS")
 
 
 CASES: list[tuple[str, int, tuple[int, ...], Callable[[nn.Module, DeviceMesh], None]]] = [
@@ -184,25 +152,25 @@ def main() -> None:
             torch.manual_seed(SEED)
             expected = {name: tensor.detach() for name, tensor in named_state(build())}
             for what, world, sizes, shard in CASES:
-                ranks = run(world, load_and_compare, service.url, build, shard, sizes, request, expected)
-                more = received_more(ranks)
-                print(f"{build.__name__}, {what}, {world} processes: {ranks[0][0] / 1e6:.1f} MB a rank, {more:.2%} more received", flush=True)
+                loaded = ranks.run(world, load_and_compare, service.url, build, shard, sizes, request, expected, method="fork")
+                more = received_more(loaded)
+                print(f"{build.__name__}, {what}, {world} processes: {loaded[0][0] / 1e6:.1f} MB a rank, {more:.2%} more received", flush=True)
         request, size, _ = exported(large, meta=True)
         # Spawned: a forked process would count, or use again, what this one holds.
-        ranks = run(4, load_quarter, service.url, request, method="spawn")
-        more, grown = received_more(ranks), max(grown - held for held, _, grown in ranks)
+        loaded = ranks.run(4, load_quarter, service.url, request)
+        more, grown = received_more(loaded), max(grown - held for held, _, grown in loaded)
         print(f"a quarter of {size / 1e9:.2f} GB on each of four ranks: {grown / 1e6:.0f} MB of memory beyond it and the imports, "
               f"{more:.2%} more received", flush=True)
-        if any(abs(held - size / 4) > size / 400 for held, *_ in ranks):
+        if any(abs(held - size / 4) > size / 400 for held, *_ in loaded):
             sys.exit("a rank does not hold a quarter")
         if grown > MEMORY:
             sys.exit(f"a rank takes more than {MEMORY // 1_000_000} MB beyond its part")
     print(f"check_distributed: {2 * len(CASES) + 1} process groups")
 
 
-def received_more(ranks: list[Any]) -> float:
+def received_more(loaded: list[Any]) -> float:
     """The largest share by which a rank received more than it holds."""
-    share = max(received / held for held, received, *_ in ranks)
+    share = max(received / held for held, received, *_ in loaded)
     if share > RECEIVED:
         sys.exit(f"a rank receives {share - 1:.2%} more than it holds")
     return share - 1

@@ -139,7 +139,7 @@ class StandIn:
                     owner.sent += len(data[:limit])
                 if owner.gate is not None and self.path == "/init":
                     self.wfile.write(data[:1])
-                    owner.gate.wait(timeout=30)
+                    owner.gate.wait(timeout=120)
                     data = data[1:]
                 try:
                     self.wfile.write(data[:limit])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import select
+import signal
 import socket
 import subprocess
 import threading
@@ -12,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import ranks
 import torch
 from stand_in import StandIn
 from torch import nn
@@ -39,7 +41,7 @@ def request_of_net() -> dict[str, Any]:
 
 @pytest.fixture()
 def client(service: StandIn) -> Client:
-    return Client(service.url, retries=3, timeout=10)
+    return Client(service.url, retries=3, timeout=60)
 
 
 def expected(seed: int) -> dict[str, torch.Tensor]:
@@ -199,18 +201,25 @@ def test_a_tensor_that_broke_off_is_fetched_again_when_it_is_read(service: Stand
 
 
 @pytest.mark.usefixtures("small_parts")
-def test_one_failure_ends_the_other_connections(service: StandIn, client: Client, request_of_net: dict[str, Any]) -> None:
+def test_one_failure_ends_the_other_connections(
+    service: StandIn, client: Client, request_of_net: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     client.tensor("ones", [1])
     service.refuses = {"body.0.weight": 413}
-    service.gate = threading.Event()
-    # The others stand still until the refusal is there.
-    timer = threading.Timer(0.5, service.gate.set)
-    timer.start()
+    gate = service.gate = threading.Event()
+    for_one_call = client._for_one_call
+
+    # The others stand still until the refusal has ended the call.
+    def opening_the_gate() -> tuple[Client, threading.Event]:
+        twin, stop = for_one_call()
+        threading.Thread(target=lambda: (stop.wait(60), gate.set()), daemon=True).start()
+        return twin, stop
+
+    monkeypatch.setattr(client, "_for_one_call", opening_the_gate)
     seen: list[int] = []
     with pytest.raises(weight_init.TooLargeError):
         client.load_(Net(), request_of_net, seed=1, connections=4, progress=lambda at, _: seen.append(at))
-    timer.cancel()
-    assert seen == []
+    assert gate.is_set() and seen == []
 
 
 @pytest.mark.parametrize("after", [0, 4, 100, 900, 1300, 1400])
@@ -307,7 +316,7 @@ def test_a_connection_that_was_closed_while_idle_costs_no_attempt(service: Stand
     service.hangs_up = True
     for seed in range(3):
         client.tensor("ones", [1])
-        assert select.select([client._connections._idle[-1].sock], [], [], 10)[0]
+        assert select.select([client._connections._idle[-1].sock], [], [], 60)[0]
     assert service.connections == 3
 
 
@@ -502,51 +511,62 @@ def test_what_is_no_safetensors_file_is_refused() -> None:
             read_header(reader(data))
 
 
-def _rank(rank: int, world: int, url: str, store: str, request: dict[str, Any], fully_sharded: bool) -> None:
-    import torch.distributed as dist
+def _rank(rank: int, url: str, request: dict[str, Any], fully_sharded: bool) -> None:
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import fully_shard
     from torch.distributed.tensor import DTensor, Replicate, Shard, distribute_module, distribute_tensor
 
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=world)
-    try:
-        mesh = init_device_mesh("cpu", (world,))
-        module = Net("meta" if fully_sharded else None)
-        placements = {"embedding.weight": Shard(0), "body.0.weight": Shard(1), "body.0.bias": Replicate()}
+    mesh = init_device_mesh("cpu", (2,))
+    module = Net("meta" if fully_sharded else None)
+    placements = {"embedding.weight": Shard(0), "body.0.weight": Shard(1), "body.0.bias": Replicate()}
 
-        def partition(name: str, part: nn.Module, mesh: Any) -> None:
-            for leaf, parameter in list(part._parameters.items()):
-                if parameter is not None and f"{name}.{leaf}" in placements:
-                    whole = distribute_tensor(parameter.detach(), mesh, [placements[f"{name}.{leaf}"]])
-                    part.register_parameter(leaf, nn.Parameter(whole))
+    def partition(name: str, part: nn.Module, mesh: Any) -> None:
+        for leaf, parameter in list(part._parameters.items()):
+            if parameter is not None and f"{name}.{leaf}" in placements:
+                whole = distribute_tensor(parameter.detach(), mesh, [placements[f"{name}.{leaf}"]])
+                part.register_parameter(leaf, nn.Parameter(whole))
 
-        if fully_sharded:
-            fully_shard(module.body, mesh=mesh)
-            fully_shard(module, mesh=mesh)
-        else:
-            distribute_module(module, mesh, partition)
-            module.head.weight = module.embedding.weight
-        seen = [0]
-        Client(url).load_(module, request, seed=77, progress=lambda at, total: seen.append(at))
-        torch.manual_seed(77)
-        for (name, tensor), (_, whole) in zip(named_state(module), named_state(Net())):
-            held = tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
-            assert torch.equal(held, whole), name
-        held_bytes = sum(
-            (t.to_local() if isinstance(t, DTensor) else t).numel() * t.element_size()
-            for t in {id(t): t for _, t in named_state(module)}.values()
-        )
-        assert max(seen) == held_bytes, (max(seen), held_bytes)
-    finally:
-        dist.destroy_process_group()
+    if fully_sharded:
+        fully_shard(module.body, mesh=mesh)
+        fully_shard(module, mesh=mesh)
+    else:
+        distribute_module(module, mesh, partition)
+        module.head.weight = module.embedding.weight
+    seen = [0]
+    Client(url).load_(module, request, seed=77, progress=lambda at, total: seen.append(at))
+    torch.manual_seed(77)
+    for (name, tensor), (_, whole) in zip(named_state(module), named_state(Net())):
+        held = tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+        assert torch.equal(held, whole), name
+    held_bytes = sum(
+        (t.to_local() if isinstance(t, DTensor) else t).numel() * t.element_size()
+        for t in {id(t): t for _, t in named_state(module)}.values()
+    )
+    assert max(seen) == held_bytes, (max(seen), held_bytes)
 
 
 @pytest.mark.parametrize("fully_sharded", [False, True], ids=["tensor parallel", "FSDP2 from the meta device"])
-def test_each_rank_fetches_the_part_that_it_holds(
-    service: StandIn, request_of_net: dict[str, Any], tmp_path: Path, fully_sharded: bool
-) -> None:
-    import torch.multiprocessing
+def test_each_rank_fetches_the_part_that_it_holds(service: StandIn, request_of_net: dict[str, Any], fully_sharded: bool) -> None:
+    ranks.run(2, _rank, service.url, request_of_net, fully_sharded)
 
-    arguments = (2, service.url, str(tmp_path / "store"), request_of_net, fully_sharded)
-    torch.multiprocessing.spawn(_rank, args=arguments, nprocs=2)
+
+def _one_fails(rank: int, how: str) -> int:
+    import torch.distributed
+
+    if rank == 1:
+        if how == "raises":
+            raise ValueError("no more than that")
+        if how == "is killed":
+            os.kill(os.getpid(), signal.SIGKILL)
+        os._exit(3)
+    torch.distributed.barrier()
+    return rank
+
+
+@pytest.mark.parametrize(
+    ("how", "reason"),
+    [("raises", "rank 1: (?s:.*)ValueError: no more than that"), ("is killed", "rank 1: ended with SIGKILL"), ("exits", "rank 1: ended with status 3")],
+)
+def test_a_rank_that_fails_fails_its_test(how: str, reason: str) -> None:
+    with pytest.raises(ranks.RankError, match=reason):
+        ranks.run(2, _one_fails, how, method="fork")

@@ -1,0 +1,185 @@
+"""Makes clients from openapi.yaml with the generators and options that examples/README.md lists, and asks a running weight-init
+with each.
+
+The generators have to print the warnings that the README lists, and no others. The clients for Go, Java and TypeScript have to
+compile. With these, and with Python's, `generated/client.*` fetches a tensor as raw bytes and as npy, a gain, and a tensor in JSON.
+The bytes and numbers have to be PyTorch's: the seed is 2^63 − 1, and the elements are float64, so that 32 bits of either are not
+enough.
+
+    python check_generated.py .build/release/weight-init [GENERATOR ...]
+"""
+
+import hashlib
+import importlib.util
+import io
+import os
+import pathlib
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+
+import numpy
+import torch
+
+from service import ROOT, Service
+
+CLIENTS = pathlib.Path(__file__).resolve().parent / "generated"
+TOOLS = pathlib.Path(sys.executable).parent
+# The generator. It holds the JSON library that its clients for Java need.
+JAR = pathlib.Path(importlib.util.find_spec("openapi_generator_cli").origin).parent / "openapi-generator.jar"
+# Debian's packages of what generated clients need: javax.annotation.Generated, and gopkg.in/validator.v2.
+ANNOTATIONS = "/usr/share/java/geronimo-annotation-1.3-spec.jar"
+GO_LIBRARIES = "/usr/share/gocode"
+SEED = 2**63 - 1
+SECONDS = 900
+
+
+def run(*command, **options):
+    outcome = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, **options)
+    if outcome.returncode != 0:
+        raise AssertionError(f"{command[0]} ends with {outcome.returncode}:\n{outcome.stdout[-4000:]}{outcome.stderr[-4000:]}")
+    return outcome.stdout
+
+
+def readme():
+    """Options of each generator, and the warnings of each, as examples/README.md has them."""
+    text = (ROOT / "examples" / "README.md").read_text()
+    options = dict(re.findall(r"^\| `-g ([a-z-]+) (--.+?)` \|", text, re.MULTILINE))
+    block = re.search(r"^```text\n(.*?)^```$", text, re.MULTILINE | re.DOTALL).group(1)
+    return options, dict(line.split(": ", 1)[::-1] for line in block.splitlines())
+
+
+def generate(generator, options, output):
+    """Makes a client; returns the warnings, each once."""
+    printed = run(
+        "java", "-XX:TieredStopAtLevel=1", "-jar", JAR, "generate", "--input-spec", ROOT / "openapi.yaml",
+        "--generator-name", generator, "--output", output, *shlex.split(options),
+    )  # fmt: skip
+    return set(re.findall(r"WARN +\S+ - (.*)", printed))
+
+
+def check_warnings(printed, listed):
+    """Holds the warnings of all generators against the README's, each with the generators that print it."""
+    found = {}
+    for generator, warnings in printed.items():
+        for warning in warnings:
+            found.setdefault(warning, []).append(generator)
+    found = {warning: "all" if len(names) == len(printed) else ", ".join(names) for warning, names in found.items()}
+    lines = {f"{names}: {warning}" for warning, names in found.items()}
+    listed = {f"{names}: {warning}" for warning, names in listed.items()}
+    assert lines == listed, "\n".join(
+        ["examples/README.md lists other warnings"]
+        + [f"- {line}" for line in sorted(listed - lines)] + [f"+ {line}" for line in sorted(lines - listed)]
+    )  # fmt: skip
+
+
+def go(client):
+    """Without modules, which would be downloaded."""
+    path = client.parent / "gopath"
+    shutil.copytree(client, path / "src" / "weightinit", ignore=shutil.ignore_patterns("test", "docs"))
+    (path / "src" / "client").mkdir()
+    shutil.copy(CLIENTS / "client.go", path / "src" / "client")
+    environment = {**os.environ, "GO111MODULE": "off", "GOFLAGS": "", "GOPATH": f"{path}:{GO_LIBRARIES}"}
+    run("go", "build", "-o", path / "run", "client", env=environment)
+    return [path / "run"]
+
+
+def java(client):
+    classes = client.parent / "classes"
+    classpath = f"{JAR}:{ANNOTATIONS}:{classes}"
+    sources = [*(client / "src" / "main" / "java").rglob("*.java"), CLIENTS / "Client.java"]
+    run("javac", "-proc:none", "-nowarn", "-cp", classpath, "-d", classes, *sources)
+    return ["java", "-XX:TieredStopAtLevel=1", "-cp", classpath, "Client"]
+
+
+def typescript(client):
+    shutil.copy(CLIENTS / "client.ts", client / "src")
+    run("tsc", "--project", client)
+    return ["node", client / "dist" / "client.js"]
+
+
+def python(client):
+    run(
+        TOOLS / "openapi-python-client", "generate", "--fail-on-warning", "--meta", "none",
+        "--config", ROOT / "examples" / "openapi-python-client.yaml",
+        "--path", ROOT / "openapi.yaml", "--output-path", client / "weight_init_client",
+    )  # fmt: skip
+    shutil.copy(CLIENTS / "client.py", client)
+    return [sys.executable, client / "client.py"]
+
+
+# Rust's client needs crates, which are not installed: it is only made.
+BUILDERS = {"go": go, "java": java, "typescript-fetch": typescript}
+# A number of JavaScript has 53 bits, and `seed` comes as one.
+UNPRINTED = {"typescript-fetch": {"seed"}}
+
+
+def expected():
+    """What each client has to print, from PyTorch and NumPy."""
+    torch.manual_seed(SEED)
+    raw = torch.nn.init.uniform_(torch.empty(1000, dtype=torch.float64), b=0.1).numpy()
+    torch.manual_seed(42)
+    gain = torch.nn.init.calculate_gain("leaky_relu", 0.2)
+    npy = io.BytesIO()
+    numpy.save(npy, torch.nn.init.xavier_uniform_(torch.empty(64, 32), gain=gain).numpy())
+    torch.manual_seed(SEED)
+    elements = torch.nn.init.uniform_(torch.empty(2, dtype=torch.float64), b=0.1).tolist()
+    return [
+        ("raw", hashlib.sha256(raw.astype("<f8").tobytes()).hexdigest()),
+        ("npy", hashlib.sha256(npy.getvalue()).hexdigest()),
+        ("gain", gain),
+        ("seed", SEED),
+        ("effective_seed", SEED % 2**32),
+        *(("element", element) for element in elements),
+    ]
+
+
+def check_client(name, command, service):
+    wanted = [(key, value) for key, value in expected() if key not in UNPRINTED.get(name, ())]
+    lines = [line.split() for line in run(*command, service.url).splitlines()]
+    # Languages write the same float64 differently.
+    printed = [(key, float(text) if key in ("gain", "element") else text) for key, text in lines]
+    wanted = [(key, value if isinstance(value, float) else str(value)) for key, value in wanted]
+    assert printed == wanted, f"{name}: printed {printed}, should print {wanted}"
+
+
+def main():
+    options, warnings = readme()
+    failures, printed, checks = [], {}, 0
+    with Service(sys.argv[1]) as service, tempfile.TemporaryDirectory() as name:
+
+        def check(what, action):
+            nonlocal checks
+            checks += 1
+            try:
+                action()
+            except Exception as error:  # Whatever goes wrong in one is that one's failure; the others are still told of.
+                failures.append(what)
+                print(f"{what}: {type(error).__name__}: {error}", file=sys.stderr)
+
+        def check_generator(generator):
+            client = pathlib.Path(name) / generator / "client"
+            printed[generator] = generate(generator, options[generator], client)
+            if generator in BUILDERS:
+                check_client(generator, BUILDERS[generator](client), service)
+
+        def check_python():
+            client = pathlib.Path(name) / "python"
+            client.mkdir()
+            check_client("python", python(client), service)
+
+        chosen = sys.argv[2:] or [*options, "openapi-python-client"]
+        for generator in chosen:
+            own = check_python if generator == "openapi-python-client" else lambda generator=generator: check_generator(generator)
+            check(generator, own)
+        if len(printed) == len(options):
+            check("warnings", lambda: check_warnings(printed, warnings))
+    print(f"check_generated: {checks - len(failures)} of {checks} passed")
+    raise SystemExit(1 if failures else 0)
+
+
+if __name__ == "__main__":
+    main()

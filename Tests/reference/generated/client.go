@@ -1,0 +1,67 @@
+// Asks a service, whose URL is the argument, with the client that openapi-generator makes for Go.
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"strconv"
+
+	"weightinit"
+)
+
+func main() {
+	configuration := weightinit.NewConfiguration()
+	configuration.Servers = weightinit.ServerConfigurations{{URL: os.Args[1]}}
+	client := weightinit.NewAPIClient(configuration)
+	ctx := context.Background()
+
+	raw, _, err := client.TensorsAPI.GetTensor(ctx).Method("uniform").Shape("1000").Seed(math.MaxInt64).
+		Dtype(weightinit.FLOAT64).B(0.1).Format(weightinit.RAW).Execute()
+	must(err)
+	fmt.Println("raw", digest(raw))
+
+	npy, _, err := client.TensorsAPI.GetTensor(ctx).Method("xavier_uniform").Shape("64,32").Seed(42).
+		Gain("leaky_relu:0.2").Format(weightinit.NPY).Execute()
+	must(err)
+	fmt.Println("npy", digest(npy))
+
+	gain, _, err := client.TheoryAPI.GetGain(ctx).Nonlinearity("leaky_relu").Param(0.2).Execute()
+	must(err)
+	value := gain.GetGain()
+	fmt.Println("gain", text(*value.Float64))
+
+	request := weightinit.NewTensorRequest("uniform", []int64{2})
+	seed, bound := int64(math.MaxInt64), 0.1
+	request.SetSeed(weightinit.Seed{Int64: &seed})
+	request.SetB(weightinit.Real{Float64: &bound})
+	request.SetDtype(weightinit.FLOAT64)
+	tensor, _, err := client.TensorsAPI.PostTensor(ctx).InitRequest(weightinit.TensorRequestAsInitRequest(request)).Execute()
+	must(err)
+	fmt.Println("seed", tensor.GetSeed())
+	fmt.Println("effective_seed", tensor.GetEffectiveSeed())
+	for _, element := range tensor.GetData().([]interface{}) {
+		fmt.Println("element", text(element.(float64)))
+	}
+}
+
+func must(err error) {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func text(number float64) string {
+	return strconv.FormatFloat(number, 'g', -1, 64)
+}
+
+func digest(file *os.File) string {
+	defer os.Remove(file.Name())
+	bytes, err := io.ReadAll(file)
+	must(err)
+	return fmt.Sprintf("%x", sha256.Sum256(bytes))
+}

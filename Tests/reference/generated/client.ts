@@ -1,0 +1,37 @@
+// Asks a service, whose URL is the argument, with the client that openapi-generator makes for TypeScript.
+import { Configuration, DType, Format, TensorsApi, TheoryApi } from "./index";
+
+declare const process: { argv: string[] };
+declare function require(name: string): any;
+
+// A number of JavaScript has 53 bits: larger seeds are text, in a request of JSON.
+const SEED = "9223372036854775807";
+
+function digest(bytes: ArrayBuffer): string {
+    return require("crypto").createHash("sha256").update(new Uint8Array(bytes)).digest("hex");
+}
+
+async function main() {
+    const configuration = new Configuration({ basePath: process.argv[2] });
+    const tensors = new TensorsApi(configuration);
+
+    const request = { method: "uniform", shape: [1000], seed: SEED, dtype: DType.Float64, b: 0.1, format: Format.Raw };
+    const raw = await tensors.getTensor({ request: JSON.stringify(request) });
+    console.log("raw", digest(await raw.arrayBuffer()));
+
+    const npy = await tensors.getTensor({
+        method: "xavier_uniform", shape: "64,32", seed: 42, gain: "leaky_relu:0.2", format: Format.Npy,
+    });
+    console.log("npy", digest(await npy.arrayBuffer()));
+
+    const gain = await new TheoryApi(configuration).getGain({ nonlinearity: "leaky_relu", param: 0.2 });
+    console.log("gain", gain.gain);
+
+    const tensor = await tensors.postTensor({
+        initRequest: { method: "uniform", shape: [2], seed: SEED, dtype: DType.Float64, b: 0.1 },
+    });
+    console.log("effective_seed", tensor.effectiveSeed);
+    for (const element of tensor.data as unknown as number[]) console.log("element", element);
+}
+
+main();
