@@ -1,4 +1,14 @@
-FROM swift:6.3-bookworm AS build
+# `docker buildx build --platform linux/amd64,linux/arm64` makes both: nothing here depends on the processor. What has been run
+# is amd64; of arm64 the kernels alone, emulated (make test-neon). .github/workflows/ci.yml builds each on its own processor.
+#
+# Bases are named by tag: a digest would be one of a registry that the tests cannot ask. To pin them, pass
+# --build-arg SWIFT=swift:6.3-bookworm@sha256:… and DEBIAN=debian:bookworm-slim@sha256:…, as the workflow does for releases;
+# `docker buildx imagetools inspect debian:bookworm-slim` prints the digest.
+ARG SWIFT=swift:6.3-bookworm
+ARG DEBIAN=debian:bookworm-slim
+
+# hadolint ignore=DL3006
+FROM ${SWIFT} AS build
 
 # Debian keeps a package's newest version only: one that is named here would soon be gone.
 # hadolint ignore=DL3008
@@ -11,7 +21,8 @@ COPY . .
 RUN make build \
     && strip -o /weight-init .build/release/weight-init
 
-FROM debian:bookworm-slim
+# hadolint ignore=DL3006
+FROM ${DEBIAN}
 
 # hadolint ignore=DL3008
 RUN apt-get update \
@@ -19,11 +30,14 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/cache/debconf/*-old /var/log/*.log /var/log/apt
 
 COPY --from=build /weight-init /usr/local/bin/weight-init
+COPY LICENSE NOTICE /usr/share/doc/weight-init/
 
 ARG VERSION=1.0.0
 LABEL org.opencontainers.image.title="weight-init" \
       org.opencontainers.image.description="PyTorch's weight initialisation over HTTP, to the bit" \
       org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.vendor="the weight-init authors" \
       org.opencontainers.image.base.name="docker.io/library/debian:bookworm-slim"
 
 # Options of serve and health: a container listens on all of its addresses.
@@ -31,7 +45,7 @@ ENV WEIGHT_INIT_HOST=0.0.0.0 \
     WEIGHT_INIT_PORT=8080
 EXPOSE 8080
 
-# Nobody in particular; nothing is ever written.
+# A non-root user; nothing is ever written.
 USER 65532:65532
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=5s --start-period=5s --retries=3 \

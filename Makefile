@@ -15,6 +15,12 @@ program := .build/release/weight-init
 tests := .build/tests
 venv := .venv
 debian := .build/debian
+# Files of a release, and the small Debian in which they are installed.
+release := .build/packages
+# If empty, test-dist installs nothing.
+CHROOT ?= .build/chroot
+# Renders the Helm chart.
+render := .build/helm/render
 # Programs that tests run from their unpacked packages, because installing these packages would start servers for good.
 # Libraries that are missing come with them.
 packages := apache2-utils aria2 haproxy kubernetes-client nginx prometheus
@@ -84,6 +90,10 @@ port:
 build: toolchain libraries ## Build .build/release/weight-init, with Swift's libraries inside
 	@[[ -e $(program) ]] || echo "The first build takes about $$(( ($(build_seconds) / $$(nproc) + 59) / 60 )) min."
 	$(SWIFT) build --configuration release --product weight-init $(static) $(hardened)
+
+.PHONY: dist
+dist: build dist-tools ## Make .build/packages: a tarball, a Debian package, the list of parts (SPDX), the Helm chart, checksums
+	$(PYTHON) packaging/dist.py $(program) $(release)
 
 ##@ Develop
 
@@ -265,8 +275,21 @@ soak: build ## Run good, bad and slow clients for five minutes, then look for le
 	$(PYTHON) Tests/soak/soak.py $(program) $(ARGS)
 
 .PHONY: test-deploy
-test-deploy: test-replicas ## Check deploy/ with the schemas of its readers, and its queries with Prometheus
-	$(venv)/bin/python Tests/reference/check_deploy.py $(tests)/release/weight-init $(debian)/usr/bin/{kubectl,prometheus,promtool}
+test-deploy: test-replicas $(render) ## Check deploy/ and the workflows with the schemas of their readers, and the queries with Prometheus
+	$(venv)/bin/python Tests/reference/check_deploy.py $(tests)/release/weight-init $(debian)/usr/bin/{kubectl,prometheus,promtool} $(render)
+
+# The small Debian is made once, which takes minutes, and kept. CHROOT= leaves it out.
+.PHONY: test-dist
+test-dist: dist $(venv)/.installed ## Check the files of a release, and install, run and purge the package in a chroot, as root
+	@missing=(); \
+	command -v lintian > /dev/null || missing+=(lintian); \
+	command -v man > /dev/null || missing+=(man-db); \
+	command -v mandoc > /dev/null || missing+=(mandoc); \
+	command -v strace > /dev/null || missing+=(strace); \
+	command -v systemd-analyze > /dev/null || missing+=(systemd); \
+	[[ -z '$(CHROOT)' ]] || (( EUID )) || command -v debootstrap > /dev/null || missing+=(debootstrap); \
+	$(install)
+	$(venv)/bin/python Tests/reference/check_dist.py $(program) $(release) $(CHROOT)
 
 .PHONY: test-page
 test-page: compiled-tests $(venv)-page/.installed ## Click through the page in headless Chromium; SCREENSHOTS=docs/images updates the pictures
@@ -337,6 +360,13 @@ test-tools:
 	command -v prlimit > /dev/null || missing+=(util-linux); \
 	$(install)
 
+.PHONY: dist-tools
+dist-tools:
+	@missing=(); \
+	command -v strip > /dev/null || missing+=(binutils); \
+	command -v dpkg-shlibdeps > /dev/null || missing+=(dpkg-dev); \
+	$(install)
+
 # Counts instructions.
 .PHONY: measuring
 measuring:
@@ -358,6 +388,15 @@ languages:
 	pkg-config --exists libcurl 2> /dev/null || missing+=(libcurl4-openssl-dev); \
 	pkg-config --exists libcrypto 2> /dev/null || missing+=(libssl-dev); \
 	$(install)
+
+# Debian has no Helm, but the functions of its templates.
+$(render): Tests/helm/render.go
+	@missing=(); \
+	command -v go > /dev/null || missing+=(golang-go); \
+	[[ -d /usr/share/gocode/src/github.com/Masterminds/sprig ]] || missing+=(golang-github-masterminds-sprig-dev); \
+	[[ -d /usr/share/gocode/src/sigs.k8s.io/yaml ]] || missing+=(golang-k8s-sigs-yaml-dev); \
+	$(install)
+	GO111MODULE=off GOPATH=/usr/share/gocode go build -o $@ $<
 
 # A compiler, and libraries of clients that openapi-generator makes.
 .PHONY: generators

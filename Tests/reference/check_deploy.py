@@ -2,11 +2,13 @@
 
 The options that the deployments set have to be options of `serve`, what a replica may hold has to be less than its memory,
 and the time it is given to end more than it takes to drain. The dashboard and the alerts are evaluated by Prometheus, which
-scrapes the running program.
+scrapes the running program. What the Helm chart makes of several values is held against the same schemas and checks; of its
+own values it makes the objects of deploy/kubernetes.
 
-    python check_deploy.py .build/release/weight-init path/to/kubectl path/to/prometheus path/to/promtool
+    python check_deploy.py .build/release/weight-init path/to/kubectl path/to/prometheus path/to/promtool path/to/render
 """
 
+import copy
 import http.client
 import itertools
 import json
@@ -20,6 +22,7 @@ import time
 import urllib.parse
 import urllib.error
 
+import jsonschema
 import kubernetes_validate
 import yaml
 
@@ -30,6 +33,8 @@ from service import ROOT, Service
 
 DEPLOY = ROOT / "deploy"
 KUBERNETES = DEPLOY / "kubernetes"
+CHART = DEPLOY / "helm" / "weight-init"
+WORKFLOWS = ROOT / ".github" / "workflows"
 TOOLS = pathlib.Path(sys.executable).parent
 UNITS = {"": 1, "G": 10**9, "M": 10**6, "Gi": 2**30, "Mi": 2**20}
 
@@ -122,6 +127,11 @@ def check_kubernetes(options, objects):
     there = {path.name for path in KUBERNETES.iterdir()} - {"kustomization.yaml"}
     assert set(listed) == there, f"kustomization.yaml lists {sorted(listed)}, there are {sorted(there)}"
     assert len(objects) == len(listed), "two objects of a kind"
+    check_objects(options, objects)
+
+
+def check_objects(options, objects):
+    """Kubernetes objects against its schemas, each other, the program and the image."""
     for thing in objects.values():
         kubernetes_validate.validate(thing, kubernetes_validate.latest_version(), strict=True)
 
@@ -129,15 +139,16 @@ def check_kubernetes(options, objects):
     pod = spec["template"]["spec"]
     labels = spec["template"]["metadata"]["labels"].items()
     selectors = {
-        "Deployment": spec["selector"]["matchLabels"],
-        "Service": objects["Service"]["spec"]["selector"],
-        "NetworkPolicy": objects["NetworkPolicy"]["spec"]["podSelector"]["matchLabels"],
-        "PodDisruptionBudget": objects["PodDisruptionBudget"]["spec"]["selector"]["matchLabels"],
+        "Deployment": lambda: spec["selector"]["matchLabels"],
+        "Service": lambda: objects["Service"]["spec"]["selector"],
+        "NetworkPolicy": lambda: objects["NetworkPolicy"]["spec"]["podSelector"]["matchLabels"],
+        "PodDisruptionBudget": lambda: objects["PodDisruptionBudget"]["spec"]["selector"]["matchLabels"],
     }
-    for kind, selector in selectors.items():
-        assert selector.items() <= labels, f"the {kind} selects other pods"
-    target = objects["HorizontalPodAutoscaler"]["spec"]["scaleTargetRef"]
-    assert (target["kind"], target["name"]) == ("Deployment", objects["Deployment"]["metadata"]["name"])
+    for kind in selectors.keys() & objects.keys():
+        assert selectors[kind]().items() <= labels, f"the {kind} selects other pods"
+    if "HorizontalPodAutoscaler" in objects:
+        target = objects["HorizontalPodAutoscaler"]["spec"]["scaleTargetRef"]
+        assert (target["kind"], target["name"]) == ("Deployment", objects["Deployment"]["metadata"]["name"])
     assert "cpu" in container(objects)["resources"]["requests"], "the autoscaler needs a request for processors"
 
     taken = options.set_by({entry["name"]: entry["value"] for entry in container(objects)["env"]})
@@ -145,18 +156,188 @@ def check_kubernetes(options, objects):
     check_drain(taken, pod["terminationGracePeriodSeconds"], container(objects)["lifecycle"]["preStop"]["sleep"]["seconds"])
     ports = {port["name"]: str(port["containerPort"]) for port in container(objects)["ports"]}
     assert ports["metrics"] == taken["WEIGHT_INIT_METRICS_PORT"]
-    assert ports["metrics"] == spec["template"]["metadata"]["annotations"]["prometheus.io/port"]
-    allowed = objects["NetworkPolicy"]["spec"]["ingress"]
-    assert {port["port"] for rule in allowed for port in rule["ports"]} == ports.keys()
+    annotations = spec["template"]["metadata"]["annotations"]
+    assert ports["metrics"] == annotations["prometheus.io/port"]
+    assert annotations["prometheus.io/scrape"] == "true" and annotations["prometheus.io/path"] == "/metrics"
+    if "NetworkPolicy" in objects:
+        allowed = objects["NetworkPolicy"]["spec"]["ingress"]
+        assert {port["port"] for rule in allowed for port in rule["ports"]} == ports.keys()
     user = re.search(r"^USER (\d+):(\d+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
     taken = tuple(str(pod["securityContext"][name]) for name in ("runAsUser", "runAsGroup"))
     assert user.groups() == taken, f"the pod runs as {taken}, the image as {user.groups()}"
 
 
+def rendered(render, **values):
+    """The objects that the chart makes of these values, by their kind, and its notes."""
+    validate_values(values)
+    with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
+        yaml.safe_dump(values, file)
+        file.flush()
+        printed, notes = run(render, CHART, "weight-init", file.name).split("--- NOTES.txt\n")
+    return {thing["kind"]: thing for thing in yaml.safe_load_all(printed) if thing}, notes
+
+
+def merged(values, others):
+    for name, value in others.items():
+        inner = isinstance(value, dict) and isinstance(values.get(name), dict)
+        values[name] = merged(values[name], value) if inner else value
+    return values
+
+
+def validate_values(values):
+    """As Helm does it: the schema sees the chart's own values with those of the user."""
+    own = yaml.safe_load((CHART / "values.yaml").read_text())
+    schema = json.loads((CHART / "values.schema.json").read_text())
+    jsonschema.Draft7Validator.check_schema(schema)
+    jsonschema.Draft7Validator(schema).validate(merged(own, values))
+
+
+def without_release(thing):
+    """An object of the chart without the labels that tell releases apart."""
+    if isinstance(thing, list):
+        return [without_release(item) for item in thing]
+    if not isinstance(thing, dict):
+        return thing
+    others = {"helm.sh/chart"} | {f"app.kubernetes.io/{name}" for name in ("instance", "version", "managed-by")}
+    return {name: without_release(value) for name, value in thing.items() if name not in others}
+
+
+def check_chart(options, render, kustomized):
+    own, notes = rendered(render)
+    check_objects(options, own)
+    assert "http://weight-init:8080/gain" in notes, notes
+    # By its own values it is the same deployment.
+    same, expected = without_release(own), copy.deepcopy(kustomized)
+    for objects in (same, expected):
+        container(objects)["env"].sort(key=lambda entry: entry["name"])
+        container(objects).pop("imagePullPolicy", None)
+    for kind in expected.keys() | same.keys():
+        assert same.get(kind) == expected.get(kind), f"chart and kustomization differ: {same.get(kind)} {expected.get(kind)}"
+
+    peer = [{"namespaceSelector": {"matchLabels": {"team": "training"}}}]
+    full, notes = rendered(
+        render,
+        image={"repository": "registry.example/weight-init", "digest": f"sha256:{'0' * 64}"},
+        imagePullSecrets=[{"name": "registry"}],
+        options={"threads": "4", "log-level": "info"},
+        drain={"timeoutSeconds": 60},
+        tokens={"existingSecret": "tokens"},
+        tls={"existingSecret": "certificate"},
+        models={"existingClaim": "models"},
+        service={"type": "LoadBalancer", "annotations": {"example.org/internal": "true"}},
+        networkPolicy={"clientsFrom": peer},
+        podAnnotations={"example.org/note": "a"},
+        podLabels={"example.org/team": "b"},
+        nodeSelector={"kubernetes.io/arch": "amd64"},
+        tolerations=[{"key": "dedicated", "operator": "Exists"}],
+        affinity={"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": []}},
+        priorityClassName="high",
+        fullnameOverride="init",
+    )
+    check_objects(options, full)
+    pod = full["Deployment"]["spec"]["template"]["spec"]
+    assert container(full)["image"] == f"registry.example/weight-init@sha256:{'0' * 64}"
+    assert {probe["scheme"] for probe in probes(full)} == {"HTTPS"}, "probes without TLS"
+    assert pod["terminationGracePeriodSeconds"] == 5 + 5 + 60 + 5
+    mounts = {mount["name"]: mount["mountPath"] for mount in container(full)["volumeMounts"]}
+    assert mounts.keys() == {volume["name"] for volume in pod["volumes"]} == {"tokens", "tls", "models"}
+    files = {entry["name"]: entry["value"] for entry in container(full)["env"]}
+    for variable, volume in {"TOKEN_FILE": "tokens", "TLS_CERTIFICATE": "tls", "TLS_KEY": "tls", "MODELS": "models"}.items():
+        assert files[f"WEIGHT_INIT_{variable}"].startswith(mounts[volume]), variable
+    assert files["WEIGHT_INIT_THREADS"] == "4"
+    assert peer[0] in full["NetworkPolicy"]["spec"]["ingress"][0]["from"]
+    assert "https://init:8080/gain" in notes and "Bearer" in notes, notes
+
+    off = {"enabled": False}
+    small, _ = rendered(render, autoscaling=off, networkPolicy=off, podDisruptionBudget=off, replicaCount=1)
+    check_objects(options, small)
+    assert small.keys() == {"Deployment", "Service"} and small["Deployment"]["spec"]["replicas"] == 1
+
+    refused = (
+        {"replicas": 3},
+        {"options": {"max_connections": "9"}},
+        {"options": {"drain-timeout": "60"}},
+        {"options": {"max-connections": 9}},
+        {"image": {"digest": "latest"}},
+        {"metrics": {"port": 80}},
+        {"tokens": {"existingSecret": "Not A Name"}},
+    )
+    for values in refused:
+        try:
+            validate_values(values)
+        except jsonschema.ValidationError:
+            continue
+        raise AssertionError(f"the schema accepts {values}")
+    try:
+        rendered(render, autoscaling={"minReplicas": 5, "maxReplicas": 2})
+    except AssertionError as error:
+        assert "autoscaling.minReplicas is more than autoscaling.maxReplicas" in str(error)
+    else:
+        raise AssertionError("more replicas at least than at most")
+
+    schema = json.loads((CHART / "values.schema.json").read_text())["properties"].keys() - {"global"}
+    assert schema == yaml.safe_load((CHART / "values.yaml").read_text()).keys(), "values and schema differ"
+
+
+def check_versions(program):
+    """Files that name the release name the program's."""
+    version = run(program, "--version").strip()
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    [image] = yaml.safe_load((KUBERNETES / "kustomization.yaml").read_text())["images"]
+    named = {
+        "Chart.yaml": chart["version"],
+        "Chart.yaml, appVersion": chart["appVersion"],
+        "kustomization.yaml": image["newTag"],
+        "Dockerfile": re.search(r"^ARG VERSION=(.*)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE).group(1),
+    }
+    others = {where: there for where, there in named.items() if there != version}
+    assert not others, f"the program's version is {version}: {others}"
+
+
+def check_workflows():
+    """Workflows keep to GitHub's schema; their scripts are bash and their targets exist; actions have a version."""
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    for path in WORKFLOWS.glob("*.yml"):
+        run(TOOLS / "check-jsonschema", "--builtin-schema", "vendor.github-workflows", path)
+        jobs = yaml.safe_load(path.read_text())["jobs"]
+        for name, job in jobs.items():
+            needed = job.get("needs", [])
+            assert {needed} if isinstance(needed, str) else set(needed) <= jobs.keys(), f"{name} needs {needed}"
+            for step in job["steps"]:
+                if "uses" in step:
+                    assert re.search(r"@v\d+", step["uses"]), f"{step['uses']} has no version"
+                script = re.sub(r"\$\{\{.*?\}\}", "value", step.get("run", ""))
+                outcome = subprocess.run(["bash", "-n"], input=script, capture_output=True, text=True)
+                assert outcome.returncode == 0, outcome.stderr
+                for target in re.findall(r"^make ([a-z-]+)", script, re.MULTILINE):
+                    assert target in targets, f"there is no make {target}"
+    assert "bash .ci/run" in (WORKFLOWS / "ci.yml").read_text()
+
+
+def check_licence():
+    """The licence is named wherever a reader of one of these files looks for it."""
+    label = r'^LABEL .*?org\.opencontainers\.image\.licenses="Apache-2.0"'
+    assert re.search(label, (ROOT / "Dockerfile").read_text(), re.MULTILINE | re.DOTALL), "no label in the Dockerfile"
+    # Debian has the standard text. The line to be filled in is the only one that differs.
+    ours = (ROOT / "LICENSE").read_text().splitlines()
+    standard = pathlib.Path("/usr/share/common-licenses/Apache-2.0")
+    if standard.exists():
+        differing = [pair for pair in itertools.zip_longest(ours, standard.read_text().splitlines()) if pair[0] != pair[1]]
+        assert [there for _, there in differing] == ["   Copyright [yyyy] [name of copyright owner]"], differing
+    assert any(re.fullmatch(r"   Copyright \d{4} the weight-init authors", line) for line in ours), "no copyright in LICENSE"
+    assert "[Apache License 2.0](LICENSE)" in (ROOT / "README.md").read_text(), "README.md names no licence"
+    assert yaml.safe_load((ROOT / "openapi.yaml").read_text())["info"]["license"]["identifier"] == "Apache-2.0"
+    assert 'license = "Apache-2.0"' in (ROOT / "clients" / "python" / "pyproject.toml").read_text()
+
+
+def probes(objects):
+    return [container(objects)[f"{kind}Probe"]["httpGet"] for kind in ("startup", "liveness", "readiness")]
+
+
 def check_probes(service, objects):
-    probes = [container(objects)[f"{kind}Probe"]["httpGet"] for kind in ("startup", "liveness", "readiness")]
-    assert {probe["port"] for probe in probes} <= {port["name"] for port in container(objects)["ports"]}
-    for path in {probe["path"] for probe in probes}:
+    asked = probes(objects)
+    assert {probe["port"] for probe in asked} <= {port["name"] for port in container(objects)["ports"]}
+    for path in {probe["path"] for probe in asked}:
         # Raises where the status is not that of success.
         service.get(path)
 
@@ -228,6 +409,7 @@ def check_queries(service, prometheus, promtool):
     def traffic():
         while not done.wait(0.2):
             service.get("/init", method="orthogonal", shape="8,8", seed=int(time.time()))
+            service.get("/livez")
             for refused in ({"sdt": 1}, {"shape": 4}):
                 try:
                     service.get("/init", method="kaiming_normal", **refused)
@@ -270,7 +452,7 @@ def check_queries(service, prometheus, promtool):
 
 
 def main():
-    program, kubectl, prometheus, promtool = sys.argv[1:]
+    program, kubectl, prometheus, promtool, render = sys.argv[1:]
     options = Options(program)
     objects = kustomized(kubectl)
     passed = failed = 0
@@ -278,10 +460,14 @@ def main():
         checks = {
             "Dockerfile": check_dockerfile,
             "compose.yaml": lambda: check_compose(options),
+            "chart": lambda: check_chart(options, render, objects),
             "dashboard": check_dashboard,
+            "licence": check_licence,
             "kubernetes": lambda: check_kubernetes(options, objects),
             "probes": lambda: check_probes(service, objects),
             "queries": lambda: check_queries(service, prometheus, promtool),
+            "versions": lambda: check_versions(program),
+            "workflows": check_workflows,
         }
         for what, check in checks.items():
             try:

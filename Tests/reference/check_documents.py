@@ -42,7 +42,7 @@ PROGRAMS = {
     "go": ("go", ["go", "run", "program.go"]),
 }
 # What a path in a document may begin with.
-FOLDERS = ("Benchmarks", "Sources", "Tests", "deploy", "docs", "examples")
+FOLDERS = ("Benchmarks", "Sources", "Tests", "deploy", "docs", "examples", "packaging")
 SECONDS = 300
 
 

@@ -1,0 +1,207 @@
+"""Makes what a release hands out, from a program that `make build` has made:
+
+    weight-init-VERSION-linux-ARCHITECTURE.tar.gz   program, manual pages, completions, documents, unit
+    weight-init_VERSION-1_ARCHITECTURE.deb          the same for Debian 12, with a system user and a service
+    weight-init-VERSION-ARCHITECTURE.spdx.json      what the program holds and links: sbom.py
+    weight-init-chart-VERSION.tgz                   the Helm chart
+    SHA256SUMS
+
+    python3 packaging/dist.py .build/release/weight-init directory
+
+The same program gives the same bytes: times are SOURCE_DATE_EPOCH (without it, that of the commit), the order is sorted, and
+owners are root. The directory is emptied first.
+"""
+
+import datetime
+import gzip
+import hashlib
+import io
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+
+import manual
+import sbom
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+DEBIAN = ROOT / "packaging" / "debian"
+CHART = ROOT / "deploy" / "helm" / "weight-init"
+# Where each shell of Debian looks for completions.
+COMPLETIONS = {
+    "bash": "bash-completion/completions/weight-init",
+    "zsh": "zsh/vendor-completions/_weight-init",
+    "fish": "fish/vendor_completions.d/weight-init.fish",
+}
+DOCUMENTS = ["README.md", "CHANGELOG.md", "NOTICE", "SECURITY.md", "openapi.yaml"]
+# Reports go where SECURITY.md says; a package has to name an address.
+MAINTAINER = "The weight-init authors <authors@weight-init.invalid>"
+
+
+def run(*command, **options):
+    return subprocess.run([str(part) for part in command], check=True, capture_output=True, text=True, **options).stdout
+
+
+def epoch():
+    """Seconds of the commit, so that the same commit gives the same files."""
+    given = os.environ.get("SOURCE_DATE_EPOCH")
+    return int(given or run("git", "-C", ROOT, "log", "-1", "--format=%ct"))
+
+
+def put(path, content, mode=0o644):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    path.chmod(mode)
+
+
+def compressed(content):
+    """gzip without a name and without a time."""
+    return gzip.compress(content if isinstance(content, bytes) else content.encode(), 9, mtime=0)
+
+
+def archive(path, folder, tree, time):
+    """A tar.gz of the tree, all of it in one folder."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as file:
+        for entry in [tree, *sorted(tree.rglob("*"))]:
+            information = file.gettarinfo(entry, str(pathlib.Path(folder, entry.relative_to(tree))))
+            information.uid = information.gid = 0
+            information.uname = information.gname = "root"
+            information.mtime = time
+            information.mode = 0o755 if entry.is_dir() or entry.stat().st_mode & 0o100 else 0o644
+            file.addfile(information, entry.open("rb") if entry.is_file() else None)
+    path.write_bytes(compressed(buffer.getvalue()))
+
+
+def common(program, tree):
+    """What both packages hold below /usr."""
+    (tree / "bin").mkdir(parents=True)
+    run("strip", "-o", tree / "bin" / "weight-init", program)
+    (tree / "bin" / "weight-init").chmod(0o755)
+    stripped = str(tree / "bin" / "weight-init")
+    for name, text in manual.pages(stripped):
+        put(tree / "share" / "man" / "man1" / f"{name}.1", text)
+    for shell, path in COMPLETIONS.items():
+        script = run(stripped, "--generate-completion-script", shell)
+        # Shells read it and do not start it.
+        put(tree / "share" / path, re.sub(r"\A#!.*\n", "", script))
+
+
+def tarball(tree, version, bill, time, path):
+    for name in [*DOCUMENTS, "LICENSE"]:
+        put(tree / name, (ROOT / name).read_bytes())
+    shutil.copytree(ROOT / "docs", tree / "docs", ignore=shutil.ignore_patterns("images", "recipes"))
+    put(tree / "weight-init.spdx.json", bill)
+    put(tree / "lib" / "systemd" / "system" / "weight-init.service", (DEBIAN / "weight-init.service").read_bytes())
+    archive(path, path.name.removesuffix(".tar.gz"), tree, time)
+
+
+def copyright_file():
+    """The notices of the parts behind Debian's form of the licence, whose text every Debian system has."""
+    notice = (ROOT / "NOTICE").read_text().strip()
+    [holder] = re.findall(r"^   Copyright (\d{4} the weight-init authors)$", (ROOT / "LICENSE").read_text(), re.MULTILINE)
+    comment = "\n".join(f" {line}" if line.strip() else " ." for line in notice.splitlines())
+    return (
+        "Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/\n"
+        "Upstream-Name: weight-init\n"
+        f"Comment:\n{comment}\n\n"
+        f"Files: *\nCopyright: {holder}\nLicense: Apache-2.0\n\n"
+        "License: Apache-2.0\n"
+        " On Debian systems, the text of the Apache License, version 2.0, is in\n"
+        " /usr/share/common-licenses/Apache-2.0.\n"
+    )
+
+
+def dependencies(program):
+    """The packages of the libraries that the program is linked with, in versions that have its symbols."""
+    with tempfile.TemporaryDirectory() as directory:
+        put(pathlib.Path(directory, "debian", "control"), "Source: weight-init\n\nPackage: weight-init\nArchitecture: any\n")
+        printed = run("dpkg-shlibdeps", "-O", f"-e{program}", cwd=directory)
+    [found] = re.findall(r"^shlibs:Depends=(.*)$", printed, re.MULTILINE)
+    return found
+
+
+def control(program, version, architecture, tree):
+    size = sum(-(-entry.stat().st_size // 1024) if entry.is_file() else 1 for entry in tree.rglob("*"))
+    # adduser and deluser make and remove the system user.
+    return (
+        f"Package: weight-init\nVersion: {version}\nArchitecture: {architecture}\nMaintainer: {MAINTAINER}\n"
+        f"Installed-Size: {size}\nDepends: adduser, {dependencies(program)}\nSection: science\nPriority: optional\n"
+        "Description: PyTorch's weight initialisation over HTTP, to the bit\n"
+        " weight-init makes the tensors that torch.manual_seed and torch.nn.init\n"
+        " make on a CPU, byte for byte, without Python and without PyTorch: over\n"
+        " HTTP for programs in any language, and in files from the command line.\n"
+        " .\n"
+        " The package starts a service that listens at 127.0.0.1:8080. Its options\n"
+        " are in /etc/default/weight-init.\n"
+    )
+
+
+def debian_package(tree, version, architecture, bill, time, path):
+    usr = tree / "usr"
+    documents = usr / "share" / "doc" / "weight-init"
+    for page in sorted((usr / "share" / "man" / "man1").iterdir()):
+        put(page.with_suffix(".1.gz"), compressed(page.read_bytes()))
+        page.unlink()
+    date = datetime.datetime.fromtimestamp(time, datetime.timezone.utc).strftime("%a, %d %b %Y %H:%M:%S +0000")
+    entry = f"weight-init ({version}) bookworm; urgency=medium\n\n  * Release: see changelog.gz.\n\n -- {MAINTAINER}  {date}\n"
+    put(documents / "changelog.Debian.gz", compressed(entry))
+    put(documents / "changelog.gz", compressed((ROOT / "CHANGELOG.md").read_bytes()))
+    put(documents / "copyright", copyright_file())
+    put(documents / "openapi.yaml.gz", compressed((ROOT / "openapi.yaml").read_bytes()))
+    put(documents / "weight-init.spdx.json.gz", compressed(bill))
+    put(usr / "share" / "lintian" / "overrides" / "weight-init", (DEBIAN / "lintian-overrides").read_bytes())
+    put(tree / "lib" / "systemd" / "system" / "weight-init.service", (DEBIAN / "weight-init.service").read_bytes())
+    put(tree / "etc" / "default" / "weight-init", (DEBIAN / "weight-init.default").read_bytes())
+
+    files = sorted(entry for entry in tree.rglob("*") if entry.is_file())
+    scripts = ("postinst", "prerm", "postrm")
+    sums = [f"{hashlib.md5(file.read_bytes()).hexdigest()}  {file.relative_to(tree)}\n" for file in files]
+    information = tree / "DEBIAN"
+    put(information / "control", control(usr / "bin" / "weight-init", version, architecture, tree))
+    put(information / "md5sums", "".join(line for line in sums if "  etc/" not in line))
+    put(information / "conffiles", "/etc/default/weight-init\n")
+    for name in scripts:
+        put(information / name, (DEBIAN / name).read_bytes(), 0o755)
+    for entry in [tree, *tree.rglob("*")]:
+        if entry.is_dir():
+            entry.chmod(0o755)
+        os.utime(entry, (time, time))
+    # Of its times, dpkg-deb takes the archive's own from the environment. One thread: others make other blocks.
+    environment = {**os.environ, "SOURCE_DATE_EPOCH": str(time)}
+    run("dpkg-deb", "--root-owner-group", "--threads-max=1", "-Zxz", "-z6", "--build", tree, path, env=environment)
+
+
+def main():
+    program, directory = pathlib.Path(sys.argv[1]).resolve(), pathlib.Path(sys.argv[2]).resolve()
+    os.umask(0o022)
+    time = epoch()
+    os.environ["SOURCE_DATE_EPOCH"] = str(time)
+    version = run(program, "--version").strip()
+    architecture = run("dpkg", "--print-architecture").strip()
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir(parents=True)
+    with tempfile.TemporaryDirectory() as work:
+        # Both directories end in `usr`: what is made in one is the other's.
+        first, second = pathlib.Path(work, "tarball"), pathlib.Path(work, "package")
+        common(program, first)
+        bill = sbom.document(program, first / "bin" / "weight-init", version)
+        put(directory / f"weight-init-{version}-{architecture}.spdx.json", bill)
+        shutil.copytree(first, second / "usr")
+        tarball(first, version, bill, time, directory / f"weight-init-{version}-linux-{architecture}.tar.gz")
+        name = f"weight-init_{version}-1_{architecture}.deb"
+        debian_package(second, f"{version}-1", architecture, bill, time, directory / name)
+    archive(directory / f"weight-init-chart-{version}.tgz", "weight-init", CHART, time)
+    made = sorted(directory.iterdir())
+    sums = "".join(f"{hashlib.sha256(file.read_bytes()).hexdigest()}  {file.name}\n" for file in made)
+    put(directory / "SHA256SUMS", sums)
+    for file in made:
+        print(f"{file.stat().st_size:>10}  {file.name}")
+
+
+if __name__ == "__main__":
+    main()
