@@ -161,12 +161,20 @@ extension [ModelEntry] {
         reduce(0) { sum, entry in
             let tensors =
                 switch entry.content {
-                case .layer(let layer): LayerType.named(layer.type)?.hasState == true ? 2 : 0
+                case .layer(let layer): layer.probableTensors
                 case .parameter: 1
                 case .block(let entries): entries.probableTensors
                 }
             return sum.addingClamped(tensors.multipliedClamped(by: entry.repetitions ?? 1))
         }
+    }
+}
+
+extension LayerRequest {
+    /// A weight and mostly a bias, if the layer has tensors at all.
+    fileprivate var probableTensors: Int {
+        guard LayerType.named(type)?.hasState == true else { return 0 }
+        return arguments["bias"] == .boolean(false) ? 1 : 2
     }
 }
 
