@@ -1,3 +1,4 @@
+internal import ByteText
 import WeightInit
 
 /// Processor time and memory of a piece of work, estimated before the work is done.
