@@ -37,6 +37,7 @@ struct Route: Sendable {
     private static let file = Route(path: RoutePath("/init/{file}"), methods: [.get, .head, .post]) {
         service,
         request throws(Problem) in
+        guard !request.captures[0].isEmpty else { throw Problem(noRouteAt: "/init/", known: ["/init"]) }
         let file: InitFile
         do throws(InitError) {
             file = try InitFile(name: request.captures[0])

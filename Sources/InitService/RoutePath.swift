@@ -1,6 +1,6 @@
 internal import ByteText
 
-/// A route's path: `/models/{org}/{name}`. A segment in braces stands for any one that is not empty.
+/// A route's path: `/models/{org}/{name}`. A segment in braces stands for any one.
 struct RoutePath: Sendable {
     private enum Segment: Equatable {
         case text(Text)
@@ -31,7 +31,6 @@ struct RoutePath: Sendable {
             case .text(let text):
                 guard given[index] == text else { return nil }
             case .any:
-                guard !given[index].isEmpty else { return nil }
                 captures.append(given[index])
             case .rest:
                 return captures + [given[index...].dropFirst().reduce(given[index]) { $0 + "/" + $1 }]
