@@ -31,21 +31,23 @@ func tool(_ program: String, _ arguments: String...) throws -> Outcome {
 
 private func run(_ program: URL, _ arguments: [String], _ environment: [String: String]) throws -> Outcome {
     let process = Process()
-    let (output, errors) = (Pipe(), Pipe())
+    // Files, because a pipe holds 64 KiB and what is printed may be longer.
+    let workplace = try Workplace()
+    for name in ["output", "errors"] { try workplace.write([], to: name) }
     process.executableURL = program
     process.standardInput = FileHandle.nullDevice
     process.arguments = arguments
     process.environment = environment.merging(sanitizerOptions) { $1 }
-    process.standardOutput = output
-    process.standardError = errors
+    process.standardOutput = try FileHandle(forWritingTo: workplace.directory.appending(path: "output"))
+    process.standardError = try FileHandle(forWritingTo: workplace.directory.appending(path: "errors"))
     try process.run()
-    // The output is short and fits the pipes. A program that serves instead of refusing is killed.
+    // A program that serves instead of refusing is killed.
     if !eventually({ !process.isRunning }) { process.terminate() }
     process.waitUntilExit()
     return Outcome(
         status: process.terminationStatus,
-        output: String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self),
-        errors: String(decoding: errors.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+        output: String(decoding: try workplace.bytes("output"), as: UTF8.self),
+        errors: String(decoding: try workplace.bytes("errors"), as: UTF8.self)
     )
 }
 
