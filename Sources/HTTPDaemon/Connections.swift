@@ -166,7 +166,7 @@ final class Connections: Sendable {
         thread.withLock { $0.take() }?.join()
     }
 
-    /// Ends every connection, and gives the daemon a moment to close them.
+    /// Ends every connection, and gives the daemon a second to close them, which on a busy machine takes more than a moment.
     ///
     /// libmicrohttpd 0.9.75 reads through a null pointer if it is stopped while it refuses a request by itself: its threads have
     /// to be through with what they have received.
@@ -174,7 +174,7 @@ final class Connections: Sendable {
         state.withLock { state in
             for connection in state.open.values { connection.cut() }
         }
-        let deadline = Timestamp.now + .milliseconds(100)
+        let deadline = Timestamp.now + .seconds(1)
         while count > 0, .now < deadline { usleep(500) }
     }
 

@@ -201,7 +201,11 @@ final class DeferredPool: Sendable {
             switch turn {
             case .run(let next): job = next
             case .free(let bodies):
-                for body in bodies { body.free() }
+                for body in bodies {
+                    body.free()
+                    // Not before: it would be held twice.
+                    if let hold = body.hold { release(hold.memory, of: hold.lane) }
+                }
                 continue
             case .stop: return
             }
@@ -318,6 +322,8 @@ final class Discarded: @unchecked Sendable {
     private static let smallMemory = 256 << 10
 
     private var body: ResponseBody?
+    /// Memory that counts until the body has been freed.
+    fileprivate var hold: (memory: Int, lane: DeferredPool.Lane)?
 
     /// - Parameter memory: Bytes that the body holds.
     /// - Returns: `nil` for a body that can as well be freed where it is.
@@ -358,7 +364,9 @@ final class MemoryHold: @unchecked Sendable {
     }
 
     deinit {
-        pool.release(memory.load(ordering: .relaxed), of: lane)
-        if let body { pool.discard(body) }
+        let memory = memory.load(ordering: .relaxed)
+        guard let body else { return pool.release(memory, of: lane) }
+        body.hold = (memory, lane)
+        pool.discard(body)
     }
 }
