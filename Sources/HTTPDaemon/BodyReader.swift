@@ -12,9 +12,7 @@ final class BodyReader {
     /// Nanoseconds without a byte after which it is worth a call of the system to see whether the client is still there.
     private static let silence = 500_000_000
 
-    private var body: ResponseBody
-    /// Bytes of memory that the body holds.
-    private let bodyMemory: Int
+    private let body: ResponseBody
     private let service: Service
     private let connection: Connection
     /// Counted as long as this is there.
@@ -29,20 +27,12 @@ final class BodyReader {
     private var lastRead = Timestamp.now
 
     /// - Parameter memory: Counts for as long as the body is there.
-    init(_ response: OutgoingResponse, holding memory: [BodyMemory.Block], _ sending: Sending, isUnframed: Bool) {
-        body = response.body
-        bodyMemory = response.memory ?? 0
+    init(_ body: ResponseBody, holding memory: [BodyMemory.Block], _ sending: Sending, isUnframed: Bool) {
+        self.body = body
         self.memory = memory
         self.isUnframed = isUnframed
         service = sending.service
         connection = sending.connection
-    }
-
-    /// Gives the body up, which the library does not read any more.
-    func end() {
-        guard let discarded = Discarded(body, memory: bodyMemory) else { return }
-        body = .empty
-        service.pool.discard(discarded)
     }
 
     /// The number of bytes written, 0 where there is none yet; negative at the end, and where the body breaks its promises,

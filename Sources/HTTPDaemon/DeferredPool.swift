@@ -42,7 +42,6 @@ final class DeferredPool: Sendable {
         /// By the lane's raw value.
         var lanes = [LaneState(), LaneState()]
         var running: [DeferredJob] = []
-        var discarded: [Discarded] = []
         var isStopped = false
 
         subscript(lane: Lane) -> LaneState {
@@ -163,12 +162,6 @@ final class DeferredPool: Sendable {
         }
     }
 
-    /// Has one of the threads give up a body: freeing a large model's plan takes tens of milliseconds.
-    func discard(_ body: Discarded) {
-        // Once the threads have ended it is freed here.
-        state.withLock { if !$0.isStopped { $0.discarded.append(body) } }
-    }
-
     fileprivate func release(_ memory: Int, of lane: Lane) {
         state.withLock { $0[lane].memoryHeld -= memory }
     }
@@ -189,26 +182,12 @@ final class DeferredPool: Sendable {
 
     private enum Next {
         case run(DeferredJob)
-        case free([Discarded])
         case stop
     }
 
     /// The life of a thread that belongs to a lane.
     private func work(_ lane: Lane) {
-        while true {
-            guard let turn = state.wait(for: { next(&$0, for: lane) }) else { return }
-            let job: DeferredJob
-            switch turn {
-            case .run(let next): job = next
-            case .free(let bodies):
-                for body in bodies {
-                    body.free()
-                    // Not before: it would be held twice.
-                    if let hold = body.hold { release(hold.memory, of: hold.lane) }
-                }
-                continue
-            case .stop: return
-            }
+        while case .run(let job) = state.wait(for: { next(&$0, for: lane) }) {
             let hold = MemoryHold(pool: self, lane: job.lane, memory: job.memory)
             let outcome = outcome(of: job, hold)
             // The hold must not end under the lock, which it takes itself.
@@ -226,20 +205,13 @@ final class DeferredPool: Sendable {
         // What the job takes piece by piece could no longer be refused.
         guard c_httpd_has_memory(job.memory) else { return .saturated(.workMemory) }
         let reply = job.run { job.cancelled.load(ordering: .relaxed) }
-        if case .ready(let response) = reply, let memory = response.memory {
-            hold.shrink(to: memory)
-            hold.body = Discarded(response.body, memory: memory)
-        }
+        if case .ready(let response) = reply, let memory = response.memory { hold.shrink(to: memory) }
         return .finished(reply, hold)
     }
 
     private func next(_ state: inout State, for lane: Lane) -> Next? {
         guard !state.isStopped else {
             return .stop
-        }
-        guard state.discarded.isEmpty else {
-            defer { state.discarded = [] }
-            return .free(state.discarded)
         }
         // Those that do both look for long jobs first, for nobody else does these.
         for jobLane in [lane, .short] {
@@ -314,39 +286,11 @@ final class DeferredJob: @unchecked Sendable {
     }
 }
 
-/// A body that the service has no more use for, and that may be the last to hold a plan of thousands of tensors.
-///
-/// Sendable because nobody reads the body any more.
-final class Discarded: @unchecked Sendable {
-    /// Bytes of memory that are freed in less time than it takes to hand them to another thread.
-    private static let smallMemory = 256 << 10
-
-    private var body: ResponseBody?
-    /// Memory that counts until the body has been freed.
-    fileprivate var hold: (memory: Int, lane: DeferredPool.Lane)?
-
-    /// - Parameter memory: Bytes that the body holds.
-    /// - Returns: `nil` for a body that can as well be freed where it is.
-    init?(_ body: ResponseBody, memory: Int) {
-        guard memory > Self.smallMemory else { return nil }
-        self.body = body
-    }
-
-    /// Gives the body up on this thread, whoever still holds the object.
-    fileprivate func free() {
-        body = nil
-    }
-}
-
 /// Memory that counts as used until this goes away: with the response, or with the work when nobody waits for it.
-///
-/// Sendable because `body` is set before others see this, and taken when nobody else does.
-final class MemoryHold: @unchecked Sendable {
+final class MemoryHold: Sendable {
     private let pool: DeferredPool
     private let lane: DeferredPool.Lane
     private let memory: Atomic<Int>
-    /// The body that uses the memory, so that no thread that serves connections is the last to hold it.
-    fileprivate var body: Discarded?
 
     fileprivate init(pool: DeferredPool, lane: DeferredPool.Lane, memory: Int) {
         self.pool = pool
@@ -364,9 +308,6 @@ final class MemoryHold: @unchecked Sendable {
     }
 
     deinit {
-        let memory = memory.load(ordering: .relaxed)
-        guard let body else { return pool.release(memory, of: lane) }
-        body.hold = (memory, lane)
-        pool.discard(body)
+        pool.release(memory.load(ordering: .relaxed), of: lane)
     }
 }

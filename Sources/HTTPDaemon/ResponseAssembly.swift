@@ -80,7 +80,7 @@ extension OutgoingResponse {
     private func makeReader(holding held: [BodyMemory.Block], _ sending: Sending) -> BodyReader {
         let isUnframed = body.byteCount == nil && !sending.isHTTP11
         if isUnframed { sending.connection.isFramedByItsEnd = true }
-        return BodyReader(self, holding: held, sending, isUnframed: isUnframed)
+        return BodyReader(body, holding: held, sending, isUnframed: isUnframed)
     }
 
     /// A response whose body is read piece by piece into a block of memory.
@@ -92,7 +92,7 @@ extension OutgoingResponse {
                 .read(at: position, into: UnsafeMutableRawBufferPointer(start: buffer, count: capacity))
         }
         let release: @convention(c) (UnsafeMutableRawPointer) -> Void = {
-            Unmanaged<BodyReader>.fromOpaque($0).takeRetainedValue().end()
+            Unmanaged<BodyReader>.fromOpaque($0).release()
         }
         if let byteCount = body.byteCount {
             return c_httpd_response_of_reader(UInt64(byteCount), block.size, read, reader, release)
