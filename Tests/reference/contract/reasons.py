@@ -9,6 +9,7 @@ DEPENDENT = (
     r"is not a parameter of \w+, but of",
     r"(method|shape|value|sparsity): is missing",
     r"stands alone in the query",
+    r"digest: needs a format",
     r"format: is \w+, but the path ends in",
     r"takes the place of \w+; give one of the two",
     r"means nothing without a nonlinearity",
