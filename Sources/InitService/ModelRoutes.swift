@@ -21,12 +21,9 @@ extension Route {
         service,
         request throws(Problem) in
         let model = try service.model(request)
-        let asking = Asking(service.operations, request.accept, within: request.allowance)
-        let answer = try request.form.refusing { () throws(InitError) in
+        return try request.respond(with: service.operations) { asking throws(InitError) in
             try ModelQuestion(model, request.members).answer(asking)
         }
-        guard let answer else { return .exceeds(request.allowance.planningMore) }
-        return try Representation(answer).respond(to: request)
     }
 
     /// A part of a repository, whose path begins with organisation, name and, if it has one, revision.
@@ -40,7 +37,7 @@ extension Route {
             request throws(Problem) in
             let repository = try service.repository(request)
             let file = request.captures.last ?? ""
-            let asking = Asking(service.operations, request.accept, within: request.allowance)
+            let asking = request.asking(service.operations)
             let found = try request.form.refusing { () throws(InitError) in try find(repository, file, asking) }
             switch found {
             case .exceeds:

@@ -24,12 +24,9 @@ struct Route: Sendable {
         Route(path: RoutePath("/" + operation.name), methods: [.get, .head] + (operation.takesBody ? [.post] : [])) {
             service,
             request throws(Problem) in
-            let asking = Asking(service.operations, request.accept, within: request.allowance)
-            let answer = try request.form.refusing { () throws(InitError) in
+            try request.respond(with: service.operations) { asking throws(InitError) in
                 try operation.decode(request.members).answer(asking)
             }
-            guard let answer else { return .exceeds(request.allowance.planningMore) }
-            return try Representation(answer).respond(to: request)
         }
     }
 
@@ -42,14 +39,11 @@ struct Route: Sendable {
         do throws(InitError) {
             file = try InitFile(name: request.captures[0])
         } catch {
-            throw Problem(noFile: error)
+            throw Problem(notFound: error)
         }
-        let asking = Asking(service.operations, request.accept, within: request.allowance)
-        let answer = try request.form.refusing { () throws(InitError) in
-            try InitFileQuestion(request.members, in: file).answer(asking)
+        return try request.respond(with: service.operations) { asking throws(InitError) in
+            try InitQuestion(request.members, in: file).answer(asking)
         }
-        guard let answer else { return .exceeds(request.allowance.planningMore) }
-        return try Representation(answer).respond(to: request)
     }
 
     /// A document, which takes no members.

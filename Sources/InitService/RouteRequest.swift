@@ -27,6 +27,23 @@ struct RouteRequest: Sendable {
     var isRead: Bool { method == .get || method == .head }
 
     var accept: Accept { Accept(fields.text(.accept)) }
+
+    /// The circumstances of the question that the request asks.
+    func asking(_ operations: OperationContext) -> Asking {
+        Asking(operations, accept, within: allowance)
+    }
+
+    /// The response with a question's answer.
+    ///
+    /// - Parameter answer: `nil` if the allowance is too small for planning.
+    func respond(
+        with operations: OperationContext,
+        _ answer: (Asking) throws(InitError) -> Answer?
+    ) throws(Problem) -> RouteOutcome {
+        let answer = try form.refusing { () throws(InitError) in try answer(asking(operations)) }
+        guard let answer else { return .exceeds(allowance.planningMore) }
+        return try Representation(answer).respond(to: self)
+    }
 }
 
 /// Finds a request's members, wherever the method has them.

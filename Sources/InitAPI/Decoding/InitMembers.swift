@@ -38,14 +38,6 @@ enum InitMembers: Sendable {
         }
     }
 
-    /// `true` if the request asks for the digest of the body.
-    var wantsDigest: Bool {
-        switch self {
-        case .tensor(let members): members.wantsDigest
-        case .model(let members): members.wantsDigest
-        }
-    }
-
     func plan(_ limits: Limits, isCancelled: @escaping () -> Bool = { false }) throws(InitError) -> Plan {
         switch self {
         case .tensor(let members): try Plan(members.request, seed: members.seed, limits: limits)

@@ -10,7 +10,6 @@ struct ModelMembers: Sendable {
     var dtype: DType
     /// Set where the request names one.
     var format: TensorFormat?
-    let wantsDigest: Bool
 
     /// `true` if a request is for a model.
     static func describes(_ members: RequestMembers) -> Bool {
@@ -27,7 +26,6 @@ struct ModelMembers: Sendable {
         let decoded = try members.decode(by: MemberTable.model(form) + MemberTable.reply)
         seed = try Seed(decimal: decoded.text("seed") ?? "0")
         format = decoded.text("format").flatMap(TensorFormat.named)
-        wantsDigest = decoded["digest"] != nil
         dtype = decoded.text("dtype").flatMap { DType($0) } ?? .float32
         let decoder = ModelDecoder(dtype: dtype, hasSteps: members.value(of: "steps") != nil)
         request = ModelRequest(

@@ -8,7 +8,6 @@ struct TensorMembers: Sendable {
     var seed: Seed
     /// Set where the request names one.
     var format: TensorFormat?
-    let wantsDigest: Bool
     var canonical: CanonicalRequest
     private let parameters: [Member]
 
@@ -29,7 +28,6 @@ struct TensorMembers: Sendable {
         )
         seed = try Seed(decimal: decoded.text("seed") ?? "0")
         format = decoded.text("format").flatMap(TensorFormat.named)
-        wantsDigest = decoded["digest"] != nil
         var named = decoded
         named["method"] = .text(method.name)
         if request.cast == request.dtype { named["cast"] = nil }

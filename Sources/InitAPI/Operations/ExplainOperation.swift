@@ -8,10 +8,12 @@ struct ExplainQuestion: Question {
     private static let revision: Text = "2"
 
     private let members: InitMembers
+    private let wantsDigest: Bool
 
     init(_ members: RequestMembers) throws(InitError) {
         self.members = try InitMembers(members)
-        if self.members.wantsDigest, self.members.format == nil {
+        wantsDigest = members.wantsDigest
+        if wantsDigest, self.members.format == nil {
             throw .invalid(MemberTable.digest.name, "needs a format: it is the digest of a body")
         }
     }
@@ -24,9 +26,9 @@ struct ExplainQuestion: Question {
         }
         try asking.preference.requireJSON()
         var answer = try explanation(plan, format, asking.context)
-        answer.url = { [members] in members.url($0, format, withDigest: members.wantsDigest) }
+        answer.url = { [members, wantsDigest] in members.url($0, format, withDigest: wantsDigest) }
         answer.identity = Identity(
-            of: members.wantsDigest ? "explain with digest" : "explain",
+            of: wantsDigest ? "explain with digest" : "explain",
             members.canonical.encodedText,
             format?.name ?? "",
             Release.bits,
@@ -41,7 +43,7 @@ struct ExplainQuestion: Question {
         _ format: TensorFormat?,
         _ context: OperationContext
     ) throws(InitError) -> Answer {
-        guard members.wantsDigest, let format else {
+        guard wantsDigest, let format else {
             var answer = Answer(.document(document(of: plan)), mediaType: Answer.json, lifetime: .release)
             answer.memory = plan.memory
             return answer

@@ -3,17 +3,17 @@ import TensorFormats
 package import WeightInit
 
 /// A tensor, a layer's parameters or a model's in one of the formats.
-struct InitQuestion: Question {
+package struct InitQuestion: Question {
     private var members: InitMembers
     /// Name of the file at the end of the path, if it has one.
     private var file: InitFile?
 
-    init(_ members: RequestMembers) throws(InitError) {
+    package init(_ members: RequestMembers) throws(InitError) {
         self.members = try InitMembers(members)
     }
 
     /// - Throws: `invalid` also for another format than the file's.
-    init(_ members: RequestMembers, in file: InitFile) throws(InitError) {
+    package init(_ members: RequestMembers, in file: InitFile) throws(InitError) {
         try self.init(members)
         self.file = file
         if let named = self.members.format {
@@ -25,7 +25,7 @@ struct InitQuestion: Question {
         }
     }
 
-    func answer(_ asking: Asking) throws(InitError) -> Answer? {
+    package func answer(_ asking: Asking) throws(InitError) -> Answer? {
         guard let plan = try members.plan(asking) else { return nil }
         let format = try members.format(by: asking.preference)
         var answer = try PlannedAnswer(members, plan, asking.context).answer(in: format)
@@ -71,21 +71,6 @@ package struct InitFile: Sendable {
 
     private static func isSafe(_ scalar: Unicode.Scalar) -> Bool {
         scalar != "/" && scalar != "\\" && scalar.properties.generalCategory != .control
-    }
-}
-
-/// `/init` at a path that ends in a file's name.
-package struct InitFileQuestion: Sendable {
-    private let question: InitQuestion
-
-    /// - Throws: `invalid` for what the decoder refuses, and for another format than the file's.
-    package init(_ members: RequestMembers, in file: InitFile) throws(InitError) {
-        question = try InitQuestion(members, in: file)
-    }
-
-    /// Checks and plans, as ``Question/answer(_:)`` does.
-    package func answer(_ asking: Asking) throws(InitError) -> Answer? {
-        try question.answer(asking)
     }
 }
 

@@ -9,16 +9,12 @@ extension Problem {
     init(noRouteAt path: Text?, known: [Text]) {
         var error = InitError.unknown("path", path ?? "", in: [], known: known)
         if path == nil { error.detail = "no path here holds an encoded /" }
-        self.init(.notFound, error.detail, faults: [Fault(place: nil, detail: error.detail, allowed: error.allowed)])
+        self.init(notFound: error)
     }
 
-    /// A path ends in the name of a file that there cannot be.
-    init(noFile error: InitError) {
-        self.init(
-            .notFound,
-            error.detail,
-            faults: [Fault(place: nil, detail: error.detail, allowed: error.allowed)]
-        )
+    /// Nothing is at this path, for the reason that the error gives.
+    init(notFound error: InitError) {
+        self.init(.notFound, error.detail, faults: [Fault(place: nil, detail: error.detail, allowed: error.allowed)])
     }
 
     init(_ refusal: Refusal) {
@@ -69,7 +65,7 @@ extension Saturation {
 }
 
 extension Problem.Form {
-    /// What the closure returns, its errors as problems that name their place as the client wrote it.
+    /// Result of the closure; its errors are problems that name their place as the client wrote it.
     func refusing<Result>(_ body: () throws(InitError) -> Result) throws(Problem) -> Result {
         do {
             return try body()
