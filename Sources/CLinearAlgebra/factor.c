@@ -85,7 +85,7 @@ static bool advance(const cla_factor *f, cla_worker *w) {
     return f->kernels.advance[f->precision](&f->state, w, unit);
 }
 
-/// What a helper does: operations, while there are any and it does not take another factor's thread its place.
+/// Life of a helper: operations, while there are any and it does not take another factor's thread its place.
 static void *help(void *argument) {
     member *m = argument;
     cla_factor *f = m->factor;

@@ -214,7 +214,7 @@ static void NAME(store)(const cla_state *s, size_t r, size_t rows, size_t c, REA
 typedef struct {
     /// Dots of the next column with all columns.
     row_t dots;
-    /// What the columns to the right are changed by, times v.
+    /// Changes of the columns to the right, times v.
     row_t less;
     /// Columns of T.
     row_t triangle[NAME(SLAB)];

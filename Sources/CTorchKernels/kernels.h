@@ -1310,7 +1310,7 @@ INLINE erfinv_bounds erfinv_near(f32v x, const uint32_t *offsets, f32v t) {
     return (erfinv_bounds){result, other};
 }
 
-/// What an operation on numbers gives where there is no result: processors differ in the sign.
+/// NaN of an operation on numbers that has no result: processors differ in its sign.
 INLINE f32v undefined_alike(f32v x, float operand, f32v result) {
 #if defined(__x86_64__)
     return result;

@@ -1,6 +1,6 @@
 import Glibc
 
-/// What commands print.
+/// Output of the commands.
 enum StandardOutput {
     /// Makes a closed pipe end the process quietly, as it ends other filters: by SIGPIPE, also if the parent ignores or blocks
     /// that signal. `serve` ignores it again, because clients close connections.
