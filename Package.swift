@@ -86,7 +86,7 @@ let package = Package(
                 httpTypes,
                 "SHA2", logging,
             ],
-            resources: ["openapi.json", "openapi.yaml", "page.html", "problems.md"].map {
+            resources: ["openapi.json", "openapi.yaml", "page.html", "problems.md", "README.md"].map {
                 .embedInCode("Resources/\($0)")
             }
         ),

@@ -21,6 +21,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -459,8 +461,18 @@ failed:
 static const char tls_priorities[] = "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2:-CIPHER-ALL:+AES-256-GCM"
                                      ":+CHACHA20-POLY1305:+AES-128-GCM:-RSA:%SERVER_PRECEDENCE";
 
+/* Each arena of malloc reserves 64 MiB of address space. Where that is limited, all of it could be reserved by some threads while
+   another gets no memory for its first object. */
+static void share_arena_if_address_space_is_limited(void) {
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY) {
+        (void)mallopt(M_ARENA_MAX, 1);
+    }
+}
+
 c_httpd_daemon *c_httpd_start(
     const c_httpd_options *options, const c_httpd_callbacks *callbacks, void *context, c_httpd_failure *failure) {
+    share_arena_if_address_space_is_limited();
     struct c_httpd_daemon *daemon = calloc(1, sizeof *daemon);
     if (daemon == NULL) {
         *failure = (c_httpd_failure){.step = C_HTTPD_FAILED_START, .code = ENOMEM};
@@ -704,9 +716,16 @@ void c_httpd_reset(int descriptor) {
 void c_httpd_give_back_memory(void) { (void)malloc_trim(0); }
 
 bool c_httpd_has_memory(size_t byte_count) {
+    if (byte_count == 0) {
+        return true;
+    }
+    if (byte_count >= 1 << 20) {
+        /* To free so much would change when malloc asks the system. */
+        void *pages = mmap(NULL, byte_count, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        return pages != MAP_FAILED && munmap(pages, byte_count) == 0;
+    }
     /* Volatile, or the compiler would leave out both calls. */
-    void *volatile memory = byte_count == 0 ? NULL : malloc(byte_count);
-    bool has_memory = byte_count == 0 || memory != NULL;
+    void *volatile memory = malloc(byte_count);
     free(memory);
-    return has_memory;
+    return memory != NULL;
 }

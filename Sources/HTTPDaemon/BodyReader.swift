@@ -12,7 +12,9 @@ final class BodyReader {
     /// Nanoseconds without a byte after which it is worth a call of the system to see whether the client is still there.
     private static let silence = 500_000_000
 
-    private let body: ResponseBody
+    private var body: ResponseBody
+    /// The same body, where the memory that it holds counts as deferred work's.
+    private let held: HeldBody?
     private let service: Service
     private let connection: Connection
     /// Counted as long as this is there.
@@ -33,6 +35,18 @@ final class BodyReader {
         self.isUnframed = isUnframed
         service = sending.service
         connection = sending.connection
+        held = sending.held
+    }
+
+    deinit {
+        // Before its memory stops counting.
+        body = .empty
+    }
+
+    /// Gives up the library's reference.
+    static func release(_ reader: Unmanaged<BodyReader>) {
+        let (service, memory) = reader._withUnsafeGuaranteedRef { ($0.service, $0.held?.byteCount ?? 0) }
+        service.freeing.release(reader, memory: memory)
     }
 
     /// The number of bytes written, 0 where there is none yet; negative at the end, and where the body breaks its promises,

@@ -55,6 +55,9 @@ final class DeferredPool: Sendable {
     /// Milliseconds. A client that leaves later than its job was submitted by this is noticed at once.
     private static let watchInterval: Int32 = 10
 
+    /// Bytes for what threads that serve connections take piece by piece.
+    private static let spareMemory = 16 << 20
+
     private let limits: DeferredLimits
     private let state = Monitor(State())
     private let threads = Mutex<[Thread]>([])
@@ -202,8 +205,9 @@ final class DeferredPool: Sendable {
     }
 
     private func outcome(of job: DeferredJob, _ hold: MemoryHold) -> Outcome {
-        // What the job takes piece by piece could no longer be refused.
-        guard c_httpd_has_memory(job.memory) else { return .saturated(.workMemory) }
+        // What a job takes piece by piece could no longer be refused, and others that run may not have taken theirs yet.
+        let promised = state.withLock { $0.running.map(\.memory).reduce(Self.spareMemory, +) }
+        guard c_httpd_has_memory(promised) else { return .saturated(.workMemory) }
         let reply = job.run { job.cancelled.load(ordering: .relaxed) }
         if case .ready(let response) = reply, let memory = response.memory { hold.shrink(to: memory) }
         return .finished(reply, hold)

@@ -22,8 +22,7 @@ final class Exchange {
         /// Refused, but the library takes an answer only when the body is over.
         case discarding(Refusal, dropped: Int)
         case suspended(DeferredJob)
-        /// The memory of deferred work counts until the response has been sent.
-        case answered(MemoryHold?)
+        case answered
     }
 
     private static let headToCome = HTTPRequest(method: .get, scheme: nil, authority: nil, path: nil)
@@ -38,6 +37,9 @@ final class Exchange {
     private var isHTTP11 = true
     private var note: ResponseNote?
     private var sent: SentBody?
+    /// The body of deferred work's response, which holds memory until it has been sent. Given up by `service.freeing`.
+    private var held: Unmanaged<HeldBody>?
+    private var sendsHeldBody = true
     /// Cache key of the reply, if it can be cached.
     private var replyKey: [UInt8]?
     /// The kept reply that is being sent.
@@ -49,6 +51,16 @@ final class Exchange {
         self.connection = connection
         self.replyKey = replyKey
         target = String(decoding: connection.target, as: UTF8.self)
+    }
+
+    deinit {
+        giveUpBody()
+    }
+
+    private func giveUpBody() {
+        guard let held else { return }
+        self.held = nil
+        service.freeing.release(held, memory: held._withUnsafeGuaranteedRef(\.byteCount))
     }
 
     /// The library has something of the request, or its end, or has come back from a suspension.
@@ -72,7 +84,10 @@ final class Exchange {
             state = .discarding(refusal, dropped: dropped + bytes.count)
             return dropped + bytes.count <= service.configuration.drainLimit
         case .suspended(let job):
-            return takeOutcome(of: job, on: handle)
+            let goesOn = takeOutcome(of: job, on: handle)
+            // Here, because the call above has given up its own references.
+            if !sendsHeldBody { giveUpBody() }
+            return goesOn
         case .answered:
             return true
         }
@@ -216,7 +231,9 @@ final class Exchange {
         case .saturated(let saturation):
             return answer(refusal(saturation), on: handle)
         case .finished(.ready(let response), let hold):
-            return answer(response, on: handle, hold: hold)
+            let held = HeldBody(response.body, hold)
+            self.held = .passRetained(held)
+            return answer(response, on: handle, held: held)
         case .finished(.deferred(let work), _):
             return suspend(handle, for: work)
         }
@@ -226,10 +243,10 @@ final class Exchange {
         _ response: OutgoingResponse,
         on handle: OpaquePointer,
         closes: Bool = false,
-        hold: MemoryHold? = nil
+        held: HeldBody? = nil
     ) -> Bool {
         guard connection.receivedWhole() else { return false }
-        state = .answered(hold)
+        state = .answered
         if let replyKey, !service.isQuiescing,
             let reply = KeptReply(response, to: head, key: replyKey, memory: service.replies.memory),
             service.replies.keep(reply), let repetition = reply.lend()
@@ -239,21 +256,22 @@ final class Exchange {
         }
         // Work that has been deferred holds no more of the request than it says.
         body = nil
-        let sending = Sending(
-            service: service,
-            connection: connection,
-            isHead: head.method == .head,
-            isHTTP11: isHTTP11,
-            closes: closes || service.isQuiescing,
-            countedBytes: hold?.byteCount
-        )
-        func queue(_ response: OutgoingResponse) -> OutgoingResponse.Queueing {
+        func queue(_ response: OutgoingResponse, _ held: HeldBody? = nil) -> OutgoingResponse.Queueing {
             note = response.note
+            let sending = Sending(
+                service: service,
+                connection: connection,
+                isHead: head.method == .head,
+                isHTTP11: isHTTP11,
+                closes: closes || service.isQuiescing,
+                held: held
+            )
             return response.queue(on: handle, sending)
         }
-        var outcome = queue(response)
+        var outcome = queue(response, held)
+        if case .queued(.whole(0)) = outcome { sendsHeldBody = false }
         if case .noMemory = outcome {
-            state = .answered(nil)
+            sendsHeldBody = false
             outcome = queue(refusal(.bodyMemory))
         }
         if case .refused = outcome {

@@ -51,6 +51,7 @@ public final class HTTPDaemon: Sendable {
         }
         do throws(DaemonError) {
             try service.pool.start()
+            try service.freeing.start()
             try service.startCutting()
         } catch {
             Self.end(started, service)
@@ -163,6 +164,7 @@ public final class HTTPDaemon: Sendable {
         service.connections.cutAll()
         c_httpd_stop(handle)
         service.pool.join()
+        service.freeing.stop()
         Unmanaged.passUnretained(service).release()
     }
 }

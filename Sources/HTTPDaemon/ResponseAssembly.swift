@@ -57,7 +57,7 @@ extension OutgoingResponse {
     private func makeSent(_ sending: Sending) -> (OpaquePointer?, SentBody)? {
         let memory = sending.service.bodyMemory
         var held: [BodyMemory.Block] = []
-        let uncounted = (self.memory ?? body.largeBytesCount) - (sending.countedBytes ?? 0)
+        let uncounted = (self.memory ?? body.largeBytesCount) - (sending.held?.byteCount ?? 0)
         if uncounted > 0 {
             guard let block = memory.reserve(uncounted) else { return nil }
             held.append(block)
@@ -92,7 +92,7 @@ extension OutgoingResponse {
                 .read(at: position, into: UnsafeMutableRawBufferPointer(start: buffer, count: capacity))
         }
         let release: @convention(c) (UnsafeMutableRawPointer) -> Void = {
-            Unmanaged<BodyReader>.fromOpaque($0).release()
+            BodyReader.release(Unmanaged.fromOpaque($0))
         }
         if let byteCount = body.byteCount {
             return c_httpd_response_of_reader(UInt64(byteCount), block.size, read, reader, release)
@@ -116,8 +116,8 @@ struct Sending {
     let isHTTP11: Bool
     /// `true` if the connection ends with this response.
     let closes: Bool
-    /// Bytes of what the response holds that count elsewhere.
-    let countedBytes: Int?
+    /// The response's body where the memory that it holds counts already.
+    let held: HeldBody?
 }
 
 extension HTTPFields {

@@ -12,6 +12,7 @@ final class Service: Sendable {
     let configuration: DaemonConfiguration
     let handler: any RequestHandler
     let pool: DeferredPool
+    let freeing = FreeingThread()
     let bodyMemory: BodyMemory
     let uploadMemory: UploadMemory
     let replies: ReplyCache

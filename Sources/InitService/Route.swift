@@ -65,6 +65,14 @@ struct Route: Sendable {
             file,
             .document("/", needsToken: false) { _ in PageRoute.page },
             .document("/docs/problems", needsToken: false) { _ in PageRoute.problems },
+            .document("/docs/readme", needsToken: false) { _ in
+                // Browsers download text/markdown, and the document is made to be read as it is.
+                Representation(
+                    document: PackageResources.README_md,
+                    mediaType: "text/plain; charset=utf-8",
+                    caching: .hour
+                )
+            },
             .document("/openapi.json") { _ in
                 Representation(
                     document: PackageResources.openapi_json,

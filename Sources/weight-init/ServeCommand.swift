@@ -86,11 +86,13 @@ struct ServeCommand: ParsableCommand {
         service.observe { [weak daemon] in daemon?.load ?? TransportLoad() }
         let scheme = configuration.identity == nil ? "http" : "https"
         let address = configuration.socketPath.map { "unix:\($0)" } ?? "\(scheme)://\(authority(host, daemon.port))"
-        announce("weight-init serves at \(address)")
+        var announcement = ["weight-init serves at \(address)"]
         if let metricsDaemon {
             let address = authority(settings.metricsHost ?? host, metricsDaemon.port)
-            announce("weight-init gives metrics at http://\(address)/metrics")
+            announcement.append("weight-init gives metrics at http://\(address)/metrics")
         }
+        // At once: whoever waits for the first line has the second, too. A service that nobody listens to serves all the same.
+        try? StandardOutput.writeLine(announcement.joined(separator: "\n"))
 
         let signal = signals.wait {
             if let tokenFile = settings.tokenFile, let tokens = policy.tokens {
@@ -124,11 +126,6 @@ struct ServeCommand: ParsableCommand {
         daemon.stop()
         metricsDaemon?.stop()
         logger.notice("stopped")
-    }
-
-    /// Prints a line. A service that nobody listens to serves all the same.
-    private func announce(_ line: String) {
-        try? StandardOutput.writeLine(line)
     }
 
     private func authority(_ host: String, _ port: UInt16) -> String {

@@ -58,7 +58,7 @@ final class Server {
         case killed(Int32)
     }
 
-    /// First line of output.
+    /// What it announces, which is written at once: one line, or two with a metrics port.
     let line: String
     private let process = Process()
     private let output = Pipe()

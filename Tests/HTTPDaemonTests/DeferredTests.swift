@@ -1,3 +1,4 @@
+import ByteSource
 import Foundation
 import HTTPDaemon
 import HTTPExchange
@@ -65,6 +66,62 @@ import Testing
             for client in slow {
                 #expect(try client.readResponse().text == "done")
             }
+        }
+    }
+
+    @Test("A body that holds much memory is freed by no thread that serves connections", arguments: [1 << 20, 1 << 10])
+    func freeing(_ memory: Int) throws {
+        let threads = Threads()
+        let stub = Stub([
+            "/slow": { _ in
+                .deferred(
+                    DeferredWork(memory: memory) { _ in
+                        var response = OutgoingResponse.ok(.stream(NotingStream(threads)))
+                        response.memory = memory
+                        return .ready(response)
+                    }
+                )
+            }
+        ])
+        try withDaemon(stub) { daemon in
+            let client = try RawClient(port: daemon.port)
+            for count in 1...20 {
+                client.send(Self.request)
+                #expect(try client.readResponse().text == "text")
+                #expect(eventually { threads.freeing.count == count })
+            }
+        }
+        #expect(threads.reading.isDisjoint(with: threads.freeing) == (memory > 256 << 10))
+    }
+
+    /// Threads that read and freed a stream.
+    private final class Threads: Sendable {
+        private let state = Mutex((reading: Set<UInt>(), freeing: [UInt]()))
+
+        var reading: Set<UInt> { state.withLock { $0.reading } }
+        var freeing: [UInt] { state.withLock { $0.freeing } }
+
+        func reads() { _ = state.withLock { $0.reading.insert(pthread_self()) } }
+        func frees() { state.withLock { $0.freeing.append(pthread_self()) } }
+    }
+
+    private final class NotingStream: ByteStream {
+        private let threads: Threads
+        private var isAtEnd = false
+
+        init(_ threads: Threads) {
+            self.threads = threads
+        }
+
+        deinit {
+            threads.frees()
+        }
+
+        func read(into destination: inout MutableRawSpan) -> Int? {
+            threads.reads()
+            guard !isAtEnd else { return nil }
+            isAtEnd = true
+            return destination.copy("text".utf8.span.bytes)
         }
     }
 

@@ -41,7 +41,18 @@ struct PageTests {
         #expect(text.contains("<code>application/problem+json</code>"))
     }
 
-    @Test("Pages and probes need no token", arguments: ["/", "/docs/problems", "/livez", "/readyz", "/health"])
+    @Test("The README is text that a browser shows")
+    func readme() throws {
+        let response = service.ask(.get, "/docs/readme")
+        #expect(response["Content-Type"] == "text/plain; charset=utf-8")
+        #expect(response.text.hasPrefix("# weight-init\n"))
+        #expect(service.ask(.get, "/").text.contains("href=\"docs/readme\""))
+    }
+
+    @Test(
+        "Pages and probes need no token",
+        arguments: ["/", "/docs/problems", "/docs/readme", "/livez", "/readyz", "/health"]
+    )
     func open(_ target: String) throws {
         var policy = ServicePolicy()
         policy.tokens = try AccessTokens(list: Array("secret-token".utf8))

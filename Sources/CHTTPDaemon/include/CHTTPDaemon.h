@@ -180,7 +180,7 @@ void c_httpd_reset(int descriptor);
 /** malloc_trim, of a header that Swift does not see: whole free pages go back to the system. */
 void c_httpd_give_back_memory(void);
 
-/** Whether malloc has so many bytes. Swift ends the process where it has none, so what is large is asked for here first. */
+/** Whether the system has so many bytes for malloc. Swift ends the process where it has none, so what is large is asked for here first. */
 bool c_httpd_has_memory(size_t byte_count);
 
 /** A response with a body of no bytes. */
