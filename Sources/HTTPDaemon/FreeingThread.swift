@@ -17,7 +17,7 @@ final class FreeingThread: Sendable {
 
     func start() throws(DaemonError) {
         let started = try Thread { [self] in
-            while let objects = state.wait(for: Self.next) {
+            while let objects = state.wait(for: Self.next), !objects.isEmpty {
                 for object in objects { object.release() }
             }
         }
@@ -47,12 +47,10 @@ final class FreeingThread: Sendable {
         }?.join()
     }
 
-    private static func next(_ state: inout State) -> [Unmanaged<AnyObject>]?? {
-        guard state.waiting.isEmpty else {
-            defer { state.waiting = [] }
-            return state.waiting
-        }
-        return state.isStopped ? .some(nil) : nil
+    /// - Returns: `nil` for the time being, and none for ever.
+    private static func next(_ state: inout State) -> [Unmanaged<AnyObject>]? {
+        defer { state.waiting = [] }
+        return state.waiting.isEmpty && !state.isStopped ? nil : state.waiting
     }
 }
 
