@@ -12,7 +12,7 @@ if ! curl -sS --fail-with-body --get "$service/init" \
     -d method=kaiming_normal -d shape=64,3,7,7 -d seed=42 -d mode=fan_out -d nonlinearity=relu -d format=raw \
     --dump-header "$folder/head" --output "$folder/weight"
 then
-    cat "$folder/weight" >&2
+    if [ -f "$folder/weight" ]; then cat "$folder/weight" >&2; fi
     exit 1
 fi
 

@@ -43,6 +43,8 @@ def federated():
 
 
 # The program compares its losses with those of the constructor's weights itself: matrix products have other bits on other processors.
-FSDP = ["2 ranks hold 82689 parameters together", "5 losses are the same as from the constructor, to the bit; they fall: True"]
+FSDP = ["2 ranks hold 82689 parameters together", "5 losses of each rank are those of one process, to the bit; they fall: True"]
 
-print(json.dumps({"tensor": tensor(), "load_state_dict": perceptron(), "fsdp": FSDP, "federated": federated()}, indent=2))
+print(json.dumps({
+    "tensor": tensor(), "model": perceptron(), "load_state_dict": perceptron(), "fsdp": FSDP, "federated": federated(),
+}, indent=2))  # fmt: skip

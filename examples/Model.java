@@ -1,0 +1,59 @@
+// A model's weights as arrays of float, by name, in Java 17 or later:
+//
+//     java Model.java
+
+import java.net.URI;
+import java.net.http.HttpClient;
+import java.net.http.HttpRequest;
+import java.net.http.HttpRequest.BodyPublishers;
+import java.net.http.HttpResponse.BodyHandlers;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
+import java.security.MessageDigest;
+import java.util.HexFormat;
+import java.util.LinkedHashMap;
+import java.util.Locale;
+import java.util.Map;
+import java.util.regex.Pattern;
+
+public class Model {
+    // Java has no JSON library of its own. The names of this model need none; a program for any model takes Jackson or Gson.
+    private static final Pattern ENTRY =
+            Pattern.compile("\"([^\"\\\\]+)\":\\{\"dtype\":\"F32\",\"shape\":\\[[0-9,]*\\],\"data_offsets\":\\[(\\d+),(\\d+)\\]\\}");
+
+    public static void main(String[] arguments) throws Exception {
+        var service = System.getenv().getOrDefault("WEIGHT_INIT_URL", "http://localhost:8080");
+        var request = HttpRequest.newBuilder(URI.create(service + "/init"))
+                .header("Content-Type", "application/json")
+                .POST(BodyPublishers.ofFile(Path.of("models", "mlp.json")))
+                .build();
+        var reply = HttpClient.newHttpClient().send(request, BodyHandlers.ofByteArray());
+        if (reply.statusCode() != 200) {
+            throw new IllegalStateException(new String(reply.body(), StandardCharsets.UTF_8));
+        }
+        // A safetensors file: the length of a header in 8 bytes, the header in JSON, the tensors' bytes.
+        var file = ByteBuffer.wrap(reply.body()).order(ByteOrder.LITTLE_ENDIAN);
+        var header = new byte[Math.toIntExact(file.getLong())];
+        file.get(header);
+        var data = file.slice().order(ByteOrder.LITTLE_ENDIAN);
+
+        Map<String, float[]> weights = new LinkedHashMap<>();
+        var entries = ENTRY.matcher(new String(header, StandardCharsets.UTF_8));
+        while (entries.find()) {
+            int start = Integer.parseInt(entries.group(2));
+            int end = Integer.parseInt(entries.group(3));
+            var values = new float[(end - start) / Float.BYTES];
+            data.slice(start, end - start).order(ByteOrder.LITTLE_ENDIAN).asFloatBuffer().get(values);
+            weights.put(entries.group(1), values);
+        }
+
+        var first = weights.get("fc1.weight");
+        var digest = MessageDigest.getInstance("SHA-256");
+        digest.update(data);
+        System.out.println(String.join(" ", weights.keySet()));
+        System.out.println(String.format(Locale.ROOT, "%.6f %.6f %.6f %.6f", first[0], first[1], first[2], first[3]));
+        System.out.println(HexFormat.of().formatHex(digest.digest()));
+    }
+}

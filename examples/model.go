@@ -1,0 +1,93 @@
+// A model's weights as slices of float32, by name:
+//
+//	go run model.go
+package main
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log"
+	"net/http"
+	"os"
+	"sort"
+	"strings"
+)
+
+// A tensor of a safetensors file, as the file's header describes it.
+type tensor struct {
+	Dtype   string
+	Shape   []int
+	Offsets [2]int `json:"data_offsets"`
+}
+
+func main() {
+	service := os.Getenv("WEIGHT_INIT_URL")
+	if service == "" {
+		service = "http://localhost:8080"
+	}
+	request, err := os.Open("models/mlp.json")
+	if err != nil {
+		log.Fatal(err)
+	}
+	reply, err := http.Post(service+"/init", "application/json", request)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer reply.Body.Close()
+	body, err := io.ReadAll(reply.Body)
+	if err != nil {
+		log.Fatal(err)
+	}
+	if reply.StatusCode != http.StatusOK {
+		var problem struct{ Detail string }
+		_ = json.Unmarshal(body, &problem)
+		log.Fatal(reply.Status, ": ", problem.Detail)
+	}
+	tensors, data, err := read(body)
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	// In the order of the file, which is that of the model.
+	names := make([]string, 0, len(tensors))
+	for name := range tensors {
+		names = append(names, name)
+	}
+	sort.Slice(names, func(i, j int) bool { return tensors[names[i]].Offsets[0] < tensors[names[j]].Offsets[0] })
+	weights := make(map[string][]float32)
+	for _, name := range names {
+		offsets := tensors[name].Offsets
+		weights[name] = make([]float32, (offsets[1]-offsets[0])/4)
+		if err := binary.Read(bytes.NewReader(data[offsets[0]:offsets[1]]), binary.LittleEndian, weights[name]); err != nil {
+			log.Fatal(err)
+		}
+	}
+
+	fmt.Println(strings.Join(names, " "))
+	first := weights["fc1.weight"]
+	fmt.Printf("%.6f %.6f %.6f %.6f\n", first[0], first[1], first[2], first[3])
+	fmt.Printf("%x\n", sha256.Sum256(data))
+}
+
+// Splits a safetensors file: the length of a header in 8 bytes, the header in JSON, the tensors' bytes.
+func read(file []byte) (map[string]tensor, []byte, error) {
+	end := 8 + binary.LittleEndian.Uint64(file)
+	var header map[string]json.RawMessage
+	if err := json.Unmarshal(file[8:end], &header); err != nil {
+		return nil, nil, err
+	}
+	delete(header, "__metadata__")
+	tensors := make(map[string]tensor)
+	for name, description := range header {
+		var described tensor
+		if err := json.Unmarshal(description, &described); err != nil {
+			return nil, nil, err
+		}
+		tensors[name] = described
+	}
+	return tensors, file[end:], nil
+}
