@@ -19,28 +19,6 @@ public struct Setting<Values>: Sendable {
     private let write: @Sendable (inout Values, String) -> Bool
     private let holds: @Sendable (Values) -> Bool
 
-    private init(
-        _ name: String,
-        _ help: String,
-        accepted: String?,
-        choices: [String] = [],
-        isFile: Bool = false,
-        path: any AnyKeyPath & Sendable,
-        read: @escaping @Sendable (Values) -> String?,
-        write: @escaping @Sendable (inout Values, String) -> Bool,
-        holds: @escaping @Sendable (Values) -> Bool = { _ in true }
-    ) {
-        self.name = name
-        self.help = help
-        self.accepted = accepted
-        self.choices = choices
-        self.isFile = isFile
-        self.path = path
-        self.read = read
-        self.write = write
-        self.holds = holds
-    }
-
     /// Name of the environment variable: `WEIGHT_INIT_MAX_LAYERS`.
     public var environmentVariable: String {
         "WEIGHT_INIT_" + String(name.map { $0 == "-" ? "_" : $0 }).uppercased()
@@ -71,8 +49,8 @@ public struct Setting<Values>: Sendable {
     /// The same setting of values that are a part of others.
     public func within<Outer>(_ part: any WritableKeyPath<Outer, Values> & Sendable) -> Setting<Outer> {
         Setting<Outer>(
-            name,
-            help,
+            name: name,
+            help: help,
             accepted: accepted,
             choices: choices,
             isFile: isFile,
@@ -99,6 +77,35 @@ extension Configurable {
 // MARK: Kinds of values
 
 extension Setting {
+    /// A value at one place, with its form as text.
+    private init<Value>(
+        _ name: String,
+        _ path: any WritableKeyPath<Values, Value> & Sendable,
+        _ help: String,
+        accepted: String?,
+        choices: [String] = [],
+        isFile: Bool = false,
+        text: @escaping @Sendable (Value) -> String?,
+        parse: @escaping @Sendable (String) -> Value?,
+        holds: @escaping @Sendable (Value) -> Bool = { _ in true }
+    ) {
+        self.init(
+            name: name,
+            help: help,
+            accepted: accepted,
+            choices: choices,
+            isFile: isFile,
+            path: path,
+            read: { text($0[keyPath: path]) },
+            write: { values, text in
+                guard let value = parse(text) else { return false }
+                values[keyPath: path] = value
+                return true
+            },
+            holds: { holds($0[keyPath: path]) }
+        )
+    }
+
     /// A whole number.
     public init<Number: FixedWidthInteger & Sendable>(
         _ name: String,
@@ -108,33 +115,24 @@ extension Setting {
     ) {
         self.init(
             name,
+            path,
             help,
             accepted: range.words(unit: ""),
-            path: path,
-            read: { String($0[keyPath: path]) },
-            write: { values, text in
-                guard let number = Number(text), range.contains(number) else { return false }
-                values[keyPath: path] = number
-                return true
-            },
-            holds: { range.contains($0[keyPath: path]) }
+            text: { String($0) },
+            parse: { text in Number(text).flatMap { range.contains($0) ? $0 : nil } },
+            holds: { range.contains($0) }
         )
     }
 
     /// A port that need not be given.
     public init(_ name: String, _ path: any WritableKeyPath<Values, UInt16?> & Sendable, _ help: String) {
-        let range = UInt16.min ... .max
         self.init(
             name,
+            path,
             help,
-            accepted: range.words(unit: ""),
-            path: path,
-            read: { values in values[keyPath: path].map { String($0) } },
-            write: { values, text in
-                guard let number = UInt16(text) else { return false }
-                values[keyPath: path] = number
-                return true
-            }
+            accepted: (UInt16.min ... .max).words(unit: ""),
+            text: { $0.map { String($0) } },
+            parse: { text in UInt16(text).map { .some($0) } }
         )
     }
 
@@ -148,32 +146,18 @@ extension Setting {
         let seconds = range.lowerBound.secondsRoundedUp...range.upperBound.components.seconds
         self.init(
             name,
+            path,
             help,
             accepted: seconds.words(unit: " seconds"),
-            path: path,
-            read: { String($0[keyPath: path].components.seconds) },
-            write: { values, text in
-                guard let number = Int64(text), seconds.contains(number) else { return false }
-                values[keyPath: path] = .seconds(number)
-                return true
-            },
-            holds: { range.contains($0[keyPath: path]) }
+            text: { String($0.components.seconds) },
+            parse: { text in Int64(text).flatMap { seconds.contains($0) ? .seconds($0) : nil } },
+            holds: { range.contains($0) }
         )
     }
 
     /// A text.
     public init(_ name: String, _ path: any WritableKeyPath<Values, String> & Sendable, _ help: String) {
-        self.init(
-            name,
-            help,
-            accepted: nil,
-            path: path,
-            read: { $0[keyPath: path] },
-            write: { values, text in
-                values[keyPath: path] = text
-                return true
-            }
-        )
+        self.init(name, path, help, accepted: nil, text: { $0 }, parse: { $0 })
     }
 
     /// A text that need not be given.
@@ -183,18 +167,7 @@ extension Setting {
         isFile: Bool = false,
         _ help: String
     ) {
-        self.init(
-            name,
-            help,
-            accepted: nil,
-            isFile: isFile,
-            path: path,
-            read: { $0[keyPath: path] },
-            write: { values, text in
-                values[keyPath: path] = text
-                return true
-            }
-        )
+        self.init(name, path, help, accepted: nil, isFile: isFile, text: { $0 }, parse: { .some($0) })
     }
 
     /// One of some words.
@@ -206,16 +179,12 @@ extension Setting {
         let choices = Choice.allCases.map(\.rawValue)
         self.init(
             name,
+            path,
             help,
             accepted: "one of " + choices.joined(separator: ", "),
             choices: choices,
-            path: path,
-            read: { $0[keyPath: path].rawValue },
-            write: { values, text in
-                guard let choice = Choice(rawValue: text) else { return false }
-                values[keyPath: path] = choice
-                return true
-            }
+            text: { $0.rawValue },
+            parse: { Choice(rawValue: $0) }
         )
     }
 
@@ -231,15 +200,11 @@ extension Setting {
     ) {
         self.init(
             name,
+            path,
             help,
             accepted: accepted,
-            path: path,
-            read: { _ in nil },
-            write: { values, text in
-                guard let value = parse(text) else { return false }
-                values[keyPath: path] = value
-                return true
-            }
+            text: { _ in nil },
+            parse: { text in parse(text).map { .some($0) } }
         )
     }
 }

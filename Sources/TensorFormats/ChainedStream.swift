@@ -65,20 +65,3 @@ public final class ChainedStream: ByteStream {
     /// Streams that one call may begin: making one can cost a seek in the generator.
     private static let streamsPerRead = 8
 }
-
-extension ByteStream {
-    /// Reads to the end, for a reply that is short enough to be sent with its length.
-    ///
-    /// - Returns: `nil` where there are more than `limit` bytes; the stream is then partly read, and of no further use.
-    public func collected(limit: Int) -> [UInt8]? {
-        var bytes: [UInt8] = []
-        var buffer = [UInt8](repeating: 0, count: 4096)
-        while true {
-            var room = buffer.mutableSpan
-            var rawRoom = room.mutableBytes
-            guard let count = read(into: &rawRoom) else { return bytes }
-            guard bytes.count + count <= limit else { return nil }
-            bytes.append(contentsOf: buffer[..<count])
-        }
-    }
-}

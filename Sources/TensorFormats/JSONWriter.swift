@@ -45,19 +45,13 @@ public struct JSONWriter: Sendable {
     }
 
     /// A member whose value is an object.
-    public mutating func object<E>(
-        _ name: Text,
-        _ members: (inout JSONWriter) throws(E) -> Void
-    ) throws(E) {
+    public mutating func object<E>(_ name: Text, _ members: (inout JSONWriter) throws(E) -> Void) throws(E) {
         key(name)
         try object(members)
     }
 
     /// A member whose value is a list.
-    public mutating func array<E>(
-        _ name: Text,
-        _ elements: (inout JSONWriter) throws(E) -> Void
-    ) throws(E) {
+    public mutating func array<E>(_ name: Text, _ elements: (inout JSONWriter) throws(E) -> Void) throws(E) {
         key(name)
         try array(elements)
     }

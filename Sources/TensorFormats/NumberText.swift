@@ -32,17 +32,7 @@ enum NumberText {
         let (first, tail) = nineDigits(UInt32(truncatingIfNeeded: digits))
         let significant = 8 &- tail.leadingZeroBitCount &>> 3
         let characters = tail | 0x3030_3030_3030_3030
-        let layout = FixedLayout(scale: scale)
-        out.storeBytes(of: FixedLayout.leadingZeros, as: UInt64.self)
-        out.storeBytes(of: first, toByteOffset: layout.first, as: UInt8.self)
-        out.storeBytes(of: characters, toByteOffset: layout.first &+ 1, as: UInt64.self)
-        out.storeBytes(of: UInt8(ascii: "."), toByteOffset: layout.point, as: UInt8.self)
-        out.storeBytes(
-            of: characters &>> UInt64(truncatingIfNeeded: 8 &* layout.whole),
-            toByteOffset: layout.fraction,
-            as: UInt64.self
-        )
-        return out + (layout.fraction &+ max(significant &- layout.whole, layout.leastFraction))
+        return write(fixed: first, characters, significant: significant, scale: scale, to: out)
     }
 
     /// Writes any number of at most 17 digits.
@@ -75,17 +65,7 @@ enum NumberText {
         let significant = 16 &- tail.leadingZeroBitCount / 8
         let characters = tail | 0x3030_3030_3030_3030_3030_3030_3030_3030
         if (-4...15).contains(scale) {
-            let layout = FixedLayout(scale: scale)
-            out.storeBytes(of: FixedLayout.leadingZeros, as: UInt64.self)
-            out.storeBytes(of: first, toByteOffset: layout.first, as: UInt8.self)
-            out.storeBytes(of: characters, toByteOffset: layout.first &+ 1, as: UInt128.self)
-            out.storeBytes(of: UInt8(ascii: "."), toByteOffset: layout.point, as: UInt8.self)
-            out.storeBytes(
-                of: characters &>> UInt128(truncatingIfNeeded: 8 &* layout.whole),
-                toByteOffset: layout.fraction,
-                as: UInt128.self
-            )
-            return out + (layout.fraction &+ max(significant &- layout.whole, layout.leastFraction))
+            return write(fixed: first, characters, significant: significant, scale: scale, to: out)
         }
         out.storeBytes(of: first, as: UInt8.self)
         out.storeBytes(of: UInt8(ascii: "."), toByteOffset: 1, as: UInt8.self)
@@ -99,6 +79,33 @@ enum NumberText {
         let exponentCharacters = (eightDigits(exponent) | 0x3030_3030_3030_3030) &>> UInt64(8 &* (8 &- exponentLength))
         end.storeBytes(of: exponentCharacters, toByteOffset: 2, as: UInt64.self)
         return end + (2 &+ exponentLength)
+    }
+
+    /// Writes a number without exponent.
+    ///
+    /// - Parameters:
+    ///   - first: The first digit, which stands for units of 10^`scale`.
+    ///   - characters: The other digits, the first in the lowest byte.
+    ///   - significant: Digits of `characters` up to the last that is not 0.
+    @inline(__always)
+    private static func write<Characters: FixedWidthInteger & BitwiseCopyable>(
+        fixed first: UInt8,
+        _ characters: Characters,
+        significant: Int,
+        scale: Int,
+        to out: UnsafeMutableRawPointer
+    ) -> UnsafeMutableRawPointer {
+        let layout = FixedLayout(scale: scale)
+        out.storeBytes(of: FixedLayout.leadingZeros, as: UInt64.self)
+        out.storeBytes(of: first, toByteOffset: layout.first, as: UInt8.self)
+        out.storeBytes(of: characters, toByteOffset: layout.first &+ 1, as: Characters.self)
+        out.storeBytes(of: UInt8(ascii: "."), toByteOffset: layout.point, as: UInt8.self)
+        out.storeBytes(
+            of: characters &>> Characters(truncatingIfNeeded: 8 &* layout.whole),
+            toByteOffset: layout.fraction,
+            as: Characters.self
+        )
+        return out + (layout.fraction &+ max(significant &- layout.whole, layout.leastFraction))
     }
 
     /// Writes characters that are there already, 40 at most.

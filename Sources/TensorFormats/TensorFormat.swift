@@ -9,9 +9,9 @@ public struct TensorFormat: Sendable {
     public let name: Text
     public let mediaType: String
     /// Extensions of file names, without the dot.
-    public let extensions: [String]
+    public private(set) var extensions: [String] = []
     /// Types that the format cannot hold.
-    public let excludedTypes: [DType]
+    public private(set) var excludedTypes: [DType] = []
     public let encoder: Encoder
 
     /// How the bytes of a format come about.
@@ -27,41 +27,27 @@ public struct TensorFormat: Sendable {
         case statistics
     }
 
-    private init(
-        _ name: Text,
-        mediaType: String,
-        extensions: [String] = [],
-        excludedTypes: [DType] = [],
-        encoder: Encoder
-    ) {
-        self.name = name
-        self.mediaType = mediaType
-        self.extensions = extensions
-        self.excludedTypes = excludedTypes
-        self.encoder = encoder
-    }
-
     // MARK: The formats
 
     /// All formats, in the order of preference of a client that accepts several equally.
     public static let all = [json, raw, npy, safetensors, summary]
 
     public static let json = TensorFormat(
-        "json",
+        name: "json",
         mediaType: "application/json",
         extensions: ["json"],
         encoder: .numbers
     )
 
     public static let raw = TensorFormat(
-        "raw",
+        name: "raw",
         mediaType: "application/octet-stream",
         extensions: ["raw", "bin"],
         encoder: .file(header: nil)
     )
 
     public static let npy = TensorFormat(
-        "npy",
+        name: "npy",
         mediaType: "application/x-npy",
         extensions: ["npy"],
         excludedTypes: DType.allCases.filter { $0.names.numPy == nil },
@@ -71,13 +57,13 @@ public struct TensorFormat: Sendable {
     )
 
     public static let safetensors = TensorFormat(
-        "safetensors",
+        name: "safetensors",
         mediaType: "application/x-safetensors",
         extensions: ["safetensors"],
         encoder: .safetensors
     )
 
-    public static let summary = TensorFormat("summary", mediaType: "application/json", encoder: .statistics)
+    public static let summary = TensorFormat(name: "summary", mediaType: "application/json", encoder: .statistics)
 
     public static func named(_ name: Text) -> TensorFormat? {
         all.first { $0.name == name }

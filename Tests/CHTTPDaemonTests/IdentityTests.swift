@@ -23,20 +23,6 @@ struct IdentityTests {
         return (String(text[start.lowerBound...]), String(text[..<start.lowerBound]))
     }
 
-    private static func connect(_ port: UInt16) -> Int32 {
-        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-        var address = sockaddr_in()
-        address.sin_family = sa_family_t(AF_INET)
-        address.sin_port = port.bigEndian
-        address.sin_addr.s_addr = inet_addr("127.0.0.1")
-        let code = withUnsafePointer(to: &address) {
-            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                Foundation.connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
-            }
-        }
-        return code == 0 ? descriptor : -1
-    }
-
     @Test("A length that cannot be read has one response over TLS, too")
     func aLengthThatCannotBeRead() throws {
         let (certificate, key) = try Self.makeCertificate()
@@ -53,7 +39,7 @@ struct IdentityTests {
         let daemon = try #require(Self.start(certificate, key, &callbacks, closed))
         defer { c_httpd_stop(daemon) }
         for (index, (length, status)) in [("five", 400), ("18446744073709551616", 413)].enumerated() {
-            let client = Self.connect(c_httpd_port(daemon))
+            let client = try connectedSocket(port: c_httpd_port(daemon))
             var answer = [CChar](repeating: 0, count: 4096)
             let request = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: \(length)\r\n\r\nhello"
             let count = c_httpd_tls_exchange(client, request, &answer, answer.count)
@@ -109,8 +95,7 @@ struct IdentityTests {
         for _ in 0..<100 { #expect(c_httpd_renew_identity(daemon, certificate, key) == nil) }
         #expect(c_httpd_identity_count(daemon) == 1)
 
-        let client = Self.connect(c_httpd_port(daemon))
-        #expect(client >= 0)
+        let client = try connectedSocket(port: c_httpd_port(daemon))
         // The library opens a connection when its thread takes it up.
         #expect(eventually { opened.pointee == 1 })
         usleep(100_000)
@@ -119,7 +104,7 @@ struct IdentityTests {
         close(client)
         #expect(eventually { c_httpd_identity_count(daemon) == 1 })
         var answer: [CChar] = [0]
-        let other = Self.connect(c_httpd_port(daemon))
+        let other = try connectedSocket(port: c_httpd_port(daemon))
         // The handshake is done with the newest; then the stub cuts the connection.
         #expect(c_httpd_tls_exchange(other, "GET / HTTP/1.1\r\n\r\n", &answer, 1) <= 0)
         close(other)

@@ -31,22 +31,13 @@ import Testing
 
     /// Large results go past the caches where their memory is aligned.
     @Test(
-        "Large uniforms equal many small ones",
+        "Large uniforms and normals equal many small ones",
         .enabled(if: optimised, "32 MiB need an optimised build"),
         arguments: Variant.all,
         [0, 1]
     )
-    func largeUniformsAreManySmallOnes(variant: Variant, offset: Int) {
+    func largeCallsAreManySmallOnes(variant: Variant, offset: Int) {
         isManySmallOnes(.uniform32(UniformRange(from: -1, to: 1)), variant, offset: offset, skipped: 0)
-    }
-
-    @Test(
-        "Large normals equal many small ones",
-        .enabled(if: optimised, "32 MiB need an optimised build"),
-        arguments: Variant.all,
-        [0, 1]
-    )
-    func largeNormalsAreManySmallOnes(variant: Variant, offset: Int) {
         for skipped in [0, 3] as [UInt64] {
             isManySmallOnes(.normal32(mean: 0.5, std: 2), variant, offset: offset, skipped: skipped)
         }

@@ -7,8 +7,8 @@ import Testing
 struct DrainTests {
     /// More than the kernel holds for a reader that is slow.
     private static let byteCount = 64 << 20
-    private static let request =
-        "GET /init?method=normal&shape=\(byteCount / 4)&seed=7&format=raw HTTP/1.1\r\nHost: a\r\n\r\n"
+    private static let target = "/init?method=normal&shape=\(byteCount / 4)&seed=7&format=raw"
+    private static let request = "GET \(target) HTTP/1.1\r\nHost: a\r\n\r\n"
 
     private func digest(_ client: RawClient, after head: RawClient.Response) throws -> SHA256.Digest {
         var hash = SHA256()
@@ -76,9 +76,7 @@ struct DrainTests {
     func timeout() throws {
         let server = try Server(["serve", "--port", "0", "--drain-timeout", "1"], [:])
         defer { server.kill() }
-        let stuck = try server.client(receiveBuffer: 16 << 10)
-        stuck.send(Self.request)
-        _ = try stuck.readHead()
+        let stuck = try server.slowReader(Self.target)
         server.signal(SIGTERM)
         #expect(server.wait() == .exited(0))
         #expect(server.errors().contains("cut off"))
@@ -89,9 +87,7 @@ struct DrainTests {
     func secondSignal() throws {
         let server = try Server(["serve", "--port", "0", "--drain-timeout", "3600"], [:])
         defer { server.kill() }
-        let stuck = try server.client(receiveBuffer: 16 << 10)
-        stuck.send(Self.request)
-        _ = try stuck.readHead()
+        let stuck = try server.slowReader(Self.target)
         server.signal(SIGINT)
         #expect(try server.logs("draining"))
         server.signal(SIGINT)

@@ -100,12 +100,9 @@ struct LimitTests {
     func bodyMemory() throws {
         let server = try Server(["serve", "--port=0", "--block-bytes=16384", "--max-body-memory=32768"], [:])
         defer { server.kill() }
-        let reader = try server.client(receiveBuffer: 4 << 10)
-        reader.send("GET /init?method=normal&shape=268435456&format=raw HTTP/1.1\r\nHost: a\r\n\r\n")
-        #expect(try reader.readHead().status == 200)
-        let client = try server.client()
-        client.send("GET /init?method=normal&shape=268435456&format=raw HTTP/1.1\r\nHost: a\r\n\r\n")
-        let answer = try client.readResponse()
+        let target = "/init?method=normal&shape=268435456&format=raw"
+        let reader = try server.slowReader(target, receiveBuffer: 4 << 10)
+        let answer = try server.get(target)
         #expect(answer.status == 503)
         #expect(answer["Retry-After"] != nil)
         #expect(answer.text.contains("--max-body-memory"))
@@ -138,11 +135,15 @@ struct LimitTests {
         let server = try Server(["serve", "--port=0", "--max-connections=3"], [:])
         defer { server.kill() }
         let request = "GET /livez HTTP/1.1\r\nHost: a\r\n\r\n"
-        var inside = try (0..<3).map { _ in try server.client() }
-        for client in inside {
-            client.send(request)
-            #expect(try client.readResponse().status == 200)
+        func served(_ count: Int, by server: Server) throws -> [RawClient] {
+            let clients = try (0..<count).map { _ in try server.client() }
+            for client in clients {
+                client.send(request)
+                #expect(try client.readResponse().status == 200)
+            }
+            return clients
         }
+        var inside = try served(3, by: server)
         let outside = try server.client()
         outside.send(request)
         inside.removeFirst().reset()
@@ -151,11 +152,7 @@ struct LimitTests {
 
         let strict = try Server(["serve", "--port=0", "--max-connections-per-address=2"], [:])
         defer { strict.kill() }
-        let two = try (0..<2).map { _ in try strict.client() }
-        for client in two {
-            client.send(request)
-            #expect(try client.readResponse().status == 200)
-        }
+        let two = try served(2, by: strict)
         let third = try strict.client()
         third.send(request)
         #expect(third.readToEnd().isEmpty)

@@ -10,9 +10,7 @@ struct MethodsCommandTests {
     func json() throws {
         let server = try Server(["serve", "--port", "0"], [:])
         defer { server.kill() }
-        let client = try server.client()
-        client.send("GET /methods HTTP/1.1\r\nHost: a\r\n\r\n")
-        let response = try client.readResponse()
+        let response = try server.get("/methods")
         #expect(response.status == 200)
         #expect(try run("methods").output == response.text + "\n")
         let whole = try #require(try JSONSerialization.jsonObject(with: Data(response.body)) as? [String: Any])

@@ -29,9 +29,7 @@ struct QuestionCommandTests {
     func answers(_ arguments: [String], _ target: String) throws {
         let server = try Server(["serve", "--port", "0"], [:])
         defer { server.kill() }
-        let client = try server.client()
-        client.send("GET \(target) HTTP/1.1\r\nHost: a\r\n\r\n")
-        let response = try client.readResponse()
+        let response = try server.get(target)
         try #require(response.status == 200)
         let result = try Workplace().run(arguments)
         #expect(result.status == 0, "\(result.errors)")

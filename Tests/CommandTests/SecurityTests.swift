@@ -73,6 +73,9 @@ struct SecurityTests {
         defer { plain.kill() }
         #expect(secure.line == "weight-init serves at https://127.0.0.1:\(secure.port)\n")
 
+        func curl(_ arguments: String...) throws -> Outcome {
+            try tool("curl", ["-sS", "--cacert", certificate, "--max-time", "60"] + arguments)
+        }
         let targets = [
             "/init?method=normal&shape=4000000&format=raw", "/init?method=ones&shape=300,100&format=npy",
             "/init?method=normal&shape=30000", "/init?method=orthogonal&shape=40,40&format=summary", "/gain",
@@ -81,18 +84,7 @@ struct SecurityTests {
             let files = try [plain, secure].map { server in
                 let file = directory.path("body")
                 let scheme = server === secure ? "https" : "http"
-                let fetched = try tool(
-                    "curl",
-                    "-sS",
-                    "--fail",
-                    "--cacert",
-                    certificate,
-                    "--max-time",
-                    "60",
-                    "-o",
-                    file,
-                    "\(scheme)://127.0.0.1:\(server.port)\(target)"
-                )
+                let fetched = try curl("--fail", "-o", file, "\(scheme)://127.0.0.1:\(server.port)\(target)")
                 #expect(fetched.status == 0, "\(fetched.errors)")
                 return try Data(contentsOf: URL(filePath: file))
             }
@@ -100,13 +92,7 @@ struct SecurityTests {
         }
         // Many on one connection, several connections, ranges, uploads.
         let url = "https://127.0.0.1:\(secure.port)"
-        let many = try tool(
-            "curl",
-            "-sS",
-            "--cacert",
-            certificate,
-            "--max-time",
-            "60",
+        let many = try curl(
             "-w",
             "%{http_code} %{num_connects}\\n",
             "-o",
@@ -117,13 +103,7 @@ struct SecurityTests {
             "\(url)/fan?shape=2,3"
         )
         #expect(many.output == "200 1\n200 0\n")
-        let range = try tool(
-            "curl",
-            "-sS",
-            "--cacert",
-            certificate,
-            "--max-time",
-            "60",
+        let range = try curl(
             "-r",
             "4-11",
             "-o",
@@ -133,19 +113,8 @@ struct SecurityTests {
             "\(url)/init?method=ones&shape=9&format=raw"
         )
         #expect(range.output == "206 8")
-        let posted = try tool(
-            "curl",
-            "-sS",
-            "--cacert",
-            certificate,
-            "--max-time",
-            "60",
-            "-H",
-            "Content-Type: application/json",
-            "-d",
-            #"{"nonlinearity":"relu"}"#,
-            "\(url)/gain"
-        )
+        let json = "Content-Type: application/json"
+        let posted = try curl("-H", json, "-d", #"{"nonlinearity":"relu"}"#, "\(url)/gain")
         #expect(posted.output.contains("1.4142135623730951"))
 
         for version in ["1_2", "1_3"] {

@@ -26,6 +26,10 @@ func run(_ arguments: [String], _ environment: [String: String]) throws -> Outco
 
 /// Runs one of the system's programs to its end, with nothing to read.
 func tool(_ program: String, _ arguments: String...) throws -> Outcome {
+    try tool(program, arguments)
+}
+
+func tool(_ program: String, _ arguments: [String]) throws -> Outcome {
     try run(URL(filePath: "/usr/bin/env"), [program] + arguments, ["PATH": "/usr/bin:/bin:/usr/sbin:/sbin"])
 }
 
@@ -49,6 +53,19 @@ private func run(_ program: URL, _ arguments: [String], _ environment: [String: 
         output: String(decoding: try workplace.bytes("output"), as: UTF8.self),
         errors: String(decoding: try workplace.bytes("errors"), as: UTF8.self)
     )
+}
+
+extension Process {
+    /// Runs to the end.
+    ///
+    /// - Returns: Standard error, which has to fit a pipe.
+    func runToEnd() throws -> String {
+        let errors = Pipe()
+        standardError = errors
+        try run()
+        waitUntilExit()
+        return String(decoding: errors.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+    }
 }
 
 /// A running `serve`.
@@ -112,6 +129,21 @@ final class Server {
 
     func client(receiveBuffer: Int32? = nil) throws -> RawClient {
         try RawClient(port: try #require(UInt16(port)), receiveBuffer: receiveBuffer)
+    }
+
+    /// The response to a GET on a connection of its own.
+    func get(_ target: String) throws -> RawClient.Response {
+        let client = try client()
+        client.send("GET \(target) HTTP/1.1\r\nHost: a\r\n\r\n")
+        return try client.readResponse()
+    }
+
+    /// A client that has read the head of a long response, and whose kernel holds little of the body.
+    func slowReader(_ target: String, receiveBuffer: Int32 = 16 << 10) throws -> RawClient {
+        let client = try client(receiveBuffer: receiveBuffer)
+        client.send("GET \(target) HTTP/1.1\r\nHost: a\r\n\r\n")
+        #expect(try client.readHead().status == 200)
+        return client
     }
 
     func signal(_ number: Int32) {

@@ -9,18 +9,6 @@ import Testing
 /// Effects of one request on others, by order and not by the clock.
 @Suite("Requests do not block each other", .serialized)
 struct ConcurrencyTests {
-    private func withDaemon(
-        _ change: (inout DaemonConfiguration) -> Void = { _ in },
-        _ body: (HTTPDaemon, InitService) throws -> Void
-    ) throws {
-        var configuration = DaemonConfiguration.patient
-        change(&configuration)
-        let service = InitService()
-        let daemon = try HTTPDaemon(configuration: configuration, handler: service)
-        defer { daemon.stop() }
-        try body(daemon, service)
-    }
-
     /// A client that has asked for the front of an orthogonal matrix.
     private func ask(_ daemon: HTTPDaemon, side: Int, seed: Int) throws -> RawClient {
         let client = try RawClient(port: daemon.port)

@@ -14,13 +14,10 @@ struct MetricsTests {
         _ change: (inout DaemonConfiguration) -> Void = { _ in },
         _ body: (Caller) throws -> Void
     ) throws {
-        var configuration = DaemonConfiguration.patient
-        change(&configuration)
-        let service = InitService()
-        let daemon = try HTTPDaemon(configuration: configuration, handler: service)
-        defer { daemon.stop() }
-        service.observe { [weak daemon] in daemon?.load ?? TransportLoad() }
-        try body(Caller(port: daemon.port))
+        try withDaemon(change) { daemon, service in
+            service.observe { [weak daemon] in daemon?.load ?? TransportLoad() }
+            try body(Caller(port: daemon.port))
+        }
     }
 
     private func metrics(_ caller: Caller) throws -> ParsedMetrics {

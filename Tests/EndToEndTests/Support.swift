@@ -11,11 +11,20 @@ func withService(
     _ change: (inout DaemonConfiguration) -> Void = { _ in },
     _ body: (Caller) throws -> Void
 ) throws {
+    try withDaemon(change) { daemon, _ in try body(Caller(port: daemon.port)) }
+}
+
+/// The same for tests that look into the daemon or the service.
+func withDaemon(
+    _ change: (inout DaemonConfiguration) -> Void = { _ in },
+    _ body: (HTTPDaemon, InitService) throws -> Void
+) throws {
     var configuration = DaemonConfiguration.patient
     change(&configuration)
-    let daemon = try HTTPDaemon(configuration: configuration, handler: InitService())
+    let service = InitService()
+    let daemon = try HTTPDaemon(configuration: configuration, handler: service)
     defer { daemon.stop() }
-    try body(Caller(port: daemon.port))
+    try body(daemon, service)
 }
 
 extension DaemonConfiguration {

@@ -3,7 +3,7 @@ public import Foundation
 /// One line of `cases.jsonl`: what PyTorch did, and what came of it.
 ///
 /// `visible/README.txt` says what the members mean.
-public struct GoldenCase: Decodable, Sendable, CustomStringConvertible {
+public struct GoldenCase: GoldenVector, CustomStringConvertible {
     public enum Kind: String, Decodable, Sendable {
         case `init`, sequence, error, gain, randperm, raw
         case seedError = "seed_error"
@@ -25,7 +25,7 @@ public struct GoldenCase: Decodable, Sendable, CustomStringConvertible {
     public let id: String
     public let kind: Kind
     /// The seed as it stands in the file: it may be past every integer type.
-    public private(set) var seed = ""
+    public internal(set) var seed = ""
     public let method: String?
     public let params: [String: GoldenParameter]?
     public let shape: [Int]?
@@ -58,17 +58,7 @@ public struct GoldenCase: Decodable, Sendable, CustomStringConvertible {
     }
 
     /// The cases in the order of the file.
-    public static let visible: [GoldenCase] = {
-        do {
-            return try lines(of: "cases.jsonl").map { line in
-                var golden = try JSONDecoder().decode(GoldenCase.self, from: Data(line.utf8))
-                if let match = line.firstMatch(of: /"seed": (-?[0-9]+)/) { golden.seed = String(match.1) }
-                return golden
-            }
-        } catch {
-            fatalError("the golden vectors cannot be read: \(error)")
-        }
-    }()
+    public static let visible: [GoldenCase] = vectors(of: "cases.jsonl")
 }
 
 /// A keyword argument of the call.
@@ -92,8 +82,23 @@ public enum GoldenParameter: Decodable, Sendable {
 /// Directory of the vectors.
 public let goldenDirectory = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "visible")
 
-func lines(of file: String) throws -> [Substring] {
-    try String(contentsOf: goldenDirectory.appending(path: file), encoding: .utf8).split(separator: "\n")
+/// A line of a file of vectors.
+protocol GoldenVector: Decodable, Sendable {
+    /// As it stands in the file.
+    var seed: String { get set }
+}
+
+func vectors<Vector: GoldenVector>(of file: String) -> [Vector] {
+    do {
+        let text = try String(contentsOf: goldenDirectory.appending(path: file), encoding: .utf8)
+        return try text.split(separator: "\n").map { line in
+            var vector = try JSONDecoder().decode(Vector.self, from: Data(line.utf8))
+            if let match = line.firstMatch(of: /"seed": (-?[0-9]+)/) { vector.seed = String(match.1) }
+            return vector
+        }
+    } catch {
+        fatalError("\(file) cannot be read: \(error)")
+    }
 }
 
 /// A NumPy file of a float matrix, as the vectors with a tolerance have it.

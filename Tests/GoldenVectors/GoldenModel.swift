@@ -1,7 +1,7 @@
 import Foundation
 
 /// One line of `models.jsonl`: layers built in order after one `manual_seed`.
-public struct GoldenModel: Decodable, Sendable, CustomStringConvertible {
+public struct GoldenModel: GoldenVector, CustomStringConvertible {
     public struct Layer: Decodable, Sendable {
         public let type: String
         public let args: [String: GoldenArgument]
@@ -15,7 +15,7 @@ public struct GoldenModel: Decodable, Sendable, CustomStringConvertible {
     }
 
     public let id: String
-    public private(set) var seed = ""
+    public internal(set) var seed = ""
     public let dtype: String
     public let layers: [Layer]
     public let tensors: [Tensor]
@@ -29,17 +29,7 @@ public struct GoldenModel: Decodable, Sendable, CustomStringConvertible {
     }
 
     /// The models in the order of the file.
-    public static let visible: [GoldenModel] = {
-        do {
-            return try lines(of: "models.jsonl").map { line in
-                var model = try JSONDecoder().decode(GoldenModel.self, from: Data(line.utf8))
-                if let match = line.firstMatch(of: /"seed": (-?[0-9]+)/) { model.seed = String(match.1) }
-                return model
-            }
-        } catch {
-            fatalError("the golden models cannot be read: \(error)")
-        }
-    }()
+    public static let visible: [GoldenModel] = vectors(of: "models.jsonl")
 }
 
 /// A keyword argument of a layer's constructor.

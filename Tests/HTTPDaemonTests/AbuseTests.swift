@@ -33,15 +33,13 @@ struct AbuseTests {
         ]
     )
     func lawfulChunks(_ input: Input) throws {
-        let stub = Stub()
-        try withDaemon(stub) { daemon in
-            let client = try RawClient(port: daemon.port)
+        let requests = try withClient { client, _ throws in
             client.send(Self.chunked + input.bytes + Self.next)
             #expect(try client.readResponse().text == "/x")
             #expect(try client.readResponse().text == "/next")
         }
-        #expect(stub.requests.map(\.body) == [Array("hello".utf8), []])
-        #expect(stub.requests.map(\.head.authority) == ["a", "a"])
+        #expect(requests.map(\.body) == [Array("hello".utf8), []])
+        #expect(requests.map(\.head.authority) == ["a", "a"])
     }
 
     @Test(
@@ -56,16 +54,14 @@ struct AbuseTests {
         ]
     )
     func unlawfulChunks(_ input: Input) throws {
-        let stub = Stub()
-        try withDaemon(stub) { daemon in
-            let client = try RawClient(port: daemon.port)
+        let requests = try withClient { client, daemon in
             client.send(Self.chunked + input.bytes + Self.next)
             let answer = String(decoding: client.readToEnd(), as: UTF8.self)
             #expect(answer.hasPrefix("HTTP/1.1 4"))
             #expect(!answer.contains("/next"))
             #expect(eventually { daemon.activeExchanges == 0 && daemon.openConnections == 0 })
         }
-        #expect(stub.requests.isEmpty)
+        #expect(requests.isEmpty)
     }
 
     @Test(
@@ -84,9 +80,7 @@ struct AbuseTests {
         ]
     )
     func noRequest(_ input: Input) throws {
-        let stub = Stub()
-        try withDaemon(stub) { daemon in
-            let client = try RawClient(port: daemon.port)
+        let requests = try withClient { client, daemon in
             client.send(input.bytes + Self.next)
             let answer = String(decoding: client.readToEnd(), as: UTF8.self)
             #expect(
@@ -95,7 +89,7 @@ struct AbuseTests {
             )
             #expect(eventually { daemon.activeExchanges == 0 && daemon.openConnections == 0 })
         }
-        #expect(stub.requests.isEmpty)
+        #expect(requests.isEmpty)
     }
 
     @Test(
@@ -103,21 +97,17 @@ struct AbuseTests {
         arguments: ["\u{16}\u{3}\u{1}", "\r\n\r\n\r\n", "GET /x HTTP/1.1\r\nHost: a\r\n"]
     )
     func silence(_ bytes: String) throws {
-        let stub = Stub()
-        try withDaemon(stub, { $0.idleTimeout = .seconds(1) }) { daemon in
-            let client = try RawClient(port: daemon.port)
+        let requests = try withClient({ $0.idleTimeout = .seconds(1) }) { client, daemon in
             client.send(bytes)
             #expect(client.readToEnd().isEmpty)
             #expect(eventually { daemon.openConnections == 0 })
         }
-        #expect(stub.requests.isEmpty)
+        #expect(requests.isEmpty)
     }
 
     @Test("Endless header fields are cut off", arguments: ["X: y\r\n", "X", "X: y\r\n z\r\n"])
     func fieldFlood(_ field: String) throws {
-        let stub = Stub()
-        try withDaemon(stub) { daemon in
-            let client = try RawClient(port: daemon.port)
+        let requests = try withClient { client, daemon in
             client.send("GET /x HTTP/1.1\r\nHost: a\r\n")
             client.send(String(repeating: field, count: 8 << 20 / field.utf8.count))
             // A reset may overtake the page.
@@ -125,7 +115,7 @@ struct AbuseTests {
             #expect(answer.isEmpty || answer.hasPrefix("HTTP/1.1 431 "))
             #expect(eventually { daemon.activeExchanges == 0 && daemon.openConnections == 0 })
         }
-        #expect(stub.requests.isEmpty)
+        #expect(requests.isEmpty)
     }
 
     @Test(
@@ -151,9 +141,8 @@ struct AbuseTests {
     @Test("A client that has closed its sending half gets the whole response")
     func halfClosed() throws {
         let count = 8 << 20
-        let stub = Stub(["/x": { _ in .ready(.ok(.source(Pattern(byteCount: count), range: 0..<count))) }])
-        try withDaemon(stub, { $0.idleTimeout = .seconds(2) }) { daemon in
-            let client = try RawClient(port: daemon.port)
+        let stub = Stub(["/x": { _ in .pattern(count) }])
+        try withClient(of: stub, { $0.idleTimeout = .seconds(2) }) { client, _ in
             client.send("POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello")
             client.finishSending()
             let response = try client.readResponse()
@@ -189,8 +178,7 @@ struct AbuseTests {
         let stub = Stub([
             "/304": { _ in .ready(OutgoingResponse(head: .init(status: .notModified), body: .unsent(byteCount: 99))) }
         ])
-        try withDaemon(stub) { daemon in
-            let client = try RawClient(port: daemon.port)
+        try withClient(of: stub) { client, _ in
             let kinds = [("GET", "/"), ("HEAD", "/"), ("GET", "/304")]
             // Answers and requests lie in the kernel's buffers together; nobody reads until all is sent.
             client.send(

@@ -76,7 +76,7 @@ final class Observer: RequestHandler {
     @Test("The duration ends with the last byte sent")
     func theDurationEndsWithTheLast() throws {
         let count = 16 << 20
-        let observer = Observer(["/x": { _ in .ready(.ok(.source(Pattern(byteCount: count), range: 0..<count))) }])
+        let observer = Observer(["/x": { _ in .pattern(count) }])
         try withDaemon(observer) { daemon in
             let client = try RawClient(port: daemon.port, receiveBuffer: 16 << 10)
             let begun = ContinuousClock.now
@@ -94,7 +94,7 @@ final class Observer: RequestHandler {
     @Test("A cut-off exchange is reported as such, with the bytes sent")
     func aCutOffExchangeIsReported() throws {
         let count = 1 << 30
-        let observer = Observer(["/x": { _ in .ready(.ok(.source(Pattern(byteCount: count), range: 0..<count))) }])
+        let observer = Observer(["/x": { _ in .pattern(count) }])
         try withDaemon(observer, { $0.receiveTimeout = .milliseconds(200) }) { daemon in
             let gone = try RawClient(port: daemon.port, receiveBuffer: 16 << 10)
             gone.send(Responses.get("/x"))

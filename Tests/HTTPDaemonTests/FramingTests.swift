@@ -96,8 +96,7 @@ import Testing
     )
     func anAmbiguousHeadIsRefusedAnd(_ head: Head) throws {
         let stub = Stub()
-        try withDaemon(stub) { daemon in
-            let client = try RawClient(port: daemon.port)
+        try withClient(of: stub) { client, _ in
             client.send(head.bytes)
             let response = try client.readResponse()
             #expect(response.status == head.status)
@@ -157,8 +156,7 @@ import Testing
         _ status: Int
     ) throws {
         let stub = Stub()
-        try withDaemon(stub) { daemon in
-            let client = try RawClient(port: daemon.port)
+        try withClient(of: stub) { client, _ in
             client.send(beginning + String(repeating: "a", count: 200_000))
             let answer = String(decoding: client.readToEnd(), as: UTF8.self)
             // A reset may overtake the page, for the rest of the head is not read.
@@ -194,8 +192,7 @@ import Testing
 
     @Test("A plain head is accepted, at once or byte by byte", arguments: plainHeads + plainHosts)
     func aPlainHeadIsAcceptedAt(_ head: Head) throws {
-        try withDaemon(Stub(), { $0.connectionMemory = 64 << 10 }) { daemon in
-            let client = try RawClient(port: daemon.port)
+        try withClient({ $0.connectionMemory = 64 << 10 }) { client, daemon in
             client.send(head.bytes)
             #expect(try client.readResponse().status == 200)
 
@@ -216,8 +213,7 @@ import Testing
     )
     func theTargetArrivesUnchanged(_ target: String) throws {
         let stub = Stub()
-        try withDaemon(stub) { daemon in
-            let client = try RawClient(port: daemon.port)
+        try withClient(of: stub) { client, _ throws in
             client.send("GET \(target) HTTP/1.1\r\nHost: a\r\n\r\n")
             #expect(try client.readResponse().text == target)
             #expect(stub.requests.map(\.head.path) == [target])
@@ -226,13 +222,11 @@ import Testing
 
     @Test("Method, host, fields, body and peer arrive")
     func methodHostFieldsBodyAndPeer() throws {
-        let stub = Stub()
-        try withDaemon(stub) { daemon in
-            let client = try RawClient(port: daemon.port)
+        let requests = try withClient { client, _ throws in
             client.send("PATCH /x HTTP/1.1\r\nHost: h:1\r\nAccept: a\r\nAccept: b\r\nContent-Length: 3\r\n\r\nabc")
             #expect(try client.readResponse().status == 200)
         }
-        let request = try #require(stub.requests.first)
+        let request = try #require(requests.first)
         #expect(request.head.method.rawValue == "PATCH")
         #expect(request.head.authority == "h:1")
         #expect(request.head.headerFields[values: .accept] == ["a", "b"])
@@ -242,8 +236,7 @@ import Testing
 
     @Test("Pipelined requests are answered in order")
     func pipelinedRequestsAreAnsweredInOrder() throws {
-        try withDaemon(Stub()) { daemon in
-            let client = try RawClient(port: daemon.port)
+        try withClient { client, _ throws in
             let bodies = ["", "xyz", ""]
             client.send(
                 bodies.enumerated().map { index, body in

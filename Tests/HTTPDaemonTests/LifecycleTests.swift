@@ -168,8 +168,7 @@ import Testing
 
     @Test("An idle connection is closed")
     func anIdleConnectionIsClosed() throws {
-        try withDaemon(Stub(), { $0.idleTimeout = .seconds(1) }) { daemon in
-            let client = try RawClient(port: daemon.port)
+        try withClient({ $0.idleTimeout = .seconds(1) }) { client, _ throws in
             client.send(Self.hello)
             #expect(try client.readResponse().status == 200)
             #expect(client.isAtEnd())
@@ -179,7 +178,7 @@ import Testing
     @Test("Quiescing finishes active exchanges and accepts no new connections")
     func quiescingFinishesActiveExchangesAndAccepts() throws {
         let count = 32 << 20
-        let stub = Stub(["/x": { _ in .ready(.ok(.source(Pattern(byteCount: count), range: 0..<count))) }])
+        let stub = Stub(["/x": { _ in .pattern(count) }])
         try withDaemon(stub) { daemon in
             let download = try RawClient(port: daemon.port, receiveBuffer: 16 << 10)
             download.send("GET /x HTTP/1.1\r\nHost: a\r\n\r\n")
@@ -207,9 +206,7 @@ import Testing
     func stoppingCutsOffAndFreesActive() throws {
         let count = 1 << 30
         let traces = Traces()
-        let stub = Stub([
-            "/x": { _ in .ready(.ok(.source(Pattern(byteCount: count, traces: traces), range: 0..<count))) }
-        ])
+        let stub = Stub(["/x": { _ in .pattern(count, traces) }])
         try withDaemon(stub) { daemon in
             let download = try RawClient(port: daemon.port)
             download.send("GET /x HTTP/1.1\r\nHost: a\r\n\r\n")

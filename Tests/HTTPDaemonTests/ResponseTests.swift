@@ -41,8 +41,7 @@ import Testing
         let stub = Self.serving {
             .ok(.source(Pattern(byteCount: 1 << 30, piece: piece, pauses: pauses, traces: traces), range: range))
         }
-        try withDaemon(stub, { $0.blockSize = block }) { daemon in
-            let client = try RawClient(port: daemon.port)
+        try withClient(of: stub, { $0.blockSize = block }) { client, _ in
             client.send(Self.get("/x") + Self.get("/y"))
             let response = try client.readResponse()
             #expect(response["Content-Length"] == "\(range.count)")
@@ -265,8 +264,7 @@ import Testing
         let stub = Self.serving {
             OutgoingResponse(head: HTTPResponse(status: unsent.status), body: unsent.body(traces))
         }
-        try withDaemon(stub) { daemon in
-            let client = try RawClient(port: daemon.port)
+        try withClient(of: stub) { client, _ in
             client.send(Self.get("/x", method: unsent.method) + Self.get("/y"))
             let response = try client.readResponse(toHead: true)
             #expect(response.status == unsent.status.code)
@@ -302,8 +300,7 @@ import Testing
         let stub = Self.serving {
             OutgoingResponse(head: HTTPResponse(status: unsent.status), body: unsent.body(traces))
         }
-        try withDaemon(stub) { daemon in
-            let client = try RawClient(port: daemon.port)
+        try withClient(of: stub) { client, _ in
             client.send(Self.get("/x", method: unsent.method))
             let response = try client.readHead()
             #expect(response.status == unsent.status.code)
@@ -319,8 +316,7 @@ import Testing
     @Test("204 has neither length nor body")
     func test204HasNeitherLengthNorBody() throws {
         let stub = Self.serving { OutgoingResponse(head: HTTPResponse(status: .noContent)) }
-        try withDaemon(stub) { daemon in
-            let client = try RawClient(port: daemon.port)
+        try withClient(of: stub) { client, _ in
             client.send(Self.get("/x") + Self.get("/y"))
             let response = try client.readResponse()
             #expect(response.status == 204)
@@ -373,8 +369,7 @@ import Testing
         let stub = Self.serving {
             OutgoingResponse(head: HTTPResponse(status: .ok, headerFields: [.eTag: "a\r\nX-Evil: b"]))
         }
-        try withDaemon(stub) { daemon in
-            let client = try RawClient(port: daemon.port)
+        try withClient(of: stub) { client, _ throws in
             client.send(Self.get("/x"))
             #expect(try client.readResponse()["X-Evil"] == nil)
         }
@@ -388,8 +383,7 @@ import Testing
             head.headerFields.append(HTTPField(name: .vary, value: "Origin"))
             return OutgoingResponse(head: head)
         }
-        try withDaemon(stub) { daemon in
-            let client = try RawClient(port: daemon.port)
+        try withClient(of: stub) { client, _ throws in
             client.send(Self.get("/x"))
             #expect(try client.readResponse().fields.filter { $0.name == "Vary" }.map(\.value) == ["Accept", "Origin"])
         }

@@ -4,6 +4,7 @@ import HTTPDaemon
 import HTTPExchange
 import HTTPTypes
 import Synchronization
+import TestSupport
 
 /// A handler that answers by path and remembers what it was asked.
 final class Stub: RequestHandler {
@@ -48,6 +49,13 @@ extension OutgoingResponse {
 
     static func ok(_ body: ResponseBody) -> OutgoingResponse {
         OutgoingResponse(head: HTTPResponse(status: .ok), body: body)
+    }
+}
+
+extension Reply {
+    /// A ``Pattern`` of as many bytes.
+    static func pattern(_ byteCount: Int, _ traces: Traces? = nil) -> Reply {
+        .ready(.ok(.source(Pattern(byteCount: byteCount, traces: traces), range: 0..<byteCount)))
     }
 }
 
@@ -160,4 +168,17 @@ func withDaemon<Result>(
     let daemon = try HTTPDaemon(configuration: configuration, handler: handler)
     defer { daemon.stop() }
     return try body(daemon)
+}
+
+/// Serves one client on a daemon of its own.
+///
+/// - Returns: The requests that the stub was asked.
+@discardableResult
+func withClient(
+    of stub: Stub = Stub(),
+    _ change: (inout DaemonConfiguration) -> Void = { _ in },
+    _ body: (RawClient, HTTPDaemon) throws -> Void
+) throws -> [IncomingRequest] {
+    try withDaemon(stub, change) { daemon in try body(RawClient(port: daemon.port), daemon) }
+    return stub.requests
 }

@@ -22,26 +22,34 @@ import Testing
         return result + Array("0\r\n\r\n".utf8)
     }
 
+    /// `true` if the daemon closes the connection of a client that goes on to send single bytes.
+    ///
+    /// - Parameter pause: Microseconds.
+    static func isCut(_ daemon: HTTPDaemon, while client: RawClient, sends count: Int, every pause: UInt32) -> Bool {
+        for _ in 0..<count {
+            client.send("a")
+            usleep(pause)
+            if daemon.openConnections == 0 { return true }
+        }
+        return false
+    }
+
     @Test("A body within the limit arrives whole", arguments: [0, 1, 16_383, 16_385, limit], [false, true])
     func aBodyWithinTheLimitArrives(_ count: Int, _ isChunked: Bool) throws {
-        let stub = Stub()
         let body = Pattern.bytes(0..<count)
-        try withDaemon(stub, Self.limits) { daemon in
-            let client = try RawClient(port: daemon.port)
+        let requests = try withClient(Self.limits) { client, _ throws in
             let framing = isChunked ? "Transfer-Encoding: Chunked" : "Content-Length: \(count)"
             client.send("POST / HTTP/1.1\r\nHost: a\r\n\(framing)\r\n\r\n")
             client.send(isChunked ? Self.chunked(body, by: 1000) : body)
             #expect(try client.readResponse().status == 200)
         }
-        #expect(stub.requests.map(\.body) == [body])
+        #expect(requests.map(\.body) == [body])
     }
 
     @Test("A body over the limit is dropped, refused, and leaves the connection usable", arguments: [false, true])
     func aBodyOverTheLimitIs(_ isChunked: Bool) throws {
-        let stub = Stub()
         let body = Pattern.bytes(0..<Self.limit + 50_000)
-        try withDaemon(stub, Self.limits) { daemon in
-            let client = try RawClient(port: daemon.port)
+        let requests = try withClient(Self.limits) { client, _ in
             let framing = isChunked ? "Transfer-Encoding: chunked" : "Content-Length: \(body.count)"
             client.send("POST / HTTP/1.1\r\nHost: a\r\n\(framing)\r\n\r\n")
             client.send(isChunked ? Self.chunked(body, by: 7000) : body)
@@ -51,54 +59,47 @@ import Testing
             client.send("GET /next HTTP/1.1\r\nHost: a\r\n\r\n")
             #expect(try client.readResponse().text == "/next")
         }
-        #expect(stub.requests.count == 1)
+        #expect(requests.count == 1)
     }
 
     @Test("A length over the drop limit is refused before the body")
     func aLengthOverTheDropLimit() throws {
-        let stub = Stub()
-        try withDaemon(stub, Self.limits) { daemon in
-            let client = try RawClient(port: daemon.port)
+        let requests = try withClient(Self.limits) { client, _ in
             client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: \(Self.drain + 1)\r\n\r\n")
             let response = try client.readResponse()
             #expect(response.status == 413)
             #expect(response["Connection"] == "close")
             #expect(client.isAtEnd())
         }
-        #expect(stub.requests.isEmpty)
+        #expect(requests.isEmpty)
     }
 
     @Test("A chunked body over the drop limit cuts the connection")
     func aChunkedBodyOverTheDrop() throws {
-        let stub = Stub()
-        try withDaemon(stub, Self.limits) { daemon in
-            let client = try RawClient(port: daemon.port)
+        let requests = try withClient(Self.limits) { client, daemon in
             client.send("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
             // No last chunk: without the limit this would wait for more.
             client.send(Self.chunked(Pattern.bytes(0..<Self.limit + Self.drain + 200_000), by: 10_000).dropLast(5))
             #expect(client.readToEnd().isEmpty)
             #expect(eventually { daemon.activeExchanges == 0 })
         }
-        #expect(stub.requests.isEmpty)
+        #expect(requests.isEmpty)
     }
 
     @Test("Expect gets 100 for an acceptable body")
     func expectGets100ForAnAcceptable() throws {
-        let stub = Stub()
-        try withDaemon(stub, Self.limits) { daemon in
-            let client = try RawClient(port: daemon.port)
+        let requests = try withClient(Self.limits) { client, _ throws in
             client.send("POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n")
             #expect(try client.readResponse().status == 100)
             client.send("hello")
             #expect(try client.readResponse().status == 200)
         }
-        #expect(stub.requests.map(\.body) == [Array("hello".utf8)])
+        #expect(requests.map(\.body) == [Array("hello".utf8)])
     }
 
     @Test("Expect gets a refusal instead of 100 for a refused body")
     func expectGetsARefusalInsteadOf() throws {
-        try withDaemon(Stub(), Self.limits) { daemon in
-            let client = try RawClient(port: daemon.port)
+        try withClient(Self.limits) { client, _ throws in
             client.send(
                 "POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-Continue\r\nContent-Length: \(Self.limit + 1)\r\n\r\n"
             )
@@ -109,14 +110,12 @@ import Testing
 
     @Test("Malformed chunks get the library's own page")
     func malformedChunksGetTheLibraryOwn() throws {
-        let stub = Stub()
-        try withDaemon(stub) { daemon in
-            let client = try RawClient(port: daemon.port)
+        let requests = try withClient { client, daemon in
             client.send("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\nabc\r\n0\r\n\r\n")
             #expect(String(decoding: client.readToEnd(), as: UTF8.self).hasPrefix("HTTP/1.1 400 "))
             #expect(eventually { daemon.activeExchanges == 0 })
         }
-        #expect(stub.requests.isEmpty)
+        #expect(requests.isEmpty)
     }
 
     @Test("A client that breaks off its upload leaves nothing behind")
@@ -135,15 +134,13 @@ import Testing
 
     @Test("A late body gets 408 if its rest arrives within the grace period")
     func aLateBodyGets408If() throws {
-        let stub = Stub()
-        try withDaemon(stub, { $0.receiveTimeout = .milliseconds(200) }) { daemon in
-            let client = try RawClient(port: daemon.port)
+        let requests = try withClient({ $0.receiveTimeout = .milliseconds(200) }) { client, _ throws in
             client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhello")
             usleep(400_000)
             client.send("world")
             #expect(try client.readResponse().status == 408)
         }
-        #expect(stub.requests.isEmpty)
+        #expect(requests.isEmpty)
     }
 
     @Test("Bodies that are not whole yet share a memory, and beyond it there is 503")
@@ -194,21 +191,13 @@ import Testing
 
     @Test("A body that arrives below the rate is given up")
     func aBodyThatArrivesBelowThe() throws {
-        let stub = Stub()
         // More than this connection can send at once, so that it is behind after the grace whatever the machine is doing.
-        try withDaemon(stub, { $0.minimumReceiveRate = 1 << 30 }) { daemon in
-            let client = try RawClient(port: daemon.port)
+        let requests = try withClient({ $0.minimumReceiveRate = 1 << 30 }) { client, daemon throws in
             client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 99\r\n\r\n")
-            var isOver = false
-            for _ in 0..<90 where !isOver {
-                client.send("a")
-                usleep(300_000)
-                isOver = daemon.openConnections == 0
-            }
-            #expect(isOver)
+            #expect(Self.isCut(daemon, while: client, sends: 90, every: 300_000))
             #expect(try client.readResponse().status == 408)
         }
-        #expect(stub.requests.isEmpty)
+        #expect(requests.isEmpty)
     }
 
     @Test(
@@ -225,13 +214,7 @@ import Testing
             let client = try RawClient(port: daemon.port)
             client.send(beginning)
             // Half a byte's worth of patience at a time, never idle: only the deadline can end this.
-            var cut = false
-            for _ in 0..<100 where !cut {
-                client.send("a")
-                usleep(100_000)
-                cut = daemon.openConnections == 0
-            }
-            #expect(cut)
+            #expect(Self.isCut(daemon, while: client, sends: 100, every: 100_000))
             if status != 0 {
                 let response = try client.readResponse()
                 #expect(response.status == status && response["Connection"] == "close" && response.text == "late")

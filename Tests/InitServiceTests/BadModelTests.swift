@@ -6,18 +6,7 @@ import WeightInit
 
 @Suite("Errors in models name the place of the fault")
 struct BadModelTests {
-    struct Row: CustomTestStringConvertible, Sendable {
-        var request: String
-        var status: Int
-        var pointer: String
-        var detail: String
-
-        init(_ request: String, _ status: Int, _ pointer: String, _ detail: String) {
-            (self.request, self.status, self.pointer, self.detail) = (request, status, pointer, detail)
-        }
-
-        var testDescription: String { String(request.prefix(100)) }
-    }
+    typealias Row = Faulty
 
     private func check(_ row: Row, _ service: InitService = InitService()) throws {
         for answer in [
@@ -26,7 +15,7 @@ struct BadModelTests {
         ] {
             #expect(answer.status == row.status, "\(answer.text)")
             let fault = try answer.fault()
-            #expect(fault.pointer == row.pointer, "\(fault.detail)")
+            #expect(fault.pointer == row.place, "\(fault.detail)")
             #expect(fault.detail.contains(row.detail), "\(fault.detail)")
             #expect(fault.detail.utf8.count < 400)
         }

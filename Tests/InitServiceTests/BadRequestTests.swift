@@ -7,19 +7,7 @@ import Testing
 struct BadRequestTests {
     let service = InitService()
 
-    struct Row: CustomTestStringConvertible, Sendable {
-        var request: String
-        var status: Int
-        /// Place of the fault: a parameter, or a pointer.
-        var place: String
-        var detail: String
-
-        init(_ request: String, _ status: Int, _ place: String, _ detail: String) {
-            (self.request, self.status, self.place, self.detail) = (request, status, place, detail)
-        }
-
-        var testDescription: String { String(request.prefix(80)) }
-    }
+    typealias Row = Faulty
 
     @Test(
         "Errors in a query name the parameter",

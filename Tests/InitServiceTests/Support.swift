@@ -99,7 +99,7 @@ extension Answer {
             body = source.bytes(in: range)
             statedLength = range.count
         case .stream(let stream):
-            body = stream.allBytes()
+            body = stream.collected(piece: 1009) ?? []
         case .unsent(let byteCount):
             statedLength = byteCount
         }
@@ -121,17 +121,19 @@ extension ByteSource {
     }
 }
 
-extension ByteStream {
-    fileprivate func allBytes() -> [UInt8] {
-        var bytes: [UInt8] = []
-        var buffer = [UInt8](repeating: 0, count: 1009)
-        while true {
-            var span = buffer.mutableSpan
-            var room = span.mutableBytes
-            guard let count = read(into: &room) else { return bytes }
-            bytes += buffer[..<count]
-        }
+/// A request with a fault, and what the answer says of it.
+struct Faulty: CustomTestStringConvertible, Sendable {
+    var request: String
+    var status: Int
+    /// A parameter, or a pointer.
+    var place: String
+    var detail: String
+
+    init(_ request: String, _ status: Int, _ place: String, _ detail: String) {
+        (self.request, self.status, self.place, self.detail) = (request, status, place, detail)
     }
+
+    var testDescription: String { String(request.prefix(100)) }
 }
 
 func hex(_ bytes: some Sequence<UInt8>) -> String {

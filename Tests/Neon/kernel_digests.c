@@ -49,6 +49,16 @@ static void every_input(const ctk_kernels *kernels) {
     end("radius, sine and cosine of every input");
 }
 
+/* Normals, of which those outside of the bounds are drawn again until there are none. */
+#define TRUNCATED(format, type, memory, low, high) \
+    do { \
+        kernels->normal_##format(stream, (type *)memory, blocks, 0, 1); \
+        range = kernels->outside_##format(memory, blocks, low, high, pending); \
+        while (range.first < range.end) \
+            range = kernels->redraw_##format(stream, memory, blocks, 0, 1, low, high, pending); \
+        take(memory, sizeof(type) * CTK_NORMAL_BLOCK * blocks); \
+    } while (0)
+
 /* Draws once, of the kind given, from wherever the stream is. */
 static void draw(const ctk_kernels *kernels, unsigned kind, ctk_stream *stream) {
     static char memory[8 * (MOST + 8)];
@@ -67,24 +77,9 @@ static void draw(const ctk_kernels *kernels, unsigned kind, ctk_stream *stream) 
     case 6: kernels->normal_f16(stream, (uint16_t *)two, blocks, from, width), take(two, 32 * blocks); break;
     case 7: kernels->normal_bf16(stream, (uint16_t *)two, blocks, from, width), take(two, 32 * blocks); break;
     case 8: kernels->normal_f64(stream, (double *)eight, blocks, from, width), take(eight, 128 * blocks); break;
-    case 9:
-        kernels->normal_f32(stream, (float *)four, blocks, 0, 1);
-        range = kernels->outside_f32(four, blocks, -1, 1.5f, pending);
-        while (range.first < range.end) range = kernels->redraw_f32(stream, four, blocks, 0, 1, -1, 1.5f, pending);
-        take(four, 64 * blocks);
-        break;
-    case 10:
-        kernels->normal_f16(stream, (uint16_t *)two, blocks, 0, 1);
-        range = kernels->outside_f16(two, blocks, 0xbc00, 0x3e00, pending);
-        while (range.first < range.end) range = kernels->redraw_f16(stream, two, blocks, 0, 1, 0xbc00, 0x3e00, pending);
-        take(two, 32 * blocks);
-        break;
-    case 11:
-        kernels->normal_f64(stream, (double *)eight, blocks, 0, 1);
-        range = kernels->outside_f64(eight, blocks, -1, 1.5, pending);
-        while (range.first < range.end) range = kernels->redraw_f64(stream, eight, blocks, 0, 1, -1, 1.5, pending);
-        take(eight, 128 * blocks);
-        break;
+    case 9: TRUNCATED(f32, float, four, -1, 1.5f); break;
+    case 10: TRUNCATED(f16, uint16_t, two, 0xbc00, 0x3e00); break;
+    case 11: TRUNCATED(f64, double, eight, -1, 1.5); break;
     }
     take(stream, sizeof *stream);
 }

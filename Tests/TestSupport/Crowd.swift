@@ -10,7 +10,7 @@ public final class Crowd {
     public init(_ count: Int, port: UInt16, receiveBuffer: Int32? = nil) throws {
         var descriptors: [Int32] = []
         do {
-            for _ in 0..<count { descriptors.append(try Self.connect(port: port, receiveBuffer)) }
+            for _ in 0..<count { descriptors.append(try connectedSocket(port: port, receiveBuffer: receiveBuffer)) }
         } catch {
             for descriptor in descriptors { close(descriptor) }
             throw error
@@ -20,28 +20,6 @@ public final class Crowd {
 
     deinit {
         for descriptor in descriptors { close(descriptor) }
-    }
-
-    private static func connect(port: UInt16, _ receiveBuffer: Int32?) throws -> Int32 {
-        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-        if var size = receiveBuffer {
-            setsockopt(descriptor, SOL_SOCKET, SO_RCVBUF, &size, socklen_t(MemoryLayout<Int32>.size))
-        }
-        var address = sockaddr_in()
-        address.sin_family = sa_family_t(AF_INET)
-        address.sin_port = port.bigEndian
-        address.sin_addr.s_addr = inet_addr("127.0.0.1")
-        let code = withUnsafePointer(to: &address) {
-            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                Foundation.connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
-            }
-        }
-        guard code == 0 else {
-            let reason = String(cString: strerror(errno))
-            if descriptor >= 0 { close(descriptor) }
-            throw RawClient.Failure("connect: \(reason)")
-        }
-        return descriptor
     }
 
     public var count: Int { descriptors.count }

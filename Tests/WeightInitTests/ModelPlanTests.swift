@@ -143,13 +143,9 @@ struct ModelPlanTests {
     func ties() throws {
         let normal = Rule(parameter: Glob("weight"), action: .initialize(method: .normal, arguments: Arguments()))
         let entries = ["a", "b"].map { ModelEntry(name: $0, content: linear(4, 4)) }
-        let tied = try plan(
-            ModelRequest(
-                entries: entries,
-                rules: Rules([normal]),
-                ties: [Tie(name: "a.weight", target: "b.weight")]
-            )
-        )
+        var request = ModelRequest(entries: entries, rules: Rules([normal]))
+        request.ties = [Tie(name: "a.weight", target: "b.weight")]
+        let tied = try plan(request)
         #expect(tied.tensors.map(\.name) == ["a.bias", "b.weight", "b.bias"])
         #expect(tied.ties == [Tie(name: "a.weight", target: "b.weight")])
         // Two Linears of 20 words, then the weight under its first name, then under its second.

@@ -198,7 +198,10 @@ struct ModelSliceTests {
         let entries = [
             ModelEntry(name: "a", content: .layer(layer)), ModelEntry(name: "b", content: .layer(layer)),
         ]
-        return try Plan(ModelRequest(entries: entries, ties: ties, slices: slices), seed: Seed(UInt64(8)))
+        var request = ModelRequest(entries: entries)
+        request.ties = ties
+        request.slices = slices
+        return try Plan(request, seed: Seed(UInt64(8)))
     }
 
     @Test("Tensors without a slice stay whole, and the same numbers are drawn")

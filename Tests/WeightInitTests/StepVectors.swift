@@ -66,11 +66,11 @@ extension ModelRequest {
                     ),
                     cast: givenDType(entry["cast"])
                 )
-            },
-            steps: try (json["steps"] as? [[String: Any]] ?? []).map(Step.init(json:)),
-            cast: givenDType(json["cast"]),
-            include: (json["include"] as? [String] ?? []).map { Glob(Text($0)) }
+            }
         )
+        steps = try (json["steps"] as? [[String: Any]] ?? []).map(Step.init(json:))
+        cast = givenDType(json["cast"])
+        include = (json["include"] as? [String] ?? []).map { Glob(Text($0)) }
     }
 }
 

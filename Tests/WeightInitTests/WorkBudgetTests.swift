@@ -144,16 +144,16 @@ struct WorkBudgetTests {
     @Test("Elements of many changes are made a few at a time")
     func changes() throws {
         let erfinv = try #require(Step.Method.named("erfinv"))
-        let request = ModelRequest(
+        var request = ModelRequest(
             form: .tensors,
             entries: [
                 ModelEntry(
                     name: "x",
                     content: .parameter(TensorRequest(method: "uniform", shape: try Shape([1 << 16])))
                 )
-            ],
-            steps: [Step](repeating: Step(.tensors(["x"], slice: nil), method: erfinv), count: 1024)
+            ]
         )
+        request.steps = [Step](repeating: Step(.tensors(["x"], slice: nil), method: erfinv), count: 1024)
         let source = try Plan(request, seed: Seed(UInt64(3))).prepared().makeSource()
         var buffer = [UInt8](repeating: 0, count: source.byteCount)
         var storage = buffer.mutableSpan

@@ -94,7 +94,10 @@ class Connection:
 
     def reply(self, is_head=False):
         """The next response, final or 100."""
-        status, fields = self.head()
+        return self.reply_after(*self.head(), is_head)
+
+    def reply_after(self, status, fields, is_head=False):
+        """The response whose head has been read."""
         if is_head or status in (100, 204, 304):
             return Reply(status, fields, b"", True)
         if fields.get("transfer-encoding") == "chunked":

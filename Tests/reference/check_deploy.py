@@ -26,6 +26,7 @@ import jsonschema
 import kubernetes_validate
 import yaml
 
+import checks
 import memory
 import options
 from ports import free_port
@@ -455,9 +456,8 @@ def main():
     program, kubectl, prometheus, promtool, render = sys.argv[1:]
     options = Options(program)
     objects = kustomized(kubectl)
-    passed = failed = 0
     with Service(program) as service:
-        checks = {
+        named = {
             "Dockerfile": check_dockerfile,
             "compose.yaml": lambda: check_compose(options),
             "chart": lambda: check_chart(options, render, objects),
@@ -469,15 +469,9 @@ def main():
             "versions": lambda: check_versions(program),
             "workflows": check_workflows,
         }
-        for what, check in checks.items():
-            try:
-                check()
-                passed += 1
-            except Exception as error:  # Whatever goes wrong in one is that one's failure; the others are still told of.
-                failed += 1
-                print(f"{what}: {type(error).__name__}: {getattr(error, 'message', error)}", file=sys.stderr)
-    print(f"check_deploy: {passed} of {passed + failed} passed")
-    raise SystemExit(1 if failed else 0)
+        # Errors of jsonschema print whole documents beside their message.
+        passed = checks.passed("check_deploy", named, said=lambda error: getattr(error, "message", error))
+    raise SystemExit(0 if passed else 1)
 
 
 if __name__ == "__main__":

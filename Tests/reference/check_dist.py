@@ -9,6 +9,7 @@ once by debootstrap, and again if the package depends on something else or a tes
 """
 
 import filecmp
+import functools
 import gzip
 import hashlib
 import json
@@ -25,6 +26,7 @@ import tempfile
 import time
 import urllib.request
 
+import checks
 import options
 from service import ROOT, Service
 
@@ -372,10 +374,9 @@ def serve(release, root):
 
 def main():
     program, directory, *chroot = (pathlib.Path(argument).resolve() for argument in sys.argv[1:])
-    passed = failed = 0
     with tempfile.TemporaryDirectory() as work:
         release = Release(program, directory, pathlib.Path(work))
-        checks = {
+        named = {
             "checksums": check_checksums,
             "same bytes": check_same_bytes,
             "tarball": check_tarball,
@@ -393,16 +394,9 @@ def main():
         elif os.geteuid():
             print("check_dist: the package is not installed, because only root can chroot")
         else:
-            checks["installation"] = lambda release: check_installation(release, chroot[0])
-        for what, check in checks.items():
-            try:
-                check(release)
-                passed += 1
-            except Exception as error:  # Whatever goes wrong in one is that one's failure; the others are still told of.
-                failed += 1
-                print(f"{what}: {type(error).__name__}: {error}", file=sys.stderr)
-    print(f"check_dist: {passed} of {passed + failed} passed")
-    raise SystemExit(1 if failed else 0)
+            named["installation"] = lambda release: check_installation(release, chroot[0])
+        passed = checks.passed("check_dist", {name: functools.partial(check, release) for name, check in named.items()})
+    raise SystemExit(0 if passed else 1)
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ import tempfile
 
 import numpy
 
+import checks
 from service import ROOT, Service
 
 EXAMPLES = ROOT / "examples"
@@ -29,6 +30,11 @@ TOOLS = pathlib.Path(sys.executable).parent
 def listed():
     """The programs and the commands that run them, as examples/README.md has them."""
     return dict(re.findall(r"^\| \[(\S+)\]\(\1\) \| .* \| `(.+)` \|$", (EXAMPLES / "README.md").read_text(), re.MULTILINE))
+
+
+def check_listed(programs):
+    present = {path.name for path in EXAMPLES.iterdir() if path.is_file() and path.suffix not in (".md", ".yaml")}
+    assert present == programs.keys(), f"in examples/ or in its README, but not in both: {sorted(present ^ programs.keys())}"
 
 
 def check_program(command, expected, service, folder):
@@ -97,12 +103,15 @@ def check_client(expected, service, scratch):
 
 def main():
     expected = json.loads((ROOT / "Tests" / "reference" / "examples.json").read_text())
-    passed = failed = skipped = 0
+    skipped = 0
     with Service(sys.argv[1]) as service, tempfile.TemporaryDirectory() as name:
         scratch = pathlib.Path(name)
         folder = shutil.copytree(EXAMPLES, scratch / "examples")
-        checks = {"the generated client": lambda: check_client(expected, service, scratch)}
         programs = listed()
+        named = {
+            "examples/README.md": lambda: check_listed(programs),
+            "the generated client": lambda: check_client(expected, service, scratch),
+        }
         for program, command in programs.items():
             tool = command.split()[0]
             if shutil.which(tool) is None:
@@ -110,20 +119,9 @@ def main():
                 skipped += 1
                 continue
             wanted = expected[pathlib.Path(program).stem.lower()]
-            checks[program] = lambda command=command, wanted=wanted: check_program(command, wanted, service, folder)
-        present = {path.name for path in EXAMPLES.iterdir() if path.is_file() and path.suffix not in (".md", ".yaml")}
-        if present != programs.keys():
-            failed += 1
-            print(f"in examples/ or in its README, but not in both: {sorted(present ^ programs.keys())}", file=sys.stderr)
-        for what, check in checks.items():
-            try:
-                check()
-                passed += 1
-            except Exception as error:  # Whatever goes wrong in one is that one's failure; the others are still told of.
-                failed += 1
-                print(f"{what}: {type(error).__name__}: {error}", file=sys.stderr)
-    print(f"check_examples: {passed} of {passed + failed} passed, {skipped} left out")
-    raise SystemExit(1 if failed else 0)
+            named[program] = lambda command=command, wanted=wanted: check_program(command, wanted, service, folder)
+        passed = checks.passed("check_examples", named, besides=f", {skipped} left out")
+    raise SystemExit(0 if passed else 1)
 
 
 if __name__ == "__main__":

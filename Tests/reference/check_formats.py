@@ -7,6 +7,7 @@ openapi.yaml has to be valid OpenAPI, and what the program serves.
     python check_formats.py .build/release/weight-init
 """
 
+import functools
 import hashlib
 import io
 import json
@@ -19,6 +20,7 @@ import safetensors
 import yaml
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
+import checks
 from service import ROOT, Service
 
 VECTORS = ROOT / "Tests" / "GoldenVectors" / "visible"
@@ -117,27 +119,17 @@ def lines(name):
 
 
 def main():
-    failures = []
-    passed = 0
     with Service(sys.argv[1]) as service:
-        checks = [("openapi.yaml", lambda: check_contract(service))]
+        named = {"openapi.yaml": lambda: check_contract(service)}
         for case in lines("cases.jsonl"):
             if case["kind"] == "init":
-                checks.append((case["id"], lambda case=case: check_tensor(service, case)))
+                named[case["id"]] = functools.partial(check_tensor, service, case)
         for case in lines("models.jsonl"):
-            checks.append((case["id"], lambda case=case: check_model(service, case)))
-        for name, check in checks:
-            try:
-                check()
-                passed += 1
-            except Exception as error:  # Whatever goes wrong in one is that one's failure; the others are still told of.
-                failures.append(name)
-                print(f"{name}: {type(error).__name__}: {error}", file=sys.stderr)
+            named[case["id"]] = functools.partial(check_model, service, case)
+        passed = checks.passed("check_formats", named)
     if service.process.returncode != 0:
-        failures.append("shutdown")
         print(f"the service ended with {service.process.returncode}", file=sys.stderr)
-    print(f"check_formats: {passed} of {len(checks)} passed")
-    raise SystemExit(1 if failures else 0)
+    raise SystemExit(0 if passed and service.process.returncode == 0 else 1)
 
 
 if __name__ == "__main__":

@@ -132,20 +132,21 @@ def aria2(urls, path, environment):
         "--max-download-limit=25M", "--lowest-speed-limit=0", "--auto-file-renaming=false", "--allow-overwrite=false",
         "--quiet", "-d", str(path.parent), "-o", path.name, *urls,
     ]  # fmt: skip
-    for again in range(60):
-        if subprocess.run(command, env=environment, capture_output=True).returncode == 0:
-            return again
-        time.sleep(0.05)
-    raise Broken("aria2c does not come to its end")
+    return repeated(command, environment, 60)
 
 
 def curl(urls, path, environment):
     command = ["curl", "-sf", "-C", "-", "--limit-rate", "25M", "-o", str(path), urls[0]]
-    for again in range(200):
+    return repeated(command, environment, 200)
+
+
+def repeated(command, environment, most):
+    """Runs a command until it succeeds; returns how many times it failed."""
+    for again in range(most):
         if subprocess.run(command, env=environment, capture_output=True).returncode == 0:
             return again
         time.sleep(0.05)
-    raise Broken("curl does not come to its end")
+    raise Broken(f"{command[0]} does not come to its end")
 
 
 def if_range(urls, path, _):
@@ -204,16 +205,17 @@ class Chaos:
 
     def run(self, downloads, variables, clients, quiet):
         """`variables` are the environments that replicas take turns in; `quiet` are replicas that nobody kills."""
-        replicas = [Replica(self.binary, environment) for environment in variables]
-        proxies = {}
-        try:
-            for name, make in (
-                ("nginx", lambda place: plain_nginx(replicas, place, self.environment, again="1s")),
-                ("the cache", lambda place: deployed_nginx(replicas, place, self.environment, again="1s")),
-                ("HAProxy", lambda place: haproxy(replicas, place, self.environment)),
+        with contextlib.ExitStack() as ends:
+            replicas = [ends.enter_context(Replica(self.binary, environment)) for environment in variables]
+            fronts = {}
+            for name, make, how in (
+                ("nginx", plain_nginx, {"again": "1s"}),
+                ("the cache", deployed_nginx, {"again": "1s"}),
+                ("HAProxy", haproxy, {}),
             ):
-                proxies[name] = make(pathlib.Path(tempfile.mkdtemp(dir=self.directory)))
-            fronts = {name: [f"http://127.0.0.1:{proxy.port}"] for name, proxy in proxies.items()}
+                place = pathlib.Path(tempfile.mkdtemp(dir=self.directory))
+                proxy = ends.enter_context(make(replicas, place, self.environment, **how))
+                fronts[name] = [f"http://127.0.0.1:{proxy.port}"]
             fronts["itself"] = [f"http://127.0.0.1:{replica.port}" for replica in replicas]
             catalogue = json.loads(get(quiet[0].port, "/methods")[2])
             pairs = itertools.cycle(itertools.product(clients, fronts.items()))
@@ -222,12 +224,6 @@ class Chaos:
                 for number, (target, (client, (front, origins))) in enumerate(wanted):
                     pool.submit(self.one, number, target, client, front, origins, quiet)
             return killer.kills
-        finally:
-            for each in proxies.values():
-                each.stop()
-            for replica in replicas:
-                with contextlib.suppress(ProcessLookupError):
-                    replica.kill()
 
     def one(self, number, target, client, front, origins, quiet):
         try:
@@ -250,17 +246,12 @@ def main():
     options = parser.parse_args()
 
     kernels = [{"WEIGHT_INIT_KERNEL": kernel} for kernel in KERNELS]
-    quiet = [Replica(options.binary), Replica(options.binary, NO_FMA)]
-    try:
-        with tempfile.TemporaryDirectory() as directory:
-            # nginx's workers may run as another user.
-            pathlib.Path(directory).chmod(0o755)
-            chaos = Chaos(options.binary, fleet.tools(options.packages), pathlib.Path(directory), options.seed)
-            kills = chaos.run(options.downloads * 3 // 4, kernels, [aria2, curl, if_range], quiet[:1])
-            kills += chaos.run(options.downloads // 4, [*kernels[1:], NO_FMA], [if_range], quiet)
-    finally:
-        for replica in quiet:
-            replica.kill()
+    with tempfile.TemporaryDirectory() as directory, Replica(options.binary) as usual, Replica(options.binary, NO_FMA) as other:
+        # nginx's workers may run as another user.
+        pathlib.Path(directory).chmod(0o755)
+        chaos = Chaos(options.binary, fleet.tools(options.packages), pathlib.Path(directory), options.seed)
+        kills = chaos.run(options.downloads * 3 // 4, kernels, [aria2, curl, if_range], [usual])
+        kills += chaos.run(options.downloads // 4, [*kernels[1:], NO_FMA], [if_range], [usual, other])
     for fault in chaos.faults[:20]:
         print(f"chaos: {fault}")
     clients = ", ".join(f"{client} by {front} {count}" for (client, front), count in sorted(chaos.done.items()))

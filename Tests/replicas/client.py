@@ -3,7 +3,7 @@
     python client.py path/to/weight-init path/to/unpacked/packages
 """
 
-import pathlib
+import contextlib
 import sys
 import tempfile
 
@@ -11,8 +11,7 @@ import torch
 from torch import nn
 from weight_init import Client, trace
 
-import fleet
-from fleet import Replica, plain_nginx
+from fleet import Fleet, plain_nginx, tools
 
 SEED, CONNECTIONS = 7, 3
 
@@ -49,24 +48,17 @@ def main():
     request = trace(build, device="meta")
     torch.manual_seed(SEED)
     expected = digest(build())
-    environment = fleet.tools(unpacked)
-    with tempfile.TemporaryDirectory() as directory:
-        replicas, proxy, killed = [Replica(binary) for _ in range(3)], None, []
+    killed = []
+    with tempfile.TemporaryDirectory() as directory, contextlib.ExitStack() as ends:
+        fleet = Fleet(ends, binary, tools(unpacked), directory)
 
         def kill(at, total):
             if not killed and at > total // 4:
                 killed.append(at)
-                for _ in range(2):
-                    replicas.pop().kill()
+                for replica in fleet.replicas[1:]:
+                    replica.kill()
 
-        try:
-            proxy = plain_nginx(replicas, pathlib.Path(directory), environment)
-            weights, received = loaded(f"http://127.0.0.1:{proxy.port}", request, kill)
-        finally:
-            if proxy:
-                proxy.stop()
-            for replica in replicas:
-                replica.kill()
+        weights, received = loaded(f"http://127.0.0.1:{fleet.front(plain_nginx)}", request, kill)
     assert killed and weights == expected, "the weights are not those of the constructor"
     assert Counting.requests > CONNECTIONS, "no reply broke off: nothing was retried"
     size = sum(parameter.nbytes for parameter in build().parameters())

@@ -68,9 +68,15 @@ class Replica:
         self.process.wait()
         self.process.stdout.close()
 
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.kill()
+
 
 class Proxy:
-    """A proxy in the foreground, which `command` starts; `stop` ends it."""
+    """A proxy in the foreground, which `command` starts, until the `with` block ends."""
 
     def __init__(self, command, port, environment):
         self.port = port
@@ -78,7 +84,10 @@ class Proxy:
         self.process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
         eventually(lambda: get(port, "/livez")[0] == 200, f"{command[0]} answers")
 
-    def stop(self):
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
         self.process.send_signal(signal.SIGTERM)
         self.process.wait()
 
@@ -176,3 +185,15 @@ def haproxy(replicas, directory, environment):
     path.write_text(HAPROXY.format(port=port, servers="\n    ".join(lines)))
     program = shutil.which("haproxy", path=environment["PATH"])
     return Proxy([program, "-q", "-db", "-f", str(path)], port, environment)
+
+
+class Fleet:
+    """Three replicas and the proxies in front of them, all of which end with the exit stack `ends`."""
+
+    def __init__(self, ends, binary, environment, directory):
+        self.ends, self.environment, self.directory = ends, environment, pathlib.Path(directory)
+        self.replicas = [ends.enter_context(Replica(binary)) for _ in range(3)]
+
+    def front(self, make, **how):
+        """Puts a proxy in front, which `make` starts, such as `plain_nginx`; returns its port."""
+        return self.ends.enter_context(make(self.replicas, self.directory, self.environment, **how)).port

@@ -12,10 +12,10 @@ nginx, HAProxy and ab come from a directory in which their packages were unpacke
 holds.
 """
 
+import contextlib
 import hashlib
 import http.client
 import json
-import pathlib
 import re
 import subprocess
 import sys
@@ -23,17 +23,15 @@ import tempfile
 import threading
 import time
 
-import fleet
-from fleet import HERE, MIB, Replica, deployed_nginx, eventually, get, haproxy, plain_nginx
+from fleet import HERE, MIB, Fleet, deployed_nginx, get, haproxy, plain_nginx, tools
 
 TARGET = "/init?method=normal&shape=8192,16384&seed=42&format=raw"
 SIZE = 512 << 20
 PARTS = 16
 
-def parallel_ranges(binary, environment, directory):
-    replicas = [Replica(binary) for _ in range(3)]
-    proxy = plain_nginx(replicas, directory, environment)
-    port = proxy.port
+
+def parallel_ranges(fleet):
+    port = fleet.front(plain_nginx)
     parts = [bytearray() for _ in range(PARTS)]
     tags = set()
     broken = []
@@ -84,19 +82,14 @@ def parallel_ranges(binary, environment, directory):
             begun.abort()
             killed.set()
 
-    try:
-        threads = [threading.Thread(target=work, args=(index,)) for index in range(PARTS)]
-        for thread in threads:
-            thread.start()
-        begun.wait(timeout=300)
-        replicas[1].kill()
-        killed.set()
-        for thread in threads:
-            thread.join()
-    finally:
-        proxy.stop()
-        for replica in replicas:
-            replica.kill()
+    threads = [threading.Thread(target=work, args=(index,)) for index in range(PARTS)]
+    for thread in threads:
+        thread.start()
+    begun.wait(timeout=300)
+    fleet.replicas[1].kill()
+    killed.set()
+    for thread in threads:
+        thread.join()
     assert not problems, problems
     assert broken, "no range broke: the replica served none"
     assert len(broken) < PARTS, "every range broke: the replica served all"
@@ -109,112 +102,91 @@ def parallel_ranges(binary, environment, directory):
     print(f"512 MiB in {PARTS} ranges, {len(broken)} of them broken and resumed: PyTorch's bytes")
 
 
-def cached(binary, environment, directory):
-    replicas = [Replica(binary) for _ in range(3)]
-    proxy = deployed_nginx(replicas, directory, environment)
-    port = proxy.port
-    try:
-        target = "/init?method=uniform&shape=4096,4096&seed=7&format=raw"
-        direct = get(replicas[0].port, target)[2]
-        # A range costs no more than itself, of whatever length the whole is.
-        huge = "/init?method=uniform&shape=1099511627776&seed=7&format=raw"
-        for asked, length in (("0-99", 100), ("20000000-20000099", 100), ("-16", 16)):
-            status, fields, body = get(port, huge, {"Range": f"bytes={asked}"})
-            assert (status, len(body)) == (206, length), (asked, status, len(body))
-            status, fields, body = get(port, target, {"Range": f"bytes={asked}"})
-            first, _, last = asked.partition("-")
-            expected = direct[int(first) : int(last) + 1] if first else direct[-int(last) :]
-            assert (status, body) == (206, expected), (asked, status)
-        kept = [path for path in (directory / "weight-init").rglob("*") if path.is_file()]
-        assert not kept, "no range is kept"
-        status, fields, body = get(port, target)
-        assert status == 200 and body == direct
-        tag = fields["ETag"]
-        assert fields["Cache-Control"] == "public, max-age=31536000, immutable"
-        # A model by its URL, and JSON, which has no ranges, go the same way.
-        model = {"seed": 1, "layer": {"type": "Linear", "in_features": 64, "out_features": 32}, "format": "safetensors"}
-        other = "/init?request=" + "".join(f"%{byte:02X}" for byte in json.dumps(model).encode())
-        json_target = "/init?method=normal&shape=3000,10"
-        for path in (other, json_target, "/init?method=zeros&shape=0&format=raw"):
-            expected = get(replicas[0].port, path)[2]
-            for state in ("MISS", "HIT"):
-                status, fields, body = get(port, path)
-                assert (status, fields["X-Cache-Status"]) == (200, state), (path, status, fields["X-Cache-Status"])
-                assert body == expected, path
-        # A replica's own affairs are not for those in front.
-        assert get(port, "/metrics")[0] == 404
-        assert get(port, "/livez")[0] == 200
-        # Nobody is left to ask, and nobody has to be asked.
-        for replica in replicas:
-            replica.kill()
-        status, fields, body = get(port, target)
-        assert (status, fields["X-Cache-Status"]) == (200, "HIT"), (status, fields["X-Cache-Status"])
-        assert body == direct
-        status, fields, body = get(port, target, {"If-None-Match": tag})
-        assert (status, body) == (304, b""), status
-        status, fields, body = get(port, target, {"Range": "bytes=5-9", "If-Range": tag})
-        assert (status, body) == (206, direct[5:10]), status
-        print("a second fetch, in parts or whole, comes from the cache without any replica; a range costs no more than itself")
-    finally:
-        proxy.stop()
-        for replica in replicas:
-            replica.kill()
+def cached(fleet):
+    replicas, port = fleet.replicas, fleet.front(deployed_nginx)
+    target = "/init?method=uniform&shape=4096,4096&seed=7&format=raw"
+    direct = get(replicas[0].port, target)[2]
+    # A range costs no more than itself, of whatever length the whole is.
+    huge = "/init?method=uniform&shape=1099511627776&seed=7&format=raw"
+    for asked, length in (("0-99", 100), ("20000000-20000099", 100), ("-16", 16)):
+        status, fields, body = get(port, huge, {"Range": f"bytes={asked}"})
+        assert (status, len(body)) == (206, length), (asked, status, len(body))
+        status, fields, body = get(port, target, {"Range": f"bytes={asked}"})
+        first, _, last = asked.partition("-")
+        expected = direct[int(first) : int(last) + 1] if first else direct[-int(last) :]
+        assert (status, body) == (206, expected), (asked, status)
+    kept = [path for path in (fleet.directory / "weight-init").rglob("*") if path.is_file()]
+    assert not kept, "no range is kept"
+    status, fields, body = get(port, target)
+    assert status == 200 and body == direct
+    tag = fields["ETag"]
+    assert fields["Cache-Control"] == "public, max-age=31536000, immutable"
+    # A model by its URL, and JSON, which has no ranges, go the same way.
+    model = {"seed": 1, "layer": {"type": "Linear", "in_features": 64, "out_features": 32}, "format": "safetensors"}
+    other = "/init?request=" + "".join(f"%{byte:02X}" for byte in json.dumps(model).encode())
+    json_target = "/init?method=normal&shape=3000,10"
+    for path in (other, json_target, "/init?method=zeros&shape=0&format=raw"):
+        expected = get(replicas[0].port, path)[2]
+        for state in ("MISS", "HIT"):
+            status, fields, body = get(port, path)
+            assert (status, fields["X-Cache-Status"]) == (200, state), (path, status, fields["X-Cache-Status"])
+            assert body == expected, path
+    # A replica's own affairs are not for those in front.
+    assert get(port, "/metrics")[0] == 404
+    assert get(port, "/livez")[0] == 200
+    # Nobody is left to ask, and nobody has to be asked.
+    for replica in replicas:
+        replica.kill()
+    status, fields, body = get(port, target)
+    assert (status, fields["X-Cache-Status"]) == (200, "HIT"), (status, fields["X-Cache-Status"])
+    assert body == direct
+    status, fields, body = get(port, target, {"If-None-Match": tag})
+    assert (status, body) == (304, b""), status
+    status, fields, body = get(port, target, {"Range": "bytes=5-9", "If-Range": tag})
+    assert (status, body) == (206, direct[5:10]), status
+    print("a second fetch, in parts or whole, comes from the cache without any replica; a range costs no more than itself")
 
 
-def revalidated(binary, environment, directory):
-    replicas = [Replica(binary) for _ in range(3)]
-    proxy = deployed_nginx(replicas, directory, environment, expires=True)
-    port = proxy.port
-    try:
-        target = "/init?method=normal&shape=1000&format=raw"
-        first = get(port, target)
-        assert first[1]["X-Cache-Status"] == "MISS"
-        time.sleep(2.1)
-        status, fields, body = get(port, target)
-        assert (status, fields["X-Cache-Status"]) == (200, "REVALIDATED"), (status, fields["X-Cache-Status"])
-        assert body == first[2] and fields["ETag"] == first[1]["ETag"]
-        print("what has expired is revalidated by its tag, whichever replica answers")
-    finally:
-        proxy.stop()
-        for replica in replicas:
-            replica.kill()
+def revalidated(fleet):
+    port = fleet.front(deployed_nginx, expires=True)
+    target = "/init?method=normal&shape=1000&format=raw"
+    first = get(port, target)
+    assert first[1]["X-Cache-Status"] == "MISS"
+    time.sleep(2.1)
+    status, fields, body = get(port, target)
+    assert (status, fields["X-Cache-Status"]) == (200, "REVALIDATED"), (status, fields["X-Cache-Status"])
+    assert body == first[2] and fields["ETag"] == first[1]["ETag"]
+    print("what has expired is revalidated by its tag, whichever replica answers")
 
 
-def old_protocol(binary, environment, directory):
+def old_protocol(fleet):
     """HTTP/1.0 on either side of a proxy, and without one: bodies of unknown length come whole."""
-    replicas = [Replica(binary) for _ in range(3)]
     targets = ["/init?method=normal&shape=300,300", "/init?method=normal&shape=300,300&format=raw", "/gain", "/methods"]
-    proxies = []
-    try:
-        bodies = {target: get(replicas[0].port, target)[2] for target in targets}
-        # nginx speaks HTTP/1.0 to those behind it unless it is told otherwise.
-        proxies += [plain_nginx(replicas, directory, environment, how=""), haproxy(replicas, directory, environment)]
-        for target, body in bodies.items():
-            for port in (replicas[0].port, *(proxy.port for proxy in proxies)):
-                url = f"http://127.0.0.1:{port}{target}"
-                for version in ("--http1.0", "--http1.1"):
-                    found = subprocess.run(["curl", "-sSf", version, url], capture_output=True, timeout=120)
-                    assert found.returncode == 0 and found.stdout == body, f"{url} {version}: {len(found.stdout)}"
-                # Without and with a connection that is kept.
-                for kept in ([], ["-k"]):
-                    command = ["ab", "-q", "-n", "20", "-c", "4", *kept, url]
-                    said = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment).stdout
-                    counted = dict(re.findall(r"^(Complete requests|Failed requests|HTML transferred):\s+(\d+)", said, re.MULTILINE))
-                    wanted = {"Complete requests": "20", "Failed requests": "0", "HTML transferred": str(20 * len(body))}
-                    assert counted == wanted, f"{command}: {said}"
-        print("HTTP/1.0 gets whole bodies: curl and ab, directly, through nginx as it is by itself, and through HAProxy")
-    finally:
-        for each in proxies:
-            each.stop()
-        for replica in replicas:
-            replica.kill()
+    direct = fleet.replicas[0].port
+    bodies = {target: get(direct, target)[2] for target in targets}
+    # nginx speaks HTTP/1.0 to those behind it unless it is told otherwise.
+    ports = (direct, fleet.front(plain_nginx, how=""), fleet.front(haproxy))
+    for target, body in bodies.items():
+        for port in ports:
+            url = f"http://127.0.0.1:{port}{target}"
+            for version in ("--http1.0", "--http1.1"):
+                found = subprocess.run(["curl", "-sSf", version, url], capture_output=True, timeout=120)
+                assert found.returncode == 0 and found.stdout == body, f"{url} {version}: {len(found.stdout)}"
+            # Without and with a connection that is kept.
+            for kept in ([], ["-k"]):
+                command = ["ab", "-q", "-n", "20", "-c", "4", *kept, url]
+                said = subprocess.run(command, capture_output=True, text=True, timeout=120, env=fleet.environment).stdout
+                counted = dict(re.findall(r"^(Complete requests|Failed requests|HTML transferred):\s+(\d+)", said, re.MULTILINE))
+                wanted = {"Complete requests": "20", "Failed requests": "0", "HTML transferred": str(20 * len(body))}
+                assert counted == wanted, f"{command}: {said}"
+    print("HTTP/1.0 gets whole bodies: curl and ab, directly, through nginx as it is by itself, and through HAProxy")
 
 
 def main():
-    binary, environment = sys.argv[1], fleet.tools(sys.argv[2])
+    binary, environment = sys.argv[1], tools(sys.argv[2])
     for test in (parallel_ranges, cached, revalidated, old_protocol):
-        with tempfile.TemporaryDirectory() as directory:
-            test(binary, environment, pathlib.Path(directory))
+        with tempfile.TemporaryDirectory() as directory, contextlib.ExitStack() as ends:
+            test(Fleet(ends, binary, environment, directory))
 
 
 if __name__ == "__main__":

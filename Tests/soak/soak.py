@@ -15,11 +15,13 @@ import random
 import re
 import signal
 import socket
-import struct
 import subprocess
 import sys
 import threading
 import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "attacks"))
+from wire import Connection, Hang
 
 GAIN = b"/gain?nonlinearity=leaky_relu&param=0.2"
 LAYERS = json.dumps(
@@ -55,75 +57,37 @@ class Tally:
             self.faults.append(text)
 
 
-class Client:
-    """A connection that sends exactly the bytes it is given."""
+class Client(Connection):
+    """A connection whose replies are counted."""
 
     def __init__(self, port, tally, receive_buffer=None):
+        super().__init__(port, receive_buffer)
         self.tally = tally
-        self.socket = socket.socket()
-        if receive_buffer:
-            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        self.socket.settimeout(60)
-        self.socket.connect(("127.0.0.1", port))
-        self.buffer = b""
 
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.socket.close()
-
-    def reset(self):
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.socket.close()
-
-    def send(self, target, method=b"GET", body=None, fields=b""):
+    def ask_for(self, target, method=b"GET", body=None, fields=b""):
+        """Sends a request; `head` and `body` read the reply."""
         head = method + b" " + target + b" HTTP/1.1\r\nHost: soak\r\n" + fields
         if body is not None:
             head += b"Content-Type: application/json\r\nContent-Length: %d\r\n" % len(body)
-        self.socket.sendall(head + b"\r\n" + (body or b""))
+        self.send(head + b"\r\n" + (body or b""))
         self.target, self.method = target, method
 
     def fill(self):
-        piece = self.socket.recv(1 << 16)
-        if not piece:
+        if not super().fill():
             raise EOFError("the connection ended")
-        self.buffer += piece
-
-    def until(self, end):
-        while end not in self.buffer:
-            self.fill()
-        before, _, self.buffer = self.buffer.partition(end)
-        return before
-
-    def read(self, count):
-        while len(self.buffer) < count:
-            self.fill()
-        bytes, self.buffer = self.buffer[:count], self.buffer[count:]
-        return bytes
+        return True
 
     def head(self):
-        lines = self.until(b"\r\n\r\n").decode().split("\r\n")
-        self.status = int(lines[0].split()[1])
+        self.status, fields = super().head()
         self.tally.count(self.target.partition(b"?")[0].decode(), self.status)
-        return {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])}
+        return fields
 
     def body(self, fields):
-        if self.method == b"HEAD" or self.status in (204, 304):
-            return b""
-        if "content-length" in fields:
-            return self.read(int(fields["content-length"]))
-        pieces = []
-        while size := int(self.until(b"\r\n"), 16):
-            pieces.append(self.read(size))
-            self.until(b"\r\n")
-        self.until(b"\r\n")
-        return b"".join(pieces)
+        return self.reply_after(self.status, fields, self.method == b"HEAD").body
 
     def ask(self, target, status=200, **how):
-        self.send(target, **how)
-        fields = self.head()
-        body = self.body(fields)
+        self.ask_for(target, **how)
+        body = self.body(self.head())
         if self.status != status:
             self.tally.fault(f"{target} got {self.status}, not {status}: {body[:200]}")
         return body
@@ -146,7 +110,7 @@ class Traffic:
             [visit] = self.random.choices([visit for visit, _ in self.visits], [often for _, often in self.visits])
             try:
                 visit()
-            except (OSError, EOFError, ValueError) as error:
+            except (OSError, EOFError, ValueError, Hang) as error:
                 self.tally.fault(f"{visit.__name__}: {type(error).__name__}: {error}")
             with self.tally.lock:
                 self.tally.did[visit.__name__] += 1
@@ -194,7 +158,7 @@ class Traffic:
     def work(self):
         with self.client() as client:
             # The queue may be full.
-            client.send(b"/init?method=orthogonal&shape=96,96&format=raw&seed=" + self.seed())
+            client.ask_for(b"/init?method=orthogonal&shape=96,96&format=raw&seed=" + self.seed())
             client.body(client.head())
             client.ask(b"/init?method=sparse&shape=64,64&sparsity=0.5&format=raw&seed=1")
 
@@ -222,7 +186,7 @@ class Traffic:
         with self.client() as client:
             self.tally.miss()
             try:
-                client.socket.sendall(self.random.choice(heads))
+                client.send(self.random.choice(heads))
                 client.socket.shutdown(socket.SHUT_WR)
                 while client.socket.recv(1 << 16):
                     pass
@@ -236,9 +200,9 @@ class Traffic:
 
     def aborted_download(self):
         with self.client(receive_buffer=16 << 10) as client:
-            client.send(HUGE)
+            client.ask_for(HUGE)
             client.head()
-            client.read(self.random.randrange(1 << 20))
+            client.exactly(self.random.randrange(1 << 20))
             if self.random.random() < 0.7:
                 client.reset()
 
@@ -246,31 +210,31 @@ class Traffic:
         with self.client() as client:
             self.tally.miss()
             head = b"POST /init HTTP/1.1\r\nHost: a\r\nContent-Length: 9999\r\n\r\n"
-            client.socket.sendall(head + b" " * self.random.randrange(5000))
+            client.send(head + b" " * self.random.randrange(5000))
             if self.random.random() < 0.7:
                 client.reset()
 
     def abandoned_work(self):
         with self.client() as client:
             self.tally.miss()
-            client.send(b"/init?method=orthogonal&shape=200,200&format=raw&seed=" + self.seed())
+            client.ask_for(b"/init?method=orthogonal&shape=200,200&format=raw&seed=" + self.seed())
             time.sleep(self.random.random() / 100)
             client.reset()
 
     def slow_reader(self):
         with self.client(receive_buffer=4 << 10) as client:
-            client.send(HUGE)
+            client.ask_for(HUGE)
             client.head()
             for _ in range(self.random.randrange(20)):
-                client.read(1000)
+                client.exactly(1000)
                 time.sleep(0.1)
 
     def slow_sender(self):
         with self.client() as client:
             for byte in b"GET " + GAIN + b" HTTP/1.1\r\n":
-                client.socket.sendall(bytes([byte]))
+                client.send(bytes([byte]))
                 time.sleep(0.02)
-            client.socket.sendall(b"Host: a\r\n\r\n")
+            client.send(b"Host: a\r\n\r\n")
             client.target, client.method = GAIN, b"GET"
             client.body(client.head())
 
@@ -278,7 +242,7 @@ class Traffic:
         with self.client() as client:
             count = self.random.randrange(2, 50)
             for _ in range(count):
-                client.send(GAIN)
+                client.ask_for(GAIN)
             for _ in range(count):
                 client.body(client.head())
 
@@ -309,7 +273,7 @@ class Program:
     def metrics(self, tally):
         """Requests by route and status; `None` where there is no such path."""
         with Client(self.port, tally) as client:
-            client.send(b"/metrics")
+            client.ask_for(b"/metrics")
             fields = client.head()
             body = client.body(fields).decode()
         # It counts itself when it is over.

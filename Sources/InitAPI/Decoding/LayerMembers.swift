@@ -2,12 +2,7 @@ internal import ByteText
 import WeightInit
 
 extension MemberTable {
-    static let layerType = Member(
-        name: "type",
-        kind: .word,
-        isRequired: true,
-        summary: "the class of torch.nn"
-    )
+    static let layerType = Member("type", .word, isRequired: true, "the class of torch.nn")
 }
 
 extension RequestMembers {

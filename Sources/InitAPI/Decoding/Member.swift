@@ -30,14 +30,14 @@ final class Member: Sendable {
     let summary: String
 
     init(
-        name: Text,
+        _ name: Text,
         aliases: [Text] = [],
-        kind: Kind,
-        defaultValue: ParameterValue? = nil,
+        _ kind: Kind,
+        default defaultValue: ParameterValue? = nil,
         isRequired: Bool = false,
         isOptional: Bool = false,
         canonicalWord: (@Sendable (Text) -> Text?)? = nil,
-        summary: String
+        _ summary: String
     ) {
         self.name = name
         self.aliases = aliases
@@ -54,40 +54,40 @@ extension Member {
     /// Must be given where it has no default, unless `null` is taken.
     convenience init(_ parameter: Parameter) {
         self.init(
-            name: parameter.name,
+            parameter.name,
             aliases: parameter.aliases,
-            kind: .parameter(parameter.kind),
-            defaultValue: parameter.defaultValue,
+            .parameter(parameter.kind),
+            default: parameter.defaultValue,
             isRequired: parameter.defaultValue == nil && !parameter.isOptional,
             isOptional: parameter.isOptional,
-            summary: parameter.summary
+            parameter.summary
         )
     }
 
     /// The same member where it need not be given.
     var optional: Member {
         Member(
-            name: name,
+            name,
             aliases: aliases,
-            kind: kind,
-            defaultValue: defaultValue,
+            kind,
+            default: defaultValue,
             isOptional: isOptional,
             canonicalWord: canonicalWord,
-            summary: summary
+            summary
         )
     }
 
     /// The same member, of which `null` is also a value.
     var takingNull: Member {
         Member(
-            name: name,
+            name,
             aliases: aliases,
-            kind: kind,
-            defaultValue: defaultValue,
+            kind,
+            default: defaultValue,
             isRequired: isRequired,
             isOptional: true,
             canonicalWord: canonicalWord,
-            summary: summary
+            summary
         )
     }
 
@@ -115,11 +115,11 @@ extension Member {
         _ summary: String
     ) -> Member {
         Member(
-            name: name,
-            kind: .parameter(.choice(words)),
-            defaultValue: defaultValue.map(ParameterValue.text),
+            name,
+            .parameter(.choice(words)),
+            default: defaultValue.map(ParameterValue.text),
             canonicalWord: canonicalWord,
-            summary: summary
+            summary
         )
     }
 

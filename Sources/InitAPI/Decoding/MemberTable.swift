@@ -4,18 +4,13 @@ import WeightInit
 
 /// Members of requests, apart from the methods' own parameters.
 enum MemberTable {
-    static let method = Member(name: "method", kind: .word, isRequired: true, summary: "how the tensor is initialised")
-    static let shape = Member(
-        name: "shape",
-        kind: .shape,
-        isRequired: true,
-        summary: "the sizes, outermost first; [] is a scalar"
-    )
+    static let method = Member("method", .word, isRequired: true, "how the tensor is initialised")
+    static let shape = Member("shape", .shape, isRequired: true, "the sizes, outermost first; [] is a scalar")
     static let seed = Member(
-        name: "seed",
-        kind: .seed,
-        defaultValue: .text("0"),
-        summary: "an integer from −2^63 to 2^64 − 1, as a number or a string; the low 32 bits count"
+        "seed",
+        .seed,
+        default: .text("0"),
+        "an integer from −2^63 to 2^64 − 1, as a number or a string; the low 32 bits count"
     )
     static let dtype = Member.dtype(among: DType.requestable, "the type of the elements")
     /// The same of a layer, where `null` is PyTorch's own default.
@@ -35,10 +30,10 @@ enum MemberTable {
     static let reply = [format, digest]
 
     static let slice = Member(
-        name: "slice",
-        kind: .slice,
-        defaultValue: .text(""),
-        summary: "the block that is wanted, as NumPy writes it without steps: 0:512,:,-3:"
+        "slice",
+        .slice,
+        default: .text(""),
+        "the block that is wanted, as NumPy writes it without steps: 0:512,:,-3:"
     )
 
     /// A request for one tensor, without the method's parameters.
@@ -73,20 +68,16 @@ enum MemberTable {
 
     // MARK: Models
 
-    static let name = Member(
-        name: "name",
-        kind: .word,
-        summary: "what its parameters' names begin with; its index by default"
-    )
+    static let name = Member("name", .word, "what its parameters' names begin with; its index by default")
     static let layers = Member(
-        name: "layers",
-        kind: .structure,
-        summary: "the entries, built in order: layers, or blocks with layers of their own"
+        "layers",
+        .structure,
+        "the entries, built in order: layers, or blocks with layers of their own"
     )
     static let rules = Member(
-        name: "rules",
-        kind: .structure,
-        summary: "what is initialised anew, and how; the first rule that matches a parameter counts"
+        "rules",
+        .structure,
+        "what is initialised anew, and how; the first rule that matches a parameter counts"
     )
 
     static let cast = Member.dtype(
@@ -99,11 +90,7 @@ enum MemberTable {
     /// Members of every entry in a list of layers.
     static let entry = [
         name, cast,
-        Member(
-            name: "repeat",
-            kind: .parameter(.integer),
-            summary: "how often it is built; {} in its name is the index"
-        ),
+        Member("repeat", .parameter(.integer), "how often it is built; {} in its name is the index"),
         rules,
     ]
 
@@ -114,10 +101,10 @@ enum MemberTable {
     static let bareTensor = [
         name, method.optional, shape, anyDtype, cast,
         Member(
-            name: "persistent",
-            kind: .parameter(.boolean),
-            defaultValue: .boolean(true),
-            summary: "whether the state dict has it; if not, it is sent only if include names it"
+            "persistent",
+            .parameter(.boolean),
+            default: .boolean(true),
+            "whether the state dict has it; if not, it is sent only if include names it"
         ),
     ]
 
@@ -129,26 +116,26 @@ enum MemberTable {
     /// A step, without the method's parameters.
     static let step = [
         Member(
-            name: "tensor",
-            kind: .structure,
-            summary: "the tensor that the step changes, or a list of tensors; without one, a draw is discarded"
+            "tensor",
+            .structure,
+            "the tensor that the step changes, or a list of tensors; without one, a draw is discarded"
         ),
         Member(
-            name: "slice",
-            kind: .word,
-            summary: "the block of it, as NumPy writes it without steps; an index is that one row: 1 or 20:40"
+            "slice",
+            .word,
+            "the block of it, as NumPy writes it without steps; an index is that one row: 1 or 20:40"
         ),
-        Member(name: "shape", kind: .shape, summary: "the sizes of a draw that is discarded"),
+        Member("shape", .shape, "the sizes of a draw that is discarded"),
         anyDtype.optional,
-        Member(name: "method", kind: .word, isRequired: true, summary: "a method, or a change of what is there"),
+        Member("method", .word, isRequired: true, "a method, or a change of what is there"),
     ]
 
     /// A rule, without the method's parameters.
     static let rule = [
-        Member(name: "type", kind: .word, summary: "a class of torch.nn, as isinstance takes it"),
-        Member(name: "parameter", kind: .word, summary: "a pattern over the parameter's name in its module"),
-        Member(name: "name", kind: .word, summary: "a pattern over the parameter's whole name"),
-        Member(name: "method", kind: .word, isRequired: true, summary: "a method, or skip, which leaves what is there"),
+        Member("type", .word, "a class of torch.nn, as isinstance takes it"),
+        Member("parameter", .word, "a pattern over the parameter's name in its module"),
+        Member("name", .word, "a pattern over the parameter's whole name"),
+        Member("method", .word, isRequired: true, "a method, or skip, which leaves what is there"),
     ]
 
     /// A request for a layer, a model or a list of tensors.
@@ -156,14 +143,14 @@ enum MemberTable {
         let what =
             switch form {
             case .layers: layers
-            case .layer: Member(name: "layer", kind: .structure, summary: "one layer; names have no prefix")
-            case .tensors: Member(name: "tensors", kind: .structure, summary: "tensors, drawn one after the other")
+            case .layer: Member("layer", .structure, "one layer; names have no prefix")
+            case .tensors: Member("tensors", .structure, "tensors, drawn one after the other")
             }
         let defaults = Member(
-            name: "defaults",
-            kind: .parameter(.boolean),
-            defaultValue: .boolean(true),
-            summary: "whether layers initialise themselves; where not, what they would draw is 0"
+            "defaults",
+            .parameter(.boolean),
+            default: .boolean(true),
+            "whether layers initialise themselves; where not, what they would draw is 0"
         )
         return [
             seed, dtype,
@@ -175,36 +162,27 @@ enum MemberTable {
             ),
         ] + (form == .tensors ? [] : [defaults]) + [
             what, rules,
-            Member(name: "tie", kind: .structure, summary: "other names of parameters, and which: {name: target}"),
+            Member("tie", .structure, "other names of parameters, and which: {name: target}"),
             slices,
             Member(
-                name: "steps",
-                kind: .structure,
-                summary: "what is done to tensors after entries and rules, in order on the same generator"
+                "steps",
+                .structure,
+                "what is done to tensors after entries and rules, in order on the same generator"
             ),
             cast,
             include,
-            Member(name: "description", kind: .word, summary: "a note, which changes nothing"),
+            Member("description", .word, "a note, which changes nothing"),
         ]
     }
 
-    static let slices = Member(
-        name: "slices",
-        kind: .structure,
-        summary: "the blocks that are wanted of tensors: {name: slice}"
-    )
-    static let include = Member(
-        name: "include",
-        kind: .structure,
-        summary: "patterns of the names that are sent; all by default"
-    )
+    static let slices = Member("slices", .structure, "the blocks that are wanted of tensors: {name: slice}")
+    static let include = Member("include", .structure, "patterns of the names that are sent; all by default")
 
     /// The parameter of an activation.
     static let activationParam = Member(
-        name: "param",
-        kind: .parameter(.number),
+        "param",
+        .parameter(.number),
         isOptional: true,
-        summary:
-            "what shapes the activation, such as the slope of leaky_relu; ignored where nothing does, as in PyTorch"
+        "what shapes the activation, such as the slope of leaky_relu; ignored where nothing does, as in PyTorch"
     )
 }

@@ -31,15 +31,15 @@ struct ModelMembers: Sendable {
         request = ModelRequest(
             form: form,
             entries: try decoder.entries(members, form),
-            rules: try decoder.rules(of: members),
-            ties: try decoder.ties(of: members),
-            usesDefaults: decoded.boolean("defaults") ?? true,
-            seeding: decoded.text("seeding").flatMap { ModelRequest.Seeding($0) } ?? .stream,
-            slices: try decoder.slices(of: members),
-            steps: try decoder.steps(of: members),
-            cast: decoded.text("cast").flatMap { DType($0) },
-            include: try decoder.include(of: members)
+            rules: try decoder.rules(of: members)
         )
+        request.ties = try decoder.ties(of: members)
+        request.usesDefaults = decoded.boolean("defaults") ?? true
+        request.seeding = decoded.text("seeding").flatMap { ModelRequest.Seeding($0) } ?? .stream
+        request.slices = try decoder.slices(of: members)
+        request.steps = try decoder.steps(of: members)
+        request.cast = decoded.text("cast").flatMap { DType($0) }
+        request.include = try decoder.include(of: members)
     }
 }
 

@@ -177,23 +177,33 @@ extension RequestValue {
 
     /// The sizes of a tensor. One that does not fit 63 bits is over a limit, not out of range.
     func dimensions() throws(InitError) -> [Int] {
-        var dimensions: [Int] = []
-        for (index, element) in try elements(of: "an array of integers").enumerated() {
+        try list(of: "an array of integers") { element throws(InitError) in
+            guard element != .text("") else {
+                throw InitError(.invalid, [], "is empty")
+            }
+            let text = try element.integerText()
+            guard let dimension = Int(text.description) else {
+                throw text.hasPrefix("-")
+                    ? InitError(.invalid, [], "is negative") : InitError(.tooLarge, [], "is over 2^63 − 1")
+            }
+            return dimension
+        }
+    }
+
+    /// The elements of a list, each read by a function. The path of an error begins with the element's index.
+    private func list<Element>(
+        of expected: String,
+        _ read: (RequestValue) throws(InitError) -> Element
+    ) throws(InitError) -> [Element] {
+        var list: [Element] = []
+        for (index, element) in try elements(of: expected).enumerated() {
             do throws(InitError) {
-                guard element != .text("") else {
-                    throw InitError(.invalid, [], "is empty")
-                }
-                let text = try element.integerText()
-                guard let dimension = Int(text.description) else {
-                    throw text.hasPrefix("-")
-                        ? InitError(.invalid, [], "is negative") : InitError(.tooLarge, [], "is over 2^63 − 1")
-                }
-                dimensions.append(dimension)
+                list.append(try read(element))
             } catch {
                 throw error.under(Text(index))
             }
         }
-        return dimensions
+        return list
     }
 
     /// One integer, or a list of `count` of them where that is given.
@@ -206,13 +216,8 @@ extension RequestValue {
         default:
             break
         }
-        var integers: [Int] = []
-        for (index, element) in try elements(of: "an integer or an array of integers").enumerated() {
-            do throws(InitError) {
-                integers.append(try element.integer())
-            } catch {
-                throw error.under(Text(index))
-            }
+        let integers = try list(of: "an integer or an array of integers") { element throws(InitError) in
+            try element.integer()
         }
         if let count, integers.count != count {
             throw InitError(.invalid, [], "must be one integer or \(count) of them, found \(integers.count)")
@@ -227,15 +232,9 @@ extension RequestValue {
         case .text(let text) where text.contains("," as Unicode.Scalar) || text.hasPrefix("["): break
         default: return .number(try number())
         }
-        var numbers: [Double] = []
-        for (index, element) in try elements(of: "a number or an array of numbers").enumerated() {
-            do throws(InitError) {
-                numbers.append(try element.number())
-            } catch {
-                throw error.under(Text(index))
-            }
-        }
-        return .numbers(numbers)
+        return .numbers(
+            try list(of: "a number or an array of numbers") { element throws(InitError) in try element.number() }
+        )
     }
 
     /// A value that can only be named: PyTorch's default.
@@ -292,7 +291,7 @@ extension RequestValue {
 
     /// Members of an activation.
     private static let activation = [
-        Member(name: "nonlinearity", kind: .word, isRequired: true, summary: "the activation"),
+        Member("nonlinearity", .word, isRequired: true, "the activation"),
         MemberTable.activationParam,
     ]
 

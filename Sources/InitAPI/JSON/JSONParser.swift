@@ -132,13 +132,7 @@ struct JSONParser {
         while true {
             path.append(Text(elements.count))
             elements.append(try value())
-            path.removeLast()
-            skipWhitespace()
-            if take("]") { return elements }
-            guard take(",") else {
-                throw fault("expected , or ] after an element, found \(found)")
-            }
-            skipWhitespace()
+            guard try isFollowed(until: "]", "an element") else { return elements }
             if current == UInt8(ascii: "]") {
                 throw fault("a comma may not follow the last element")
             }
@@ -178,14 +172,22 @@ struct JSONParser {
             }
             skipWhitespace()
             members.append(JSONValue.Member(name: name, value: try value()))
-            path.removeLast()
-            skipWhitespace()
-            if take("}") { return members }
-            guard take(",") else {
-                throw fault("expected , or } after a member, found \(found)")
-            }
-            skipWhitespace()
+            guard try isFollowed(until: "}", "a member") else { return members }
         }
+    }
+
+    /// Leaves an element or a member behind.
+    ///
+    /// - Returns: `true` after a comma, `false` at the end of the array or object.
+    private mutating func isFollowed(until end: Unicode.Scalar, _ item: String) throws(InitError) -> Bool {
+        path.removeLast()
+        skipWhitespace()
+        if take(end) { return false }
+        guard take(",") else {
+            throw fault("expected , or \(end) after \(item), found \(found)")
+        }
+        skipWhitespace()
+        return true
     }
 
     private mutating func literal(_ word: Text, _ value: JSONValue) throws(InitError) -> JSONValue {

@@ -7,16 +7,16 @@ struct FanQuestion: Question {
         MemberTable.shape,
         .choice("mode", Fan.Mode.words, "adds the fan of this mode"),
         Member(
-            name: "groups",
-            kind: .parameter(.integer),
-            defaultValue: .integer(1),
-            summary: "groups of the convolution; adds the effective fans"
+            "groups",
+            .parameter(.integer),
+            default: .integer(1),
+            "groups of the convolution; adds the effective fans"
         ),
         Member(
-            name: "transposed",
-            kind: .parameter(.boolean),
-            defaultValue: .boolean(false),
-            summary: "whether the convolution is transposed; adds the effective fans"
+            "transposed",
+            .parameter(.boolean),
+            default: .boolean(false),
+            "whether the convolution is transposed; adds the effective fans"
         ),
         .choice(
             "layout",

@@ -4,7 +4,7 @@ import WeightInit
 /// The gain of an activation, or of all of them.
 struct GainQuestion: Question {
     static let table = [
-        Member(name: "nonlinearity", kind: .word, summary: "the activation; without it, the whole table"),
+        Member("nonlinearity", .word, "the activation; without it, the whole table"),
         MemberTable.activationParam,
     ]
 

@@ -224,20 +224,32 @@ struct PlannedAnswer: Sendable {
 
     /// The elements that are written out, lists of nothing counted as one.
     private func checkedJSONElements() throws(InitError) -> Int {
-        var written = 0
+        try checkedElements(\.maximumJSONElements, for: "JSON; other formats have none") { shape in
+            shape.dimensions.prefix { $0 != 0 }.reduce(1, *)
+        }
+    }
+
+    /// The elements of all tensors.
+    ///
+    /// - Throws: `tooLarge` for more than a limit.
+    private func checkedElements(
+        _ limit: KeyPath<ServiceLimits, Int>,
+        for purpose: String,
+        count: (Shape) -> Int
+    ) throws(InitError) -> Int {
+        var total = 0
         for description in descriptions {
-            let elements = description.shape.dimensions.prefix { $0 != 0 }.reduce(1, *)
-            let (sum, overflow) = written.addingReportingOverflow(elements)
-            guard !overflow, sum <= limits.maximumJSONElements else {
+            let (sum, overflow) = total.addingReportingOverflow(count(description.shape))
+            guard !overflow, sum <= limits[keyPath: limit] else {
                 throw InitError(
-                    over: \ServiceLimits.maximumJSONElements,
+                    over: limit,
                     plan.tensors.count == 1 ? ["shape"] : [],
-                    "the elements are over the limit of \(limits.maximumJSONElements) for JSON; other formats have none"
+                    "the elements are over the limit of \(limits[keyPath: limit]) for \(purpose)"
                 )
             }
-            written = sum
+            total = sum
         }
-        return written
+        return total
     }
 
     /// The JSON before a tensor's numbers; behind the last for an index past the end.
@@ -266,18 +278,7 @@ struct PlannedAnswer: Sendable {
 
     /// - Throws: `tooLarge` for more elements than may be made before the first byte.
     private func checkSummaryElements(for purpose: String) throws(InitError) {
-        var count = 0
-        for description in descriptions {
-            let (sum, overflow) = count.addingReportingOverflow(description.shape.elementCount)
-            guard !overflow, sum <= limits.maximumSummaryElements else {
-                throw InitError(
-                    over: \ServiceLimits.maximumSummaryElements,
-                    plan.tensors.count == 1 ? ["shape"] : [],
-                    "the elements are over the limit of \(limits.maximumSummaryElements) for \(purpose)"
-                )
-            }
-            count = sum
-        }
+        _ = try checkedElements(\.maximumSummaryElements, for: purpose, count: \.elementCount)
     }
 
     private func summary() throws(InitError) -> Answer {

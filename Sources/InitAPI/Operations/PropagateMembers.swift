@@ -5,38 +5,28 @@ import WeightInit
 struct PropagateMembers: Sendable {
     /// Members of a request for the variances in a stack of layers, without the method's parameters.
     static let table = [
-        Member(name: "depth", kind: .parameter(.integer), defaultValue: .integer(16), summary: "layers"),
+        Member("depth", .parameter(.integer), default: .integer(16), "layers"),
+        Member("width_in", .parameter(.integer), default: .integer(512), "elements of the stack's input"),
         Member(
-            name: "width_in",
-            kind: .parameter(.integer),
-            defaultValue: .integer(512),
-            summary: "elements of the stack's input"
+            "width_out",
+            .parameter(.integer),
+            default: .integer(128),
+            "elements of its output; the widths between are a geometric sequence"
         ),
-        Member(
-            name: "width_out",
-            kind: .parameter(.integer),
-            defaultValue: .integer(128),
-            summary: "elements of its output; the widths between are a geometric sequence"
-        ),
-        Member(
-            name: "nonlinearity",
-            kind: .word,
-            defaultValue: .text("relu"),
-            summary: "the activation behind every weight"
-        ),
+        Member("nonlinearity", .word, default: .text("relu"), "the activation behind every weight"),
         MemberTable.activationParam,
         Member(
-            name: "method",
-            kind: .word,
-            defaultValue: .text("kaiming_normal"),
-            summary: "how the weights are initialised; kaiming takes the activation's gain unless it is given one"
+            "method",
+            .word,
+            default: .text("kaiming_normal"),
+            "how the weights are initialised; kaiming takes the activation's gain unless it is given one"
         ),
         MemberTable.seed,
         Member(
-            name: "runs",
-            kind: .parameter(.integer),
-            defaultValue: .integer(8),
-            summary: "stacks that are made and run through; 0 is theory alone"
+            "runs",
+            .parameter(.integer),
+            default: .integer(8),
+            "stacks that are made and run through; 0 is theory alone"
         ),
     ]
 

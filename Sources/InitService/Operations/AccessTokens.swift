@@ -88,13 +88,5 @@ extension ArraySlice<UInt8> {
 
 extension UInt8 {
     /// RFC 6750, `b64token`, its order aside.
-    fileprivate var isTokenByte: Bool {
-        switch self {
-        case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "a")...UInt8(ascii: "z"),
-            UInt8(ascii: "A")...UInt8(ascii: "Z"):
-            true
-        default:
-            "-._~+/=".utf8.contains(self)
-        }
-    }
+    fileprivate var isTokenByte: Bool { isLetterOrDigit || "-._~+/=".utf8.contains(self) }
 }

@@ -16,6 +16,9 @@ struct MetricFamily: Sendable {
 struct Exposition {
     static let mediaType = "text/plain; version=0.0.4; charset=utf-8"
 
+    /// Escapes in the values of labels.
+    private static let escapes: KeyValuePairs<Unicode.Scalar, String> = ["\\": #"\\"#, "\"": #"\""#, "\n": #"\n"#]
+
     private(set) var text = ""
 
     /// Announces a family. Its samples follow, and no others in between.
@@ -26,7 +29,7 @@ struct Exposition {
     mutating func sample(_ name: String, _ labels: [(name: String, value: String)], _ value: String) {
         text += name
         if !labels.isEmpty {
-            text += "{" + labels.map { "\($0.name)=\"\(Self.escaped($0.value))\"" }.joined(separator: ",") + "}"
+            text += "{" + labels.map { "\($0.name)=\"\($0.value.escaped(Self.escapes))\"" }.joined(separator: ",") + "}"
         }
         text += " \(value)\n"
     }
@@ -35,18 +38,5 @@ struct Exposition {
     mutating func add(_ family: MetricFamily, _ value: Int) {
         begin(family)
         sample(family.name, [], String(value))
-    }
-
-    private static func escaped(_ value: String) -> String {
-        var escaped = ""
-        for scalar in value.unicodeScalars {
-            switch scalar {
-            case "\\": escaped += "\\\\"
-            case "\"": escaped += "\\\""
-            case "\n": escaped += "\\n"
-            default: escaped.unicodeScalars.append(scalar)
-            }
-        }
-        return escaped
     }
 }

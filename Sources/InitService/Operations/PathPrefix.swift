@@ -20,8 +20,7 @@ public struct PathPrefix: Sendable {
 
     /// RFC 3986, section 2.3.
     private static func isUnreserved(_ byte: UInt8) -> Bool {
-        byte.isDigit || (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte | 0x20) && byte >= UInt8(ascii: "A")
-            || "-._~".utf8.contains(byte)
+        byte.isLetterOrDigit || "-._~".utf8.contains(byte)
     }
 
     /// A request target as if the service stood at the root. A target without the prefix, as a proxy that takes it off

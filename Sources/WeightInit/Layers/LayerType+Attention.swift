@@ -110,18 +110,10 @@ extension LayerType {
                 children.append((linear, module))
             }
             for norm in 1...attentions.count + 1 {
-                children.append((Text("norm\(norm)"), try layerNorm(&builder, size, hasBias)))
+                children.append((Text("norm\(norm)"), try builder.layerNorm(size, bias: hasBias)))
             }
             return Module(types: [], children: children)
         }
-    }
-
-    private static func layerNorm(
-        _ builder: inout LayerBuilder,
-        _ size: Int,
-        _ hasBias: ParameterValue
-    ) throws(InitError) -> Module {
-        try builder.build("LayerNorm", ["normalized_shape": .integer(size), "bias": hasBias])
     }
 
     /// Copies of one layer: it has drawn when it was built, the copies draw nothing.
@@ -198,7 +190,7 @@ extension LayerType {
         ]
         for (half, layer, count) in counts {
             let original = try builder.build(layer, shared)
-            let norm = try layerNorm(&builder, size, hasBias)
+            let norm = try builder.layerNorm(size, bias: hasBias)
             try builder.reserve(modules: 1)
             let stack = Module(
                 types: half == "encoder" ? ["TransformerEncoder"] : ["TransformerDecoder"],
@@ -214,5 +206,11 @@ extension LayerType {
             }
         }
         return module
+    }
+}
+
+extension LayerBuilder {
+    fileprivate mutating func layerNorm(_ size: Int, bias: ParameterValue) throws(InitError) -> Module {
+        try build("LayerNorm", ["normalized_shape": .integer(size), "bias": bias])
     }
 }

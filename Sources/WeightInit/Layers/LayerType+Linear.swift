@@ -3,28 +3,17 @@ internal import ByteText
 extension LayerType {
     static let biasParameter = Parameter("bias", .boolean, default: .boolean(true), "whether there is a bias")
 
+    private static let linearParameters = [
+        Parameter("in_features", .integer, "size of each input"),
+        Parameter("out_features", .integer, "size of each output"),
+        biasParameter,
+    ]
+
     /// `torch/nn/modules/linear.py`
     static let linearLayers: [LayerType] = [
-        LayerType(
-            "Linear",
-            [
-                Parameter("in_features", .integer, "size of each input"),
-                Parameter("out_features", .integer, "size of each output"),
-                biasParameter,
-            ],
-            build: linear
-        ),
+        LayerType("Linear", linearParameters, build: linear),
         // What attention has for its output; `isinstance` takes it for a Linear.
-        LayerType(
-            "NonDynamicallyQuantizableLinear",
-            bases: ["Linear"],
-            [
-                Parameter("in_features", .integer, "size of each input"),
-                Parameter("out_features", .integer, "size of each output"),
-                biasParameter,
-            ],
-            build: linear
-        ),
+        LayerType("NonDynamicallyQuantizableLinear", bases: ["Linear"], linearParameters, build: linear),
         LayerType(
             "Bilinear",
             [

@@ -26,41 +26,23 @@ public struct ModelRequest: Sendable, Equatable {
     public var form: Form
     public var entries: [ModelEntry]
     public var rules: Rules
-    public var ties: [Tie]
+    public var ties: [Tie] = []
     /// `true` if modules initialise themselves when they are built; where not, nothing is drawn then.
-    public var usesDefaults: Bool
-    public var seeding: Seeding
+    public var usesDefaults = true
+    public var seeding = Seeding.stream
     /// The blocks that are wanted of tensors, by their names; all of a tensor without one.
-    public var slices: [Text: Slice]
+    public var slices: [Text: Slice] = [:]
     /// Done in order after the entries have been built and the rules applied.
-    public var steps: [Step]
+    public var steps: [Step] = []
     /// The floating-point type in which tensors are sent; `nil` for their own. Integers stay what they are.
     public var cast: DType?
     /// Patterns of the names that are sent; all if there are none.
-    public var include: [Glob]
+    public var include: [Glob] = []
 
-    public init(
-        form: Form = .layers,
-        entries: [ModelEntry],
-        rules: Rules = Rules(),
-        ties: [Tie] = [],
-        usesDefaults: Bool = true,
-        seeding: Seeding = .stream,
-        slices: [Text: Slice] = [:],
-        steps: [Step] = [],
-        cast: DType? = nil,
-        include: [Glob] = []
-    ) {
+    public init(form: Form = .layers, entries: [ModelEntry], rules: Rules = Rules()) {
         self.form = form
         self.entries = entries
         self.rules = rules
-        self.ties = ties
-        self.usesDefaults = usesDefaults
-        self.seeding = seeding
-        self.slices = slices
-        self.steps = steps
-        self.cast = cast
-        self.include = include
     }
 }
 

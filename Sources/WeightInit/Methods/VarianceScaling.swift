@@ -153,11 +153,7 @@ extension InitMethod {
     }
 
     /// Glorot and Bengio 2010, equations 12 and 16.
-    private static func xavier(
-        _ name: Text,
-        alias: Text,
-        _ distribution: VarianceScaling.Distribution
-    ) -> InitMethod {
+    private static func xavier(_ name: Text, alias: Text, _ distribution: VarianceScaling.Distribution) -> InitMethod {
         InitMethod(
             name: name,
             aliases: [alias],
@@ -184,11 +180,7 @@ extension InitMethod {
     }
 
     /// He et al. 2015, equations 10 and 14.
-    private static func kaiming(
-        _ name: Text,
-        alias: Text,
-        _ distribution: VarianceScaling.Distribution
-    ) -> InitMethod {
+    private static func kaiming(_ name: Text, alias: Text, _ distribution: VarianceScaling.Distribution) -> InitMethod {
         InitMethod(
             name: name,
             aliases: [alias],

@@ -9,16 +9,18 @@ public struct Plan: Sendable {
     public let tensors: [PlannedTensor]
     /// Tensors that only steps read, or that a state dict leaves out.
     public let unsent: [PlannedTensor]
-    /// Bytes of all tensors that are sent together.
-    public let byteCount: Int
-    /// Bytes of the literals, which the plan holds.
-    public let literalByteCount: Int
-    private let allDraws: [Draw]
-    private let firstDraw: Int
-
     /// Names that are other names of a tensor, and which, in the order of the request.
     public let ties: [Tie]
+    /// Bytes of all tensors that are sent together.
+    public let byteCount: Int
+    let allDraws: [Draw]
+    /// The draws before it are only drafts.
+    let firstDraw: Int
+    /// Bytes of the literals, which the plan holds.
+    public let literalByteCount: Int
+}
 
+extension Plan {
     /// One tensor on a generator of its own.
     ///
     /// - Throws: `InitError` for what the method does not take, PyTorch refuses or a limit forbids.
@@ -41,26 +43,6 @@ public struct Plan: Sendable {
             }
         }
         self = builder.finish()
-    }
-
-    init(
-        seed: Seed,
-        tensors: [PlannedTensor],
-        unsent: [PlannedTensor],
-        ties: [Tie],
-        byteCount: Int,
-        allDraws: [Draw],
-        firstDraw: Int,
-        literalByteCount: Int
-    ) {
-        self.seed = seed
-        self.tensors = tensors
-        self.unsent = unsent
-        self.ties = ties
-        self.byteCount = byteCount
-        self.allDraws = allDraws
-        self.firstDraw = firstDraw
-        self.literalByteCount = literalByteCount
     }
 }
 

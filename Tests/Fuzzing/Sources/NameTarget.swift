@@ -152,17 +152,9 @@ enum NameTarget {
     /// Elements of tensors cost what they cost whatever the names are, and are left out.
     private static func bytes(of body: ResponseBody) -> [UInt8] {
         switch body {
-        case .bytes(let bytes): return bytes
-        case .stream(let stream):
-            var bytes: [UInt8] = []
-            var buffer = [UInt8](repeating: 0, count: 1 << 12)
-            while true {
-                var span = buffer.mutableSpan
-                var room = span.mutableBytes
-                guard let count = stream.read(into: &room) else { return bytes }
-                bytes += buffer[..<count]
-            }
-        case .empty, .source, .unsent: return []
+        case .bytes(let bytes): bytes
+        case .stream(let stream): stream.collected() ?? []
+        case .empty, .source, .unsent: []
         }
     }
 }

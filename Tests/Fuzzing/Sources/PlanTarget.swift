@@ -203,7 +203,7 @@ enum PlanTarget {
         case .empty: answer.length = 0
         case .bytes(let bytes): (answer.body, answer.length) = (bytes, bytes.count)
         case .unsent(let count): answer.length = count
-        case .stream(let stream): answer.body = read(stream)
+        case .stream(let stream): answer.body = stream.collected(piece: 1009) ?? []
         case .source(let source, let range):
             answer.length = range.count
             answer.body = Array(read(source, from: range.lowerBound).prefix(range.count))
@@ -212,16 +212,5 @@ enum PlanTarget {
             check(answer.fields[.contentType] == "application/problem+json", "a refusal is a problem document")
         }
         return answer
-    }
-
-    private static func read(_ stream: any ByteStream) -> [UInt8] {
-        var bytes: [UInt8] = []
-        var buffer = [UInt8](repeating: 0, count: 1009)
-        while true {
-            var span = buffer.mutableSpan
-            var room = span.mutableBytes
-            guard let count = stream.read(into: &room) else { return bytes }
-            bytes += buffer[..<count]
-        }
     }
 }
