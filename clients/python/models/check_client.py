@@ -9,10 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import os
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any, Callable
+
+# Whisper's sinusoids are MKL's, which has other bits of them with AVX-512. It reads this when torch is imported.
+os.environ.setdefault("MKL_ENABLE_INSTRUCTIONS", "AVX2")
 
 import torch
 
