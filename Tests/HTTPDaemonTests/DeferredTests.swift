@@ -78,7 +78,7 @@ import Testing
                     DeferredWork(memory: memory) { _ in
                         var response = OutgoingResponse.ok(.stream(NotingStream(threads)))
                         response.memory = memory
-                        return .ready(response)
+                        return response
                     }
                 )
             }
