@@ -48,7 +48,8 @@ SECONDS = 300
 
 def documents():
     for path in sorted(ROOT.rglob("*.md")):
-        if not any(part.startswith(".") for part in path.relative_to(ROOT).parts):
+        # The program embeds some by links, beside which there is nothing that they could point to.
+        if not path.is_symlink() and not any(part.startswith(".") for part in path.relative_to(ROOT).parts):
             yield path
 
 
