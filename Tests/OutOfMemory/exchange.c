@@ -263,6 +263,10 @@ static void exchange(const char *certificate, const char *key, const char *path)
         }
     }
     c_httpd_quiesce(daemon);
+    /* As the service does: the library reads through a null pointer if it is stopped while it refuses a request by itself. */
+    for (int milliseconds = 0; atomic_load(&open_connections) > 0 && milliseconds < 1000; milliseconds += 1) {
+        usleep(1000);
+    }
     c_httpd_stop(daemon);
 }
 
