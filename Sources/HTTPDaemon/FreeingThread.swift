@@ -1,4 +1,5 @@
 import HTTPExchange
+import Synchronization
 
 /// A thread that frees what takes long to free, so that no thread does so that serves connections: the plan of a model of
 /// 80 000 tensors takes tens of milliseconds.
@@ -13,7 +14,7 @@ final class FreeingThread: Sendable {
     private static let smallMemory = 256 << 10
 
     private let state = Monitor(State())
-    private let thread = Monitor<Thread?>(nil)
+    private let thread = Mutex<Thread?>(nil)
 
     func start() throws(DaemonError) {
         let started = try Thread { [self] in
@@ -41,10 +42,7 @@ final class FreeingThread: Sendable {
     /// Frees what is left, and ends. References are given up by their holders from here on.
     func stop() {
         state.withLock { $0.isStopped = true }
-        thread.withLock { thread in
-            defer { thread = nil }
-            return thread
-        }?.join()
+        thread.withLock { $0.take() }?.join()
     }
 
     /// - Returns: `nil` for the time being, and none for ever.
