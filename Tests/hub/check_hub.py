@@ -128,7 +128,7 @@ def run(python: str, checks: str, address: str, *, endpoint: str | None = None, 
         added = {
             "SERVICE": address, "HF_ENDPOINT": endpoint or address, "HF_HOME": home, "HF_HUB_DISABLE_TELEMETRY": "1",
             "HF_HUB_DISABLE_UPDATE_CHECK": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1", "TRANSFORMERS_VERBOSITY": "error",
-            "MKL_ENABLE_INSTRUCTIONS": "AVX2", "OMP_NUM_THREADS": "1",
+            "MKL_CBWR": "COMPATIBLE", "OMP_NUM_THREADS": "1",
         }
         begun = time.monotonic()
         subprocess.run([python, HERE / "client.py", checks], env=kept | added | proxies | environment, check=True, timeout=300)

@@ -21,7 +21,8 @@ import zlib
 from dataclasses import dataclass
 from typing import Any, Iterator
 
-os.environ.setdefault("MKL_ENABLE_INSTRUCTIONS", "AVX2")
+# As check.py says.
+os.environ.setdefault("MKL_CBWR", "COMPATIBLE")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 import torch

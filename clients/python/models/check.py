@@ -22,8 +22,9 @@ import urllib.request
 from pathlib import Path
 from typing import Any, Iterator
 
-# MKL's erfinv has other bits with AVX-512 (0.7 % of them); the profile is PyTorch's with AVX2. MKL reads it when torch is imported.
-os.environ.setdefault("MKL_ENABLE_INSTRUCTIONS", "AVX2")
+# MKL's erfinv, exp, sin and cos have other bits on processors of another vendor and with AVX-512, and the built-in models have some
+# of them as literals. These bits are the same on all processors, and those of AMD's. MKL reads it when torch is imported.
+os.environ.setdefault("MKL_CBWR", "COMPATIBLE")
 
 import torch
 

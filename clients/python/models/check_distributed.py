@@ -14,7 +14,8 @@ import sys
 from pathlib import Path
 from typing import Any, Callable
 
-os.environ.setdefault("MKL_ENABLE_INSTRUCTIONS", "AVX2")
+# As check.py says.
+os.environ.setdefault("MKL_CBWR", "COMPATIBLE")
 
 import torch
 
