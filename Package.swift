@@ -21,8 +21,8 @@ func swiftTarget(_ name: String, _ dependencies: [Target.Dependency] = [], resou
     .target(name: name, dependencies: dependencies, resources: resources, swiftSettings: swiftSettings)
 }
 
-func cTarget(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
-    .target(name: name, dependencies: dependencies, cSettings: cSettings)
+func cTarget(_ name: String, _ dependencies: [Target.Dependency] = [], exclude: [String] = []) -> Target {
+    .target(name: name, dependencies: dependencies, exclude: exclude, cSettings: cSettings)
 }
 
 func tests(_ name: String, _ dependencies: [Target.Dependency], resources: [Resource] = []) -> Target {
@@ -74,10 +74,10 @@ let package = Package(
         swiftTarget("TensorFormats", ["ByteText", "WeightInit", "ByteSource", "SHA2"]),
 
         // Both columns together.
+        cTarget("CBuiltInModels", exclude: ["models.bin"]),
         swiftTarget(
             "InitAPI",
-            ["ByteText", "TensorFormats", "WeightInit", "ByteSource", "Settings", "SHA2"],
-            resources: [.embedInCode("Resources/models.bin")]
+            ["ByteText", "TensorFormats", "WeightInit", "ByteSource", "Settings", "SHA2", "CBuiltInModels"]
         ),
         swiftTarget(
             "InitService",

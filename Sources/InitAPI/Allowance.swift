@@ -20,6 +20,31 @@ package struct WorkEstimate: Sendable, Equatable {
     }
 }
 
+/// Counts that decide how long planning a model of the catalogue takes and how much memory it needs.
+package struct PlanningNeed: Sendable, Equatable {
+    /// Planning takes about as long as that of so many tensors of average requests.
+    let tensors: Int
+    /// Bytes of the literals' text in the request.
+    let literalText: Int
+    /// Bytes of the literals' elements.
+    let literalBytes: Int
+
+    /// Bytes of the request, without literals, for a tensor.
+    private static let averageBytes = 128
+
+    /// - Parameters:
+    ///   - tensors: Tensors that are sent.
+    ///   - requestBytes: Bytes of the whole request.
+    init(tensors: Int, requestBytes: Int, literalText: Int, literalBytes: Int) {
+        self.tensors = max(tensors, (requestBytes - literalText) / Self.averageBytes)
+        self.literalText = literalText
+        self.literalBytes = literalBytes
+    }
+
+    /// Bytes of memory that the decoded request and its plan take, without literals. Measured.
+    var structureMemory: Int { tensors.multipliedClamped(by: 2 * PlannedAnswer.memoryOfTensor) }
+}
+
 /// The most work that one attempt at an answer may do.
 ///
 /// The first attempt is made on a thread that serves connections, and may take about 2 ms. An attempt that its allowance is
@@ -34,6 +59,8 @@ package struct Allowance: Sendable {
     private(set) var ruleMatches: Int
     /// Bytes of literals that may be decoded.
     private(set) var literalBytes: Int
+    /// Bytes of literals' text that may be parsed in a request of the catalogue, in addition to `requestBytes`.
+    private(set) var literalText: Int
     /// Work on tensors that must be done before the first byte.
     private(set) var work: WorkEstimate
     /// Turns true when nobody waits for the answer any more. The attempt then ends within a few milliseconds.
@@ -45,6 +72,7 @@ package struct Allowance: Sendable {
         tensors: steps[0],
         ruleMatches: 40 * steps[0],
         literalBytes: 512 * steps[0],
+        literalText: 128 * steps[0],
         work: WorkEstimate(duration: .milliseconds(2), memory: 1 << 20)
     )
 
@@ -54,6 +82,7 @@ package struct Allowance: Sendable {
         tensors: .max,
         ruleMatches: .max,
         literalBytes: .max,
+        literalText: .max,
         work: WorkEstimate(duration: .seconds(Int64.max), memory: .max)
     )
 
@@ -76,6 +105,16 @@ package struct Allowance: Sendable {
         return wider
     }
 
+    /// The allowance for an attempt whose model of the catalogue needs more than this one allows.
+    package func planning(_ need: PlanningNeed) -> Allowance {
+        var wider = self
+        // The decoded request takes as much memory as its plan.
+        wider.tensors = max(tensors, need.tensors.multipliedClamped(by: 2))
+        wider.literalBytes = max(literalBytes, need.literalBytes)
+        wider.literalText = max(literalText, need.literalText)
+        return wider
+    }
+
     /// The allowance for an attempt that needs this work before the first byte.
     package func working(_ need: WorkEstimate) -> Allowance {
         var wider = self
@@ -92,7 +131,9 @@ package struct Allowance: Sendable {
 
     func covers(layers: Int) -> Bool { layers <= tensors.multipliedClamped(by: 2) }
 
-    func covers(tensors count: Int) -> Bool { count <= tensors }
+    func covers(_ need: PlanningNeed) -> Bool {
+        need.tensors <= tensors && need.literalText <= literalText && need.literalBytes <= literalBytes
+    }
 
     package func covers(_ need: WorkEstimate) -> Bool {
         need.duration <= work.duration && need.memory <= work.memory
@@ -105,12 +146,15 @@ package struct Allowance: Sendable {
         let tensors = min(tensors, max(limits.tensors.maximumTensors, limits.tensors.maximumLayers))
         let bytes = min(requestBytes, max(limits.maximumBodyBytes, limits.maximumLocationBytes))
         let literals = min(literalBytes, limits.tensors.maximumLiteralBytes)
+        // Base64 has four characters for three bytes.
+        let text = min(literalText, limits.tensors.maximumLiteralBytes.multipliedClamped(by: 2))
         return WorkEstimate(
             duration: Self.durationOfByte * bytes + Self.durationOfTensor * tensors + Self.durationOfLiteralByte
-                * literals,
+                * literals + Self.durationOfLiteralText * text,
             memory: bytes.multipliedClamped(by: Self.memoryOfByte)
                 .addingClamped(tensors.multipliedClamped(by: PlannedAnswer.memoryOfTensor))
                 .addingClamped(literals)
+                .addingClamped(text.multipliedClamped(by: Self.memoryOfLiteralText))
         ) + work
     }
 
@@ -120,6 +164,9 @@ package struct Allowance: Sendable {
     private static let durationOfLiteralByte = Duration.nanoseconds(5)
     /// Parsed JSON and decoded members take so many bytes for each byte of their text.
     private static let memoryOfByte = 32
+    private static let durationOfLiteralText = Duration.nanoseconds(10)
+    /// The unpacked request, its members, the canonical request, and the header that has it.
+    private static let memoryOfLiteralText = 6
 
     /// The limits of planning, narrowed to this allowance.
     fileprivate func narrowing(_ limits: Limits) -> Limits {

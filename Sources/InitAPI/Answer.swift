@@ -11,6 +11,8 @@ package struct Answer: Sendable {
 
     package enum Content: Sendable {
         case bytes([UInt8])
+        /// In memory, or unpacked before the first byte.
+        case file(ModelFile)
         case document(JSONDocument)
         /// Worked out before the first byte; `nil` when cancelled.
         case computed(@Sendable (_ isCancelled: () -> Bool) throws(InitError) -> JSONDocument?)
@@ -48,8 +50,6 @@ package struct Answer: Sendable {
     package var memory = 0
     /// Name of the file that a client may save the answer as.
     package var fileName: Text?
-    /// `true` for bytes that a client may want in parts, as those of a source.
-    private(set) var isFile = false
     /// SHA-256 of the bytes, if it is known without making them.
     package private(set) var sha256: [UInt8]?
     /// Set if the bytes alone do not tell what they hold.
@@ -61,14 +61,13 @@ package struct Answer: Sendable {
         self.lifetime = lifetime
     }
 
-    /// A file that is in memory.
-    ///
-    /// - Parameter sha256: In hexadecimal digits.
-    init(file bytes: [UInt8], mediaType: String, sha256: Text) {
-        self.init(.bytes(bytes), mediaType: mediaType, lifetime: .forever)
-        isFile = true
-        identity = Identity(sha256: sha256)
-        self.sha256 = sha256.hexadecimalBytes
+    /// A file of a model.
+    init(_ file: ModelFile, _ lifetime: Lifetime = .forever) {
+        self.init(.file(file), mediaType: file.mediaType, lifetime: lifetime)
+        identity = file.identity
+        sha256 = file.sha256.hexadecimalBytes
+        work = file.work
+        memory = file.memory
     }
 
     /// A short JSON object.
@@ -96,13 +95,17 @@ extension Answer {
 
     /// `true` if the body can be generated from any position.
     package var servesRanges: Bool {
-        if case .source = content { true } else { isFile }
+        switch content {
+        case .source, .file: true
+        case .bytes, .document, .computed, .generated: false
+        }
     }
 
     /// The length of the body in bytes; `nil` if that is known only when it has been made.
     package var byteCount: Int? {
         switch content {
         case .bytes(let bytes): bytes.count
+        case .file(let file): file.byteCount
         case .source(let byteCount, _): byteCount
         case .document, .computed, .generated: nil
         }
@@ -121,8 +124,8 @@ extension Answer {
         switch content {
         case .document(let document): document
         case .computed(let compute): try compute { false }
-        case .bytes(let bytes) where mediaType == Answer.json && !isFile: try JSONDocument(JSONValue(ownText: bytes))
-        case .bytes, .source, .generated: nil
+        case .bytes(let bytes) where mediaType == Answer.json: try JSONDocument(JSONValue(ownText: bytes))
+        case .bytes, .file, .source, .generated: nil
         }
     }
 
@@ -152,6 +155,8 @@ extension Answer {
         switch content {
         case .bytes(let bytes):
             return (.bytes(bytes), memory)
+        case .file(let file):
+            return (.bytes(try file.bytes()), memory)
         case .document(let document):
             return (document.body, memory)
         case .computed(let compute):

@@ -21,7 +21,7 @@ extension Route {
         service,
         request throws(Problem) in
         let model = try service.model(request)
-        return try request.respond(with: service.operations) { asking throws(InitError) in
+        return try request.respond(with: service.operations, for: model.planningNeed) { asking throws(InitError) in
             try ModelQuestion(model, request.members).answer(asking)
         }
     }
@@ -41,7 +41,7 @@ extension Route {
             let found = try request.form.refusing { () throws(InitError) in try find(repository, file, asking) }
             switch found {
             case .exceeds:
-                return .exceeds(request.allowance.planningMore)
+                return .exceeds(request.allowance.planning(repository.model.planningNeed))
             case .missing:
                 throw Problem(fileNotFound: file, in: repository)
             case .resource(var representation):

@@ -35,13 +35,16 @@ struct RouteRequest: Sendable {
 
     /// The response with a question's answer.
     ///
-    /// - Parameter answer: `nil` if the allowance is too small for planning.
+    /// - Parameters:
+    ///   - need: Counts of a model of the catalogue; `nil` if they are known only when all is planned.
+    ///   - answer: `nil` if the allowance is too small for planning.
     func respond(
         with operations: OperationContext,
+        for need: PlanningNeed? = nil,
         _ answer: (Asking) throws(InitError) -> Answer?
     ) throws(Problem) -> RouteOutcome {
         let answer = try form.refusing { () throws(InitError) in try answer(asking(operations)) }
-        guard let answer else { return .exceeds(allowance.planningMore) }
+        guard let answer else { return .exceeds(need.map(allowance.planning) ?? allowance.planningMore) }
         return try Representation(answer).respond(to: self)
     }
 }

@@ -116,22 +116,40 @@ public struct JSONWriter: Sendable {
 
     private mutating func appendQuoted(_ text: Text) {
         bytes.append(UInt8(ascii: "\""))
-        for byte in text.utf8 {
-            switch byte {
-            case UInt8(ascii: "\""), UInt8(ascii: "\\"): bytes.append(contentsOf: [UInt8(ascii: "\\"), byte])
-            case 0x20...: bytes.append(byte)
-            case 0x08: bytes.append(contentsOf: #"\b"#.utf8)
-            case 0x09: bytes.append(contentsOf: #"\t"#.utf8)
-            case 0x0a: bytes.append(contentsOf: #"\n"#.utf8)
-            case 0x0c: bytes.append(contentsOf: #"\f"#.utf8)
-            case 0x0d: bytes.append(contentsOf: #"\r"#.utf8)
-            default:
-                let digits = String(byte, radix: 16)
-                bytes.append(contentsOf: (byte < 0x10 ? #"\u000"# : #"\u00"#).utf8)
-                bytes.append(contentsOf: digits.utf8)
-            }
-        }
+        appendEscaped(text)
         bytes.append(UInt8(ascii: "\""))
+    }
+
+    private mutating func appendEscaped(_ text: Text) {
+        guard text.utf8.contains(where: Self.isEscaped) else { return bytes.append(contentsOf: text.utf8) }
+        // Pieces between escapes are appended whole: a request as text has megabytes of literals.
+        let utf8 = Array(text.utf8)
+        var start = 0
+        for (index, byte) in utf8.enumerated() where Self.isEscaped(byte) {
+            bytes.append(contentsOf: utf8[start..<index])
+            appendEscape(byte)
+            start = index + 1
+        }
+        bytes.append(contentsOf: utf8[start...])
+    }
+
+    private static func isEscaped(_ byte: UInt8) -> Bool {
+        byte < 0x20 || byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\")
+    }
+
+    private mutating func appendEscape(_ byte: UInt8) {
+        switch byte {
+        case UInt8(ascii: "\""), UInt8(ascii: "\\"): bytes.append(contentsOf: [UInt8(ascii: "\\"), byte])
+        case 0x08: bytes.append(contentsOf: #"\b"#.utf8)
+        case 0x09: bytes.append(contentsOf: #"\t"#.utf8)
+        case 0x0a: bytes.append(contentsOf: #"\n"#.utf8)
+        case 0x0c: bytes.append(contentsOf: #"\f"#.utf8)
+        case 0x0d: bytes.append(contentsOf: #"\r"#.utf8)
+        default:
+            let digits = String(byte, radix: 16)
+            bytes.append(contentsOf: (byte < 0x10 ? #"\u000"# : #"\u00"#).utf8)
+            bytes.append(contentsOf: digits.utf8)
+        }
     }
 }
 

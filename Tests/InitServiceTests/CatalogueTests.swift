@@ -64,7 +64,56 @@ struct CatalogueTests {
             #expect(model.byteCount == plan.byteCount, "\(model.name)")
             // PyTorch has counted the model's.
             #expect(model.parameterCount == plan.parameterCount, "\(model.name)")
+            // So has it been counted what planning takes, which of a directory's model the decoder counts.
+            let file = ModelFile(name: "init.json", bytes: try model.document())
+            let read = try CatalogueModel(name: model.name, files: [file], limits: limits)
+            #expect(model.planningNeed == read.planningNeed, "\(model.name)")
         }
+    }
+
+    @Test("The text of a literal counts as bytes, and the rest of a request as tensors")
+    func literals() throws {
+        func need(_ zeros: Int) throws -> PlanningNeed {
+            let elements = String(repeating: "A", count: zeros * 16 / 3)
+            let request = #"{"tensors":[{"name":"a","shape":[\#(zeros)],"method":"data","base64":"\#(elements)"}]}"#
+            let file = ModelFile(name: "init.json", bytes: Array(request.utf8))
+            return try CatalogueModel(name: "a/b", files: [file], limits: ServiceLimits()).planningNeed
+        }
+        let (small, large) = (try need(3), try need(300_000))
+        #expect(small.literalText == 16 && small.literalBytes == 12 && small.tensors == 1)
+        #expect(large.literalText == 1_600_000 && large.literalBytes == 1_200_000 && large.tensors == 1)
+        #expect(Allowance.immediate.covers(small) && !Allowance.immediate.covers(large))
+        #expect(Allowance.immediate.planning(large).covers(large))
+    }
+
+    @Test("A model with large literals is planned as short work")
+    func shortWork() throws {
+        let limits = ServiceLimits()
+        for model in ModelCatalogue().all {
+            let estimate = Allowance.immediate.planning(model.planningNeed).estimate(within: limits)
+            #expect(
+                estimate.duration <= .milliseconds(100) && estimate.memory <= 64 << 20,
+                "\(model.name): \(estimate)"
+            )
+        }
+    }
+
+    @Test("A long file is unpacked as deferred work, and only if its bytes are wanted")
+    func longFile() throws {
+        let service = InitService()
+        let path = "/random/whisper-tiny/resolve/main/init.json"
+        let head = service.ask(.head, path)
+        let file = service.ask(.get, path)
+        #expect(head.status == 200 && !head.wasDeferred && file.status == 200 && file.wasDeferred)
+        #expect(file["Content-Length"] == head["Content-Length"] && file["ETag"] == head["ETag"])
+        #expect(file["Accept-Ranges"] == "bytes")
+        let part = service.ask(.get, path, ["Range": "bytes=1000-1009"])
+        #expect(part.status == 206 && part.body == Array(file.body[1000..<1010]))
+        #expect(!service.ask(.get, path, ["If-None-Match": try #require(file["ETag"])]).wasDeferred)
+        #expect(!service.ask(.get, "/random/gpt2/resolve/main/init.json").wasDeferred)
+        // As a body, the request is over the limit of clients.
+        let refused = service.post("/init", String(decoding: file.body, as: UTF8.self))
+        #expect(refused.status == 413 && refused.text.contains("--max-body-bytes"))
     }
 
     @Test("A plan and the catalogue count the same parameters, and no running statistics of a list of tensors")

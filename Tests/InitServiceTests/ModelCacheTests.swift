@@ -183,6 +183,27 @@ struct ModelCacheTests {
         #expect(cache.madeCount == 3)
     }
 
+    @Test("A model whose literals are large is planned once for a seed, and two seeds are kept")
+    func literals() throws {
+        let service = InitService()
+        let cache = service.operations.modelCache
+        func ask(_ seed: Int) -> Answer {
+            service.ask(.get, "/random/whisper-tiny/resolve/seed-\(seed)/model.safetensors", ["Range": "bytes=0-7"])
+        }
+        let first = ask(1)
+        #expect(first.status == 206 && first.wasDeferred && cache.madeCount == 2)
+        #expect(ask(2).status == 206 && cache.madeCount == 3)
+        for seed in [1, 2] {
+            let again = ask(seed)
+            #expect(again.status == 206 && !again.wasDeferred)
+        }
+        #expect(cache.madeCount == 3)
+        let path = "/models/random/whisper-tiny?format=safetensors&seed=3"
+        for _ in 0..<2 { #expect(service.ask(.head, path).status == 200) }
+        #expect(cache.madeCount == 4)
+        #expect(cache.byteCount <= ServiceLimits().modelCacheBytes)
+    }
+
     @Test("Simultaneous requests for shards of a model plan it once")
     func simultaneous() throws {
         let service = InitService()

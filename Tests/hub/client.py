@@ -151,9 +151,11 @@ def dispatched(name: str, seed: int, folder: str) -> None:
 def whole() -> None:
     prepare_transformers()
     from huggingface_hub import snapshot_download
-    from transformers import AutoModel, AutoModelForCausalLM
+    from transformers import AutoModel, AutoModelForCausalLM, AutoModelForSpeechSeq2Seq
 
     loaded(AutoModelForCausalLM, TINY, 42)
+    # Its sinusoids are literals: megabytes of its request.
+    loaded(AutoModelForSpeechSeq2Seq, "random/whisper-tiny", 42)
     # The base alone, of the same file.
     base, notes = AutoModel.from_pretrained(TINY, revision="seed-42", output_loading_info=True)
     assert not notes["missing_keys"] and not notes["mismatched_keys"], notes

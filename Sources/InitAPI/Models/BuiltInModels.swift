@@ -1,4 +1,5 @@
 internal import ByteText
+internal import CBuiltInModels
 import WeightInit
 
 /// The models that are always there, from the file that `make models` writes.
@@ -7,24 +8,24 @@ import WeightInit
 /// unpacked.
 enum BuiltInModels {
     static let all: [Text: CatalogueModel] = Dictionary(
-        (list(in: PackageResources.models_bin) ?? []).map { ($0.name, $0) }
+        (list ?? []).map { ($0.name, $0) }
     ) { first, _ in first }
 
-    /// - Returns: `nil` if the file is broken, which no released program has.
-    private static func list(in file: [UInt8]) -> [CatalogueModel]? {
-        let length = file.prefix(4).reversed().reduce(0) { $0 << 8 | Int($1) }
-        guard file.count >= 4, length <= file.count - 4,
-            case .array(let entries)? = try? JSONValue(ownText: Array(file[4..<4 + length]))
+    /// `nil` if the file is broken, which no released program has.
+    private static var list: [CatalogueModel]? {
+        guard let length = bytes(4, at: 0)?.reversed().reduce(0, { $0 << 8 | Int($1) }),
+            let text = bytes(length, at: 4), case .array(let entries)? = try? JSONValue(ownText: text)
         else { return nil }
-        return entries.compactMap { model($0, in: file, from: 4 + length) }
+        return entries.compactMap { model($0, from: 4 + length) }
     }
 
-    private static func model(_ entry: JSONValue, in file: [UInt8], from start: Int) -> CatalogueModel? {
+    private static func model(_ entry: JSONValue, from start: Int) -> CatalogueModel? {
         guard let name = entry["name"]?.text, let description = entry["description"]?.text,
             let tensors = entry["tensors"]?.integer, let parameters = entry["parameters"]?.integer,
-            let bytes = entry["bytes"]?.integer, case .array(let parts)? = entry["files"]
+            let bytes = entry["bytes"]?.integer, let literalText = entry["literal_text"]?.integer,
+            let literalBytes = entry["literal_bytes"]?.integer, case .array(let parts)? = entry["files"]
         else { return nil }
-        let files = parts.compactMap { Self.file($0, in: file, from: start) }
+        let files = parts.compactMap { Self.file($0, from: start) }
         guard let request = files.first(where: { $0.name == CatalogueModel.requestFile }) else { return nil }
         return CatalogueModel(
             name: name,
@@ -33,18 +34,30 @@ enum BuiltInModels {
             tensorCount: tensors,
             parameterCount: parameters,
             byteCount: bytes,
+            literalText: literalText,
+            literalBytes: literalBytes,
             files: files,
             request: request
         )
     }
 
-    private static func file(_ entry: JSONValue, in file: [UInt8], from start: Int) -> ModelFile? {
+    private static func file(_ entry: JSONValue, from start: Int) -> ModelFile? {
         guard let name = entry["name"]?.text, let sha256 = entry["sha256"]?.text,
             let byteCount = entry["bytes"]?.integer, let place = entry["at"]?.integer,
-            let packed = entry["packed"]?.integer, place >= 0, packed >= 0, start + place <= file.count - packed
+            let packed = entry["packed"]?.integer
         else { return nil }
-        return ModelFile(name: name, byteCount: byteCount, sha256: sha256) { () throws(InitError) in
-            try Inflater.inflate(zlib: Array(file[start + place..<start + place + packed]), byteCount: byteCount)
+        return ModelFile(name: name, byteCount: byteCount, packedByteCount: packed, sha256: sha256) {
+            () throws(InitError) in
+            guard let stream = bytes(packed, at: start + place) else { throw InitError(.failed, [], "is cut off") }
+            return try Inflater.inflate(zlib: stream, byteCount: byteCount)
         }
+    }
+
+    /// A copy of a part of the file; `nil` if the file ends before the part does.
+    private static func bytes(_ count: Int, at position: Int) -> [UInt8]? {
+        // Unsafe because C gives a pointer and a length. The file stays where it is as long as the program runs.
+        let file = UnsafeRawBufferPointer(start: cbm_bytes(), count: cbm_byte_count())
+        guard (0...file.count).contains(position), (0...file.count - position).contains(count) else { return nil }
+        return Array(file[position..<position + count])
     }
 }

@@ -18,6 +18,8 @@ package final class CatalogueModel: Sendable {
     package let parameterCount: Int
     /// Bytes of all tensors that are sent.
     package let byteCount: Int
+    /// Counts that decide how long planning takes and how much memory it needs.
+    package let planningNeed: PlanningNeed
     /// Sorted by their names.
     package let files: [ModelFile]
     /// The same for two models only if all their files are.
@@ -25,6 +27,10 @@ package final class CatalogueModel: Sendable {
     private let request: ModelFile
 
     /// A model that is known to be right.
+    ///
+    /// - Parameters:
+    ///   - literalText: Bytes of the literals' text in the request.
+    ///   - literalBytes: Bytes of the literals' elements.
     init(
         name: Text,
         description: Text,
@@ -32,6 +38,8 @@ package final class CatalogueModel: Sendable {
         tensorCount: Int,
         parameterCount: Int,
         byteCount: Int,
+        literalText: Int,
+        literalBytes: Int,
         files: [ModelFile],
         request: ModelFile
     ) {
@@ -41,6 +49,12 @@ package final class CatalogueModel: Sendable {
         self.tensorCount = tensorCount
         self.parameterCount = parameterCount
         self.byteCount = byteCount
+        planningNeed = PlanningNeed(
+            tensors: tensorCount,
+            requestBytes: request.byteCount,
+            literalText: literalText,
+            literalBytes: literalBytes
+        )
         self.files = files.sorted { $0.name < $1.name }
         self.request = request
         var contents: [UInt8] = []
@@ -72,6 +86,8 @@ package final class CatalogueModel: Sendable {
             tensorCount: plan.tensors.count,
             parameterCount: plan.parameterCount,
             byteCount: plan.byteCount,
+            literalText: given.literalText,
+            literalBytes: plan.literalByteCount,
             files: files,
             request: request
         )
@@ -112,16 +128,6 @@ package final class CatalogueModel: Sendable {
     func members(_ limits: ServiceLimits) throws(InitError) -> ModelMembers {
         try ModelMembers(of: RequestMembers(request, limits))
     }
-
-    /// Planning takes about as long as that of so many tensors of average requests.
-    var planningTensors: Int {
-        max(tensorCount, request.byteCount / 128)
-    }
-
-    /// Bytes of memory that the decoded request and its plan take. Measured.
-    var planMemory: Int {
-        planningTensors.multipliedClamped(by: 2 * PlannedAnswer.memoryOfTensor)
-    }
 }
 
 extension RequestMembers {
@@ -129,6 +135,35 @@ extension RequestMembers {
     fileprivate init(_ file: ModelFile, _ limits: ServiceLimits) throws(InitError) {
         // Whoever put the file there has paid for its memory.
         try self.init(parsing: try file.bytes(), JSONLimits(depth: limits.maximumJSONDepth, values: .max))
+    }
+
+    /// Bytes of the text of all literals.
+    fileprivate var literalText: Int {
+        given.reduce(0) { sum, member in
+            if case .json(let value) = member.value { sum + value.literalText } else { sum }
+        }
+    }
+}
+
+extension JSONValue {
+    /// Members of `data` that spell elements out.
+    private static let literalNames: [Text] = ["base64", "zlib"]
+
+    /// Bytes of the text of all literals in a request's value.
+    fileprivate var literalText: Int {
+        switch self {
+        case .array(let elements):
+            elements.reduce(0) { $0 + $1.literalText }
+        case .object(let members):
+            members.reduce(0) { sum, member in
+                if case .string(let text) = member.value, Self.literalNames.contains(member.name) {
+                    sum + text.byteCount
+                } else {
+                    sum + member.value.literalText
+                }
+            }
+        default: 0
+        }
     }
 }
 

@@ -8,25 +8,45 @@ package struct ModelFile: Sendable {
     package let byteCount: Int
     /// SHA-256 of the bytes, in hexadecimal digits.
     package let sha256: Text
+    /// The work of unpacking the file whenever it is asked for; none for a file in memory.
+    let work: WorkEstimate
+    /// Bytes of memory that a reply with the file holds, which a file in memory shares with all replies.
+    let memory: Int
     private let read: @Sendable () throws(InitError) -> [UInt8]
 
     /// A file in memory.
     package init(name: Text, bytes: [UInt8]) {
-        self.init(name: name, byteCount: bytes.count, sha256: Text(SHA256.hash(data: bytes).description)) { bytes }
+        self.name = name
+        byteCount = bytes.count
+        sha256 = Text(SHA256.hash(data: bytes).description)
+        work = WorkEstimate()
+        memory = 0
+        read = { bytes }
     }
 
-    /// - Parameter read: Makes the bytes, whenever they are asked for.
+    /// A packed file.
+    ///
+    /// - Parameter unpack: Makes the bytes, whenever they are asked for.
     init(
         name: Text,
         byteCount: Int,
+        packedByteCount: Int,
         sha256: Text,
-        read: @escaping @Sendable () throws(InitError) -> [UInt8]
+        unpack: @escaping @Sendable () throws(InitError) -> [UInt8]
     ) {
         self.name = name
         self.byteCount = byteCount
         self.sha256 = sha256
-        self.read = read
+        work = WorkEstimate(
+            duration: Self.durationOfByte * byteCount,
+            memory: byteCount.addingClamped(packedByteCount)
+        )
+        memory = byteCount
+        read = unpack
     }
+
+    /// Measured with text that hardly shrinks, which takes longest.
+    private static let durationOfByte = Duration.nanoseconds(10)
 
     /// The bytes of the file.
     ///

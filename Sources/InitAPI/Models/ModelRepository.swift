@@ -30,9 +30,7 @@ package struct ModelRepository: Sendable {
     /// Looks for a file. Only files of weights need the model to be planned.
     package func file(_ name: Text, _ asking: Asking) throws(InitError) -> Lookup {
         if let stored = model.files.first(where: { $0.name == name }) {
-            var answer = Answer(file: try stored.bytes(), mediaType: stored.mediaType, sha256: stored.sha256)
-            answer.lifetime = lifetime
-            return .found(answer)
+            return .found(Answer(stored, lifetime))
         }
         guard let file = WeightFile(name: name) else { return .missing }
         guard let weights = try weights(asking) else { return .exceeds }
@@ -73,7 +71,7 @@ package struct ModelRepository: Sendable {
         let cache = asking.context.modelCache
         let key = Identity(of: "weights", model.digest, revision.commit).digest
         if let kept: WeightFiles = cache.kept(key) { return kept }
-        guard asking.allowance.covers(tensors: model.planningTensors) else { return nil }
+        guard asking.allowance.covers(model.planningNeed) else { return nil }
         return try cache.value(key, byteCount: \.memory, isCancelled: asking.allowance.isCancelled) {
             isCancelled throws(InitError) in
             // The plan is kept with the files, which are written from it.

@@ -6,8 +6,13 @@ import WeightInit
 struct PlannedModel: Sendable {
     let members: ModelMembers
     let plan: Plan
+    /// Bytes of memory that both take, without literals.
+    let structureMemory: Int
+    /// Bytes of the literals' text in the request.
+    let literalText: Int
+
     /// Bytes of memory that both take.
-    let memory: Int
+    var memory: Int { structureMemory.addingClamped(literalText).addingClamped(plan.literalByteCount) }
 }
 
 extension CatalogueModel {
@@ -30,15 +35,24 @@ extension CatalogueModel {
         _ isCancelled: () -> Bool
     ) throws(InitError) -> PlannedModel {
         let key = Identity(of: "members", digest).digest
-        var members = try context.modelCache.value(key, byteCount: { _ in self.planMemory }, isCancelled: isCancelled) {
-            _ throws(InitError) in
+        let need = planningNeed
+        var members = try context.modelCache.value(
+            key,
+            byteCount: { _ in need.structureMemory.addingClamped(need.literalText) },
+            isCancelled: isCancelled
+        ) { _ throws(InitError) in
             try self.members(context.limits)
         }
         overrides.apply(to: &members)
         let plan = try withoutActuallyEscaping(isCancelled) { isCancelled throws(InitError) in
             try Plan(members.request, seed: members.seed, limits: context.limits.tensors, isCancelled: isCancelled)
         }
-        return PlannedModel(members: members, plan: plan, memory: planMemory.addingClamped(plan.literalByteCount))
+        return PlannedModel(
+            members: members,
+            plan: plan,
+            structureMemory: need.structureMemory,
+            literalText: need.literalText
+        )
     }
 }
 

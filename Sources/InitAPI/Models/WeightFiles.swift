@@ -18,7 +18,8 @@ struct WeightFiles: Sendable {
         guard shards.count > 1 else {
             let answer = try planned.answer(in: .safetensors)
             answers = [(.whole, answer)]
-            memory = model.memory.addingClamped(answer.memory)
+            // The answer counts the plan's literals, too.
+            memory = model.structureMemory.addingClamped(answer.memory)
             return
         }
         var answers: [(file: WeightFile, answer: Answer)] = []
@@ -41,9 +42,9 @@ struct WeightFiles: Sendable {
         ]
         let encodedIndex = index.encoded
         // A header has the members of the index, and little else.
-        memory = model.memory.addingClamped(4 * encodedIndex.count)
-        let file = ModelFile(name: WeightFile.index.name, bytes: encodedIndex)
-        answers.append((.index, Answer(file: encodedIndex, mediaType: Answer.json, sha256: file.sha256)))
+        memory = model.structureMemory.addingClamped(model.plan.literalByteCount)
+            .addingClamped(4 * encodedIndex.count)
+        answers.append((.index, Answer(ModelFile(name: WeightFile.index.name, bytes: encodedIndex))))
         self.answers = answers
     }
 }

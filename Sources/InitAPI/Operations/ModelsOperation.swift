@@ -41,7 +41,7 @@ package struct ModelQuestion: Sendable {
 
     /// Checks and plans, as ``Question/answer(_:)`` does.
     package func answer(_ asking: Asking) throws(InitError) -> Answer? {
-        guard asking.allowance.covers(tensors: model.planningTensors) else { return nil }
+        guard asking.allowance.covers(model.planningNeed) else { return nil }
         let planned = try model.plan(overrides, asking)
         var members = planned.members
         members.format = overrides.format ?? members.format

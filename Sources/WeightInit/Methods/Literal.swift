@@ -41,39 +41,44 @@ struct Literal: Sendable, Equatable {
     }
 
     private static func decode(_ text: Text) throws(InitError) -> [UInt8] {
-        let characters = Array(text.utf8)
+        var characters = Array(text.utf8)
         guard characters.count % 4 == 0 else {
             throw InitError(.invalid, [], "is not base64: \(characters.count) characters are no groups of 4")
         }
         let padding = characters.suffix(2).count { $0 == UInt8(ascii: "=") }
-        var bytes: [UInt8] = []
-        bytes.reserveCapacity(characters.count / 4 * 3)
-        var group: UInt32 = 0
-        for (index, character) in characters.enumerated() {
-            let isPadding = index >= characters.count - padding
-            guard let digit = isPadding && character == UInt8(ascii: "=") ? 0 : digit(character) else {
-                throw InitError(.invalid, [], "is not base64: the character at \(index) is none of its digits")
-            }
-            group = group << 6 | digit
-            if index % 4 == 3 {
-                bytes.append(UInt8(truncatingIfNeeded: group >> 16))
-                bytes.append(UInt8(truncatingIfNeeded: group >> 8))
-                bytes.append(UInt8(truncatingIfNeeded: group))
-                group = 0
-            }
+        for index in (characters.count - padding)..<characters.count where characters[index] == UInt8(ascii: "=") {
+            characters[index] = UInt8(ascii: "A")
+        }
+        let digits = Self.digits
+        var bytes = [UInt8](repeating: 0, count: characters.count / 4 * 3)
+        // Looked at once after all: megabytes go through here.
+        var union: UInt8 = 0
+        for group in 0..<characters.count / 4 {
+            let first = digits[Int(characters[4 * group])]
+            let second = digits[Int(characters[4 * group + 1])]
+            let third = digits[Int(characters[4 * group + 2])]
+            let fourth = digits[Int(characters[4 * group + 3])]
+            union |= first | second | third | fourth
+            bytes[3 * group] = first << 2 | second >> 4
+            bytes[3 * group + 1] = second << 4 | third >> 2
+            bytes[3 * group + 2] = third << 6 | fourth
+        }
+        guard union < 64 else {
+            let index = characters.firstIndex { digits[Int($0)] == noDigit } ?? 0
+            throw InitError(.invalid, [], "is not base64: the character at \(index) is none of its digits")
         }
         bytes.removeLast(min(padding, bytes.count))
         return bytes
     }
 
-    private static func digit(_ character: UInt8) -> UInt32? {
-        switch character {
-        case UInt8(ascii: "A")...UInt8(ascii: "Z"): UInt32(character) - 65
-        case UInt8(ascii: "a")...UInt8(ascii: "z"): UInt32(character) - 71
-        case UInt8(ascii: "0")...UInt8(ascii: "9"): UInt32(character) + 4
-        case UInt8(ascii: "+"): 62
-        case UInt8(ascii: "/"): 63
-        default: nil
-        }
-    }
+    /// In the place of a digit's value, for all other characters.
+    private static let noDigit: UInt8 = 0xff
+
+    /// Values of the digits, by their characters.
+    private static let digits: [UInt8] = {
+        var digits = [UInt8](repeating: noDigit, count: 256)
+        let alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+        for (value, character) in alphabet.utf8.enumerated() { digits[Int(character)] = UInt8(value) }
+        return digits
+    }()
 }

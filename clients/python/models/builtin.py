@@ -4,12 +4,13 @@
     builtin.py models.bin --check   exports them anew and compares
 
 The file is the length of a list (4 bytes, little-endian), the list in JSON, and zlib streams: for each model `init.json`, and
-`config.json` where transformers wants one.
+`config.json` where transformers wants one. The list also tells what planning a model takes: tensors, and bytes of literals.
 """
 
 from __future__ import annotations
 
 import argparse
+import base64
 import hashlib
 import json
 import math
@@ -41,6 +42,9 @@ class Model:
     tensors: int = 0
     parameters: int = 0
     bytes: int = 0
+    #: Bytes of all literals in the request's text, and of their elements.
+    literal_text: int = 0
+    literal_bytes: int = 0
 
     def build(self) -> catalogue.Build:
         """Its constructor."""
@@ -77,8 +81,21 @@ def export(model: Model) -> None:
     model.parameters = sum(math.prod(entry["shape"]) for entry in sent if entry["name"] in parameters)
     dtype = request.get("dtype", "float32")
     model.bytes = sum(math.prod(entry["shape"]) * getattr(torch, entry.get("dtype", dtype)).itemsize for entry in sent)
+    for text, elements in literals(request):
+        model.literal_text += text
+        model.literal_bytes += elements
     if hasattr(module, "config"):
         model.files["config.json"] = config(module).encode()
+
+
+def literals(value: Any) -> Iterator[tuple[int, int]]:
+    """Bytes of each literal in a request: in base64, and of its elements."""
+    for item in value if isinstance(value, list) else value.values() if isinstance(value, dict) else []:
+        yield from literals(item)
+    if isinstance(value, dict) and value.get("method") == "data":
+        text = value["zlib" if "zlib" in value else "base64"]
+        data = base64.b64decode(text)
+        yield len(text), len(zlib.decompress(data) if "zlib" in value else data)
 
 
 def config(module: Any) -> str:
@@ -108,7 +125,8 @@ def packed(models: list[Model]) -> bytes:
                           "at": len(streams), "packed": len(stream)})
             streams += stream
         entries.append({"name": model.name, "description": model.description, "tensors": model.tensors,
-                        "parameters": model.parameters, "bytes": model.bytes, "files": files})
+                        "parameters": model.parameters, "bytes": model.bytes,
+                        "literal_text": model.literal_text, "literal_bytes": model.literal_bytes, "files": files})
     entries.sort(key=lambda entry: entry["name"])
     head = json.dumps(entries, ensure_ascii=False, separators=(",", ":")).encode()
     return len(head).to_bytes(4, "little") + head + streams

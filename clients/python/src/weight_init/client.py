@@ -44,6 +44,10 @@ _BUSY = frozenset({429, 502, 503, 504})
 #: Longest pause between attempts, and longest Retry-After that is kept, in seconds.
 _LONGEST_PAUSE, _LONGEST_WAIT = 5.0, 30.0
 
+#: The member that remembers, within the client, which of the service's models a request is of. No request has it.
+_NAME = "\0model"
+#: Bytes of a body that any service takes. A longer request of one of its models is made by its name.
+_LONGEST_BODY = 1 << 19
 #: A request as POST /init takes it, such as ``weight_init.trace`` returns, or the name of one of the service's models.
 Request = Mapping[str, Any] | str
 Progress = Callable[[int, int], None]
@@ -117,7 +121,7 @@ class Client:
         return request
 
     def _known(self, request: Request) -> Mapping[str, Any]:
-        return self.request(request) if isinstance(request, str) else request
+        return {**self.request(request), _NAME: request} if isinstance(request, str) else request
 
     @overload
     def tensor(
@@ -359,7 +363,13 @@ class Client:
 
     def _ask(self, path: str, asked: Mapping[str, Any] | None) -> _Body:
         self._go_on()
+        name, asked = _named(asked)
         method, body = ("GET", None) if asked is None else ("POST", json.dumps(asked).encode())
+        if name and asked is not None and body is not None and len(body) > _LONGEST_BODY:
+            if path == "/explain":
+                body = json.dumps(_without_literals(asked)).encode()
+            elif path == "/init":
+                path, method, body = _path(name, asked), "GET", None
         reply = self._connections.ask(method, path, body, self._headers)
         if reply.status == 200:
             return _Body(reply, self._count)
@@ -369,6 +379,30 @@ class Client:
             wait = reply.header("Retry-After")
             raise Unanswered(f"HTTP {reply.status}: {detail}", float(wait) if wait.isdigit() else 0.0)
         raise {401: UnauthorizedError, 403: UnauthorizedError, 413: TooLargeError}.get(reply.status, ServiceError)(reply.status, detail)
+
+
+def _named(asked: Mapping[str, Any] | None) -> tuple[str, Mapping[str, Any] | None]:
+    """The name of the service's model that a request is of, if it is of one, and the request without the name."""
+    if asked is None or _NAME not in asked:
+        return "", asked
+    return asked[_NAME], {member: value for member, value in asked.items() if member != _NAME}
+
+
+def _without_literals(request: Mapping[str, Any]) -> dict[str, Any]:
+    """A request of the same tensors with zeros for those whose elements it spells out."""
+    tensors = [
+        {key: "zeros" if key == "method" else value for key, value in tensor.items() if key not in ("base64", "zlib")}
+        if tensor.get("method") == "data" else tensor
+        for tensor in request.get("tensors", [])
+    ]
+    return {**request, "tensors": tensors}
+
+
+def _path(name: str, asked: Mapping[str, Any]) -> str:
+    """The URL of one of the service's models with the members that the client sets."""
+    members = {member: asked[member] for member in ("seed", "format", "include", "slices") if member in asked}
+    texts = {member: json.dumps(value) if isinstance(value, (list, dict)) else str(value) for member, value in members.items()}
+    return f"/models/{urllib.parse.quote(name)}?{urllib.parse.urlencode(texts, quote_via=urllib.parse.quote)}"
 
 
 class _Patience:
