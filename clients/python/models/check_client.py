@@ -15,8 +15,8 @@ import tempfile
 from pathlib import Path
 from typing import Any, Callable
 
-# Whisper's sinusoids are MKL's, which has other bits of them with AVX-512. It reads this when torch is imported.
-os.environ.setdefault("MKL_ENABLE_INSTRUCTIONS", "AVX2")
+# As in check.py: Whisper's sinusoids are MKL's, and these bits of them are the same on all processors.
+os.environ.setdefault("MKL_CBWR", "COMPATIBLE")
 
 import torch
 
