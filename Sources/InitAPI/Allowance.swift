@@ -164,7 +164,7 @@ package struct Allowance: Sendable {
     private static let durationOfLiteralByte = Duration.nanoseconds(5)
     /// Parsed JSON and decoded members take so many bytes for each byte of their text.
     private static let memoryOfByte = 32
-    private static let durationOfLiteralText = Duration.nanoseconds(10)
+    private static let durationOfLiteralText = Duration.nanoseconds(15)
     /// The unpacked request, its members, the canonical request, and the header that has it.
     private static let memoryOfLiteralText = 6
 

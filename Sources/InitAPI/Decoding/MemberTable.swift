@@ -42,8 +42,24 @@ enum MemberTable {
     /// Members of a request for one tensor besides the method's parameters, including those that choose the reply.
     static let askedTensor = tensor + reply
 
+    /// Members of a request for one tensor with a certain method.
+    struct OfMethod: Sendable {
+        /// The method's own.
+        let parameters: [Member]
+        /// Those that decide the tensor.
+        let tensor: [Member]
+        /// All of them.
+        let asked: [Member]
+
+        fileprivate init(_ method: InitMethod) {
+            parameters = method.parameters.map(Member.init)
+            tensor = MemberTable.tensor + parameters
+            asked = MemberTable.askedTensor + parameters
+        }
+    }
+
     private static let ofMethods = Dictionary(
-        uniqueKeysWithValues: (InitMethod.all + InitMethod.literals).map { ($0.name, $0.parameters.map(Member.init)) }
+        uniqueKeysWithValues: (InitMethod.all + InitMethod.literals).map { ($0.name, OfMethod($0)) }
     )
     private static let ofChanges = Dictionary(
         uniqueKeysWithValues: ChangeMethod.all.map { ($0.name, $0.parameters.map(Member.init)) }
@@ -53,7 +69,9 @@ enum MemberTable {
     )
 
     /// A method's own parameters.
-    static func parameters(of method: InitMethod) -> [Member] { ofMethods[method.name] ?? [] }
+    static func parameters(of method: InitMethod) -> [Member] { members(with: method).parameters }
+
+    static func members(with method: InitMethod) -> OfMethod { ofMethods[method.name] ?? OfMethod(method) }
 
     /// The own parameters of a step's method.
     static func parameters(of method: Step.Method) -> [Member] {

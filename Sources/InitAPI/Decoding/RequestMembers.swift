@@ -8,6 +8,7 @@ package struct RequestMembers: Sendable {
     /// Members of a query, decoded.
     package init(texts: some Sequence<(name: Text, text: Text)>) {
         given = []
+        given.reserveCapacity(texts.underestimatedCount)
         for (name, text) in texts {
             if name == "shape", let index = given.firstIndex(where: { $0.name == name }),
                 case .text(let earlier) = given[index].value, earlier.isList, text.isList

@@ -14,8 +14,9 @@ struct TensorMembers: Sendable {
     /// - Throws: `invalid` for what the decoder refuses, `tooLarge` for shapes past what can be counted.
     init(_ members: RequestMembers) throws(InitError) {
         let method = try TensorMembers.method(of: members, besides: MemberTable.askedTensor)
-        parameters = MemberTable.parameters(of: method)
-        let decoded = try members.decode(by: MemberTable.askedTensor + parameters) { name in
+        let table = MemberTable.members(with: method)
+        parameters = table.parameters
+        let decoded = try members.decode(by: table.asked) { name in
             TensorMembers.owners(of: name, besides: method)
         }
         request = TensorRequest(
@@ -31,7 +32,7 @@ struct TensorMembers: Sendable {
         var named = decoded
         named["method"] = .text(method.name)
         if request.cast == request.dtype { named["cast"] = nil }
-        canonical = CanonicalRequest(named, by: MemberTable.tensor + parameters)
+        canonical = CanonicalRequest(named, by: table.tensor)
     }
 
     /// The method that members are for.

@@ -82,7 +82,9 @@ struct RequestTarget: Sendable {
 
     private static func query(_ raw: ArraySlice<UInt8>) throws(Problem) -> [Parameter] {
         var parameters: [Parameter] = []
-        for piece in raw.split(separator: UInt8(ascii: "&")) {
+        let pieces = raw.split(separator: UInt8(ascii: "&"))
+        parameters.reserveCapacity(pieces.count)
+        for piece in pieces {
             let (name, value) = piece.halves(at: UInt8(ascii: "="))
             do throws(PercentEncoding.Fault) {
                 parameters.append(

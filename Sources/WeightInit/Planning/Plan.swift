@@ -16,6 +16,8 @@ public struct Plan: Sendable {
     let allDraws: [Draw]
     /// The draws before it are only drafts.
     let firstDraw: Int
+    /// The draws whose elements are sent, in order.
+    let neededDraws: [Int]
     /// Bytes of the literals, which the plan holds.
     public let literalByteCount: Int
 }
@@ -144,7 +146,7 @@ extension Plan {
     public var drawsWithTensors: [(draw: Draw, tensors: [Text])] {
         var readers: [Int: [Text]] = [:]
         for tensor in tensors + unsent {
-            for draw in tensor.content.draws { readers[draw, default: []].append(tensor.name) }
+            for draw in Set(tensor.content.draws) { readers[draw, default: []].append(tensor.name) }
         }
         return allDraws.indices.dropFirst(firstDraw).filter { allDraws[$0].words != 0 }
             .map { (allDraws[$0], readers[$0] ?? []) }
@@ -185,11 +187,6 @@ extension Plan {
             total = (total ?? .none) + cost
         }
         return total
-    }
-
-    /// The draws whose elements are sent.
-    private var neededDraws: Set<Int> {
-        tensors.reduce(into: []) { $0.formUnion($1.content.draws) }
     }
 
     /// The norms that sent elements are made of, in the order in which they can be made.
@@ -273,7 +270,7 @@ extension Plan {
             starts[index] = allDraws[index].previous.flatMap { ends[$0] }
         }
         var held: [Int: HeldDraw] = [:]
-        for draw in neededDraws.sorted() {
+        for draw in neededDraws {
             held[draw] = try allDraws[draw].hold(at: starts[draw] ?? .start, isCancelled: check)
             if wasCancelled { return nil }
         }

@@ -246,7 +246,15 @@ struct PlanBuilder {
             byteCount: byteCount,
             allDraws: draws,
             firstDraw: firstDraw,
+            neededDraws: neededDraws,
             literalByteCount: literalBytes
         )
+    }
+
+    private var neededDraws: [Int] {
+        let read = tensors.flatMap(\.content.draws)
+        // One draw, or each of many once, is how nearly all requests have them.
+        let isInOrder = zip(read, read.dropFirst()).allSatisfy { $0 < $1 }
+        return isInOrder ? read : Set(read).sorted()
     }
 }

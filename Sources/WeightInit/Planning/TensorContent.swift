@@ -134,13 +134,13 @@ struct TensorContent: Sendable {
         return pieces
     }
 
-    /// The draws that it reads.
-    var draws: Set<Int> {
+    /// The draws that it reads, each once for each time that it does. They are fewer than the limit of what lies over one another.
+    var draws: [Int] {
         layers.reduce(into: []) { draws, layer in
             switch layer {
-            case .draw(let draw, _): draws.insert(draw)
-            case .copy(let content, _, _): draws.formUnion(content.draws)
-            case .norm(let norm, _): draws.formUnion(norm.content.draws)
+            case .draw(let draw, _): draws.append(draw)
+            case .copy(let content, _, _): draws += content.draws
+            case .norm(let norm, _): draws += norm.content.draws
             case .change: break
             }
         }
