@@ -130,8 +130,8 @@ extension Answer {
     }
 
     /// The work that is to be done before the first byte, now that some of it may have been done for others.
-    package func pendingWork() throws(InitError) -> WorkEstimate {
-        guard let preparation, try preparation.ready() == nil else { return work }
+    package var pendingWork: WorkEstimate {
+        guard let preparation, !preparation.isReady else { return work }
         return preparation.estimate + work
     }
 

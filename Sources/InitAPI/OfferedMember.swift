@@ -69,6 +69,6 @@ extension OfferedMember {
         case .word: words = Nonlinearity.all.map(\.name)
         case .parameter, .shape, .seed, .slice, .structure: break
         }
-        if let text = member.defaultValue?.queryText, !text.isEmpty, !isFlag { summary += " (default: \(text))" }
+        if let text = member.defaultText, !text.isEmpty, !isFlag { summary += " (default: \(text))" }
     }
 }

@@ -29,6 +29,9 @@ struct PreparationTicket: Sendable {
         isTrivial ? try plan.prepared() : nil
     }
 
+    /// `true` if preparing takes no work, or if it has been done.
+    var isReady: Bool { isTrivial || cache.kept(key) != nil }
+
     /// The prepared plan where that takes no work, or where it has been done.
     func ready() throws(InitError) -> PreparedPlan? {
         try trivial() ?? cache.kept(key).map(plan.prepared)

@@ -10,7 +10,7 @@ struct CanonicalRequest: Sendable {
         for member in table {
             guard let value = decoded[member.name] else { continue }
             // As text, because that tells −0 from 0.
-            guard member.defaultValue?.queryText != value.queryText else { continue }
+            guard member.defaultText != value.queryText else { continue }
             members.append((member, value))
         }
     }

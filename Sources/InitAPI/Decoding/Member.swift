@@ -22,6 +22,8 @@ final class Member: Sendable {
     let kind: Kind
     /// As a client would write it; `nil` where there is none.
     let defaultValue: ParameterValue?
+    /// The same as a query writes it.
+    let defaultText: Text?
     let isRequired: Bool
     /// `true` if `null` is accepted.
     let isOptional: Bool
@@ -43,6 +45,7 @@ final class Member: Sendable {
         self.aliases = aliases
         self.kind = kind
         self.defaultValue = defaultValue
+        defaultText = defaultValue?.queryText
         self.isRequired = isRequired
         self.isOptional = isOptional
         self.canonicalWord = canonicalWord

@@ -10,8 +10,8 @@ enum JSONNumber {
             while position < bytes.count, bytes[position].isDigit { position += 1 }
             return position > first
         }
-        func next(_ accepted: Unicode.Scalar...) -> Bool {
-            guard position < bytes.count, accepted.contains(Unicode.Scalar(bytes[position])) else { return false }
+        func next(_ accepted: Unicode.Scalar) -> Bool {
+            guard position < bytes.count, bytes[position] == UInt8(ascii: accepted) else { return false }
             position += 1
             return true
         }
@@ -19,8 +19,8 @@ enum JSONNumber {
         _ = next("-")
         if !next("0"), !digits() { return nil }
         if next("."), !digits() { return nil }
-        if next("e", "E") {
-            _ = next("+", "-")
+        if next("e") || next("E") {
+            _ = next("+") || next("-")
             if !digits() { return nil }
         }
         return position

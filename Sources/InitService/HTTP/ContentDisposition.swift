@@ -13,14 +13,16 @@ enum ContentDisposition {
 
     /// The field's value. A name beyond plain ASCII is there twice: in ASCII for old readers, and percent-encoded (RFC 8187).
     static func value(_ kind: Kind, fileName: Text) -> String {
+        guard !fileName.utf8.allSatisfy(isPlain) else { return #"\#(kind.rawValue); filename="\#(fileName)""# }
         let plain = Text(decoding: fileName.utf8.map { isPlain($0) ? $0 : UInt8(ascii: "_") })
-        let field = #"\#(kind.rawValue); filename="\#(plain)""#
-        guard plain != fileName else { return field }
-        return field + "; filename*=UTF-8''\(PercentEncoding.encodeAttribute(fileName))"
+        let encoded = PercentEncoding.encodeAttribute(fileName)
+        return #"\#(kind.rawValue); filename="\#(plain)"; filename*=UTF-8''\#(encoded)"#
     }
+
+    private static let special = ASCIISet(#""\%/"#)
 
     /// `true` for characters that mean the same to every reader within quotation marks.
     private static func isPlain(_ byte: UInt8) -> Bool {
-        (0x20..<0x7f).contains(byte) && !#""\%/"#.utf8.contains(byte)
+        (0x20..<0x7f).contains(byte) && !special.contains(byte)
     }
 }

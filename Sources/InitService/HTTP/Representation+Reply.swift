@@ -63,7 +63,7 @@ extension Representation {
         to request: RouteRequest
     ) throws(Problem) -> RouteOutcome {
         try request.form.refusing { () throws(InitError) in
-            let work = try answer.pendingWork()
+            let work = answer.pendingWork
             guard request.allowance.covers(work) else { return .exceeds(request.allowance.working(work)) }
             guard let (body, memory) = try answer.body(isCancelled: request.allowance.isCancelled) else {
                 return .response(.clientIsGone)
