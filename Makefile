@@ -216,7 +216,7 @@ test-hub: build $(venv)-hub/.installed ## Load models with two versions each of 
 
 .PHONY: models
 models: $(venv)-models/.installed ## Export the built-in models anew; the list is clients/python/models/builtin.txt
-	$(venv)-models/bin/python clients/python/models/builtin.py Sources/CBuiltInModels/models.bin $(ARGS)
+	$(venv)-models/bin/python clients/python/models/builtin.py Sources/CEmbeddedFiles/models.bin $(ARGS)
 
 .PHONY: zoo
 zoo: build $(venv)-models/.installed ## The same for all of torchvision, timm's families and transformers' architectures: writes docs/zoo.md

@@ -17,8 +17,8 @@ let cSettings: [CSetting] =
     [.define("_FORTIFY_SOURCE", to: "2", .when(configuration: .release))]
     + (strict ? [.treatAllWarnings(as: .error)] : [])
 
-func swiftTarget(_ name: String, _ dependencies: [Target.Dependency] = [], resources: [Resource] = []) -> Target {
-    .target(name: name, dependencies: dependencies, resources: resources, swiftSettings: swiftSettings)
+func swiftTarget(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+    .target(name: name, dependencies: dependencies, swiftSettings: swiftSettings)
 }
 
 func cTarget(_ name: String, _ dependencies: [Target.Dependency] = [], exclude: [String] = []) -> Target {
@@ -74,30 +74,27 @@ let package = Package(
         swiftTarget("TensorFormats", ["ByteText", "WeightInit", "ByteSource", "SHA2"]),
 
         // Both columns together.
-        cTarget("CBuiltInModels", exclude: ["models.bin"]),
+        cTarget("CEmbeddedFiles", exclude: ["models.bin", "orthogonal.txt", "page.html", "vectors.txt"]),
+        swiftTarget("EmbeddedFiles", ["CEmbeddedFiles"]),
         swiftTarget(
             "InitAPI",
-            ["ByteText", "TensorFormats", "WeightInit", "ByteSource", "Settings", "SHA2", "CBuiltInModels"]
+            ["ByteText", "TensorFormats", "WeightInit", "ByteSource", "Settings", "SHA2", "EmbeddedFiles"]
         ),
         swiftTarget(
             "InitService",
             [
                 "HTTPExchange", "InitAPI", "TensorFormats", "WeightInit", "ByteText", "ByteSource", "Settings",
                 httpTypes,
-                "SHA2", logging,
-            ],
-            resources: ["openapi.json", "openapi.yaml", "page.html", "problems.md", "README.md"].map {
-                .embedInCode("Resources/\($0)")
-            }
+                "SHA2", "EmbeddedFiles", logging,
+            ]
         ),
         .executableTarget(
             name: "weight-init",
             dependencies: [
                 "HTTPDaemon", "InitService", "InitAPI", "TensorFormats", "WeightInit", "HTTPExchange", "ByteText",
                 "ByteSource",
-                "Settings", "TorchRandom", argumentParser, logging, httpTypes, "SHA2",
+                "Settings", "TorchRandom", argumentParser, logging, httpTypes, "SHA2", "EmbeddedFiles",
             ],
-            resources: [.embedInCode("Resources/vectors.txt"), .embedInCode("Resources/orthogonal.txt")],
             swiftSettings: swiftSettings
         ),
 

@@ -29,6 +29,8 @@ struct HeadReader {
 
     init(isHTTP10: Bool) {
         self.isHTTP10 = isHTTP10
+        // Browsers send about a dozen.
+        fields.reserveCapacity(12)
     }
 
     /// Takes the next field. False after the first refusal.

@@ -1,17 +1,18 @@
+internal import EmbeddedFiles
 import HTTPExchange
 import HTTPTypes
 
 /// Pages for a browser: each is one document that asks nobody else.
 enum PageRoute {
     /// A page to try the service.
-    static let page = representation(
-        PackageResources.page_html,
-        policy: ContentSecurityPolicy.script(in: PackageResources.page_html)
-    )
+    static let page: Representation = {
+        let page = EmbeddedFile.page.bytes
+        return representation(page, policy: ContentSecurityPolicy.script(in: page))
+    }()
 
     /// The document that the `type` of every problem names a section of.
     static let problems: Representation = {
-        let page = DocumentPage(markdown: PackageResources.problems_md).html
+        let page = DocumentPage(markdown: EmbeddedFile.problems.bytes).html
         return representation(page, policy: ContentSecurityPolicy.text(in: page))
     }()
 

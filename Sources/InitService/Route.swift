@@ -1,4 +1,5 @@
 internal import ByteText
+internal import EmbeddedFiles
 import HTTPExchange
 import HTTPTypes
 import InitAPI
@@ -68,21 +69,21 @@ struct Route: Sendable {
             .document("/docs/readme", needsToken: false) { _ in
                 // Browsers download text/markdown, and the document is made to be read as it is.
                 Representation(
-                    document: PackageResources.README_md,
+                    document: EmbeddedFile.readme.bytes,
                     mediaType: "text/plain; charset=utf-8",
                     caching: .hour
                 )
             },
             .document("/openapi.json") { _ in
                 Representation(
-                    document: PackageResources.openapi_json,
+                    document: EmbeddedFile.openAPIinJSON.bytes,
                     mediaType: "application/json",
                     caching: .hour
                 )
             },
             .document("/openapi.yaml") { _ in
                 Representation(
-                    document: PackageResources.openapi_yaml,
+                    document: EmbeddedFile.openAPIinYAML.bytes,
                     mediaType: "application/yaml",
                     caching: .hour
                 )

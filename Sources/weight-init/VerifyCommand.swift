@@ -1,4 +1,5 @@
 import ArgumentParser
+import EmbeddedFiles
 import Glibc
 import InitAPI
 import TorchRandom
@@ -57,12 +58,12 @@ struct VerifyCommand: ParsableCommand {
 
     private func verify() throws {
         var all = try VerificationVector.parse(
-            vectors.map { path throws(Failure) in try contents(of: path) } ?? PackageResources.vectors_txt,
+            vectors.map { path throws(Failure) in try contents(of: path) } ?? EmbeddedFile.vectors.bytes,
             of: vectors ?? "vectors.txt"
         )
         if vectors == nil {
             all += try VerificationVector.parse(
-                PackageResources.orthogonal_txt,
+                EmbeddedFile.orthogonalVectors.bytes,
                 of: "orthogonal.txt",
                 madeBy: "this program's elsewhere"
             )

@@ -7,7 +7,7 @@ import WeightInit
 struct VerifyCommandTests {
     private static func lines(of file: String) throws -> [String] {
         let sources = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-            .deletingLastPathComponent().appending(path: "Sources/weight-init/Resources")
+            .deletingLastPathComponent().appending(path: "Sources/CEmbeddedFiles")
         return try String(contentsOf: sources.appending(path: file), encoding: .utf8).split(separator: "\n").map(
             String.init
         )

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Makes the vectors that `weight-init verify` carries with PyTorch, or checks the ones that are there.
 
-    python make_verification.py --output ../../Sources/weight-init/Resources/vectors.txt
-    python make_verification.py --check ../../Sources/weight-init/Resources/vectors.txt
+    python make_verification.py --output ../../Sources/CEmbeddedFiles/vectors.txt
+    python make_verification.py --check ../../Sources/CEmbeddedFiles/vectors.txt
 
 Two lines or more for every method and dtype. A line is a query to /init, a space, and the SHA-256 of the elements' bytes,
 row-major and little-endian. `orthogonal` has a tolerance instead of a digest, and behind it the bytes in hexadecimal.

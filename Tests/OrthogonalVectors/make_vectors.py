@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Makes the digests of orthogonal tensors that `weight-init verify` carries, or checks the ones that are there.
 
-    python make_vectors.py PROGRAM --output ../../Sources/weight-init/Resources/orthogonal.txt
-    python make_vectors.py PROGRAM --check ../../Sources/weight-init/Resources/orthogonal.txt
+    python make_vectors.py PROGRAM --output ../../Sources/CEmbeddedFiles/orthogonal.txt
+    python make_vectors.py PROGRAM --check ../../Sources/CEmbeddedFiles/orthogonal.txt
 
 PROGRAM is `weight-init` itself: these vectors are this project's own. They prove that its bits are the same everywhere, and
 not that they are right; for that, make_verification.py has elements of PyTorch's, with their tolerance. A line is a query to

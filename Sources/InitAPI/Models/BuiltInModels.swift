@@ -1,5 +1,5 @@
 internal import ByteText
-internal import CBuiltInModels
+internal import EmbeddedFiles
 import WeightInit
 
 /// The models that are always there, from the file that `make models` writes.
@@ -13,8 +13,9 @@ enum BuiltInModels {
 
     /// `nil` if the file is broken, which no released program has.
     private static var list: [CatalogueModel]? {
-        guard let length = bytes(4, at: 0)?.reversed().reduce(0, { $0 << 8 | Int($1) }),
-            let text = bytes(length, at: 4), case .array(let entries)? = try? JSONValue(ownText: text)
+        guard let length = EmbeddedFile.models.bytes(4, at: 0)?.reversed().reduce(0, { $0 << 8 | Int($1) }),
+            let text = EmbeddedFile.models.bytes(length, at: 4),
+            case .array(let entries)? = try? JSONValue(ownText: text)
         else { return nil }
         return entries.compactMap { model($0, from: 4 + length) }
     }
@@ -48,16 +49,8 @@ enum BuiltInModels {
         else { return nil }
         return ModelFile(name: name, byteCount: byteCount, packedByteCount: packed, sha256: sha256) {
             () throws(InitError) in
-            guard let stream = bytes(packed, at: start + place) else { throw InitError(.failed, [], "is cut off") }
+            guard let stream = EmbeddedFile.models.bytes(packed, at: start + place) else { throw InitError(.failed, [], "is cut off") }
             return try Inflater.inflate(zlib: stream, byteCount: byteCount)
         }
-    }
-
-    /// A copy of a part of the file; `nil` if the file ends before the part does.
-    private static func bytes(_ count: Int, at position: Int) -> [UInt8]? {
-        // Unsafe because C gives a pointer and a length. The file stays where it is as long as the program runs.
-        let file = UnsafeRawBufferPointer(start: cbm_bytes(), count: cbm_byte_count())
-        guard (0...file.count).contains(position), (0...file.count - position).contains(count) else { return nil }
-        return Array(file[position..<position + count])
     }
 }
