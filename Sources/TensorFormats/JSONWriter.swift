@@ -121,9 +121,14 @@ public struct JSONWriter: Sendable {
     }
 
     private mutating func appendEscaped(_ text: Text) {
-        guard text.utf8.contains(where: Self.isEscaped) else { return bytes.append(contentsOf: text.utf8) }
+        let begin = bytes.count
+        bytes.append(contentsOf: text.utf8)
+        // Looked through in the buffer, several bytes at a time. Few texts have any.
+        let escapes = bytes[begin...].reduce(0) { $0 + (Self.isEscaped($1) ? 1 : 0) }
+        guard escapes > 0 else { return }
         // Pieces between escapes are appended whole: a request as text has megabytes of literals.
-        let utf8 = Array(text.utf8)
+        let utf8 = Array(bytes[begin...])
+        bytes.removeSubrange(begin...)
         var start = 0
         for (index, byte) in utf8.enumerated() where Self.isEscaped(byte) {
             bytes.append(contentsOf: utf8[start..<index])
