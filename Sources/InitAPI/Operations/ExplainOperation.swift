@@ -62,7 +62,7 @@ struct ExplainQuestion: Question {
             head.append("parameters", .object(members.argumentsInForce))
             for tensor in plan.tensors {
                 head.append("bytes", .integer(tensor.byteCount))
-                head += plan.explanation(of: tensor)
+                head.append(factsOf: plan.draw(of: tensor))
             }
             return JSONDocument(head)
         case .model(let members):
@@ -99,6 +99,8 @@ extension PlannedTensor {
     fileprivate func explanation(_ plan: Plan) -> [JSONValue.Member] {
         let draw = plan.draw(of: self)
         var members: [JSONValue.Member] = []
+        // One allocation, as there are many tensors.
+        members.reserveCapacity(24)
         members.append("name", .string(name))
         members += geometry
         members.append("buffer", isBuffer ? .boolean(true) : nil)
@@ -106,27 +108,27 @@ extension PlannedTensor {
         members.append("method", .string(draw?.method ?? "steps"))
         members.append("bytes", .integer(byteCount))
         members.append("effective_seed", .integer(draw?.seed ?? plan.seed.effective))
-        return members + plan.explanation(of: self)
+        members.append(factsOf: draw)
+        return members
     }
 }
 
-extension Plan {
-    /// Facts known of a tensor before any element is generated.
-    fileprivate func explanation(of tensor: PlannedTensor) -> [JSONValue.Member] {
-        let draw = draw(of: tensor)
+extension [JSONValue.Member] {
+    /// Adds what is known of a tensor before any element is generated.
+    ///
+    /// - Parameter draw: The one that initialised it last; `nil` if steps write all of its elements.
+    fileprivate mutating func append(factsOf draw: Draw?) {
         let resolution = draw?.resolution
-        var members: [JSONValue.Member] = []
-        members.append("formula", .string(Text(draw?.formula ?? "the elements that steps write")))
-        members.append("fan_in", resolution?.fan.map { .integer($0.fanIn) })
-        members.append("fan_out", resolution?.fan.map { .integer($0.fanOut) })
-        members.append("gain", resolution?.gain.map(JSONValue.double))
-        members.append("mean", resolution?.mean.map(JSONValue.double))
-        members.append("std", resolution?.std.map(JSONValue.double))
-        members.append("bound", resolution?.bound.map(JSONValue.double))
-        members.append("words", draw.map { $0.words.map { .integer($0) } ?? .null } ?? .integer(0))
-        members.append("start", draw?.start?.document ?? .null)
-        members.append("warnings", .strings((resolution?.warnings ?? []).map { Text($0) }))
-        return members
+        append("formula", .string(Text(draw?.formula ?? "the elements that steps write")))
+        append("fan_in", resolution?.fan.map { .integer($0.fanIn) })
+        append("fan_out", resolution?.fan.map { .integer($0.fanOut) })
+        append("gain", resolution?.gain.map(JSONValue.double))
+        append("mean", resolution?.mean.map(JSONValue.double))
+        append("std", resolution?.std.map(JSONValue.double))
+        append("bound", resolution?.bound.map(JSONValue.double))
+        append("words", draw.map { $0.words.map { .integer($0) } ?? .null } ?? .integer(0))
+        append("start", draw?.start?.document ?? .null)
+        append("warnings", .strings((resolution?.warnings ?? []).map { Text($0) }))
     }
 }
 
