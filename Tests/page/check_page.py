@@ -566,6 +566,45 @@ def check_token(context, service, failures):
             tab.complaints.clear()
 
 
+# Requests whose charts have an axis that is hard to mark.
+AXES = [
+    {"method": "constant", "value": "0"}, {"method": "constant", "value": "0.1"}, {"method": "constant", "value": "inf"},
+    {"method": "constant", "value": "nan"}, {"method": "constant", "value": "1e308", "dtype": "float64"},
+    {"method": "constant", "value": "1e-310", "dtype": "float64"}, {"method": "normal", "shape": ""}, {"method": "normal", "shape": "0,3"},
+    {"method": "normal", "mean": "100", "std": "0.001"}, {"method": "uniform", "a": "99.99", "b": "100.01"},
+    {"method": "normal", "mean": "1e17", "std": "1", "dtype": "float64"}, {"method": "normal", "mean": "1e16", "std": "1", "dtype": "float64"},
+    {"method": "normal", "std": "1e308", "dtype": "float64"}, {"method": "normal", "std": "1e300", "dtype": "float64"},
+    {"method": "normal", "std": "1e-310", "dtype": "float64"}, {"method": "normal", "std": "1e5", "dtype": "float16"},
+    {"method": "normal", "std": "0"}, {"method": "uniform", "a": "1", "b": "1"}, {"method": "sparse", "sparsity": "1", "shape": "3,4"},
+    {"method": "orthogonal", "shape": "1,1"}, {"method": "eye", "shape": "1,1"}, {"method": "xavier_normal", "shape": "1,1"},
+]
+
+
+def check_axes(context, service, failures):
+    """Charts without a mark that is no number, or that stands at two places."""
+    for query in AXES:
+        with Tab(context, service, failures, "#tensor?" + urllib.parse.urlencode({"shape": "20,30", "seed": "1"} | query)) as tab:
+            failures.check(tab(".status").inner_text() == "" and tab("[aria-invalid=true]").count() == 0, f"{query}: {tab('form').inner_text()}")
+            check_chart(tab, "histogram", query)
+            caption = tab(".caption").inner_text()
+            failures.check(not re.search("nan|infinity", caption, re.IGNORECASE), f"{query}: {caption}")
+    for query in [{"depth": 1}, {"depth": 2}, {"depth": 3}, {"depth": 1, "runs": 0}, {"method": "normal", "depth": 60}, {"depth": 300, "runs": 0}]:
+        with Tab(context, service, failures, "#propagate?" + urllib.parse.urlencode(query)) as tab:
+            for name in ["forward", "backward"]:
+                check_chart(tab, name, query)
+
+
+def check_chart(tab, name, query):
+    chart = tab(f"#{name}")
+    marks = chart.locator("text").evaluate_all("nodes => nodes.map((node) => [node.getAttribute('text-anchor'), node.textContent])")
+    for anchor in ["end", "middle"]:
+        texts = [text for where, text in marks if where == anchor]
+        tab.failures.check(len(texts) == len(set(texts)), f"{query}: {name} has the marks {texts}")
+    tab.failures.check(any(anchor == "middle" for anchor, _ in marks), f"{query}: {name} has no mark below")
+    wrong = re.findall("nan|infinity|undefined", chart.evaluate("node => node.innerHTML"), re.IGNORECASE)
+    tab.failures.check(not wrong, f"{query}: {name} has {wrong}")
+
+
 class Prefixed:
     """A proxy that has the service at a path, and takes the path off."""
 
@@ -952,8 +991,8 @@ def main():
     with Service(arguments.program) as service, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=arguments.chromium, args=options)
         check_document(service, failures)
-        for check in [check_tensor, check_faults, check_programs, check_pytorch, check_files, check_busy, check_back, check_token, check_prefix,
-                      check_link, check_propagate, check_model, check_catalogue]:
+        for check in [check_tensor, check_faults, check_programs, check_pytorch, check_files, check_busy, check_axes,
+                      check_back, check_token, check_prefix, check_link, check_propagate, check_model, check_catalogue]:
             if arguments.only not in check.__name__:
                 continue
             context = browser.new_context(viewport={"width": 1280, "height": 900}, accept_downloads=True)
