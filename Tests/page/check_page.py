@@ -605,6 +605,31 @@ def check_chart(tab, name, query):
     tab.failures.check(not wrong, f"{query}: {name} has {wrong}")
 
 
+# Texts that do not fit into their selects, and tabs beyond their list or at uneven distances.
+CUT = """() => {
+  const canvas = document.createElement("canvas").getContext("2d"), found = [];
+  for (const node of document.querySelectorAll("select")) {
+    if (!node.checkVisibility()) continue;
+    const style = getComputedStyle(node);
+    canvas.font = style.font;
+    const arrow = 20, space = node.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight) - arrow;
+    for (const option of node.options) if (canvas.measureText(option.text).width > space) found.push(option.text);
+  }
+  for (const list of document.querySelectorAll("[role=tablist]")) {
+    if (!list.checkVisibility()) continue;
+    if (list.scrollWidth > list.clientWidth) found.push("tabs " + list.textContent);
+    const boxes = [...list.querySelectorAll("[role=tab]:not([hidden])")].map((tab) => {
+      const range = document.createRange();
+      range.selectNodeContents(tab);
+      return range.getBoundingClientRect();
+    });
+    const gaps = boxes.slice(1).map((box, index) => box.left - boxes[index].right);
+    if (Math.max(...gaps) - Math.min(...gaps) > 1) found.push("gaps " + gaps);
+  }
+  return found;
+}"""
+
+
 class Prefixed:
     """A proxy that has the service at a path, and takes the path off."""
 
@@ -922,6 +947,8 @@ def check_access(browser, service, failures):
                     for item in found:
                         failures.check(item["ratio"] >= item["needed"], f"{panel}, {where}: contrast of {item}")
                     check_axe(tab, f"{panel}, {where}")
+                    cut = tab.page.evaluate(CUT)
+                    failures.check(not cut, f"{panel}, {where}: cut off are {cut}")
                     wide = tab.page.evaluate("[document.scrollingElement.scrollWidth, innerWidth]")
                     failures.check(wide[0] <= wide[1], f"{panel}, {where}: {wide[0]} px wide")
                     if (scheme, width) == ("light", 1280):
