@@ -364,6 +364,11 @@ def run(command, directory, standard_input=None, **environment):
     return outcome.stdout if outcome.returncode == 0 else f"status {outcome.returncode}: {outcome.stderr}"
 
 
+def refused(program):
+    """The same program with a request that the service refuses."""
+    return program.replace("seed=3", "seed=x")
+
+
 def check_programs(context, service, failures):
     """What the button copies runs, and prints the first elements."""
     context.grant_permissions(["clipboard-read", "clipboard-write"], origin=service.url)
@@ -385,10 +390,18 @@ def check_programs(context, service, failures):
                     run(["bash", "-c", program], directory)
                     file = directory / ("weight.safetensors" if dtype == "bfloat16" else "weight.npy")
                     failures.check(file.exists() and file.read_bytes().endswith(body), f"{program} gives {dtype}")
+                    file.unlink(missing_ok=True)
+                    outcome = run(["bash", "-c", refused(program)], directory)
+                    failures.check(outcome.startswith("status 22:") and not file.exists(), f"{refused(program)} gives {outcome!r}")
                 else:
                     source = directory / {"Python": "program.py", "JavaScript": "program.mjs", "Go": "program.go"}[language]
+                    command = [tool, "run", source] if language == "Go" else [tool, source]
+                    if dtype == "float32":
+                        source.write_text(refused(program))
+                        outcome = run(command, directory)
+                        failures.check(outcome.startswith("status 1:") and "400" in outcome, f"{language} takes an error: {outcome!r}")
                     source.write_text(program)
-                    printed = run([tool, "run", source] if language == "Go" else [tool, source], directory)
+                    printed = run(command, directory)
                     if language == "Go" and dtype in ("float16", "bfloat16"):
                         expected = [str(bits) for bits in struct.unpack("<4H", body[:8])]
                         holds = printed.strip("[]\n").split() == expected
@@ -575,7 +588,8 @@ def check_token(context, service, failures):
                 tab("#model-example").select_option("random/llama-3-8b")
             tab("#download").click()
             page.wait_for_function("() => document.querySelector('#model .status').textContent.startsWith('Too large')")
-            failures.check("token=" in page.inner_text("footer"), "the footer says how programs send the token")
+            failures.check("WEIGHT_INIT_TOKEN" in page.inner_text("footer"), "the footer says where programs find the token")
+            check_token_programs(tab, token)
             for click, name in [("left", "README"), ("left", "methods"), ("middle", "openapi.yaml")]:
                 page.wait_for_selector(f"nav a[href^=blob] >> text={name}")
                 if click == "left":
@@ -593,6 +607,63 @@ def check_token(context, service, failures):
                 failures.check(text.startswith({"README": "# weight-init", "methods": "{", "openapi.yaml": "openapi:"}[name]), f"a {click} click on {name}")
             failures.check(all("401" in text for text in tab.complaints), f"{tab.complaints}")
             tab.complaints.clear()
+
+
+def check_token_programs(tab, token):
+    """Programs read the token from the environment, and do not show it."""
+    page, failures = tab.page, tab.failures
+    environment = {"WEIGHT_INIT_TOKEN": token}
+    texts = []
+    tab.open("propagate")
+    texts.append(tab("#propagate-code").text_content())
+    failures.check(json.loads(run(["bash", "-c", texts[0]], ".", **environment)).get("depth") == 16, f"with a token: {texts[0]}")
+    with tempfile.TemporaryDirectory() as directory:
+        tab.open("tensor")
+        tab.fill("shape", "5,7")
+        body = tab.service.read(authorized(tab.service.url + "/init?method=kaiming_normal&shape=5,7&seed=42&nonlinearity=relu&format=raw", token))
+        for language, tool in [("curl", "curl"), ("Python", sys.executable), ("JavaScript", "node"), ("Go", "go")]:
+            page.click(f"#tensor-code-{language}")
+            program = tab("#tensor-code").text_content()
+            texts.append(program)
+            if shutil.which(tool) is None:
+                continue
+            if language == "curl":
+                run(["bash", "-c", program], directory, **environment)
+                file = pathlib.Path(directory, "weight.npy")
+                failures.check(file.exists() and file.read_bytes().endswith(body), f"with a token: {program}")
+                continue
+            source = pathlib.Path(directory, {"Python": "program.py", "JavaScript": "program.mjs", "Go": "program.go"}[language])
+            source.write_text(program)
+            printed = run([tool, "run", source] if language == "Go" else [tool, source], directory, **environment)
+            numbers = [float(text) for text in re.findall(r"-?\d+\.\d+(?:e-?\d+)?", printed)]
+            first = elements(body, "float32")[:4]
+            failures.check(len(numbers) == 4 and numpy.allclose(numbers, first, rtol=1e-3, atol=1e-6), f"{language} with a token prints {printed!r}")
+        page.click("#tensor-code-PyTorch")
+        tab.fill("shape", "5000,5000")
+        texts.append(tab("#tensor-code").text_content())
+        tab.open("model")
+        with tab.change():
+            tab("#model-example").select_option("random/llama-tiny")
+        for language in ["transformers", "torch", "client", "Rust", "curl"]:
+            page.click(f"#model-code-{language}")
+            program = tab("#model-code").text_content()
+            texts.append(program)
+            if language == "curl" or (PYTHON and language != "Rust"):
+                command = ["bash", "-c", program] if language == "curl" else [PYTHON, "-c", WITHOUT_TORCHVISION + program]
+                printed = run(command, directory, **environment, HF_HOME=directory, PYTHONPATH=str(CLIENT), HF_HUB_DISABLE_PROGRESS_BARS="1")
+                failures.check(not printed.startswith("status"), f"{language} with a token: {printed!r}")
+        failures.check(pathlib.Path(directory, "llama-tiny.safetensors").exists(), "a model's command with a token")
+        with tab.change():
+            tab("#model-example").select_option("a small MLP")
+        texts.append(tab("#model-code").text_content())
+        run(["bash", "-c", texts[-1]], directory, **environment)
+        failures.check(pathlib.Path(directory, "model.safetensors").exists(), f"with a token: {texts[-1]}")
+    for text in texts:
+        failures.check("WEIGHT_INIT_TOKEN" in text and token not in text, f"a program with a token: {text}")
+
+
+def authorized(url, token):
+    return urllib.request.Request(url, headers={"Authorization": f"Bearer {token}"})
 
 
 # Requests whose charts have an axis that is hard to mark.
