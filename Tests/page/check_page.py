@@ -331,6 +331,17 @@ def check_faults(context, service, failures):
         with tab.change():
             tab("#model-example").select_option("a small MLP")
         failures.check(tab("[aria-invalid=true]").count() == 0, "the seed stays marked")
+        with tab.change():
+            tab("#model-example").select_option("random/lenet5")
+        tab.page.route("**/explain", lambda route: route.abort())
+        tab("#model-example").select_option("a request of your own")
+        hint = tab("#model-example-help").text_content()
+        failures.check(hint == "", f"a request of your own has the hint {hint!r}")
+        failures.check(tab("#model-request").input_value() != "", "a request of your own begins with one")
+        with tab.change():
+            tab.page.unroute("**/explain")
+            tab("#model-example").select_option("a small MLP")
+        tab.complaints.clear()
         with Tab(context, service, failures, "#model?model=random/nothing") as other:
             help = other("#model-example-help").inner_text()
             failures.check("random/nothing" in help, f"a link's model says {help!r}")
@@ -351,6 +362,11 @@ def run(command, directory, standard_input=None, **environment):
         command, cwd=directory, input=standard_input, capture_output=True, text=True, timeout=600, env=os.environ | environment
     )
     return outcome.stdout if outcome.returncode == 0 else f"status {outcome.returncode}: {outcome.stderr}"
+
+
+def refused(program):
+    """The same program with a request that the service refuses."""
+    return program.replace("seed=3", "seed=x")
 
 
 def check_programs(context, service, failures):
@@ -374,10 +390,18 @@ def check_programs(context, service, failures):
                     run(["bash", "-c", program], directory)
                     file = directory / ("weight.safetensors" if dtype == "bfloat16" else "weight.npy")
                     failures.check(file.exists() and file.read_bytes().endswith(body), f"{program} gives {dtype}")
+                    file.unlink(missing_ok=True)
+                    outcome = run(["bash", "-c", refused(program)], directory)
+                    failures.check(outcome.startswith("status 22:") and not file.exists(), f"{refused(program)} gives {outcome!r}")
                 else:
                     source = directory / {"Python": "program.py", "JavaScript": "program.mjs", "Go": "program.go"}[language]
+                    command = [tool, "run", source] if language == "Go" else [tool, source]
+                    if dtype == "float32":
+                        source.write_text(refused(program))
+                        outcome = run(command, directory)
+                        failures.check(outcome.startswith("status 1:") and "400" in outcome, f"{language} takes an error: {outcome!r}")
                     source.write_text(program)
-                    printed = run([tool, "run", source] if language == "Go" else [tool, source], directory)
+                    printed = run(command, directory)
                     if language == "Go" and dtype in ("float16", "bfloat16"):
                         expected = [str(bits) for bits in struct.unpack("<4H", body[:8])]
                         holds = printed.strip("[]\n").split() == expected
@@ -448,6 +472,8 @@ def check_files(context, service, failures):
                 tab.fill("dtype", dtype)
             expected = service.get("/init", method="xavier_normal", shape="5,7", seed=3, dtype=dtype, format=form)
             failures.check(tab("#tensor-download").inner_text() == f"Download {form}", f"{dtype}: the button")
+            size = tab("#tensor-download-note").inner_text()
+            failures.check(size == f"{35 * {'float64': 8, 'float32': 4}.get(dtype, 2)} B of elements and a header", f"{dtype}: the size is {size!r}")
             with tab.page.expect_download() as download:
                 tab("#tensor-download").click()
             same = pathlib.Path(download.value.path()).read_bytes() == expected
@@ -466,8 +492,9 @@ def check_busy(context, service, failures):
             version = tab.version
             tab(field).fill(value)
             failures.check(tab(".results").get_attribute("aria-busy") == "true", f"{panel}: is busy")
-            tab.page.wait_for_function("panel => getComputedStyle(document.querySelector(`#${panel} .results`)).opacity < 0.7", arg=panel)
+            tab.page.wait_for_function("panel => getComputedStyle(document.querySelector(`#${panel} .card`)).opacity < 0.7", arg=panel)
             failures.check(tab(".primary[href]").count() == 0, f"{panel}: an old link can be followed")
+            tab.page.wait_for_function("panel => document.querySelector(`#${panel} .working`).textContent === 'Working…'", arg=panel)
             tab(".copy").click(force=True)
             tab(".code pre").click()
             failures.check(tab.page.evaluate("navigator.clipboard.readText()") == "before", f"{panel}: an old text is copied")
@@ -477,6 +504,7 @@ def check_busy(context, service, failures):
             tab.page.unroute(paths)
             tab.settle(version)
             failures.check(tab(".results").get_attribute("aria-busy") == "false", f"{panel}: stays busy")
+            failures.check(tab(".working").text_content() == "", f"{panel}: still says that it works")
             for link in tab(".primary").all():
                 failures.check("seed=43" in link.get_attribute("href"), f"{panel}: the new link")
             tab(".copy").click()
@@ -534,13 +562,15 @@ def check_token(context, service, failures):
             failures.check(page.locator("#token-help").inner_text() == "The service needs a token.", "a token is asked for")
             failures.check("unauthorized" not in page.inner_text("body").lower(), "no raw document")
             check_axe(tab, "the field for a token")
-            page.click("nav >> text=methods")
-            failures.check(page.url == guarded.url + "/", f"without a token, a link leads to {page.url}")
+            failures.check(not page.is_visible("nav"), "without a token, links lead to refusals")
+            calm = page.locator("#token-help").evaluate("node => getComputedStyle(node).color")
             for wrong, words in [("ä b", "consists of letters"), ("wrong", "does not accept")]:
                 page.fill("#token", wrong)
                 page.press("#token", "Enter")
                 page.wait_for_function("words => document.querySelector('#token-help').textContent.includes(words)", arg=words)
                 failures.check(page.get_attribute("#token", "aria-invalid") == "true", f"{wrong} is marked")
+                color = page.locator("#token-help").evaluate("node => getComputedStyle(node).color")
+                failures.check(color != calm, f"{wrong}: the message looks like a hint")
             page.fill("#token", token)
             page.press("#token", "Enter")
             tab.settle(0)
@@ -558,12 +588,222 @@ def check_token(context, service, failures):
                 tab("#model-example").select_option("random/llama-3-8b")
             tab("#download").click()
             page.wait_for_function("() => document.querySelector('#model .status').textContent.startsWith('Too large')")
-            failures.check("token=" in page.inner_text("footer"), "the footer says how programs send the token")
-            page.click("nav >> text=methods")
-            page.wait_for_url(re.compile("^blob:"), timeout=60_000)
-            failures.check(json.loads(page.inner_text("body"))["profile"] == "torch-2.13", "a link with a token")
+            failures.check("WEIGHT_INIT_TOKEN" in page.inner_text("footer"), "the footer says where programs find the token")
+            check_token_programs(tab, token)
+            for click, name in [("left", "README"), ("left", "methods"), ("middle", "openapi.yaml")]:
+                page.wait_for_selector(f"nav a[href^=blob] >> text={name}")
+                if click == "left":
+                    page.click(f"nav >> text={name}")
+                    page.wait_for_url(re.compile("^blob:"), timeout=60_000)
+                    text = page.inner_text("body")
+                    page.go_back()
+                    tab.settle(0)
+                else:
+                    with context.expect_page() as opened:
+                        page.click(f"nav >> text={name}", button=click)
+                    opened.value.wait_for_load_state()
+                    text = opened.value.inner_text("body")
+                    opened.value.close()
+                failures.check(text.startswith({"README": "# weight-init", "methods": "{", "openapi.yaml": "openapi:"}[name]), f"a {click} click on {name}")
             failures.check(all("401" in text for text in tab.complaints), f"{tab.complaints}")
             tab.complaints.clear()
+
+
+def check_token_programs(tab, token):
+    """Programs read the token from the environment, and do not show it."""
+    page, failures = tab.page, tab.failures
+    environment = {"WEIGHT_INIT_TOKEN": token}
+    texts = []
+    tab.open("propagate")
+    texts.append(tab("#propagate-code").text_content())
+    failures.check(json.loads(run(["bash", "-c", texts[0]], ".", **environment)).get("depth") == 16, f"with a token: {texts[0]}")
+    with tempfile.TemporaryDirectory() as directory:
+        tab.open("tensor")
+        tab.fill("shape", "5,7")
+        body = tab.service.read(authorized(tab.service.url + "/init?method=kaiming_normal&shape=5,7&seed=42&nonlinearity=relu&format=raw", token))
+        for language, tool in [("curl", "curl"), ("Python", sys.executable), ("JavaScript", "node"), ("Go", "go")]:
+            page.click(f"#tensor-code-{language}")
+            program = tab("#tensor-code").text_content()
+            texts.append(program)
+            if shutil.which(tool) is None:
+                continue
+            if language == "curl":
+                run(["bash", "-c", program], directory, **environment)
+                file = pathlib.Path(directory, "weight.npy")
+                failures.check(file.exists() and file.read_bytes().endswith(body), f"with a token: {program}")
+                continue
+            source = pathlib.Path(directory, {"Python": "program.py", "JavaScript": "program.mjs", "Go": "program.go"}[language])
+            source.write_text(program)
+            printed = run([tool, "run", source] if language == "Go" else [tool, source], directory, **environment)
+            numbers = [float(text) for text in re.findall(r"-?\d+\.\d+(?:e-?\d+)?", printed)]
+            first = elements(body, "float32")[:4]
+            failures.check(len(numbers) == 4 and numpy.allclose(numbers, first, rtol=1e-3, atol=1e-6), f"{language} with a token prints {printed!r}")
+        page.click("#tensor-code-PyTorch")
+        tab.fill("shape", "5000,5000")
+        texts.append(tab("#tensor-code").text_content())
+        tab.open("model")
+        with tab.change():
+            tab("#model-example").select_option("random/llama-tiny")
+        for language in ["transformers", "torch", "client", "Rust", "curl"]:
+            page.click(f"#model-code-{language}")
+            program = tab("#model-code").text_content()
+            texts.append(program)
+            if language == "curl" or (PYTHON and language != "Rust"):
+                command = ["bash", "-c", program] if language == "curl" else [PYTHON, "-c", WITHOUT_TORCHVISION + program]
+                printed = run(command, directory, **environment, HF_HOME=directory, PYTHONPATH=str(CLIENT), HF_HUB_DISABLE_PROGRESS_BARS="1")
+                failures.check(not printed.startswith("status"), f"{language} with a token: {printed!r}")
+        failures.check(pathlib.Path(directory, "llama-tiny.safetensors").exists(), "a model's command with a token")
+        with tab.change():
+            tab("#model-example").select_option("a small MLP")
+        texts.append(tab("#model-code").text_content())
+        run(["bash", "-c", texts[-1]], directory, **environment)
+        failures.check(pathlib.Path(directory, "model.safetensors").exists(), f"with a token: {texts[-1]}")
+    for text in texts:
+        failures.check("WEIGHT_INIT_TOKEN" in text and token not in text, f"a program with a token: {text}")
+
+
+def authorized(url, token):
+    return urllib.request.Request(url, headers={"Authorization": f"Bearer {token}"})
+
+
+# Requests whose charts have an axis that is hard to mark.
+AXES = [
+    {"method": "constant", "value": "0"}, {"method": "constant", "value": "0.1"}, {"method": "constant", "value": "inf"},
+    {"method": "constant", "value": "nan"}, {"method": "constant", "value": "1e308", "dtype": "float64"},
+    {"method": "constant", "value": "1e-310", "dtype": "float64"}, {"method": "normal", "shape": ""}, {"method": "normal", "shape": "0,3"},
+    {"method": "normal", "mean": "100", "std": "0.001"}, {"method": "uniform", "a": "99.99", "b": "100.01"},
+    {"method": "normal", "mean": "1e17", "std": "1", "dtype": "float64"}, {"method": "normal", "mean": "1e16", "std": "1", "dtype": "float64"},
+    {"method": "normal", "std": "1e308", "dtype": "float64"}, {"method": "normal", "std": "1e300", "dtype": "float64"},
+    {"method": "normal", "std": "1e-310", "dtype": "float64"}, {"method": "normal", "std": "1e5", "dtype": "float16"},
+    {"method": "normal", "std": "0"}, {"method": "uniform", "a": "1", "b": "1"}, {"method": "sparse", "sparsity": "1", "shape": "3,4"},
+    {"method": "orthogonal", "shape": "1,1"}, {"method": "eye", "shape": "1,1"}, {"method": "xavier_normal", "shape": "1,1"},
+]
+
+
+def check_axes(context, service, failures):
+    """Charts without a mark that is no number, or that stands at two places."""
+    for query in AXES:
+        with Tab(context, service, failures, "#tensor?" + urllib.parse.urlencode({"shape": "20,30", "seed": "1"} | query)) as tab:
+            failures.check(tab(".status").inner_text() == "" and tab("[aria-invalid=true]").count() == 0, f"{query}: {tab('form').inner_text()}")
+            check_chart(tab, "histogram", query)
+            caption = tab(".caption").inner_text()
+            failures.check(not re.search("nan|infinity", caption, re.IGNORECASE), f"{query}: {caption}")
+    for query in [{"depth": 1}, {"depth": 2}, {"depth": 3}, {"depth": 1, "runs": 0}, {"method": "normal", "depth": 60}, {"depth": 300, "runs": 0}]:
+        with Tab(context, service, failures, "#propagate?" + urllib.parse.urlencode(query)) as tab:
+            for name in ["forward", "backward"]:
+                check_chart(tab, name, query)
+
+
+def check_chart(tab, name, query):
+    chart = tab(f"#{name}")
+    marks = chart.locator("text").evaluate_all("nodes => nodes.map((node) => [node.getAttribute('text-anchor'), node.textContent])")
+    for anchor in ["end", "middle"]:
+        texts = [text for where, text in marks if where == anchor]
+        tab.failures.check(len(texts) == len(set(texts)), f"{query}: {name} has the marks {texts}")
+    tab.failures.check(any(anchor == "middle" for anchor, _ in marks), f"{query}: {name} has no mark below")
+    wrong = re.findall("nan|infinity|undefined", chart.evaluate("node => node.innerHTML"), re.IGNORECASE)
+    tab.failures.check(not wrong, f"{query}: {name} has {wrong}")
+
+
+def check_ignored(context, service, failures):
+    """What an address has in vain is named, until something else is asked for; each tab has its own title."""
+    for fragment, ignored in [
+        ("#tensor?method=normal&shape=2,3&foo=1&std=2&gain=3", "foo=1, gain=3"),
+        ("#tensor?method=normal&shape=2,3&seed=1&seed=2", "seed=1"),
+        ("#tensor?method=normal&shape=2,3&%zz", "%zz="),
+        ("#nothing?x=1", "nothing?x=1"),
+        ("#toString", "toString"),
+        ("#propagate?depth=4&width=3", "width=3"),
+        ("#model?model=random/lenet5&layers=3", "layers=3"),
+        ("#tensor?method=he_normal&shape=2,3&mode=fan_out", ""),
+        ("#propagate?nonlinearity=leaky_relu&param=0.1", ""),
+        ("#model?model=random/lenet5&seed=3", ""),
+        ("", ""),
+    ]:
+        with Tab(context, service, failures, fragment, settles=False) as tab:
+            if tab.panel not in PANELS:
+                tab.panel = "tensor"
+            tab.settle(0)
+            note = tab.page.inner_text("#note")
+            failures.check(note == (f"Ignored in the address: {ignored}" if ignored else ""), f"{fragment}: {note!r}")
+            heading = tab.page.inner_text(f"#tab-{tab.panel}")
+            failures.check(tab.page.title() == f"{heading} · weight-init", f"{fragment}: the title is {tab.page.title()}")
+            if tab.panel == "tensor":
+                tab.fill("seed", "9")
+                failures.check(tab.page.inner_text("#note") == "", f"{fragment}: the note stays")
+                failures.check("gain" not in tab.page.url and "foo" not in tab.page.url, f"{fragment}: becomes {tab.page.url}")
+    with Tab(context, service, failures, "#tensor?shape=2,3") as tab:
+        failures.check(tab("option:not([value]), option[value='']").count() == 0, "an option without a name")
+        failures.check("—" not in tab.page.inner_text("body"), "a dash in place of a name")
+        failures.check("string" not in tab("form").inner_text(), "hints for the API")
+
+
+def check_waiting(context, service, failures):
+    """Before the first reply there are fields and a word, but no empty results; without a service there is another try."""
+    for panel, paths in [("tensor", "**/explain?*"), ("propagate", "**/propagate"), ("model", "**/explain")]:
+        held = []
+        context.route(paths, lambda route: held.append(route))
+        with Tab(context, service, failures, "#" + panel, settles=False) as tab:
+            tab.page.wait_for_function("panel => document.querySelector(`#${panel} .working`)?.textContent === 'Working…'", arg=panel)
+            failures.check(tab(".working").get_attribute("role") == "status", f"{panel}: the word is announced")
+            failures.check(tab("form").is_visible(), f"{panel}: fields before the first reply")
+            failures.check(not any(card.is_visible() for card in tab(".card").all()), f"{panel}: results before the first reply")
+            failures.check(not tab.page.is_visible("footer"), f"{panel}: a footer before the first reply")
+            held[-1].abort()
+            tab.page.wait_for_selector(f"#{panel} .status button")
+            failures.check("does not answer" in tab(".status").inner_text(), f"{panel}: {tab('.status').inner_text()}")
+            failures.check(not any(card.is_visible() for card in tab(".card").all()), f"{panel}: empty results")
+            context.unroute(paths)
+            tab(".status button").press("Enter")
+            tab.page.wait_for_selector(f"#{panel} .card", state="visible")
+            failures.check(tab(".status").inner_text() == "" and tab.page.is_visible("footer"), f"{panel}: after another try")
+            failures.check(tab.page.evaluate("document.activeElement.id") == f"tab-{panel}", f"{panel}: focus is lost")
+            tab.complaints.clear()
+    with Tab(context, service, failures) as tab:
+        # By itself, too, and the error is not faded.
+        tab.page.route("**/explain?*", lambda route: route.abort())
+        tab.fill("seed", "8")
+        faded = tab(".status").evaluate("node => { let all = 1; for (; node; node = node.parentElement) all *= getComputedStyle(node).opacity; return all; }")
+        failures.check(faded == 1 and "does not answer" in tab(".status").inner_text(), f"an error of opacity {faded}")
+        tab.page.unroute("**/explain?*")
+        tab.page.wait_for_function("() => !document.querySelector('#tensor .status').textContent")
+        tab.page.route("**/methods", lambda route: route.abort())
+        tab.page.reload()
+        tab.page.wait_for_selector("#failure button")
+        tab.page.unroute("**/methods")
+        tab.page.click("#failure button")
+        tab.settle(0)
+        failures.check(tab.page.inner_text("#failure") == "" and tab(".results").is_visible(), "another try of the whole page")
+        tab.page.route("**/methods", lambda route: route.fulfill(status=503, body="busy"))
+        tab.page.reload()
+        tab.page.wait_for_selector("#failure button")
+        failures.check("503" in tab.page.inner_text("#failure"), "a status of a proxy")
+        tab.complaints.clear()
+
+
+# Texts that do not fit into their selects, and tabs beyond their list or at uneven distances.
+CUT = """() => {
+  const canvas = document.createElement("canvas").getContext("2d"), found = [];
+  for (const node of document.querySelectorAll("select")) {
+    if (!node.checkVisibility()) continue;
+    const style = getComputedStyle(node);
+    canvas.font = style.font;
+    const arrow = 20, space = node.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight) - arrow;
+    for (const option of node.options) if (canvas.measureText(option.text).width > space) found.push(option.text);
+  }
+  for (const list of document.querySelectorAll("[role=tablist]")) {
+    if (!list.checkVisibility()) continue;
+    if (list.scrollWidth > list.clientWidth) found.push("tabs " + list.textContent);
+    const boxes = [...list.querySelectorAll("[role=tab]:not([hidden])")].map((tab) => {
+      const range = document.createRange();
+      range.selectNodeContents(tab);
+      return range.getBoundingClientRect();
+    });
+    const gaps = boxes.slice(1).map((box, index) => box.left - boxes[index].right);
+    if (Math.max(...gaps) - Math.min(...gaps) > 1) found.push("gaps " + gaps);
+  }
+  return found;
+}"""
 
 
 class Prefixed:
@@ -883,6 +1123,8 @@ def check_access(browser, service, failures):
                     for item in found:
                         failures.check(item["ratio"] >= item["needed"], f"{panel}, {where}: contrast of {item}")
                     check_axe(tab, f"{panel}, {where}")
+                    cut = tab.page.evaluate(CUT)
+                    failures.check(not cut, f"{panel}, {where}: cut off are {cut}")
                     wide = tab.page.evaluate("[document.scrollingElement.scrollWidth, innerWidth]")
                     failures.check(wide[0] <= wide[1], f"{panel}, {where}: {wide[0]} px wide")
                     if (scheme, width) == ("light", 1280):
@@ -952,8 +1194,8 @@ def main():
     with Service(arguments.program) as service, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=arguments.chromium, args=options)
         check_document(service, failures)
-        for check in [check_tensor, check_faults, check_programs, check_pytorch, check_files, check_busy, check_back, check_token, check_prefix,
-                      check_link, check_propagate, check_model, check_catalogue]:
+        for check in [check_tensor, check_faults, check_programs, check_pytorch, check_files, check_busy, check_waiting, check_ignored, check_axes,
+                      check_back, check_token, check_prefix, check_link, check_propagate, check_model, check_catalogue]:
             if arguments.only not in check.__name__:
                 continue
             context = browser.new_context(viewport={"width": 1280, "height": 900}, accept_downloads=True)
