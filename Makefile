@@ -17,6 +17,8 @@ venv := .venv
 debian := .build/debian
 # Files of a release, and the small Debian in which they are installed.
 release := .build/packages
+# Two builds of one commit.
+twice := .build/twice
 # If empty, test-dist installs nothing.
 CHROOT ?= .build/chroot
 # Renders the Helm chart.
@@ -291,6 +293,19 @@ test-dist: dist $(venv)/.installed ## Check the files of a release, and install,
 	$(install)
 	$(venv)/bin/python Tests/reference/check_dist.py $(program) $(release) $(CHROOT)
 
+# Two clones, at paths of different lengths, in which nothing is built yet. One job, and no more than the build itself needs.
+.PHONY: test-reproducible
+test-reproducible: toolchain libraries dist-tools ## Build the commit twice, in clones at different paths, and compare the stripped programs, minutes
+	rm -rf $(twice)
+	for clone in $(twice)/one $(twice)/the-other; do \
+	    git clone --quiet --no-hardlinks . $$clone; \
+	    nice $(SWIFT) build --jobs 1 --configuration release --package-path $$clone --scratch-path $$clone/.build \
+	        --product weight-init $(static) $(hardened); \
+	    strip -o $$clone.stripped $$clone/$(program); \
+	done
+	cmp $(twice)/one.stripped $(twice)/the-other.stripped
+	@echo "reproducible: $$(sha256sum < $(twice)/one.stripped | cut -c1-64)"
+
 .PHONY: test-page
 test-page: compiled-tests $(venv)-page/.installed ## Click through the page in headless Chromium; SCREENSHOTS=docs/images updates the pictures
 	$(venv)-page/bin/python Tests/page/check_page.py $(tests)/release/weight-init \
@@ -332,7 +347,7 @@ clean: ## Remove everything built or downloaded
 help: ## List the targets
 	@awk 'BEGIN { FS = ":.*## " } \
 	    /^##@ / { printf "\n%s\n", substr($$0, 5) } \
-	    /^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	    /^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # Prerequisites.
 

@@ -130,18 +130,21 @@ extension DaemonConfiguration: Configurable {
             "min-receive-rate",
             \.minimumReceiveRate,
             0...1 << 30,
+            of: "bytes per second",
             "Minimum average rate of a request's body in bytes per second, after 5 seconds; 0 is no limit."
         ),
         Setting(
             "max-head-bytes",
             \.connectionMemory,
             8 << 10...16 << 20,
+            of: "bytes",
             "Buffer in bytes of each connection: the limit of a request's head."
         ),
         Setting(
             "block-bytes",
             \.blockSize,
             4 << 10...64 << 20,
+            of: "bytes",
             """
             Block size in bytes. Each active reply buffers one block; bodies shorter than 16 blocks use blocks of a \
             sixteenth of their length.
@@ -151,18 +154,21 @@ extension DaemonConfiguration: Configurable {
             "max-body-memory",
             \.bodyMemory,
             0...Int.max,
+            of: "bytes",
             "Memory in bytes of all active replies. New replies use smaller blocks as it fills up."
         ),
         Setting(
             "max-upload-memory",
             \.uploadMemory,
             0...Int.max,
+            of: "bytes",
             "Memory in bytes of all request bodies until their requests are answered; beyond it, 503."
         ),
         Setting(
             "reply-cache-bytes",
             \.replyCacheSize,
             0...Int.max,
+            of: "bytes",
             "Size in bytes of the cache of small replies to repeated requests; 0 turns it off."
         ),
         Setting(
@@ -187,6 +193,7 @@ extension DaemonConfiguration: Configurable {
             "max-short-work-bytes",
             \.deferred.shortMemoryLimit,
             0...Int.max,
+            of: "bytes",
             "Memory in bytes of jobs of less than 0.1 s, which have a thread and a queue of their own."
         ),
     ]

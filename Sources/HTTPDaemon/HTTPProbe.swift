@@ -6,10 +6,15 @@ public struct ProbeError: Error {
     public var reason: String
     /// `true` if the address or path can be that of no service.
     public var isOfAddress = false
+    /// `true` if something answered, or hung up, that may speak another protocol.
+    fileprivate var isOfProtocol = false
+    /// `true` if the service speaks TLS and the probe did not.
+    public var isOfTLS = false
 
-    public init(reason: String, isOfAddress: Bool = false) {
+    public init(reason: String, isOfAddress: Bool = false, isOfTLS: Bool = false) {
         self.reason = reason
         self.isOfAddress = isOfAddress
+        self.isOfTLS = isOfTLS
     }
 }
 
@@ -36,6 +41,19 @@ public struct HTTPProbe {
 
     /// The status of the answer to a GET.
     public func status(of path: String) throws(ProbeError) -> Int {
+        do {
+            return try ask(path)
+        } catch {
+            // To a service with TLS a request in plain text is noise: it hangs up, or answers with an alert.
+            guard error.isOfProtocol, !usesTLS else { throw error }
+            var secure = self
+            secure.usesTLS = true
+            guard (try? secure.ask(path)) != nil else { throw error }
+            throw ProbeError(reason: "it speaks TLS alone", isOfTLS: true)
+        }
+    }
+
+    private func ask(_ path: String) throws(ProbeError) -> Int {
         let descriptor = try connect()
         defer { close(descriptor) }
         let authority = host.contains(":") ? "[\(host)]" : host
@@ -43,7 +61,7 @@ public struct HTTPProbe {
         let answer = usesTLS ? try secureAnswer(to: request, descriptor) : try answer(to: request, descriptor)
         let line = String(decoding: answer, as: UTF8.self)
         guard line.hasPrefix("HTTP/1."), let status = Int(line.suffix(3)) else {
-            throw ProbeError(reason: "it does not speak HTTP")
+            throw .other("it does not speak HTTP")
         }
         return status
     }
@@ -60,7 +78,7 @@ public struct HTTPProbe {
         var buffer = [UInt8](repeating: 0, count: Self.answerSize)
         while answer.count < Self.answerSize {
             let count = recv(descriptor, &buffer, Self.answerSize - answer.count, 0)
-            guard count > 0 else { throw count == 0 ? ProbeError(reason: "it hung up") : .last("no answer") }
+            guard count > 0 else { throw count == 0 || errno == ECONNRESET ? .other("it hung up") : .last("no answer") }
             answer += buffer[..<count]
         }
         return answer
@@ -72,7 +90,7 @@ public struct HTTPProbe {
         guard count >= 0 else {
             throw ProbeError(reason: "no answer over TLS: \(String(cString: c_httpd_tls_error(count)))")
         }
-        guard count == answer.count else { throw ProbeError(reason: "it hung up") }
+        guard count == answer.count else { throw .other("it hung up") }
         return answer.map { UInt8(bitPattern: $0) }
     }
 
@@ -123,6 +141,13 @@ public struct HTTPProbe {
 }
 
 extension ProbeError {
+    /// The error of something that may speak another protocol.
+    fileprivate static func other(_ reason: String) -> ProbeError {
+        var error = ProbeError(reason: reason)
+        error.isOfProtocol = true
+        return error
+    }
+
     /// The error of the last system call.
     fileprivate static func last(_ what: String) -> ProbeError {
         ProbeError(reason: "\(what): \(String(cString: strerror(errno)))")

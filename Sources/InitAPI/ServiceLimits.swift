@@ -38,7 +38,13 @@ public struct ServiceLimits: Sendable {
 extension ServiceLimits: Configurable {
     public static let settings: [Setting<ServiceLimits>] =
         [
-            Setting("max-body-bytes", \.maximumBodyBytes, 0...1 << 30, "Maximum size in bytes of a request body."),
+            Setting(
+                "max-body-bytes",
+                \.maximumBodyBytes,
+                0...1 << 30,
+                of: "bytes",
+                "Maximum size in bytes of a request body."
+            ),
             // The parser recurses.
             Setting(
                 "max-json-depth",
@@ -69,24 +75,28 @@ extension ServiceLimits: Configurable {
                 "max-work-bytes",
                 \.maximumWorkBytes,
                 1...Int.max,
+                of: "bytes",
                 "Memory in bytes of all work before first bytes, running and finished."
             ),
             Setting(
                 "cache-bytes",
                 \.cacheBytes,
                 0...Int.max,
+                of: "bytes",
                 "Size in bytes of the cache of finished work; 0 turns it off."
             ),
             Setting(
                 "max-shard-bytes",
                 \.maximumShardBytes,
                 1...Int.max,
+                of: "bytes",
                 "Size in bytes of a model's tensors over which its repository has several files of weights, and of each file."
             ),
             Setting(
                 "max-model-bytes",
                 \.maximumModelBytes,
                 0...Int.max,
+                of: "bytes",
                 "Memory in bytes of the files in --models."
             ),
             Setting(
@@ -99,6 +109,7 @@ extension ServiceLimits: Configurable {
                 "model-cache-bytes",
                 \.modelCacheBytes,
                 0...Int.max,
+                of: "bytes",
                 "Size in bytes of the cache of decoded and planned models of the catalogue; 0 turns it off."
             ),
         ] + Limits.settings.map { $0.within(\.tensors) }

@@ -118,6 +118,7 @@ public final class InitService: RequestHandler {
         }
         try ExchangeStep.check(routed, policy)
         guard let route = routed.route else {
+            if !routes.areOpen, let problem = problem(modelAloneIn: target) { throw problem }
             throw Problem(noRouteAt: target.path, known: routes.paths)
         }
         guard method != .options else { return .response(.options(allow: route.allow)) }

@@ -153,6 +153,25 @@ extension ModelRepository.Entry {
 }
 
 extension InitService {
+    /// The problem with a path of a model that lacks the organisation, as some of the Hub's names do: it offers whole names.
+    func problem(modelAloneIn target: RequestTarget) -> Problem? {
+        let segments = Array(target.segments.dropFirst(target.segments.first == "api" ? 1 : 0))
+        let name: Text?
+        switch segments.count {
+        case 2 where segments[0] == "models" && !segments[1].isEmpty: name = segments[1]
+        case 3... where segments[0] == "models" && ["revision", "tree"].contains(segments[2]): name = segments[1]
+        case 3... where segments[1] == "resolve": name = segments[0]
+        default: name = nil
+        }
+        guard let name else { return nil }
+        do {
+            _ = try operations.models.require(name)
+            return nil
+        } catch {
+            return Problem(hub: "RepoNotFound", error.detail, allowed: error.allowed)
+        }
+    }
+
     /// The model that a path names in its first two captures.
     ///
     /// - Throws: 404.

@@ -13,6 +13,8 @@ public struct Setting<Values>: Sendable {
     public let choices: [String]
     /// `true` if the value is the path of a file.
     public let isFile: Bool
+    /// What a number should be that was given with a unit or a fraction, as it follows "must be"; `nil` if the value is no number.
+    private let wholeNumber: String?
     /// Place of the value: what error messages are found by.
     private let path: any AnyKeyPath & Sendable
     private let read: @Sendable (Values) -> String?
@@ -36,6 +38,18 @@ public struct Setting<Values>: Sendable {
         write(&values, text)
     }
 
+    /// What a refused text should have been, as it follows "must be".
+    public func requirement(of text: String) -> String {
+        (Self.isNumberWithMore(text) ? wholeNumber : nil) ?? accepted ?? "different"
+    }
+
+    /// `true` for digits with something behind them: `256M`, `30s`, `1.5`.
+    private static func isNumberWithMore(_ text: String) -> Bool {
+        func isDigit(_ byte: UInt8) -> Bool { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) }
+        let unsigned = text.utf8.drop { $0 == UInt8(ascii: "-") || $0 == UInt8(ascii: "+") }
+        return unsigned.first.map(isDigit) == true && !unsigned.allSatisfy(isDigit)
+    }
+
     /// `true` if the value is in its range.
     public func isValid(in values: Values) -> Bool {
         holds(values)
@@ -54,6 +68,7 @@ public struct Setting<Values>: Sendable {
             accepted: accepted,
             choices: choices,
             isFile: isFile,
+            wholeNumber: wholeNumber,
             path: path,
             read: { [read] in read($0[keyPath: part]) },
             write: { [write] in write(&$0[keyPath: part], $1) },
@@ -85,6 +100,7 @@ extension Setting {
         accepted: String?,
         choices: [String] = [],
         isFile: Bool = false,
+        wholeNumber: String? = nil,
         text: @escaping @Sendable (Value) -> String?,
         parse: @escaping @Sendable (String) -> Value?,
         holds: @escaping @Sendable (Value) -> Bool = { _ in true }
@@ -95,6 +111,7 @@ extension Setting {
             accepted: accepted,
             choices: choices,
             isFile: isFile,
+            wholeNumber: wholeNumber,
             path: path,
             read: { text($0[keyPath: path]) },
             write: { values, text in
@@ -107,10 +124,13 @@ extension Setting {
     }
 
     /// A whole number.
+    ///
+    /// - Parameter unit: What it counts, for the message about a number that was given with a unit: `bytes`.
     public init<Number: FixedWidthInteger & Sendable>(
         _ name: String,
         _ path: any WritableKeyPath<Values, Number> & Sendable,
         _ range: ClosedRange<Number>,
+        of unit: String? = nil,
         _ help: String
     ) {
         self.init(
@@ -118,6 +138,7 @@ extension Setting {
             path,
             help,
             accepted: range.words(unit: ""),
+            wholeNumber: range.wholeNumber(of: unit),
             text: { String($0) },
             parse: { text in Number(text).flatMap { range.contains($0) ? $0 : nil } },
             holds: { range.contains($0) }
@@ -126,11 +147,13 @@ extension Setting {
 
     /// A port that need not be given.
     public init(_ name: String, _ path: any WritableKeyPath<Values, UInt16?> & Sendable, _ help: String) {
+        let range = UInt16.min ... .max
         self.init(
             name,
             path,
             help,
-            accepted: (UInt16.min ... .max).words(unit: ""),
+            accepted: range.words(unit: ""),
+            wholeNumber: range.wholeNumber(of: nil),
             text: { $0.map { String($0) } },
             parse: { text in UInt16(text).map { .some($0) } }
         )
@@ -149,6 +172,7 @@ extension Setting {
             path,
             help,
             accepted: seconds.words(unit: " seconds"),
+            wholeNumber: seconds.wholeNumber(of: "seconds"),
             text: { String($0.components.seconds) },
             parse: { text in Int64(text).flatMap { seconds.contains($0) ? .seconds($0) : nil } },
             holds: { range.contains($0) }
@@ -213,6 +237,10 @@ extension ClosedRange where Bound: FixedWidthInteger {
     fileprivate func words(unit: String) -> String {
         upperBound == .max && Bound.self == Int.self
             ? "at least \(lowerBound)\(unit)" : "from \(lowerBound) to \(upperBound)\(unit)"
+    }
+
+    fileprivate func wholeNumber(of unit: String?) -> String {
+        "a whole number\(unit.map { " of " + $0 } ?? "") without a unit, \(words(unit: ""))"
     }
 }
 

@@ -13,7 +13,10 @@ struct HealthCommand: ParsableCommand {
                 "weight-init health --port 9000 --timeout 1",
                 "weight-init health --unix-socket /run/weight-init.sock",
             ],
-            "For a container's HEALTHCHECK. It reads the address from the same options and environment variables as serve."
+            """
+            For a container's HEALTHCHECK. It reads the address from the same options and environment variables as serve. A \
+            service with TLS needs --tls-certificate here, too.
+            """
         )
     )
 
@@ -37,7 +40,8 @@ struct HealthCommand: ParsableCommand {
             throw ValidationError(error.reason)
         } catch {
             let address = daemon.socketPath ?? "\(daemon.host) port \(daemon.port)"
-            printError("not healthy at \(address): \(error.reason)")
+            let hint = error.isOfTLS ? "; --tls-certificate, or WEIGHT_INIT_TLS_CERTIFICATE, makes health use TLS" : ""
+            printError("not healthy at \(address): \(error.reason)\(hint)")
             throw ExitCode(1)
         }
     }

@@ -49,10 +49,14 @@ struct ServeCommand: ParsableCommand {
         guard settings.metricsHost == nil || settings.metricsPort != nil else {
             throw ValidationError("--metrics-host needs --metrics-port.")
         }
+        if let port = settings.sharedPort {
+            throw ValidationError("--port and --metrics-port are both \(port): the metrics need a port of their own.")
+        }
         let host = settings.daemon.host
         var logger = Logger(label: "weight-init") { _ in LineLogHandler(settings.logFormat) }
         logger.logLevel = settings.logLevel
 
+        if let warning = Environment.warning { logger.warning("\(warning)") }
         if let shortage = OpenFiles.makeRoom(forConnections: settings.daemon.connectionLimit) {
             logger.warning("\(shortage)")
         }
@@ -71,7 +75,7 @@ struct ServeCommand: ParsableCommand {
         policy.metricsAreApart = settings.metricsPort != nil
         LinearAlgebra.setThreadLimit(settings.daemon.deferred.threadCount)
         let models = ModelCatalogue()
-        settings.readModels(into: models, logger)
+        try settings.readModels(into: models, logger)
         let service = InitService(limits: settings.serviceLimits, policy: policy, models: models, logger: logger)
         var configuration = settings.configuration(logger)
         configuration.identity = try settings.identity()
@@ -103,7 +107,11 @@ struct ServeCommand: ParsableCommand {
                     logger.error("the old tokens stay valid: \(error)")
                 }
             }
-            settings.readModels(into: models, logger)
+            do {
+                try settings.readModels(into: models, logger)
+            } catch {
+                logger.error("the old models stay: \(error)")
+            }
             do {
                 guard let identity = try settings.identity() else { return }
                 try daemon.renew(identity)

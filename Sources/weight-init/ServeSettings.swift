@@ -126,26 +126,37 @@ extension ServeSettings {
         return configuration
     }
 
-    /// Reads the directory of models, if there is one. If it cannot be read, the models are what they were.
-    func readModels(into catalogue: ModelCatalogue, _ logger: Logger) {
-        guard let models else { return }
-        do {
-            let read = try ModelDirectory(path: models, limits: serviceLimits).models { fault in
-                logger.warning("--models: \(fault)")
-            }
-            catalogue.replace(by: read)
-            logger.notice("read the models in \(models): \(read.count)")
-        } catch {
-            logger.error("--models: \(error)")
+    /// The port at which both the service and its metrics would listen; `nil` if there is none.
+    var sharedPort: UInt16? {
+        guard let metricsPort, metricsPort == daemon.port, metricsPort != 0, daemon.socketPath == nil else {
+            return nil
         }
+        let hosts = [daemon.host, metricsHost ?? daemon.host].map { Text($0 == "localhost" ? "127.0.0.1" : $0) }
+        // An address of all interfaces has those of each in it; :: has those of IPv4, too.
+        let isShared =
+            hosts[0] == hosts[1] || hosts.contains("::")
+            || hosts.contains("0.0.0.0") && !hosts.contains { $0.contains(":" as Unicode.Scalar) }
+        return isShared ? metricsPort : nil
+    }
+
+    /// Reads the directory of models, if there is one. A model that cannot be read or made is a line in the log.
+    ///
+    /// - Throws: `Failure` if the directory cannot be read; then the models are what they were.
+    func readModels(into catalogue: ModelCatalogue, _ logger: Logger) throws(Failure) {
+        guard let models else { return }
+        let read: [CatalogueModel]
+        do {
+            read = try ModelDirectory(path: models, limits: serviceLimits).models { logger.warning("--models: \($0)") }
+        } catch {
+            throw Failure("--models: \(error)")
+        }
+        catalogue.replace(by: read)
+        logger.notice("read the models in \(models): \(read.count)")
     }
 
     func identity() throws -> TLSIdentity? {
         guard let tlsCertificate, let tlsKey else { return nil }
-        return try TLSIdentity(
-            certificate: String(decoding: contents(of: tlsCertificate, for: "--tls-certificate"), as: UTF8.self),
-            key: String(decoding: contents(of: tlsKey, for: "--tls-key"), as: UTF8.self)
-        )
+        return try TLSIdentity(certificateFile: tlsCertificate, keyFile: tlsKey)
     }
 }
 

@@ -39,7 +39,7 @@ extension Setting {
     /// - Parameter given: Name of the option or variable that has the text.
     fileprivate func require(_ text: String, of given: String, in values: inout Values) throws(ValidationError) {
         guard set(text, in: &values) else {
-            throw ValidationError("\(given) must be \(accepted ?? "different"), not \(text).")
+            throw ValidationError("\(given) must be \(requirement(of: text)), not \(text).")
         }
     }
 }

@@ -39,7 +39,16 @@ struct WeightInitCommand: ParsableCommand {
         do {
             do {
                 try checkSubcommand()
-                var command = try parseAsRoot()
+                var command: any ParsableCommand
+                do {
+                    command = try parseAsRoot()
+                } catch  where !exitCode(for: error).isSuccess {
+                    let message = message(for: error)
+                    guard let hint = Misplaced.hint(for: Array(arguments), refusedWith: Text(message)) else {
+                        throw error
+                    }
+                    throw ValidationError("\(message); \(hint)")
+                }
                 try command.run()
             } catch  where exitCode(for: error).isSuccess {
                 // ArgumentParser throws help and version, too.
@@ -53,11 +62,13 @@ struct WeightInitCommand: ParsableCommand {
         }
     }
 
+    private static let arguments = CommandLine.arguments.dropFirst().map { Text($0) }[...]
+
     /// Looks at the name of the subcommand, of which the parser would only say that it is unexpected, and `help` nothing.
     ///
     /// - Throws: `ValidationError` with the nearest name.
     private static func checkSubcommand() throws(ValidationError) {
-        var arguments = CommandLine.arguments.dropFirst().map { Text($0) }[...]
+        var arguments = arguments
         if arguments.first == "help" { arguments.removeFirst() }
         guard let given = arguments.first, !given.hasPrefix("-") else { return }
         let known = configuration.subcommands.map { Text($0._commandName) } + ["help"]

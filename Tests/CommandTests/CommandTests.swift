@@ -45,6 +45,33 @@ struct CommandTests {
             (["serve", "--cors-origin", "x"], [:], "--cors-origin must be * or origins such as https://example.org"),
             (["serve", "--tls-key", "k.pem"], [:], "--tls-certificate and --tls-key need each other."),
             (["serve", "--metrics-host", "::1"], [:], "--metrics-host needs --metrics-port."),
+            (
+                ["serve", "--port=9", "--metrics-port=9"], [:],
+                "--port and --metrics-port are both 9: the metrics need a port of their own."
+            ),
+            (
+                ["serve", "--port=9", "--host=::"],
+                ["WEIGHT_INIT_METRICS_PORT": "9", "WEIGHT_INIT_METRICS_HOST": "127.0.0.1"],
+                "--port and --metrics-port are both 9: "
+            ),
+            (
+                ["serve", "--max-body-memory", "256M"], [:],
+                "--max-body-memory must be a whole number of bytes without a unit, at least 0, not 256M."
+            ),
+            (
+                ["serve"], ["WEIGHT_INIT_MAX_TENSOR_BYTES": "1e9"],
+                "WEIGHT_INIT_MAX_TENSOR_BYTES must be a whole number of bytes without a unit, at least 1, not 1e9."
+            ),
+            (
+                ["serve", "--drain-timeout=30s"], [:],
+                "--drain-timeout must be a whole number of seconds without a unit, from 0 to 86400, not 30s."
+            ),
+            (
+                ["serve", "--port", "8080/tcp"], [:],
+                "--port must be a whole number without a unit, from 0 to 65535, not 8080/tcp."
+            ),
+            (["serve", "--models", "/nowhere"], [:], "--models: cannot read /nowhere: No such file or directory"),
+            (["serve", "--models", "/dev/null"], [:], "--models: /dev/null: cannot read it: Not a directory"),
             (["serve"], ["WEIGHT_INIT_PORT": "x"], "WEIGHT_INIT_PORT must be from 0 to 65535, not x."),
             (
                 ["serve"], ["WEIGHT_INIT_MAX_BODY_BYTES": ""],
@@ -104,14 +131,14 @@ struct CommandTests {
         let help = try run("serve", "--help").output
         let options = help.matches(of: /\n  --([a-z-]+) </).map { String($0.1) }
         #expect(options.count > 20)
-        // A directory of models that is not there is a line in the log.
-        for option in options where option != "models" {
+        for option in options {
             let variable = "WEIGHT_INIT_" + option.uppercased().replacing("-", with: "_")
             // As a path, ! could be a socket's.
             let value = option == "unix-socket" ? "/nowhere/!" : "!"
             let result = try run(["serve", "--port=0"], [variable: value])
             #expect(result.status != 0, "\(option)")
-            let isText = ["host", "metrics-host", "token-file", "tls-certificate", "tls-key"].contains(option)
+            let isText = ["host", "metrics-host", "models", "token-file", "tls-certificate", "tls-key"]
+                .contains(option)
             let fault = "\(variable) must be "
             let isAddress = ["host", "unix-socket"].contains(option)
             let words = isAddress ? value : isText ? "--\(option)" : fault
@@ -144,6 +171,45 @@ struct CommandTests {
         server.signal(SIGINT)
         #expect(server.wait() == .exited(0))
         #expect(server.errors().isEmpty)
+    }
+
+    @Test("Variables that nothing reads are one warning, which names those that may be meant")
+    func unknownVariables() throws {
+        let server = try Server(
+            ["serve", "--port=0"],
+            [
+                "WEIGHT_INIT_PROT": "1", "WEIGHT_INIT_MAX_LAYER": "5", "WEIGHT_INIT_QQQQ": "",
+                "WEIGHT_INIT_TIMEOUT": "3",
+                "WEIGHT_INIT_URL": "http://localhost:8080", "WEIGHT_INIT_KERNEL": "portable",
+                "WEIGHT_INIT_PORT": "tcp://10.0.0.1:8080", "WEIGHT_INIT_SERVICE_HOST": "10.0.0.1",
+                "WEIGHT_INIT_SERVICE_PORT_HTTP": "8080", "WEIGHT_INIT_PORT_8080_TCP_PROTO": "tcp",
+                "WEIGHT_INIT_METRICS_PORT_9_TCP": "tcp://10.0.0.2:9",
+            ]
+        )
+        defer { server.kill() }
+        server.signal(SIGTERM)
+        #expect(server.wait() == .exited(0))
+        let warnings = server.errors().split(separator: "\n").filter { $0.contains(" warning ") }
+        #expect(warnings.count == 1)
+        #expect(
+            warnings.first?.hasSuffix(
+                " warning environment variables that nothing reads: "
+                    + "WEIGHT_INIT_MAX_LAYER (did you mean WEIGHT_INIT_MAX_LAYERS?), "
+                    + "WEIGHT_INIT_PROT (did you mean WEIGHT_INIT_PORT?), WEIGHT_INIT_QQQQ"
+            ) == true,
+            "\(warnings)"
+        )
+    }
+
+    @Test("Service and metrics may have the same port at different addresses")
+    func samePort() throws {
+        let first = try Server(["serve", "--port=0"], [:])
+        first.signal(SIGTERM)
+        #expect(first.wait() == .exited(0))
+        let port = first.port
+        let server = try Server(["serve", "--port", port, "--metrics-port", port, "--metrics-host=127.0.0.2"], [:])
+        defer { server.kill() }
+        #expect(server.line.contains("metrics at http://127.0.0.2:\(port)/metrics"))
     }
 
     @Test("The address that Kubernetes puts into WEIGHT_INIT_PORT is ignored")

@@ -26,6 +26,20 @@ struct UsageTests {
             (["gain", "leaky_relu", "0.2", "3"], "Unexpected argument '3'"),
             (["fan"], "Missing expected argument '<shape>'"),
             (["serve", "--port"], "Missing value for '--port <port>'"),
+            // Options written for arguments, and the other way round.
+            (["fan", "--shape", "64,3"], "Unknown option '--shape'; shape is an argument: weight-init fan 64,3"),
+            (
+                ["fan", "--dims=64,3"],
+                "Missing expected argument '<shape>'; shape is an argument: weight-init fan 64,3"
+            ),
+            (["gain", "--nonlinearity", "relu"], "nonlinearity is an argument: weight-init gain relu"),
+            (["gain", "--param=0.2"], "; nonlinearity and param are arguments: weight-init gain <nonlinearity> 0.2"),
+            (["methods", "--list", "layers"], "list is an argument: weight-init methods layers"),
+            (["init", "he_normal", "--seed", "1", "4,3"], "; write --method he_normal --shape 4,3"),
+            (["init", "-o", "w.npy", "model.json"], "Unexpected argument 'model.json'; write --model model.json"),
+            (["explain", "random/mlp"], "Unexpected argument 'random/mlp'; write --model-name random/mlp"),
+            (["models", "random/mlp"], "write weight-init explain --model-name random/mlp"),
+            (["serve", "--host", "::1", "9000"], "Unexpected argument '9000'; write --port 9000"),
             (["--generate-completion-script", "tcsh"], "tcsh"),
             // Values.
             (["serve", "--port", "x"], "--port must be from 0 to 65535, not x."),
@@ -81,6 +95,12 @@ struct UsageTests {
             (["init", "--method", "ones", "--shape", "2", "--resume"], "--resume: only a file"),
             (["init", "--model", "a", "--model-name", "b"], "--model and --model-name exclude each other."),
             (["init", "--model-name", "random/resnet81"], "did you mean random/resnet18?"),
+            (["init", "--model-name", "resnet18"], "unknown model \"resnet18\"; did you mean random/resnet18?"),
+            (["explain", "--model-name", "torchvision/resnet-18"], "did you mean random/resnet18?"),
+            (
+                ["init", "--method", "ones", "--shape", "2", "--dtype", "bf61"],
+                "--dtype: unknown value \"bf61\"; did you mean bf16?"
+            ),
         ]
     )
     func mistakes(_ arguments: [String], _ sentence: String) throws {

@@ -389,6 +389,29 @@ struct CatalogueTests {
         #expect(fault.allowed.first == "acme/small")
     }
 
+    @Test(
+        "A model without its organisation, or with another one, is named whole",
+        arguments: [
+            ("/models/small", "small", "acme/small"), ("/models/smal", "smal", "acme/small"),
+            ("/models/resnet-18", "resnet-18", "random/resnet18"),
+            ("/models/torchvision/resnet18", "torchvision/resnet18", "random/resnet18"),
+            ("/api/models/small", "small", "acme/small"), ("/api/models/small/tree/main", "small", "acme/small"),
+            ("/api/models/small/revision/main", "small", "acme/small"),
+            ("/small/resolve/main/config.json", "small", "acme/small"),
+        ]
+    )
+    func nearestOfAnyOrganisation(_ path: String, _ given: String, _ meant: String) throws {
+        let answer = try service().ask(.get, path)
+        #expect(answer.status == 404 && answer["X-Error-Code"] == "RepoNotFound")
+        #expect(try answer.fault().detail == #"unknown model "\#(given)"; did you mean \#(meant)?"#)
+        #expect(try answer.fault().allowed.first == meant)
+    }
+
+    @Test("A path below a model that is none is an unknown path", arguments: ["/models/", "/models/acme/small/more"])
+    func noModel(_ path: String) throws {
+        #expect(try service().ask(.get, path).fault().detail.hasPrefix("unknown path "))
+    }
+
     // MARK: What cannot be a model
 
     @Test(

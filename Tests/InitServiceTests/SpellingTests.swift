@@ -143,7 +143,12 @@ struct SpellingTests {
             ("method=lecun_norml&shape=2,2", "did you mean lecun_normal?"),
             ("method=he&shape=2,2", "did you mean kaiming_uniform or kaiming_normal?"),
             ("method=randn&shape=2", "did you mean normal?"),
+            ("method=he_norml&shape=2,2", "did you mean he_normal?"),
             ("method=normal&shape=2&dtype=bfloat", "did you mean bfloat16?"),
+            ("method=normal&shape=2&dtype=bf61", "did you mean bf16?"),
+            ("method=normal&shape=2&dtype=flaot", "did you mean float?"),
+            ("method=normal&shape=2&dtype=float23", "did you mean float32?"),
+            ("method=normal&shape=2&cast=haf", "did you mean half?"),
             ("method=normal&shape=2&format=safetensor", "did you mean safetensors?"),
         ]
     )

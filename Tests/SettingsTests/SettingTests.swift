@@ -10,7 +10,7 @@ private struct Inner: Configurable {
     var wait = Duration.seconds(5)
 
     static let settings: [Setting<Inner>] = [
-        Setting("max-depth", \.depth, 1...9, "Depth."),
+        Setting("max-depth", \.depth, 1...9, of: "levels", "Depth."),
         Setting("wait", \.wait, .milliseconds(100) ... .seconds(60), "Seconds to wait."),
     ]
 }
@@ -89,6 +89,24 @@ struct SettingTests {
     )
     func words(_ name: String, _ accepted: String?) throws {
         #expect(try setting(name).accepted == accepted)
+    }
+
+    @Test(
+        "A number with a unit is told that units are not understood, and other texts what is accepted",
+        arguments: [
+            ("max-depth", "3k", "a whole number of levels without a unit, from 1 to 9"),
+            ("max-depth", "10", "from 1 to 9"),
+            ("max-depth", "", "from 1 to 9"), ("max-depth", "x", "from 1 to 9"),
+            ("wait", "30s", "a whole number of seconds without a unit, from 1 to 60"),
+            ("wait", "0.5", "a whole number of seconds without a unit, from 1 to 60"),
+            ("wait", "-1", "from 1 to 60 seconds"), ("count", "-1M", "a whole number without a unit, at least 0"),
+            ("count", "9223372036854775808", "at least 0"),
+            ("port", "80/tcp", "a whole number without a unit, from 0 to 65535"),
+            ("colour", "1red", "one of red, green"), ("even", "3x", "an even number"),
+        ]
+    )
+    func requirement(_ name: String, _ text: String, _ words: String) throws {
+        #expect(try setting(name).requirement(of: text) == words)
     }
 
     @Test("A value set by the program is out of range where an option would be")

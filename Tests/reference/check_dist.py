@@ -204,7 +204,8 @@ def check_reload(release):
     """A reload sends SIGHUP if the service has a file to read again, and else says why it does not."""
     [command] = directives(release.unit, "ExecReload")
     command = [part.replace("$$", "$") for part in shlex.split(command)]
-    waiting = subprocess.Popen(["sleep", "600"])
+    # Under nohup, it would inherit that SIGHUP is ignored.
+    waiting = subprocess.Popen(["sleep", "600"], preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL))
     try:
         environment = {"PATH": os.environ["PATH"], "MAINPID": str(waiting.pid)}
         outcome = subprocess.run(command, env=environment, capture_output=True, text=True)

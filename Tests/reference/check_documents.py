@@ -13,7 +13,7 @@ is said. Other blocks have to be what they claim: JSON, YAML, Python, or a diff 
 
 Links have to lead somewhere; paths of the repository, options of the program and targets of make that are named have to
 exist. The table of docs/options.md has to be that of `serve --help`, and figures those of Benchmarks/RESULTS.md. Options that
-error messages name have to exist. Fewer than 1 % of the lines of documentation comments begin with What, Whether, Where or Who.
+error messages name have to exist. Git ignores what the commands of the READMEs write into a checkout. Fewer than 1 % of the lines of documentation comments begin with What, Whether, Where or Who.
 
     python check_documents.py .build/release/weight-init
 """
@@ -275,6 +275,16 @@ def check_first_words():
     yield "documentation lines", "few", "few" if 100 * len(vague) < len(lines) else "\n".join(vague)
 
 
+def check_written():
+    """What the commands of the READMEs write into a checkout is no change of it."""
+    texts = [(ROOT / name).read_text() for name in ("README.md", "clients/python/README.md")]
+    # pip builds a package in its own directory.
+    names = {"clients/python/build/lib", *re.findall(r"^[^#\n]* -s?o ([\w.]+)", "".join(texts), re.MULTILINE)}
+    for name in sorted(names):
+        outcome = subprocess.run(["git", "check-ignore", "--quiet", name], cwd=ROOT)
+        yield f"git check-ignore {name}", "ignored", "not ignored" if outcome.returncode else "ignored"
+
+
 def check_figures():
     command = [sys.executable, ROOT / "Benchmarks" / "figures.py", "--check"]
     yield "Benchmarks/figures.py --check", "", subprocess.run(command, capture_output=True, text=True).stderr
@@ -330,6 +340,7 @@ def main():
         count("docs/options.md", check_options(program))
         count("openapi.yaml", check_problems())
         count("figures", check_figures())
+        count(".gitignore", check_written())
         count("Sources, Tests", check_first_words())
         for index, path in enumerate(documents()):
             directory = pathlib.Path(name, str(index))

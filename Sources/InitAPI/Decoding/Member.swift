@@ -27,8 +27,8 @@ final class Member: Sendable {
     let isRequired: Bool
     /// `true` if `null` is accepted.
     let isOptional: Bool
-    /// The canonical word for another spelling of it, if there are spellings.
-    let canonicalWord: (@Sendable (Text) -> Text?)?
+    /// Other spellings of its words, if there are any.
+    let spellings: OtherSpellings?
     let summary: String
 
     init(
@@ -38,7 +38,7 @@ final class Member: Sendable {
         default defaultValue: ParameterValue? = nil,
         isRequired: Bool = false,
         isOptional: Bool = false,
-        canonicalWord: (@Sendable (Text) -> Text?)? = nil,
+        spellings: OtherSpellings? = nil,
         _ summary: String
     ) {
         self.name = name
@@ -48,7 +48,7 @@ final class Member: Sendable {
         defaultText = defaultValue?.queryText
         self.isRequired = isRequired
         self.isOptional = isOptional
-        self.canonicalWord = canonicalWord
+        self.spellings = spellings
         self.summary = summary
     }
 }
@@ -75,7 +75,7 @@ extension Member {
             kind,
             default: defaultValue,
             isOptional: isOptional,
-            canonicalWord: canonicalWord,
+            spellings: spellings,
             summary
         )
     }
@@ -89,7 +89,7 @@ extension Member {
             default: defaultValue,
             isRequired: isRequired,
             isOptional: true,
-            canonicalWord: canonicalWord,
+            spellings: spellings,
             summary
         )
     }
@@ -105,7 +105,7 @@ extension Member {
             name,
             types.map(\.word),
             default: defaultValue?.word,
-            canonicalWord: { DType.named($0)?.word },
+            spellings: OtherSpellings(words: types.flatMap(\.aliases)) { DType.named($0)?.word },
             summary
         )
     }
@@ -114,14 +114,14 @@ extension Member {
         _ name: Text,
         _ words: [Text],
         default defaultValue: Text? = nil,
-        canonicalWord: (@Sendable (Text) -> Text?)? = nil,
+        spellings: OtherSpellings? = nil,
         _ summary: String
     ) -> Member {
         Member(
             name,
             .parameter(.choice(words)),
             default: defaultValue.map(ParameterValue.text),
-            canonicalWord: canonicalWord,
+            spellings: spellings,
             summary
         )
     }
@@ -144,7 +144,7 @@ extension Member {
         case .parameter(.scalar): try value.scalar()
         case .parameter(.text): .text(try value.word())
         case .parameter(.choice(let words, let ignoresCase)):
-            .text(try value.choice(words, ignoresCase: ignoresCase, canonicalWord: canonicalWord))
+            .text(try value.choice(words, ignoresCase: ignoresCase, spellings: spellings))
         case .parameter(.gain): .gain(try value.gain())
         case .parameter(.integers(let count)): try value.integers(count: count)
         case .parameter(.layer): .layer(try value.members().layer(dtype: dtype))
@@ -154,4 +154,12 @@ extension Member {
         case .structure: .null
         }
     }
+}
+
+/// Spellings of a member's words besides the words themselves.
+struct OtherSpellings: Sendable {
+    /// Those that an error may suggest.
+    let words: [Text]
+    /// The word for a spelling; `nil` if it is none.
+    let canonicalWord: @Sendable (Text) -> Text?
 }

@@ -45,15 +45,15 @@ extension RequestValue {
     func choice(
         _ words: [Text],
         ignoresCase: Bool,
-        canonicalWord: ((Text) -> Text?)? = nil,
+        spellings: OtherSpellings? = nil,
         what: String = "value"
     ) throws(InitError) -> Text {
         let given = try word()
         if let word = words.first(where: { ignoresCase ? $0.equalsIgnoringASCIICase(given) : $0 == given }) {
             return word
         }
-        guard let word = canonicalWord?(given), words.contains(word) else {
-            throw .unknown(what, given, in: [], known: words)
+        guard let word = spellings?.canonicalWord(given), words.contains(word) else {
+            throw .unknown(what, given, in: [], known: words, aliases: spellings?.words ?? [])
         }
         return word
     }

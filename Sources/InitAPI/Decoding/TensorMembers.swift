@@ -57,7 +57,13 @@ struct TensorMembers: Sendable {
             throw error.under("method")
         }
         guard let method = takesLiterals ? InitMethod.namedForSteps(name) : InitMethod.named(name) else {
-            throw .unknown("method", name, in: ["method"], known: offered.map(\.name))
+            throw .unknown(
+                "method",
+                name,
+                in: ["method"],
+                known: offered.map(\.name),
+                aliases: offered.flatMap(\.aliases)
+            )
         }
         return method
     }

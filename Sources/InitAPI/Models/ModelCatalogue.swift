@@ -41,10 +41,24 @@ public final class ModelCatalogue: Sendable {
     /// - Throws: `invalid` with the nearest names if there is no such model.
     package func require(_ name: Text) throws(InitError) -> CatalogueModel {
         if let model = self[name] { return model }
-        var error = InitError.unknown("model", name, in: [], known: all.map(\.name))
-        error.allowed = Array(error.allowed.prefix(Self.offered))
-        throw error
+        let suggestion = Suggestion(for: name, among: all.map(\.name))
+        // Likely at least the model, if not the organisation, which may be missing altogether.
+        let likely = suggestion.likely.isEmpty ? ofAnyOrganisation(name) : suggestion.likely
+        let others = suggestion.ordered.filter { !likely.contains($0) }
+        throw .unknown("model", name, in: [], likely: likely, allowed: Array((likely + others).prefix(Self.offered)))
     }
+
+    /// Names of models whose last part, behind the organisation, is that of a name or near it.
+    private func ofAnyOrganisation(_ name: Text) -> [Text] {
+        let models = all.map { (name: $0.name, last: Self.lastPart($0.name)) }
+        let given = Self.lastPart(name)
+        let same = models.filter { $0.last == given }
+        guard same.isEmpty else { return same.prefix(3).map(\.name) }
+        let likely = Suggestion(for: given, among: models.map(\.last)).likely
+        return models.filter { likely.contains($0.last) }.prefix(3).map(\.name)
+    }
+
+    private static func lastPart(_ name: Text) -> Text { name.split(separator: "/").last ?? name }
 
     /// Names that an error offers.
     private static let offered = 20

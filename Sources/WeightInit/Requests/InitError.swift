@@ -75,15 +75,32 @@ public struct InitError: Error, Sendable, Equatable {
     }
 
     /// The error that names an unknown word and offers the known ones, the nearest first.
-    public static func unknown(_ what: String, _ given: Text, in path: [Text], known: [Text]) -> InitError {
-        let suggestion = Suggestion(for: given, among: known)
-        let hint = suggestion.likely.isEmpty ? "" : "; did you mean \(suggestion.likely.joined(separator: " or "))?"
-        return InitError(
-            .invalid,
-            path,
-            "unknown \(what) \(given.quotedForMessage)\(hint)",
-            allowed: suggestion.ordered
-        )
+    ///
+    /// - Parameter aliases: Other spellings of the known words. They may be what was meant, and are not offered otherwise.
+    public static func unknown(
+        _ what: String,
+        _ given: Text,
+        in path: [Text],
+        known: [Text],
+        aliases: [Text] = []
+    ) -> InitError {
+        let ordered = Suggestion(for: given, among: known).ordered
+        let likely = Suggestion(for: given, among: known + aliases).likely
+        return unknown(what, given, in: path, likely: likely, allowed: ordered)
+    }
+
+    /// The error that names an unknown word.
+    ///
+    /// - Parameter likely: Words that may be meant.
+    package static func unknown(
+        _ what: String,
+        _ given: Text,
+        in path: [Text],
+        likely: [Text],
+        allowed: [Text]
+    ) -> InitError {
+        let detail = "unknown \(what) \(given.quotedForMessage)\(Suggestion.question(likely))"
+        return InitError(.invalid, path, detail, allowed: allowed)
     }
 
     /// The same error about another member.

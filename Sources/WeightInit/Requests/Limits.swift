@@ -52,6 +52,7 @@ extension Limits: Configurable {
             "max-tensor-bytes",
             \.maximumTensorBytes,
             1...Int.max,
+            of: "bytes",
             "Maximum size in bytes of all tensors of a request."
         ),
         Setting(
@@ -78,12 +79,14 @@ extension Limits: Configurable {
             "max-name-bytes",
             \.maximumNameBytes,
             1...Int.max,
+            of: "bytes",
             "Maximum size in bytes of all tensor names of a model together."
         ),
         Setting(
             "max-name-length",
             \.maximumNameLength,
             1...Int.max,
+            of: "bytes",
             "Maximum size in bytes of one name: of a tensor with its prefix, of a member, of a pattern."
         ),
         Setting(
@@ -102,6 +105,7 @@ extension Limits: Configurable {
             "max-literal-bytes",
             \.maximumLiteralBytes,
             0...Int.max,
+            of: "bytes",
             "Maximum size in bytes of all literals of a request (data), decompressed."
         ),
         // Each overlay takes a piece of a thread's stack.

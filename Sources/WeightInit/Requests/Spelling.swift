@@ -1,4 +1,4 @@
-internal import ByteText
+package import ByteText
 
 /// Suggestions for words that may be mistyped, shortened or taken from another library.
 extension Text {
@@ -65,11 +65,11 @@ struct EditDistance {
 }
 
 /// Known words that an unknown one may stand for.
-struct Suggestion {
+package struct Suggestion {
     /// The known words, the nearest first.
-    let ordered: [Text]
+    package let ordered: [Text]
     /// Words that are likely meant, at most three; empty if none is.
-    let likely: [Text]
+    package let likely: [Text]
 
     /// Names that other libraries and papers use, and what they are called here.
     private static let misnomers: [Text: [Text]] = [
@@ -85,7 +85,7 @@ struct Suggestion {
         "type": ["dtype"],
     ]
 
-    init(for given: Text, among known: [Text]) {
+    package init(for given: Text, among known: [Text]) {
         let synonyms = (Self.misnomers[given] ?? []).filter(known.contains)
         let byDistance = known.orderedByDistance(to: given)
         let parts = byDistance.filter { given.isPart(of: $0) && !synonyms.contains($0) }
@@ -96,6 +96,11 @@ struct Suggestion {
         } else {
             likely = ordered.first.map { given.isPlausiblyMistyped($0) ? [$0] : [] } ?? []
         }
+    }
+
+    /// The question at the end of a message; empty if no word is likely meant.
+    package static func question(_ likely: [Text]) -> String {
+        likely.isEmpty ? "" : "; did you mean \(likely.joined(separator: " or "))?"
     }
 }
 

@@ -76,6 +76,62 @@ def test_wrong_arguments_are_exit_2(arguments: list[str]) -> None:
     assert raised.value.code == 2
 
 
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["trace", "torch.nn:Linear"], "torch.nn:Linear: Linear.__init__() missing 2 required positional arguments: 'in_features' and "),
+        (["trace", "torch.nn:Linear(1, 2, foo=3)"], "Linear.__init__() got an unexpected keyword argument 'foo'"),
+        (["trace", "torch.nn:Linear({[1]}, 2)"], "unhashable type: 'list'"),
+        (["trace", "torch.nn:Linaer(1, 2)"], "torch.nn has no 'Linaer'; did you mean Linear?"),
+        (["trace", "torch:nn.Linaer(1, 2)"], "nn has no 'Linaer'; did you mean Linear?"),
+        (["trace", ":Net"], "':Net' is neither a file that ends in .py nor of the form package.module:name"),
+        (["trace", ".models:Net"], "'.models:Net' is neither a file that ends in .py nor of the form package.module:name"),
+        (["trace", "broken.py"], "broken.py, line 1: "),
+        (["trace", "torch.nn:Linear(1, 1)", "-o", "."], "cannot write '.': it is a directory"),
+        (["verify", "http://127.0.0.1:1", "--token-file", "none"], "cannot read the token file 'none': No such file or directory"),
+        (["verify", "http://127.0.0.1:1", "--token-file", "image"], "cannot read the token file 'image': "),
+    ],
+)
+def test_wrong_arguments_are_a_sentence(
+    arguments: list[str], sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("broken.py").write_text("def build(:\n")
+    Path("image").write_bytes(b"\x89PNG\xff")
+    with pytest.raises(SystemExit) as raised:
+        main([*arguments, "-q"] if arguments[0] == "trace" else arguments)
+    assert raised.value.code == 2
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith("python -m weight_init: error: ") and sentence in last
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("import no_such_module\n", "importing raising.py raises ModuleNotFoundError: No module named 'no_such_module' ("),
+        ("def build():\n    raise KeyError('width')\n", "raising.py raises KeyError: 'width' ("),
+        ("def build():\n    return 1 + None\n", "raising.py raises TypeError: unsupported operand type(s) for +: 'int' and 'NoneType'"),
+        ("def build():\n    raise ValueError('one\\ntwo')\n", "raising.py raises ValueError: one ("),
+        ("from torch import nn\ndef build():\n    return nn.Linear(-1, 2)\n", "raises RuntimeError: Trying to create tensor with negative dimension -1"),
+    ],
+)
+def test_what_a_constructor_raises_is_a_sentence(
+    text: str, sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delitem(sys.modules, "raising", raising=False)
+    Path("raising.py").write_text(text)
+    assert main(["trace", "-q", "raising.py"]) == 1
+    written = capsys.readouterr().err
+    assert written.startswith("weight_init: ") and sentence in written and written.count("\n") == 1
+    assert written.endswith(f"{tmp_path}/raising.py, line {len(text.splitlines())})\n")
+
+
+def test_a_file_that_cannot_be_written_is_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["trace", "-q", "torch.nn:Linear(1, 1)", "-o", "/proc/x.json"]) == 1
+    assert capsys.readouterr().err == "weight_init: cannot write /proc/x.json: No such file or directory\n"
+
+
 def test_help_has_examples(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["trace", "--help"])

@@ -101,6 +101,11 @@ class _ProgressLine:
             self.drawn = False
 
 
+def _reason(error: Exception) -> str:
+    """What the system says, without its number and its names of temporary files."""
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
+
+
 def _write(text: str, output: str | None) -> None:
     if output is None:
         sys.stdout.write(text)
@@ -121,7 +126,7 @@ def _write(text: str, output: str | None) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command. Returns the exit code: 0, 1 for a model that cannot be exported or a service that differs, 2 for wrong arguments."""
+    """Runs the command. Returns the exit code: 0, 1 for a model that cannot be made or exported or a service that differs, 2 for wrong arguments."""
     parser = _parser()
     options = parser.parse_args(arguments)
     try:
@@ -137,7 +142,11 @@ def _verify(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int
     from .verification import verify
 
     try:
-        outcome = verify(options.url, options.token_file.read_text().strip() if options.token_file else None)
+        token = options.token_file.read_text().strip() if options.token_file else None
+    except (OSError, UnicodeDecodeError) as error:
+        parser.error(f"cannot read the token file {str(options.token_file)!r}: {_reason(error)}")
+    try:
+        outcome = verify(options.url, token)
     except ValueError as error:
         parser.error(str(error))
     except (WeightInitError, OSError) as error:
@@ -152,6 +161,8 @@ def _verify(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int
 def _trace(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
     if options.output is not None and not Path(options.output).parent.is_dir():
         parser.error(f"there is no directory {str(Path(options.output).parent)!r} to write to")
+    if options.output is not None and Path(options.output).is_dir():
+        parser.error(f"cannot write {options.output!r}: it is a directory")
     progress = _ProgressLine(options.quiet)
     progress("importing torch")
     from .loading import SpecificationError, constructor
@@ -167,9 +178,13 @@ def _trace(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
     except SpecificationError as error:
         progress.end()
         parser.error(str(error))
-    except (WeightInitError, OSError) as error:
+    except WeightInitError as error:
         progress.end()
         print(f"weight_init: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        progress.end()
+        print(f"weight_init: cannot write {options.output or 'standard output'}: {_reason(error)}", file=sys.stderr)
         return 1
     progress.end()
     if options.output is not None and not options.quiet:

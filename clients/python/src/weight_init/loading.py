@@ -6,51 +6,89 @@ The text is parsed, not evaluated: names are looked up in the module, and argume
 from __future__ import annotations
 
 import ast
+import contextlib
+import difflib
 import importlib
 import importlib.util
 import sys
+import traceback
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Callable
+from typing import Any, Callable, Iterator
+
+from .errors import WeightInitError
 
 
 class SpecificationError(ValueError):
-    """The text names no constructor."""
+    """The text names no constructor, or one that does not take these arguments."""
+
+
+class ConstructorError(WeightInitError):
+    """The constructor, or the module that has it, raised an exception of its own."""
 
 
 def constructor(text: str) -> Callable[[], Any]:
     """A function without arguments that builds what the text names.
 
     Raises:
-        SpecificationError: if the text has another form, or the module has no such name.
+        SpecificationError: if the text has another form, or the module has no such name. The function raises it for arguments that
+            the constructor does not have.
+        ConstructorError: if the module raises an exception; the function, if the constructor does.
     """
     place, _, expression = text.partition(":")
     if place.endswith(".py"):
         module = _file(Path(place))
         expression = expression or "build"
     else:
-        if not expression:
+        if not expression or not all(part.isidentifier() for part in place.split(".")):
             raise SpecificationError(f"{text!r} is neither a file that ends in .py nor of the form package.module:name")
-        try:
-            module = importlib.import_module(place)
-        except ModuleNotFoundError as error:
-            raise SpecificationError(f"cannot import {place!r}: {error}") from error
+        with _raising(f"importing {place}"):
+            try:
+                module = importlib.import_module(place)
+            except ModuleNotFoundError as error:
+                raise SpecificationError(f"cannot import {place!r}: {error}") from error
     try:
         tree = ast.parse(expression, mode="eval").body
     except SyntaxError as error:
         raise SpecificationError(f"{expression!r} is not a name or a call: {error.msg}") from None
     _checked(tree)
     if not isinstance(tree, ast.Call):
-        target = _value(tree, module)
-        if not callable(target):
+        if not callable(_value(tree, module)):
             raise SpecificationError(f"{expression!r} is not callable")
-        build: Callable[[], Any] = lambda: target()  # noqa: E731
-    else:
-        call = tree
-        _value(call.func, module)  # a missing name is told at once
-        build = lambda: _value(call, module)  # noqa: E731
+        tree = ast.Call(tree, [], [])
+    call = tree
+    _value(call.func, module)  # a missing name is told at once
+
+    def build() -> Any:
+        with _raising(text):
+            return _value(call, module)
+
     build.description = text  # type: ignore[attr-defined]
     return build
+
+
+@contextlib.contextmanager
+def _raising(what: str) -> Iterator[None]:
+    """Says in one sentence what others' code raises, and in which line."""
+    try:
+        yield
+    except (SpecificationError, WeightInitError):
+        raise
+    except SyntaxError as error:
+        raise SpecificationError(f"{error.filename}, line {error.lineno}: {error.msg}") from error
+    except Exception as error:
+        raised = traceback.format_exception_only(error)[0].strip().splitlines()[0]
+        frames = list(traceback.walk_tb(error.__traceback__))
+        if isinstance(error, TypeError) and frames[-1][0].f_globals is globals():
+            # Raised by the call itself: the constructor has not begun.
+            raise SpecificationError(f"{what}: {error}") from error
+        # A line of PyTorch or of this package says nothing about the constructor.
+        own = [(frame, line) for frame, line in frames if frame.f_globals.get("__name__", "").partition(".")[0] not in _OTHERS]
+        place = f" ({own[-1][0].f_code.co_filename}, line {own[-1][1]})" if own else ""
+        raise ConstructorError(f"{what} raises {raised}{place}") from error
+
+
+_OTHERS = ("contextlib", "importlib", "torch", "weight_init")
 
 
 def _file(path: Path) -> ModuleType:
@@ -63,7 +101,8 @@ def _file(path: Path) -> ModuleType:
     sys.modules.setdefault(path.stem, module)
     sys.path.insert(0, str(path.parent.resolve()))
     try:
-        specification.loader.exec_module(module)
+        with _raising(f"importing {path}"):
+            specification.loader.exec_module(module)
     finally:
         sys.path.pop(0)
     return module
@@ -106,11 +145,11 @@ def _value(node: ast.expr, module: ModuleType) -> Any:
             return getattr(module, node.id)
         if node.id == "torch":
             return importlib.import_module("torch")
-        raise SpecificationError(f"{module.__name__} has no {node.id!r}")
+        raise _missing(node.id, module, module.__name__)
     if isinstance(node, ast.Attribute):
         owner = _value(node.value, module)
         if not hasattr(owner, node.attr):
-            raise SpecificationError(f"{ast.unparse(node.value)} has no {node.attr!r}")
+            raise _missing(node.attr, owner, ast.unparse(node.value))
         return getattr(owner, node.attr)
     if isinstance(node, ast.Call):
         arguments = [_value(argument, module) for argument in node.args]
@@ -125,3 +164,8 @@ def _value(node: ast.expr, module: ModuleType) -> Any:
     if isinstance(node, ast.Dict):
         return {_value(k, module): _value(v, module) for k, v in zip(node.keys, node.values) if k is not None}
     return ast.literal_eval(node)
+
+
+def _missing(name: str, owner: object, owners_name: str) -> SpecificationError:
+    near = difflib.get_close_matches(name, dir(owner), n=1)
+    return SpecificationError(f"{owners_name} has no {name!r}" + (f"; did you mean {near[0]}?" if near else ""))

@@ -1,0 +1,56 @@
+import ByteText
+import Glibc
+import Settings
+import TorchRandom
+import WeightInit
+
+/// Environment variables of the command that nothing reads, as a mistyped name.
+enum Environment {
+    private static let prefix: Text = "WEIGHT_INIT_"
+
+    /// Names behind the prefix, as options have them: of `serve` and `health`, which share a container's variables, of the kernels,
+    /// and of the examples, which may run in the same shell.
+    private static let known: [Text] =
+        ServeTable.settings.map { Text($0.name) } + HealthTable.settings.map { Text($0.name) } + ["kernel", "url"]
+
+    /// A sentence that names the variables without effect; `nil` if there are none.
+    static var warning: String? {
+        let unknown = all.filter { name, value in !known.contains(option(name)) && !isOfKubernetes(name, value) }
+            .map(\.name).sorted()
+        guard !unknown.isEmpty else { return nil }
+        let names = unknown.map { name in
+            let likely = Suggestion(for: option(name), among: known).likely.map(variable)
+            return likely.isEmpty ? "\(name)" : "\(name) (did you mean \(likely.joined(separator: " or "))?)"
+        }
+        return "environment variables that nothing reads: \(names.joined(separator: ", "))"
+    }
+
+    /// Variables with the prefix.
+    private static var all: [(name: Text, value: Text)] {
+        var all: [(name: Text, value: Text)] = []
+        // Unsafe because the list is one of pointers, the last of them NULL. Nothing here changes the environment.
+        var next = environ
+        while let entry = next.pointee {
+            let parts = Text(String(cString: entry)).split(separator: "=", maxSplits: 1)
+            if parts.count == 2, parts[0].hasPrefix(prefix) { all.append((parts[0], parts[1])) }
+            next += 1
+        }
+        return all
+    }
+
+    /// `true` for the addresses that Kubernetes gives to containers beside a service whose name begins with weight-init.
+    private static func isOfKubernetes(_ name: Text, _ value: Text) -> Bool {
+        ["tcp://", "udp://", "sctp://"].contains { value.hasPrefix($0) }
+            || ["_SERVICE_HOST", "_SERVICE_PORT"].contains { name.contains($0) }
+            || (0...9).contains { name.contains("_PORT_\($0)") }
+    }
+
+    private static func option(_ variable: Text) -> Text {
+        let name = variable.removing(prefix: prefix) ?? variable
+        return Text(decoding: name.asciiLowercased().utf8.map { $0 == UInt8(ascii: "_") ? UInt8(ascii: "-") : $0 })
+    }
+
+    private static func variable(_ option: Text) -> Text {
+        prefix + Text(option.description.uppercased().split(separator: "-").joined(separator: "_"))
+    }
+}
