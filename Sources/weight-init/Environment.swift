@@ -11,7 +11,9 @@ enum Environment {
     /// Names behind the prefix, as options have them: of `serve` and `health`, which share a container's variables, of the kernels,
     /// and of the examples and the page's programs, which may run in the same shell.
     private static let known: [Text] =
-        ServeTable.settings.map { Text($0.name) } + HealthTable.settings.map { Text($0.name) } + ["kernel", "url", "token"]
+        ServeTable.settings.map { Text($0.name) } + HealthTable.settings.map { Text($0.name) } + [
+            "kernel", "url", "token",
+        ]
 
     /// A sentence that names the variables without effect; `nil` if there are none.
     static var warning: String? {

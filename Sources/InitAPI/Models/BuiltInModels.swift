@@ -49,7 +49,9 @@ enum BuiltInModels {
         else { return nil }
         return ModelFile(name: name, byteCount: byteCount, packedByteCount: packed, sha256: sha256) {
             () throws(InitError) in
-            guard let stream = EmbeddedFile.models.bytes(packed, at: start + place) else { throw InitError(.failed, [], "is cut off") }
+            guard let stream = EmbeddedFile.models.bytes(packed, at: start + place) else {
+                throw InitError(.failed, [], "is cut off")
+            }
             return try Inflater.inflate(zlib: stream, byteCount: byteCount)
         }
     }
