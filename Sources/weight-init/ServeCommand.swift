@@ -75,7 +75,7 @@ struct ServeCommand: ParsableCommand {
         policy.metricsAreApart = settings.metricsPort != nil
         LinearAlgebra.setThreadLimit(settings.daemon.deferred.threadCount)
         let models = ModelCatalogue()
-        try settings.readModels(into: models, logger)
+        settings.readModels(into: models, logger, otherwise: "without it, the built-in models are served")
         let service = InitService(limits: settings.serviceLimits, policy: policy, models: models, logger: logger)
         var configuration = settings.configuration(logger)
         configuration.identity = try settings.identity()
@@ -107,11 +107,7 @@ struct ServeCommand: ParsableCommand {
                     logger.error("the old tokens stay valid: \(error)")
                 }
             }
-            do {
-                try settings.readModels(into: models, logger)
-            } catch {
-                logger.error("the old models stay: \(error)")
-            }
+            settings.readModels(into: models, logger, otherwise: "the old models stay")
             do {
                 guard let identity = try settings.identity() else { return }
                 try daemon.renew(identity)

@@ -139,19 +139,21 @@ extension ServeSettings {
         return isShared ? metricsPort : nil
     }
 
-    /// Reads the directory of models, if there is one. A model that cannot be read or made is a line in the log.
+    /// Reads the directory of models, if there is one. A model that cannot be read or made is a line in the log, and so is the
+    /// directory.
     ///
-    /// - Throws: `Failure` if the directory cannot be read; then the models are what they were.
-    func readModels(into catalogue: ModelCatalogue, _ logger: Logger) throws(Failure) {
+    /// - Parameter consequence: What the line says of a directory that cannot be read. The models are then what they were.
+    func readModels(into catalogue: ModelCatalogue, _ logger: Logger, otherwise consequence: String) {
         guard let models else { return }
-        let read: [CatalogueModel]
         do {
-            read = try ModelDirectory(path: models, limits: serviceLimits).models { logger.warning("--models: \($0)") }
+            let read = try ModelDirectory(path: models, limits: serviceLimits).models { fault in
+                logger.warning("--models: \(fault)")
+            }
+            catalogue.replace(by: read)
+            logger.notice("read the models in \(models): \(read.count)")
         } catch {
-            throw Failure("--models: \(error)")
+            logger.error("--models: \(error); \(consequence)")
         }
-        catalogue.replace(by: read)
-        logger.notice("read the models in \(models): \(read.count)")
     }
 
     func identity() throws -> TLSIdentity? {

@@ -70,8 +70,6 @@ struct CommandTests {
                 ["serve", "--port", "8080/tcp"], [:],
                 "--port must be a whole number without a unit, from 0 to 65535, not 8080/tcp."
             ),
-            (["serve", "--models", "/nowhere"], [:], "--models: cannot read /nowhere: No such file or directory"),
-            (["serve", "--models", "/dev/null"], [:], "--models: /dev/null: cannot read it: Not a directory"),
             (["serve"], ["WEIGHT_INIT_PORT": "x"], "WEIGHT_INIT_PORT must be from 0 to 65535, not x."),
             (
                 ["serve"], ["WEIGHT_INIT_MAX_BODY_BYTES": ""],
@@ -131,14 +129,14 @@ struct CommandTests {
         let help = try run("serve", "--help").output
         let options = help.matches(of: /\n  --([a-z-]+) </).map { String($0.1) }
         #expect(options.count > 20)
-        for option in options {
+        // A directory of models that is not there is a line in the log.
+        for option in options where option != "models" {
             let variable = "WEIGHT_INIT_" + option.uppercased().replacing("-", with: "_")
             // As a path, ! could be a socket's.
             let value = option == "unix-socket" ? "/nowhere/!" : "!"
             let result = try run(["serve", "--port=0"], [variable: value])
             #expect(result.status != 0, "\(option)")
-            let isText = ["host", "metrics-host", "models", "token-file", "tls-certificate", "tls-key"]
-                .contains(option)
+            let isText = ["host", "metrics-host", "token-file", "tls-certificate", "tls-key"].contains(option)
             let fault = "\(variable) must be "
             let isAddress = ["host", "unix-socket"].contains(option)
             let words = isAddress ? value : isText ? "--\(option)" : fault

@@ -57,13 +57,26 @@ struct ModelDirectoryTests {
         #expect(try models(server) == ["orga/m", "orgb/m", "orgc/m"])
     }
 
-    @Test("If the directory itself has too many, the service does not start")
+    @Test("If the directory itself has too many, none of it is served, and the built-in models are")
     func root() throws {
         let workplace = try workplace(["a/m/init.json", "b/m/init.json", "c/m/init.json"])
-        let result = try run("serve", "--port=0", "--models", workplace.path("."), "--max-model-files", "2")
-        #expect(result.status == 1 && result.output.isEmpty)
+        let server = try server(workplace, files: 2)
+        defer { server.kill() }
         let words = "\(workplace.path(".")): it has more than 2 files and directories (--max-model-files)"
-        #expect(result.errors == "weight-init: --models: \(words)\n")
+        #expect(try server.logs(" error --models: \(words); without it, the built-in models are served"))
+        #expect(try models(server).isEmpty)
+        let client = try server.client()
+        client.send("GET /random/mlp/resolve/main/model.safetensors HTTP/1.1\r\nHost: a\r\n\r\n")
+        #expect(try client.readResponse().status == 200)
+    }
+
+    @Test("A directory that is not there is a line in the log, and the built-in models are served")
+    func missing() throws {
+        let server = try Server(["serve", "--port=0", "--models", "/nowhere"], [:])
+        defer { server.kill() }
+        let words = "cannot read /nowhere: No such file or directory; without it, the built-in models are served"
+        #expect(try server.logs(" error --models: \(words)"))
+        #expect(try server.get("/models/random/mlp").status == 200)
     }
 
     @Test("If the directory is gone when SIGHUP comes, the models stay, and a line is logged")
@@ -75,7 +88,7 @@ struct ModelDirectoryTests {
         try FileManager.default.removeItem(at: workplace.directory)
         server.signal(SIGHUP)
         #expect(
-            try server.logs(" error the old models stay: --models: cannot read \(workplace.path(".")): No such file")
+            try server.logs(" error --models: cannot read \(workplace.path(".")): No such file or directory; the old models stay")
         )
         #expect(try models(server) == ["a/m"])
         #expect(try server.get("/models/a/m").status == 200)
