@@ -88,7 +88,9 @@ struct ModelDirectoryTests {
         try FileManager.default.removeItem(at: workplace.directory)
         server.signal(SIGHUP)
         #expect(
-            try server.logs(" error --models: cannot read \(workplace.path(".")): No such file or directory; the old models stay")
+            try server.logs(
+                " error --models: cannot read \(workplace.path(".")): No such file or directory; the old models stay"
+            )
         )
         #expect(try models(server) == ["a/m"])
         #expect(try server.get("/models/a/m").status == 200)
