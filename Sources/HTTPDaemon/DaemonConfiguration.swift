@@ -204,7 +204,7 @@ extension DaemonConfiguration: Configurable {
             // With fewer connections than threads the library never stops again.
             (
                 (threadCount...1_000_000).contains(connectionLimit),
-                "the connection limit must lie between the number of threads (\(threadCount)) and 1000000"
+                "max-connections must lie between the number of threads (\(threadCount)) and 1000000"
             ),
             (
                 (0...connectionLimit).contains(connectionsPerAddress),
@@ -212,8 +212,8 @@ extension DaemonConfiguration: Configurable {
             ),
             ((0...1 << 30).contains(bodyLimit), "the body limit must be at most 1 GiB"),
             ((0...1 << 40).contains(drainLimit), "the drain limit must be at most 1 TiB"),
-            (bodyMemory >= blockSize, "the memory for bodies must be at least the block size (\(blockSize))"),
-            (uploadMemory >= bodyLimit, "the memory for request bodies must be at least the body limit (\(bodyLimit))"),
+            (bodyMemory >= blockSize, "max-body-memory must be at least block-bytes (\(blockSize))"),
+            (uploadMemory >= bodyLimit, "max-upload-memory must be at least the limit of a request's body (\(bodyLimit))"),
             ((1...256).contains(deferred.shortThreadCount), "threads for short work must be between 1 and 256"),
             (deferred.shortCost >= .zero, "the cost of short work must not be negative"),
             (

@@ -207,6 +207,7 @@ final class Exchange {
     private func suspend(_ handle: OpaquePointer, for work: DeferredWork) -> Bool {
         let job = DeferredJob(work, connection: handle)
         state = .suspended(job)
+        note = work.note
         // Suspended first: the job may be settled, and the connection resumed, before submit returns.
         c_httpd_suspend(handle)
         service.pool.submit(job)

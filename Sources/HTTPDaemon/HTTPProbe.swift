@@ -78,7 +78,10 @@ public struct HTTPProbe {
         var buffer = [UInt8](repeating: 0, count: Self.answerSize)
         while answer.count < Self.answerSize {
             let count = recv(descriptor, &buffer, Self.answerSize - answer.count, 0)
-            guard count > 0 else { throw count == 0 || errno == ECONNRESET ? .other("it hung up") : .last("no answer") }
+            guard count > 0 else {
+                if count == 0 || errno == ECONNRESET { throw .other("it hung up") }
+                throw errno == EAGAIN ? ProbeError(reason: "no answer within \(timeout) s") : .last("no answer")
+            }
             answer += buffer[..<count]
         }
         return answer

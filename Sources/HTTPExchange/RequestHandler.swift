@@ -12,6 +12,8 @@ public struct DeferredWork: Sendable {
     public var memory: Int
     /// Estimate of the processor time that the work takes. Work of little cost is never queued behind work of much.
     public var cost: Duration
+    /// The handler's note on the exchange, should it end before there is a response.
+    public let note: ResponseNote?
     /// Makes the response, or finds that it takes more work than was known: a deferred reply is done next, with the memory and
     /// in the queue that it asks for, and what this work held is given back before. `isCancelled` turns true when nobody
     /// waits for it any more; what is returned then is dropped. Work asks it every few milliseconds.
@@ -27,12 +29,19 @@ public struct DeferredWork: Sendable {
     ) {
         self.memory = memory
         self.cost = cost
+        note = nil
         self.run = { .ready(run($0)) }
     }
 
-    private init(memory: Int, cost: Duration, attempt: @escaping @Sendable (@escaping @Sendable () -> Bool) -> Reply) {
+    private init(
+        memory: Int,
+        cost: Duration,
+        note: ResponseNote?,
+        attempt: @escaping @Sendable (@escaping @Sendable () -> Bool) -> Reply
+    ) {
         self.memory = memory
         self.cost = cost
+        self.note = note
         run = attempt
     }
 
@@ -40,9 +49,10 @@ public struct DeferredWork: Sendable {
     public static func attempt(
         memory: Int,
         cost: Duration,
+        note: ResponseNote? = nil,
         _ run: @escaping @Sendable (_ isCancelled: @escaping @Sendable () -> Bool) -> Reply
     ) -> DeferredWork {
-        DeferredWork(memory: memory, cost: cost, attempt: run)
+        DeferredWork(memory: memory, cost: cost, note: note, attempt: run)
     }
 }
 

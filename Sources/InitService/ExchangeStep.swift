@@ -40,9 +40,14 @@ struct RoutedHead: Sendable {
     let captures: [Text]
     /// `true` if the routes are for those who run the service, who need no token.
     let isOpen: Bool
-    /// The client's name for the request.
-    let givenID: String?
+    /// The request's name: the client's, or one made for it.
+    let id: String
+    let isNamedByClient: Bool
     let ids: RequestIDs
+
+    var note: ResponseNote {
+        ResponseNote(route: route?.path.text.description ?? ServiceMetrics.otherRoute, id: id)
+    }
 }
 
 extension ExchangeStep {
@@ -62,10 +67,10 @@ extension ExchangeStep {
 
     /// Request and response have an ID, in the response, in the log and in the metrics.
     private static let identifier = ExchangeStep(change: { response, request, _ in
-        response.note.route = request.route?.path.text.description ?? ServiceMetrics.otherRoute
-        let id = request.givenID ?? request.ids.make()
-        response.note.id = id
-        response.head.headerFields.append(HTTPFields.Further.requestID, id)
+        let problem = response.note.problem
+        response.note = request.note
+        response.note.problem = problem
+        response.head.headerFields.append(HTTPFields.Further.requestID, request.id)
     })
 
     /// A response belongs to its request's trace (W3C Trace Context).
@@ -96,7 +101,7 @@ extension ExchangeStep {
 
     /// The transport may keep what any cache may for long, under IDs of its own.
     private static let naming = ExchangeStep(change: { response, request, _ in
-        guard request.givenID == nil, request.head.method == .get, response.head.status == .ok,
+        guard !request.isNamedByClient, request.head.method == .get, response.head.status == .ok,
             let field = HTTPFields.Further.requestID,
             response.head.headerFields.contains(where: {
                 $0.name == .cacheControl && $0.value.isPublic && $0 != Representation.Caching.minute.field

@@ -76,15 +76,16 @@ public final class InitService: RequestHandler {
         _ request: IncomingRequest,
         at routes: RouteTable,
         within allowance: Allowance,
-        _ timing: ServerTiming?
+        _ timing: ServerTiming?,
+        id: String? = nil
     ) -> Reply {
         var timing = timing
-        var routed = routed(request.head, at: routes, nil)
+        var routed = routed(request.head, at: routes, nil, id: id)
         let outcome: RouteOutcome
         // The only place where an error becomes a response.
         do throws(Problem) {
             let target = try RequestTarget(request.head.path ?? "")
-            routed = self.routed(request.head, at: routes, target)
+            routed = self.routed(request.head, at: routes, target, id: routed.id)
             outcome = try answer(request, target, routed, at: routes, within: allowance)
         } catch {
             outcome = .response(error.response(below: policy.pathPrefix))
@@ -95,11 +96,12 @@ public final class InitService: RequestHandler {
             return .ready(finished(response, routed, timing))
         case .exceeds(let wider):
             let estimate = wider.estimate(within: operations.limits)
+            let note = routed.note
             return .deferred(
-                .attempt(memory: estimate.memory, cost: estimate.duration) { [self, timing] isCancelled in
+                .attempt(memory: estimate.memory, cost: estimate.duration, note: note) { [self, timing] isCancelled in
                     var timing = timing
                     timing?.endWait()
-                    return attempt(request, at: routes, within: wider.until(isCancelled), timing)
+                    return attempt(request, at: routes, within: wider.until(isCancelled), timing, id: note.id)
                 }
             )
         }
@@ -149,14 +151,22 @@ public final class InitService: RequestHandler {
         return try route.respond(self, routeRequest)
     }
 
-    private func routed(_ head: HTTPRequest, at routes: RouteTable, _ target: RequestTarget?) -> RoutedHead {
+    /// - Parameter id: The request's name, if it has been given one.
+    private func routed(
+        _ head: HTTPRequest,
+        at routes: RouteTable,
+        _ target: RequestTarget?,
+        id: String? = nil
+    ) -> RoutedHead {
         let match = target.flatMap(routes.match)
+        let givenID = RequestIDs.given(in: head.headerFields)
         return RoutedHead(
             head: head,
             route: match?.route,
             captures: match?.captures ?? [],
             isOpen: routes.areOpen,
-            givenID: RequestIDs.given(in: head.headerFields),
+            id: givenID ?? id ?? requestIDs.make(),
+            isNamedByClient: givenID != nil,
             ids: requestIDs
         )
     }

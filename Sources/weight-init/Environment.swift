@@ -8,20 +8,26 @@ import WeightInit
 enum Environment {
     private static let prefix: Text = "WEIGHT_INIT_"
 
-    /// Names behind the prefix, as options have them: of `serve` and `health`, which share a container's variables, of the kernels,
-    /// and of the examples and the page's programs, which may run in the same shell.
-    private static let known: [Text] =
-        ServeTable.settings.map { Text($0.name) } + HealthTable.settings.map { Text($0.name) } + [
-            "kernel", "url", "token",
-        ]
+    /// Names behind the prefix, as options have them: of `serve` and `health`, which share a container's variables.
+    private static let options =
+        ServeTable.settings.map { Text($0.name) } + HealthTable.settings.map { Text($0.name) }
+
+    /// Of the kernels, and of the examples, which may run in the same shell.
+    private static let others: [Text] = ["kernel", "url"]
+
+    /// What programs send, which may run in the same shell; `serve` reads its tokens from a file.
+    private static let token: Text = "token"
 
     /// A sentence that names the variables without effect; `nil` if there are none.
-    static var warning: String? {
+    ///
+    /// - Parameter hasTokens: `true` if the service has tokens: then that of a program is no mistake.
+    static func warning(hasTokens: Bool) -> String? {
+        let known = options + others + (hasTokens ? [token] : [])
         let unknown = all.filter { name, value in !known.contains(option(name)) && !isOfKubernetes(name, value) }
             .map(\.name).sorted()
         guard !unknown.isEmpty else { return nil }
         let names = unknown.map { name in
-            let likely = Suggestion(for: option(name), among: known).likely.map(variable)
+            let likely = Suggestion(for: option(name), among: options).likely.map(variable)
             return likely.isEmpty ? "\(name)" : "\(name) (did you mean \(likely.joined(separator: " or "))?)"
         }
         return "environment variables that nothing reads: \(names.joined(separator: ", "))"

@@ -56,7 +56,7 @@ struct ServeCommand: ParsableCommand {
         var logger = Logger(label: "weight-init") { _ in LineLogHandler(settings.logFormat) }
         logger.logLevel = settings.logLevel
 
-        if let warning = Environment.warning { logger.warning("\(warning)") }
+        if let warning = Environment.warning(hasTokens: settings.tokenFile != nil) { logger.warning("\(warning)") }
         if let shortage = OpenFiles.makeRoom(forConnections: settings.daemon.connectionLimit) {
             logger.warning("\(shortage)")
         }

@@ -55,6 +55,10 @@ struct CommandTests {
                 "--port and --metrics-port are both 9: "
             ),
             (
+                ["serve", "--max-body-bytes", "134217728"], [:],
+                "max-upload-memory must be at least the limit of a request's body (134217728)"
+            ),
+            (
                 ["serve", "--max-body-memory", "256M"], [:],
                 "--max-body-memory must be a whole number of bytes without a unit, at least 0, not 256M."
             ),
@@ -177,7 +181,7 @@ struct CommandTests {
             ["serve", "--port=0"],
             [
                 "WEIGHT_INIT_PROT": "1", "WEIGHT_INIT_MAX_LAYER": "5", "WEIGHT_INIT_QQQQ": "",
-                "WEIGHT_INIT_TIMEOUT": "3",
+                "WEIGHT_INIT_TIMEOUT": "3", "WEIGHT_INIT_TOKEN": "a",
                 "WEIGHT_INIT_URL": "http://localhost:8080", "WEIGHT_INIT_KERNEL": "portable",
                 "WEIGHT_INIT_PORT": "tcp://10.0.0.1:8080", "WEIGHT_INIT_SERVICE_HOST": "10.0.0.1",
                 "WEIGHT_INIT_SERVICE_PORT_HTTP": "8080", "WEIGHT_INIT_PORT_8080_TCP_PROTO": "tcp",
@@ -193,7 +197,8 @@ struct CommandTests {
             warnings.first?.hasSuffix(
                 " warning environment variables that nothing reads: "
                     + "WEIGHT_INIT_MAX_LAYER (did you mean WEIGHT_INIT_MAX_LAYERS?), "
-                    + "WEIGHT_INIT_PROT (did you mean WEIGHT_INIT_PORT?), WEIGHT_INIT_QQQQ"
+                    + "WEIGHT_INIT_PROT (did you mean WEIGHT_INIT_PORT?), WEIGHT_INIT_QQQQ, "
+                    + "WEIGHT_INIT_TOKEN (did you mean WEIGHT_INIT_TOKEN_FILE?)"
             ) == true,
             "\(warnings)"
         )

@@ -147,4 +147,22 @@ struct LogTests {
         try server.slowReader("/init?method=ones&shape=100000000&format=raw").reset()
         #expect(try server.logs(#""cut":true"#))
     }
+
+    @Test("A request that ends while its body is worked out has route and ID in the log")
+    func cutOffBefore() throws {
+        let server = try Server(["serve", "--port=0", "--log-level=info", "--log-format=json"], [:])
+        defer { server.kill() }
+        let client = try server.client()
+        let target = "/init?method=orthogonal&shape=4000,4000&format=raw"
+        client.send("GET \(target) HTTP/1.1\r\nHost: a\r\nX-Request-Id: abc-1\r\n\r\n")
+        #expect(try eventually { try server.get("/metrics").text.contains("\nweight_init_work_running 1\n") })
+        client.reset()
+        #expect(try server.logs(#""cut":true"#))
+        server.signal(SIGTERM)
+        let line = server.errors().split(separator: "\n").first { $0.contains(#""cut":true"#) }
+        #expect(
+            line?.contains(#""id":"abc-1""#) == true && line?.contains(#""route":"/init""#) == true,
+            "\(line ?? "")"
+        )
+    }
 }
