@@ -213,7 +213,10 @@ extension DaemonConfiguration: Configurable {
             ((0...1 << 30).contains(bodyLimit), "the body limit must be at most 1 GiB"),
             ((0...1 << 40).contains(drainLimit), "the drain limit must be at most 1 TiB"),
             (bodyMemory >= blockSize, "max-body-memory must be at least block-bytes (\(blockSize))"),
-            (uploadMemory >= bodyLimit, "max-upload-memory must be at least the limit of a request's body (\(bodyLimit))"),
+            (
+                uploadMemory >= bodyLimit,
+                "max-upload-memory must be at least the limit of a request's body (\(bodyLimit))"
+            ),
             ((1...256).contains(deferred.shortThreadCount), "threads for short work must be between 1 and 256"),
             (deferred.shortCost >= .zero, "the cost of short work must not be negative"),
             (
