@@ -2,7 +2,8 @@
 with each.
 
 The generators have to print the warnings that the README lists, and no others. The clients for Go, Java and TypeScript have to
-compile. With these, and with Python's, `generated/client.*` fetches a tensor as raw bytes and as npy, a gain, and a tensor in JSON.
+compile. With these, and with Python's, `generated/client.*` fetches a tensor as raw bytes and as npy, a gain, a tensor in JSON, and a
+layer, whose arguments are members that the contract does not name.
 The bytes and numbers have to be PyTorch's: the seed is 2^63 − 1, and the elements are float64, so that 32 bits of either are not
 enough.
 
@@ -127,6 +128,8 @@ def expected():
     numpy.save(npy, torch.nn.init.xavier_uniform_(torch.empty(64, 32), gain=gain).numpy())
     torch.manual_seed(SEED)
     elements = torch.nn.init.uniform_(torch.empty(2, dtype=torch.float64), b=0.1).tolist()
+    torch.manual_seed(0)
+    bias = torch.nn.Linear(3, 2, dtype=torch.float64).bias.tolist()
     return [
         ("raw", hashlib.sha256(raw.astype("<f8").tobytes()).hexdigest()),
         ("npy", hashlib.sha256(npy.getvalue()).hexdigest()),
@@ -134,6 +137,7 @@ def expected():
         ("seed", SEED),
         ("effective_seed", SEED % 2**32),
         *(("element", element) for element in elements),
+        *(("bias", element) for element in bias),
     ]
 
 
@@ -141,7 +145,7 @@ def check_client(name, command, service):
     wanted = [(key, value) for key, value in expected() if key not in UNPRINTED.get(name, ())]
     lines = [line.split() for line in run(*command, service.url).splitlines()]
     # Languages write the same float64 differently.
-    printed = [(key, float(text) if key in ("gain", "element") else text) for key, text in lines]
+    printed = [(key, float(text) if key in ("gain", "element", "bias") else text) for key, text in lines]
     wanted = [(key, value if isinstance(value, float) else str(value)) for key, value in wanted]
     assert printed == wanted, f"{name}: printed {printed}, should print {wanted}"
 

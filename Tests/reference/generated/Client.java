@@ -6,8 +6,11 @@ import org.openapitools.client.ApiClient;
 import org.openapitools.client.api.TensorsApi;
 import org.openapitools.client.api.TheoryApi;
 import org.openapitools.client.model.DType;
+import org.openapitools.client.model.Entry;
 import org.openapitools.client.model.Format;
 import org.openapitools.client.model.InitRequest;
+import org.openapitools.client.model.LayerEntry;
+import org.openapitools.client.model.LayersRequest;
 import org.openapitools.client.model.Real;
 import org.openapitools.client.model.Seed;
 import org.openapitools.client.model.TensorRequest;
@@ -40,6 +43,14 @@ public class Client {
         System.out.println("seed " + tensor.getSeed());
         System.out.println("effective_seed " + tensor.getEffectiveSeed());
         for (var element : (List<?>) tensor.getData()) System.out.println("element " + element);
+
+        var layer = new LayerEntry().type("Linear").name("fc");
+        layer.putAdditionalProperty("in_features", 3);
+        layer.putAdditionalProperty("out_features", 2);
+        var layers = new LayersRequest().layers(List.of(new Entry(layer))).dtype(DType.FLOAT64);
+        var model = tensors.postTensor(
+            TensorsApi.APIPostTensorRequest.newBuilder().initRequest(new InitRequest(layers)).build());
+        for (var element : (List<?>) model.getTensors().get(1).getData()) System.out.println("bias " + element);
     }
 
     private static String digest(byte[] bytes) throws Exception {

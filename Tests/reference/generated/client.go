@@ -46,6 +46,17 @@ func main() {
 	for _, element := range tensor.GetData().([]interface{}) {
 		fmt.Println("element", text(element.(float64)))
 	}
+
+	entry := weightinit.NewLayerEntry("Linear")
+	entry.SetName("fc")
+	entry.AdditionalProperties = map[string]interface{}{"in_features": 3, "out_features": 2}
+	layers := weightinit.NewLayersRequest([]weightinit.Entry{weightinit.LayerEntryAsEntry(entry)})
+	layers.SetDtype(weightinit.FLOAT64)
+	model, _, err := client.TensorsAPI.PostTensor(ctx).InitRequest(weightinit.LayersRequestAsInitRequest(layers)).Execute()
+	must(err)
+	for _, element := range model.GetTensors()[1].GetData().([]interface{}) {
+		fmt.Println("bias", text(element.(float64)))
+	}
 }
 
 func must(err error) {

@@ -6,7 +6,7 @@ import sys
 from weight_init_client import Client
 from weight_init_client.api.tensors import get_tensor, post_tensor
 from weight_init_client.api.theory import get_gain
-from weight_init_client.models import DType, Format, TensorRequest
+from weight_init_client.models import DType, Format, LayerEntry, LayersRequest, TensorRequest
 
 SEED = 2**63 - 1
 
@@ -31,3 +31,8 @@ print("seed", tensor.seed)
 print("effective_seed", tensor.effective_seed)
 for element in tensor.data:
     print("element", element)
+layer = LayerEntry(type_="Linear", name="fc")
+layer["in_features"], layer["out_features"] = 3, 2
+model = post_tensor.sync(client=client, body=LayersRequest(layers=[layer], dtype=DType.FLOAT64))
+for element in model.tensors[1].data:
+    print("bias", element)

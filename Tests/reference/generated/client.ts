@@ -32,6 +32,11 @@ async function main() {
     });
     console.log("effective_seed", tensor.effectiveSeed);
     for (const element of tensor.data as unknown as number[]) console.log("element", element);
+
+    const model = await tensors.postTensor({
+        initRequest: { layers: [{ type: "Linear", name: "fc", in_features: 3, out_features: 2 }], dtype: DType.Float64 },
+    });
+    for (const element of model.tensors![1].data as unknown as number[]) console.log("bias", element);
 }
 
 main();
