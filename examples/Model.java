@@ -21,7 +21,7 @@ import java.util.regex.Pattern;
 public class Model {
     // Java has no JSON library of its own. The names of this model need none; a program for any model takes Jackson or Gson.
     private static final Pattern ENTRY =
-            Pattern.compile("\"([^\"\\\\]+)\":\\{\"dtype\":\"F32\",\"shape\":\\[[0-9,]*\\],\"data_offsets\":\\[(\\d+),(\\d+)\\]\\}");
+            Pattern.compile("\"([^\"\\\\]+)\":\\{\"dtype\":\"([A-Z0-9]+)\",\"shape\":\\[[0-9,]*\\],\"data_offsets\":\\[(\\d+),(\\d+)\\]\\}");
 
     public static void main(String[] arguments) throws Exception {
         var service = System.getenv().getOrDefault("WEIGHT_INIT_URL", "http://localhost:8080");
@@ -42,8 +42,13 @@ public class Model {
         Map<String, float[]> weights = new LinkedHashMap<>();
         var entries = ENTRY.matcher(new String(header, StandardCharsets.UTF_8));
         while (entries.find()) {
-            int start = Integer.parseInt(entries.group(2));
-            int end = Integer.parseInt(entries.group(3));
+            if (!entries.group(2).equals("F32")) {
+                System.err.println("left out " + entries.group(1) + ", whose elements are " + entries.group(2)
+                        + "; cast=float32 makes floats of 32 bits");
+                continue;
+            }
+            int start = Integer.parseInt(entries.group(3));
+            int end = Integer.parseInt(entries.group(4));
             var values = new float[(end - start) / Float.BYTES];
             data.slice(start, end - start).order(ByteOrder.LITTLE_ENDIAN).asFloatBuffer().get(values);
             weights.put(entries.group(1), values);

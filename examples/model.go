@@ -8,6 +8,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -52,7 +53,7 @@ func main() {
 		log.Fatal(err)
 	}
 
-	// In the order of the file, which is that of the model.
+	// In the order of the file. Of tied tensors it has one; the header's __metadata__ says which names share it.
 	names := make([]string, 0, len(tensors))
 	for name := range tensors {
 		names = append(names, name)
@@ -60,6 +61,10 @@ func main() {
 	sort.Slice(names, func(i, j int) bool { return tensors[names[i]].Offsets[0] < tensors[names[j]].Offsets[0] })
 	weights := make(map[string][]float32)
 	for _, name := range names {
+		if dtype := tensors[name].Dtype; dtype != "F32" {
+			log.Printf("left out %s, whose elements are %s; cast=float32 makes floats of 32 bits", name, dtype)
+			continue
+		}
 		offsets := tensors[name].Offsets
 		weights[name] = make([]float32, (offsets[1]-offsets[0])/4)
 		if err := binary.Read(bytes.NewReader(data[offsets[0]:offsets[1]]), binary.LittleEndian, weights[name]); err != nil {
@@ -75,6 +80,9 @@ func main() {
 
 // Splits a safetensors file: the length of a header in 8 bytes, the header in JSON, the tensors' bytes.
 func read(file []byte) (map[string]tensor, []byte, error) {
+	if len(file) < 8 || binary.LittleEndian.Uint64(file) > uint64(len(file)-8) {
+		return nil, nil, errors.New("the reply is no safetensors file: ask for format=safetensors")
+	}
 	end := 8 + binary.LittleEndian.Uint64(file)
 	var header map[string]json.RawMessage
 	if err := json.Unmarshal(file[8:end], &header); err != nil {
