@@ -293,18 +293,19 @@ test-dist: dist $(venv)/.installed ## Check the files of a release, and install,
 	$(install)
 	$(venv)/bin/python Tests/reference/check_dist.py $(program) $(release) $(CHROOT)
 
-# Two clones, at paths of different lengths, in which nothing is built yet. One job, and no more than the build itself needs.
+# Twice a clone at one path, in which nothing is built yet. One job, and no more than the build itself needs.
 .PHONY: test-reproducible
-test-reproducible: toolchain libraries dist-tools ## Build the commit twice, in clones at different paths, and compare the stripped programs, minutes
-	rm -rf $(twice)
-	for clone in $(twice)/one $(twice)/the-other; do \
-	    git clone --quiet --no-hardlinks . $$clone; \
-	    nice $(SWIFT) build --jobs 1 --configuration release --package-path $$clone --scratch-path $$clone/.build \
+test-reproducible: toolchain libraries dist-tools ## Build the commit twice at one path, and compare the stripped programs, minutes
+	rm -rf $(twice) && mkdir -p $(twice)
+	for program in first second; do \
+	    rm -rf $(twice)/clone; \
+	    git clone --quiet --no-hardlinks . $(twice)/clone; \
+	    nice $(SWIFT) build --jobs 1 --configuration release --package-path $(twice)/clone --scratch-path $(twice)/clone/.build \
 	        --product weight-init $(static) $(hardened); \
-	    strip -o $$clone.stripped $$clone/$(program); \
+	    strip -o $(twice)/$$program $(twice)/clone/$(program); \
 	done
-	cmp $(twice)/one.stripped $(twice)/the-other.stripped
-	@echo "reproducible: $$(sha256sum < $(twice)/one.stripped | cut -c1-64)"
+	cmp $(twice)/first $(twice)/second
+	@echo "reproducible: $$(sha256sum < $(twice)/first | cut -c1-64)"
 
 .PHONY: test-page
 test-page: compiled-tests $(venv)-page/.installed ## Click through the page in headless Chromium; SCREENSHOTS=docs/images updates the pictures

@@ -58,7 +58,14 @@ struct RequestOptions: ParsableArguments {
         if let digest { members.append((name: "digest", text: Text(digest))) }
         let limits = try limits.values(withEnvironment: false)
         let context = OperationContext(limits: limits, models: try catalogue.models(limits))
-        var document = try model.map { path throws(Failure) in try contents(of: path) }
+        var document = try model.map { path throws(Failure) in
+            do throws(Failure) {
+                return try contents(of: path)
+            } catch {
+                let isName = context.models[Text(path)] != nil
+                throw isName ? Failure("\(error); the catalogue's model is --model-name \(path)") : error
+            }
+        }
         do {
             if let modelName { document = try context.models.require(Text(modelName)).document() }
             return try context.answer(operation, members, document: document)

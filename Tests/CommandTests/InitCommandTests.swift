@@ -227,6 +227,7 @@ struct InitCommandTests {
                 "/dev/full: No space left on"
             ),
             (["--model", "missing.json"], "cannot read missing.json: No such file or directory"),
+            (["--model", "random/mlp"], "No such file or directory; the catalogue's model is --model-name random/mlp"),
         ]
     )
     func failures(_ options: [String], _ sentence: String) throws {

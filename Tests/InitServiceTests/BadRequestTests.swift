@@ -77,7 +77,12 @@ struct BadRequestTests {
             Row("method=dirac&shape=4,4,3&groups=9223372036854775808", 400, "groups", "out of range"),
             Row("method=dirac&shape=4,4,3&groups=3", 422, "groups", "3 groups do not divide the first dimension 4"),
             Row("method=kaiming_normal&shape=4,4&mode=fan_inn", 400, "mode", "did you mean fan_in"),
-            Row("method=kaiming_normal&shape=4,4&nonlinearity=gelu", 400, "nonlinearity", "unknown"),
+            Row(
+                "method=kaiming_normal&shape=4,4&nonlinearity=gelu",
+                400,
+                "nonlinearity",
+                "give gain=gelu in place of nonlinearity"
+            ),
             Row("method=kaiming_normal&shape=4,4&a=1&gain=2", 400, "gain", "takes the place of a"),
             Row("method=kaiming_normal&shape=4,4&a=1e200", 422, "a", "square of the slope 1e+200"),
             Row("method=kaiming_normal&shape=4", 422, "shape", "2 dimensions"),

@@ -56,6 +56,8 @@ final class Member: Sendable {
 extension Member {
     /// Must be given where it has no default, unless `null` is taken.
     convenience init(_ parameter: Parameter) {
+        let isOfGain =
+            if case .choice(let words, _) = parameter.kind { words == Nonlinearity.torchNames } else { false }
         self.init(
             parameter.name,
             aliases: parameter.aliases,
@@ -63,6 +65,7 @@ extension Member {
             default: parameter.defaultValue,
             isRequired: parameter.defaultValue == nil && !parameter.isOptional,
             isOptional: parameter.isOptional,
+            spellings: isOfGain ? .ofNonlinearity : nil,
             parameter.summary
         )
     }
@@ -159,7 +162,16 @@ extension Member {
 /// Spellings of a member's words besides the words themselves.
 struct OtherSpellings: Sendable {
     /// Those that an error may suggest.
-    let words: [Text]
+    var words: [Text] = []
     /// The word for a spelling; `nil` if it is none.
-    let canonicalWord: @Sendable (Text) -> Text?
+    var canonicalWord: @Sendable (Text) -> Text? = { _ in nil }
+    /// What to write for a word that another member takes.
+    var elsewhere: @Sendable (Text) -> String? = { _ in nil }
+
+    /// Activations that have a gain here, but none in PyTorch.
+    static let ofNonlinearity = OtherSpellings(elsewhere: { name in
+        Nonlinearity.named(name).map { _ in
+            "\(name.quotedForMessage) has no gain in PyTorch; give gain=\(name) in place of nonlinearity"
+        }
+    })
 }

@@ -53,6 +53,7 @@ extension RequestValue {
             return word
         }
         guard let word = spellings?.canonicalWord(given), words.contains(word) else {
+            if let detail = spellings?.elsewhere(given) { throw InitError(.invalid, [], detail, allowed: words) }
             throw .unknown(what, given, in: [], known: words, aliases: spellings?.words ?? [])
         }
         return word

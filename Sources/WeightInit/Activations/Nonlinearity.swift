@@ -62,7 +62,7 @@ public struct Nonlinearity: Sendable {
     public static let all: [Nonlinearity] = torchTable + heTable
 
     /// What `torch.nn.init.calculate_gain` takes, with its values.
-    static let torchNames: [Text] = torchTable.map(\.name)
+    package static let torchNames: [Text] = torchTable.map(\.name)
 
     private static let byName = Dictionary(uniqueKeysWithValues: all.map { ($0.name, $0) })
 
