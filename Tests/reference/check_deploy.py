@@ -37,6 +37,11 @@ KUBERNETES = DEPLOY / "kubernetes"
 CHART = DEPLOY / "helm" / "weight-init"
 WORKFLOWS = ROOT / ".github" / "workflows"
 TOOLS = pathlib.Path(sys.executable).parent
+# Options of `serve` that the chart sets from other values, or not at all, because its probes and its service rely on them.
+SET_BY_CHART = {
+    "host", "port", "unix-socket", "metrics-host", "metrics-port", "drain-delay", "drain-timeout",
+    "token-file", "tls-certificate", "tls-key", "models",
+}  # fmt: skip
 UNITS = {"": 1, "G": 10**9, "M": 10**6, "Gi": 2**30, "Mi": 2**20}
 
 
@@ -59,6 +64,10 @@ def container(objects):
     return objects["Deployment"]["spec"]["template"]["spec"]["containers"][0]
 
 
+def environment(objects):
+    return {entry["name"]: entry["value"] for entry in container(objects)["env"]}
+
+
 def scraped():
     """The port of a replica that Prometheus asks."""
     [job] = yaml.safe_load((DEPLOY / "prometheus" / "prometheus.yml").read_text())["scrape_configs"]
@@ -78,8 +87,9 @@ class Options:
     """What `serve` takes, by the names of the environment's variables, and what a deployment makes of it."""
 
     def __init__(self, program):
-        rows = [(name.removeprefix("--"), default) for name, default, *_ in options.listed(program)]
-        self.defaults = {self.variable(name): None if default == "none" else default for name, default in rows}
+        rows = [(name.removeprefix("--"), default, accepted) for name, default, accepted, _ in options.listed(program)]
+        self.defaults = {self.variable(name): None if default == "none" else default for name, default, _ in rows}
+        self.accepted = {name: accepted for name, _, accepted in rows}
 
     @staticmethod
     def variable(name):
@@ -91,9 +101,24 @@ class Options:
         return self.defaults | environment
 
 
+def most_memory(options):
+    return memory.most(lambda option: options[Options.variable(option)])
+
+
 def check_memory(options, limit):
-    held = memory.most(lambda option: options[Options.variable(option)])
+    held = most_memory(options)
     assert held < limit, f"a replica may hold {held} bytes and has {limit}"
+
+
+def check_sums(options, objects):
+    """docs/operations.md says how much memory a replica may hold by default, and with what the deployments set."""
+    deployed = (compose()["services"]["weight-init"]["environment"], environment(objects))
+    sums = [most_memory(options.set_by(there)) / memory.MIB for there in ({}, *deployed)]
+    [said] = re.findall(
+        r"^The sum is ([\d ]+) MiB with the defaults and ([\d ]+) MiB with the options of", memory.OPERATIONS.read_text(), re.MULTILINE
+    )
+    default, deployment = (int(number.replace(" ", "")) for number in said)
+    assert sums == [default, deployment, deployment], f"docs/operations.md says {said}, the sums are {sums}"
 
 
 def check_drain(options, grace, before=0):
@@ -119,6 +144,8 @@ def check_compose(options):
             exists = (DEPLOY / source).exists() if source.startswith(".") else source in compose()["volumes"]
             assert exists, f"{name} mounts {source}, which there is not"
     assert scraped() == int(taken["WEIGHT_INIT_METRICS_PORT"]), "Prometheus looks at another port"
+    health = ["CMD", "/usr/local/bin/weight-init", "health", "--port", taken["WEIGHT_INIT_METRICS_PORT"]]
+    assert replica["healthcheck"]["test"] == health, "clients decide whether a container is healthy"
     port = re.search(r"listen (\d+);", (DEPLOY / "nginx.conf").read_text()).group(1)
     assert services["cache"]["ports"][0].endswith(f":{port}"), f"nginx listens on {port}"
 
@@ -152,11 +179,12 @@ def check_objects(options, objects):
         assert (target["kind"], target["name"]) == ("Deployment", objects["Deployment"]["metadata"]["name"])
     assert "cpu" in container(objects)["resources"]["requests"], "the autoscaler needs a request for processors"
 
-    taken = options.set_by({entry["name"]: entry["value"] for entry in container(objects)["env"]})
+    taken = options.set_by(environment(objects))
     check_memory(taken, byte_count(container(objects)["resources"]["limits"]["memory"]))
     check_drain(taken, pod["terminationGracePeriodSeconds"], container(objects)["lifecycle"]["preStop"]["sleep"]["seconds"])
     ports = {port["name"]: str(port["containerPort"]) for port in container(objects)["ports"]}
     assert ports["metrics"] == taken["WEIGHT_INIT_METRICS_PORT"]
+    assert [probe["port"] for probe in probes(objects)] == ["metrics", "metrics", "http"], "clients decide whether a pod lives"
     annotations = spec["template"]["metadata"]["annotations"]
     assert ports["metrics"] == annotations["prometheus.io/port"]
     assert annotations["prometheus.io/scrape"] == "true" and annotations["prometheus.io/path"] == "/metrics"
@@ -238,11 +266,11 @@ def check_chart(options, render, kustomized):
     check_objects(options, full)
     pod = full["Deployment"]["spec"]["template"]["spec"]
     assert container(full)["image"] == f"registry.example/weight-init@sha256:{'0' * 64}"
-    assert {probe["scheme"] for probe in probes(full)} == {"HTTPS"}, "probes without TLS"
+    assert [probe.get("scheme") for probe in probes(full)] == [None, None, "HTTPS"], "TLS is on the port http alone"
     assert pod["terminationGracePeriodSeconds"] == 5 + 5 + 60 + 5
     mounts = {mount["name"]: mount["mountPath"] for mount in container(full)["volumeMounts"]}
     assert mounts.keys() == {volume["name"] for volume in pod["volumes"]} == {"tokens", "tls", "models"}
-    files = {entry["name"]: entry["value"] for entry in container(full)["env"]}
+    files = environment(full)
     for variable, volume in {"TOKEN_FILE": "tokens", "TLS_CERTIFICATE": "tls", "TLS_KEY": "tls", "MODELS": "models"}.items():
         assert files[f"WEIGHT_INIT_{variable}"].startswith(mounts[volume]), variable
     assert files["WEIGHT_INIT_THREADS"] == "4"
@@ -257,6 +285,9 @@ def check_chart(options, render, kustomized):
     refused = (
         {"replicas": 3},
         {"options": {"max_connections": "9"}},
+        {"options": {"max-conections": "9"}},
+        {"options": {"max-work-bytes": "1Gi"}},
+        {"options": {"log-level": "loud"}},
         {"options": {"drain-timeout": "60"}},
         {"options": {"max-connections": 9}},
         {"image": {"digest": "latest"}},
@@ -276,8 +307,55 @@ def check_chart(options, render, kustomized):
     else:
         raise AssertionError("more replicas at least than at most")
 
-    schema = json.loads((CHART / "values.schema.json").read_text())["properties"].keys() - {"global"}
-    assert schema == yaml.safe_load((CHART / "values.yaml").read_text()).keys(), "values and schema differ"
+    schema = json.loads((CHART / "values.schema.json").read_text())["properties"]
+    assert schema.keys() - {"global"} == yaml.safe_load((CHART / "values.yaml").read_text()).keys(), "values and schema differ"
+    check_chart_options(options, schema["options"]["properties"])
+
+
+def check_chart_options(options, rules):
+    """The chart's schema has the options of `serve`, and which of them are numbers, or one of a few words."""
+    named = {name: accepted for name, accepted in options.accepted.items() if name not in SET_BY_CHART}
+    assert SET_BY_CHART < options.accepted.keys(), f"serve has no {sorted(SET_BY_CHART - options.accepted.keys())}"
+    assert rules.keys() == named.keys(), f"schema and serve differ: {sorted(rules.keys() ^ named.keys())}"
+    for name, accepted in named.items():
+        expected = {"type": "string"}
+        if re.match(r"(from|at least) \d", accepted):
+            expected = {"$ref": "#/definitions/number"}
+        elif accepted.startswith("one of "):
+            expected["enum"] = accepted.removeprefix("one of ").split(", ")
+        assert rules[name] == expected, f"serve takes for {name}: {accepted}"
+
+
+def check_examples(options, objects):
+    """The commented lines for tokens in compose.yaml and kustomization.yaml, as they are without the marks of comments."""
+    text = (DEPLOY / "compose.yaml").read_text()
+    text, count = re.subn(r"^( *)# (WEIGHT_INIT_TOKEN_FILE:|secrets:|  tokens:|    file:)", r"\1\2", text, flags=re.MULTILINE)
+    assert count == 5, f"compose.yaml has {count} lines for tokens"
+    with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
+        file.write(text)
+        file.flush()
+        run(TOOLS / "check-jsonschema", "--builtin-schema", "vendor.compose-spec", file.name)
+    taken = yaml.safe_load(text)
+    replica = taken["services"]["weight-init"]
+    [secret] = replica["secrets"]
+    assert secret in taken["secrets"]
+    assert options.set_by(replica["environment"])["WEIGHT_INIT_TOKEN_FILE"] == f"/run/secrets/{secret}"
+
+    # Read here and not by kubectl: Debian's is too old for patches that are text.
+    _, mark, lines = (KUBERNETES / "kustomization.yaml").read_text().partition("# secretGenerator:\n")
+    added = yaml.safe_load(re.sub(r"^# ?", "", mark + lines, flags=re.MULTILINE))
+    [secret], [patch] = added["secretGenerator"], added["patches"]
+    patch = yaml.safe_load(patch["patch"])
+    assert (patch["kind"], patch["metadata"]["name"]) == ("Deployment", objects["Deployment"]["metadata"]["name"])
+    pod = patch["spec"]["template"]["spec"]
+    [patched], [volume] = pod["containers"], pod["volumes"]
+    [mount] = patched["volumeMounts"]
+    assert patched["name"] == container(objects)["name"] and mount["name"] == volume["name"]
+    assert volume["secret"]["secretName"] == secret["name"]
+    assert pod["securityContext"]["fsGroup"] == objects["Deployment"]["spec"]["template"]["spec"]["securityContext"]["runAsGroup"]
+    [entry] = patched["env"]
+    assert entry == {"name": "WEIGHT_INIT_TOKEN_FILE", "value": f"{mount['mountPath']}/{secret['files'][0]}"}
+    options.set_by({entry["name"]: entry["value"]})
 
 
 def check_versions(program):
@@ -462,8 +540,10 @@ def main():
             "compose.yaml": lambda: check_compose(options),
             "chart": lambda: check_chart(options, render, objects),
             "dashboard": check_dashboard,
+            "examples": lambda: check_examples(options, objects),
             "licence": check_licence,
             "kubernetes": lambda: check_kubernetes(options, objects),
+            "memory": lambda: check_sums(options, objects),
             "probes": lambda: check_probes(service, objects),
             "queries": lambda: check_queries(service, prometheus, promtool),
             "versions": lambda: check_versions(program),
