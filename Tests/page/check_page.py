@@ -252,14 +252,19 @@ def check_tensor(context, service, failures):
         failures.check(tab("#histogram .line").count() == 1, "the density is drawn")
         for name, value in [("seed", "-7"), ("shape", "[20, 30]"), ("mode", "fan_out"), ("gain", "gelu")]:
             if name == "gain":
-                query.pop("nonlinearity")
-                # Both at once are refused, and the field that is named says so.
+                # In place of nonlinearity, which comes back with an empty gain.
                 tab.fill("gain", value)
-                failures.check(tab("#tensor-form-gain").get_attribute("aria-invalid") == "true", "gain is at fault")
-                tab.complaints.clear()
-                tab.fill("nonlinearity", "leaky_relu")
-            else:
-                tab.fill(name, value)
+                check_tensor_numbers(tab, {name: value for name, value in query.items() if name != "nonlinearity"} | {"gain": value})
+                for replaced in ["a", "nonlinearity"]:
+                    failures.check(tab(f"#tensor-form-{replaced}").is_disabled(), f"{replaced} can be chosen beside gain")
+                    hint = tab(f"#tensor-form-{replaced}-help").inner_text()
+                    failures.check(hint == "replaced by gain", f"{replaced} says {hint!r}")
+                failures.check("nonlinearity" not in tab.page.url, f"{tab.page.url} has a nonlinearity beside gain")
+                tab.fill("gain", "")
+                failures.check(tab("[disabled]").count() == 0 and "nonlinearity=relu" in tab.page.url, "nonlinearity comes back")
+                check_tensor_numbers(tab, query)
+                query.pop("nonlinearity")
+            tab.fill(name, value)
             query[name] = value
             check_tensor_numbers(tab, query)
         for dtype in ["float64", "float16", "bfloat16"]:
