@@ -252,14 +252,19 @@ def check_tensor(context, service, failures):
         failures.check(tab("#histogram .line").count() == 1, "the density is drawn")
         for name, value in [("seed", "-7"), ("shape", "[20, 30]"), ("mode", "fan_out"), ("gain", "gelu")]:
             if name == "gain":
-                query.pop("nonlinearity")
-                # Both at once are refused, and the field that is named says so.
+                # In place of nonlinearity, which comes back with an empty gain.
                 tab.fill("gain", value)
-                failures.check(tab("#tensor-form-gain").get_attribute("aria-invalid") == "true", "gain is at fault")
-                tab.complaints.clear()
-                tab.fill("nonlinearity", "leaky_relu")
-            else:
-                tab.fill(name, value)
+                check_tensor_numbers(tab, {name: value for name, value in query.items() if name != "nonlinearity"} | {"gain": value})
+                for replaced in ["a", "nonlinearity"]:
+                    failures.check(tab(f"#tensor-form-{replaced}").is_disabled(), f"{replaced} can be chosen beside gain")
+                    hint = tab(f"#tensor-form-{replaced}-help").inner_text()
+                    failures.check(hint == "replaced by gain", f"{replaced} says {hint!r}")
+                failures.check("nonlinearity" not in tab.page.url, f"{tab.page.url} has a nonlinearity beside gain")
+                tab.fill("gain", "")
+                failures.check(tab("[disabled]").count() == 0 and "nonlinearity=relu" in tab.page.url, "nonlinearity comes back")
+                check_tensor_numbers(tab, query)
+                query.pop("nonlinearity")
+            tab.fill(name, value)
             query[name] = value
             check_tensor_numbers(tab, query)
         for dtype in ["float64", "float16", "bfloat16"]:
@@ -283,12 +288,19 @@ def check_tensor(context, service, failures):
                 continue
             failures.check(tab(".status").inner_text() == "", f"{method['name']}: {tab('.status').inner_text()}")
             check_tensor_numbers(tab, query | {"method": method["name"]} | required | kept)
+        tab.fill("method", "xavier_normal")
+        tab.fill("shape", "8,1000000")
+        failures.check(tab.facts()["fan_in"] == "1\u202f000\u202f000", f"fan_in is {tab.facts()['fan_in']}")
         # More than is fetched, and with a seed that JavaScript would round.
         tab.fill("method", "uniform")
         tab.fill("seed", "18446744073709551615")
         tab.fill("shape", "1000,1000")
         check_tensor_numbers(tab, {"method": "uniform", "seed": "18446744073709551615", "shape": "1000,1000"})
         failures.check("65\u202f536 of 1\u202f000\u202f000" in tab(".caption").inner_text(), "a part is said to be one")
+        for shape, written in [("64 3 7 7", "64,3,7,7"), ("[64 3, 7]", "[64,3,7]"), ("64 , 3,", "64,3"), ("64\t3 ,", "64,3")]:
+            tab.fill("shape", shape)
+            failures.check(f"shape={written}&" in tab.page.url, f"shape {shape!r} becomes {tab.page.url}")
+            failures.check(tab("[aria-invalid=true]").count() == 0, f"shape {shape!r} is refused")
         for shape in ["", "0,3", "1", "1000000,1000000"]:
             tab.fill("shape", shape)
             failures.check(tab(".status").inner_text() == "", f"shape {shape!r}: {tab('.status').inner_text()}")
@@ -296,6 +308,7 @@ def check_tensor(context, service, failures):
 
 def check_faults(context, service, failures):
     with Tab(context, service, failures) as tab:
+        hints = {name: tab(f"#tensor-form-{name}-help").inner_text() for name in ["shape", "seed", "gain"]}
         for name, value, words in [
             ("shape", "4", "at least 2 dimensions"),
             ("shape", "4,x", "must be an integer"),
@@ -304,8 +317,9 @@ def check_faults(context, service, failures):
         ]:
             good = tab(f"#tensor-form-{name}").input_value()
             tab.fill(name, value)
-            help = tab(f"#tensor-form-{name}-help").inner_text()
-            failures.check(words in help, f"{name}={value} says {help!r}")
+            hint, error = tab(f"#tensor-form-{name}-help span").all_inner_texts()
+            failures.check(words in error, f"{name}={value} says {error!r}")
+            failures.check(hint in hints[name], f"{name}={value} has the hint {hint!r}")
             failures.check(tab(f"#tensor-form-{name}").get_attribute("aria-invalid") == "true", f"{name} is not marked")
             failures.check("stale" in tab(".results").get_attribute("class"), "old results look new")
             tab.fill(name, good)
@@ -559,22 +573,25 @@ def check_token(context, service, failures):
         with Service(service.program, "--token-file", str(file)) as guarded, Tab(context, guarded, failures, settles=False) as tab:
             page = tab.page
             page.wait_for_selector("#access", state="visible")
-            failures.check(page.locator("#token-help").inner_text() == "The service needs a token.", "a token is asked for")
+            help = page.inner_text("#token-help")
+            failures.check(help.startswith("The service needs a token.") and "--token-file" in help, f"a token is asked for: {help!r}")
             failures.check("unauthorized" not in page.inner_text("body").lower(), "no raw document")
             check_axe(tab, "the field for a token")
             failures.check(not page.is_visible("nav"), "without a token, links lead to refusals")
-            calm = page.locator("#token-help").evaluate("node => getComputedStyle(node).color")
+            calm = page.locator("#token-help span").evaluate("node => getComputedStyle(node).color")
             for wrong, words in [("ä b", "consists of letters"), ("wrong", "does not accept")]:
                 page.fill("#token", wrong)
                 page.press("#token", "Enter")
                 page.wait_for_function("words => document.querySelector('#token-help').textContent.includes(words)", arg=words)
                 failures.check(page.get_attribute("#token", "aria-invalid") == "true", f"{wrong} is marked")
-                color = page.locator("#token-help").evaluate("node => getComputedStyle(node).color")
+                color = page.locator("#token-help .error").evaluate("node => getComputedStyle(node).color")
                 failures.check(color != calm, f"{wrong}: the message looks like a hint")
-            page.fill("#token", token)
+            # As it stands in a header.
+            page.fill("#token", f"Bearer {token}")
             page.press("#token", "Enter")
             tab.settle(0)
             failures.check(not page.is_visible("#access"), "the field goes")
+            failures.check(page.evaluate("document.activeElement.id") == "tab-tensor", "focus goes to the selected tab")
             expected = service.get("/init", method="kaiming_normal", shape="64,3,7,7", seed=42, nonlinearity="relu", format="npy")
             with page.expect_download() as download:
                 tab("#tensor-download").click()
@@ -972,6 +989,14 @@ def check_model(context, service, failures):
             expected = [(tensor["name"], str(tensor["shape"]), tensor["dtype"], tensor["method"], tensor["bytes"]) for tensor in plan["tensors"]]
             failures.check(shown == expected, f"{example}: the tensors")
             check_download(tab, service, request, example)
+        # A request of one's own comes back after an example.
+        text = '{"layer": {"type": "Linear", "in_features": 3, "out_features": 2}}'
+        with tab.change():
+            tab("#model-request").fill(text)
+        for example in ["a small MLP", "random/lenet5", "a request of your own"]:
+            with tab.change():
+                tab("#model-example").select_option(example)
+        failures.check(tab("#model-request").input_value() == text, "a request of one's own is lost")
         # A seed that JavaScript would round, and a request that is too long for a link.
         with tab.change():
             tab("#model-request").fill('{"seed": 18446744073709551615, "format": "npy", "tensors": [{"shape": [3], "method": "normal"}]}')
