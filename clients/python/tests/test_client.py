@@ -69,6 +69,37 @@ def test_a_tensor_is_a_torch_tensor_of_its_dtype(client: Client, dtype: str) -> 
     assert client.tensor("ones", [], library="torch").shape == ()
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, np.float16, np.dtype("float16")], ids=repr)
+def test_a_dtype_is_a_name_or_a_dtype_of_torch_or_numpy(client: Client, dtype: Any) -> None:
+    assert client.tensor("ones", [2], dtype=dtype).dtype == np.float16
+    assert client.tensor("ones", [2], cast=dtype).dtype == np.float16
+    entry = {"name": "a", "shape": [2], "method": "ones"}
+    in_all_places = {"cast": dtype, "dtype": dtype, "tensors": [entry, {**entry, "name": "b", "dtype": dtype, "cast": dtype}]}
+    assert {array.dtype for array in client.arrays(in_all_places, 1).values()} == {np.dtype(np.float16)}
+    in_words = {"cast": "float16", "dtype": "float16", "tensors": [entry, {**entry, "name": "b", "dtype": "float16", "cast": "float16"}]}
+    assert weight_init.dumps(in_all_places) == weight_init.dumps(in_words)
+    assert {tensor.dtype for tensor in weight_init.interpret(in_all_places).values()} == {torch.float16}
+    discards = {"tensors": [entry], "steps": [{"method": "normal", "shape": [3], "dtype": dtype}]}
+    assert weight_init.interpret(discards)["a"].tolist() == client.arrays(discards, 0)["a"].tolist()
+
+
+def test_numbers_may_be_numpys(client: Client) -> None:
+    assert client.tensor("constant", [np.int64(2)], seed=np.int64(3), value=np.float32(0.5)).tolist() == [0.5, 0.5]  # type: ignore[arg-type, list-item]
+    with pytest.raises(TypeError, match=r"a request cannot hold \{1\}, of type set"):
+        client.tensor("constant", [1], value={1})
+
+
+@pytest.mark.parametrize("size", [5, np.int64(5)], ids=repr)
+def test_an_int_is_the_shape_of_a_one_dimensional_tensor(client: Client, size: int) -> None:
+    assert client.tensor("normal", size).tolist() == client.tensor("normal", [5]).tolist()
+    assert client.tensor("ones", size, library="torch").shape == (5,)
+
+
+def test_a_shape_of_another_type_is_named(client: Client) -> None:
+    with pytest.raises(TypeError, match="^shape is 2.5; it can be an int or a sequence of ints$"):
+        client.tensor("ones", 2.5)  # type: ignore[call-overload]
+
+
 def test_there_are_two_libraries(client: Client) -> None:
     with pytest.raises(ValueError, match="'jax'; it can be 'numpy' or 'torch'"):
         client.tensor("ones", [1], library="jax")  # type: ignore[call-overload]

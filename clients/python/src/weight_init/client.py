@@ -11,11 +11,12 @@ import copy
 import hashlib
 import json
 import math
+import operator
 import random
 import threading
 import time
 import urllib.parse
-from typing import TYPE_CHECKING, Any, Callable, Iterator, Literal, Mapping, Sequence, overload
+from typing import TYPE_CHECKING, Any, Callable, Iterator, Literal, Mapping, Sequence, Union, overload
 
 import numpy as np
 
@@ -31,6 +32,7 @@ from .errors import (
     VersionError,
     WeightInitError,
 )
+from .request import plain
 from .safetensors import LETTERS, NAMES, SIZES, Header, Member, read_header
 
 if TYPE_CHECKING:
@@ -50,6 +52,8 @@ _NAME = "\0model"
 _LONGEST_BODY = 1 << 19
 #: A request as POST /init takes it, such as ``weight_init.trace`` returns, or the name of one of the service's models.
 Request = Mapping[str, Any] | str
+#: A dtype: its name, or torch's or NumPy's own, such as ``torch.float16`` or ``numpy.float16``.
+Dtype = Union[str, "torch.dtype", "np.dtype[Any]", "type[np.generic]"]
 Progress = Callable[[int, int], None]
 
 
@@ -125,31 +129,36 @@ class Client:
 
     @overload
     def tensor(
-        self, method: str, shape: Sequence[int], *, seed: int = 0, dtype: str = "float32", library: Literal["numpy"] = "numpy", **parameters: Any
+        self, method: str, shape: int | Sequence[int], *, seed: int = 0, dtype: Dtype = "float32",
+        library: Literal["numpy"] = "numpy", **parameters: Any,
     ) -> np.ndarray[Any, Any]: ...
 
     @overload
     def tensor(
-        self, method: str, shape: Sequence[int], *, seed: int = 0, dtype: str = "float32", library: Literal["torch"], **parameters: Any
+        self, method: str, shape: int | Sequence[int], *, seed: int = 0, dtype: Dtype = "float32",
+        library: Literal["torch"], **parameters: Any,
     ) -> torch.Tensor: ...
 
     def tensor(
-        self, method: str, shape: Sequence[int], *, seed: int = 0, dtype: str = "float32", library: Literal["numpy", "torch"] = "numpy",
-        **parameters: Any,
+        self, method: str, shape: int | Sequence[int], *, seed: int = 0, dtype: Dtype = "float32",
+        library: Literal["numpy", "torch"] = "numpy", **parameters: Any,
     ) -> np.ndarray[Any, Any] | torch.Tensor:
         """One tensor of ``shape``: ``client.tensor("kaiming_uniform", [64, 3, 7, 7], seed=42, a=5**0.5)``.
 
         Args:
-            method, shape, dtype, parameters: as in a request, with PyTorch's names and defaults.
+            method, parameters: as in a request, with PyTorch's names and defaults.
+            shape: sizes; an int is the size of a one-dimensional tensor.
+            dtype: a name, or a dtype of torch or NumPy.
             seed: the generator's seed.
-            library: "numpy" for an array, whose dtype is uint16 of the same bits for ``bfloat16``; "torch" for a tensor on the CPU.
+            library: "numpy" for an array; "torch" for a tensor on the CPU. NumPy has no bfloat16: its array is uint16 of the same bits,
+                and ``torch.from_numpy(array).view(torch.bfloat16)`` has the values.
 
         Raises:
             ServiceError: the service refuses the request.
             UnreachableError: there is no connection, or replies break off.
             VersionError, ProfileError: the service is another than this client wants.
         """
-        request = {"tensors": [{"name": "tensor", "shape": list(shape), "method": method, "dtype": dtype, **parameters}]}
+        request = {"tensors": [{"name": "tensor", "shape": _sizes(shape), "method": method, "dtype": dtype, **parameters}]}
         if library == "numpy":
             return self.arrays(request, seed)["tensor"]
         if library != "torch":
@@ -364,10 +373,10 @@ class Client:
     def _ask(self, path: str, asked: Mapping[str, Any] | None) -> _Body:
         self._go_on()
         name, asked = _named(asked)
-        method, body = ("GET", None) if asked is None else ("POST", json.dumps(asked).encode())
+        method, body = ("GET", None) if asked is None else ("POST", _encoded(asked))
         if name and asked is not None and body is not None and len(body) > _LONGEST_BODY:
             if path == "/explain":
-                body = json.dumps(_without_literals(asked)).encode()
+                body = _encoded(_without_literals(asked))
             elif path == "/init":
                 path, method, body = _path(name, asked), "GET", None
         reply = self._connections.ask(method, path, body, self._headers)
@@ -379,6 +388,18 @@ class Client:
             wait = reply.header("Retry-After")
             raise Unanswered(f"HTTP {reply.status}: {detail}", float(wait) if wait.isdigit() else 0.0)
         raise {401: UnauthorizedError, 403: UnauthorizedError, 413: TooLargeError}.get(reply.status, ServiceError)(reply.status, detail)
+
+
+def _encoded(asked: Mapping[str, Any]) -> bytes:
+    return json.dumps(asked, default=plain).encode()
+
+
+def _sizes(shape: int | Sequence[int]) -> list[int]:
+    """A shape as a request holds it."""
+    try:
+        return [operator.index(shape)] if isinstance(shape, (int, np.integer)) else list(shape)
+    except TypeError:
+        raise TypeError(f"shape is {shape!r}; it can be an int or a sequence of ints") from None
 
 
 def _named(asked: Mapping[str, Any] | None) -> tuple[str, Mapping[str, Any] | None]:
