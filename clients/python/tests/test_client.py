@@ -508,6 +508,31 @@ def test_models_have_names(service: StandIn, client: Client, request_of_net: dic
         client.load_(Net(), "acme/other", seed=6)
 
 
+def test_the_services_models_are_listed(service: StandIn, client: Client) -> None:
+    assert client.models() == []
+    service.models = {name: {"tensors": [{"name": "a", "shape": [2, 3], "method": "ones"}]} for name in ("acme/net", "acme/a")}
+    small, net = client.models()
+    assert net == weight_init.Model("acme/net", "acme/net for tests", tensors=1, parameters=6, bytes=24, files=("init.json",))
+    assert small.name == "acme/a" and client.arrays(small.name, 1)["a"].tolist() == [[1] * 3] * 2
+
+
+def test_a_list_of_models_of_another_form_is_refused(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    for reply in ([], {"models": [{"name": "a"}]}, {"models": [3]}):
+        monkeypatch.setattr(Client, "_json", lambda self, path, reply=reply: reply)
+        with pytest.raises(weight_init.WeightInitError, match="does not list its models as expected"):
+            client.models()
+
+
+def test_a_file_in_the_place_of_a_model_is_to_be_read(client: Client) -> None:
+    with pytest.raises(weight_init.ServiceError, match=r"HTTP 404: there is no such model; .* read it: json.load\(open\('net.json'\)\)$") as raised:
+        client.arrays("net.json", 42)
+    assert raised.value.status == 404
+    with pytest.raises(weight_init.ServiceError, match="there is no such model$"):
+        client.arrays("acme/net", 42)
+    with pytest.raises(TypeError, match=r"the request is .*Path\('net.json'\); .* json.load reads"):
+        client.arrays(Path("net.json"), 42)  # type: ignore[arg-type]
+
+
 def test_a_service_is_compared_with_the_installed_torch(service: StandIn, capsys: pytest.CaptureFixture[str]) -> None:
     outcome = weight_init.verify(service.url)
     assert outcome.differences == [] and outcome.compared > 150

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Callable, Literal, Mapping, Sequence, Typ
 
 import numpy as np
 
-from .client import Client, Dtype, Progress, Request
+from .client import Client, Dtype, Model, Progress, Request
 
 if TYPE_CHECKING:
     import torch
@@ -50,6 +50,14 @@ class AsyncClient:
             ServiceError: the service has no such model (404).
         """
         return await self._run(lambda client: client.request(name))
+
+    async def models(self) -> list[Model]:
+        """The service's models, sorted by name: :meth:`Client.models <weight_init.Client.models>`.
+
+        Raises:
+            ServiceError, UnreachableError, VersionError, ProfileError: as that method does.
+        """
+        return await self._run(lambda client: client.models())
 
     @overload
     async def tensor(

@@ -16,6 +16,7 @@ import random
 import threading
 import time
 import urllib.parse
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Callable, Iterator, Literal, Mapping, Sequence, Union, overload
 
 import numpy as np
@@ -55,6 +56,25 @@ Request = Mapping[str, Any] | str
 #: A dtype: its name, or torch's or NumPy's own, such as ``torch.float16`` or ``numpy.float16``.
 Dtype = Union[str, "torch.dtype", "np.dtype[Any]", "type[np.generic]"]
 Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model of the service's catalogue. ``name`` stands for its request in the client's methods."""
+
+    name: str
+    description: str
+    #: Tensors of its state dict.
+    tensors: int
+    #: Elements of all parameters.
+    parameters: int
+    #: Bytes of all tensors.
+    bytes: int
+    #: Names of the files that the service has of it, besides the weights, such as ``config.json``.
+    files: tuple[str, ...]
+
+
+_MODEL = tuple(field.name for field in fields(Model))
 
 
 class _Stopped(Exception):
@@ -121,11 +141,33 @@ class Client:
             UnreachableError: there is no connection, or replies break off.
         """
         quoted = urllib.parse.quote(name)
-        request: dict[str, Any] = self._json(f"/{quoted}/resolve/main/init.json")
+        try:
+            request: dict[str, Any] = self._json(f"/{quoted}/resolve/main/init.json")
+        except ServiceError as error:
+            if error.status != 404 or not name.endswith(".json"):
+                raise
+            raise ServiceError(404, f"{error.detail}; to use a request from a file, read it: json.load(open({name!r}))") from None
         return request
 
+    def models(self) -> list[Model]:
+        """The service's models, sorted by name: ``[model.name for model in client.models()]``.
+
+        Raises:
+            ServiceError: the service refuses the request.
+            UnreachableError: there is no connection, or replies break off.
+        """
+        catalogue = self._json("/models")
+        try:
+            return [Model(**{member: model[member] for member in _MODEL} | {"files": tuple(model["files"])}) for model in catalogue["models"]]
+        except (KeyError, TypeError) as error:
+            raise WeightInitError(f"{self.url} does not list its models as expected: {error!r}") from None
+
     def _known(self, request: Request) -> Mapping[str, Any]:
-        return {**self.request(request), _NAME: request} if isinstance(request, str) else request
+        if isinstance(request, str):
+            return {**self.request(request), _NAME: request}
+        if not isinstance(request, Mapping):
+            raise TypeError(f"the request is {request!r}; it can be a mapping, such as json.load reads from a file, or a model's name")
+        return request
 
     @overload
     def tensor(
