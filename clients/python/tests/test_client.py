@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import os
+import pickle
 import select
 import signal
 import socket
@@ -218,6 +220,28 @@ def test_a_state_dict_fetches_what_is_read(service: StandIn, client: Client, req
     assert state["embedding.weight"] is state["head.weight"]
     assert [request.get("include") for request in service.requests] == [["embedding.weight"]]
     Net().load_state_dict(dict(state))
+
+
+def test_a_state_dict_says_what_it_is(service: StandIn, client: Client, request_of_net: dict[str, Any]) -> None:
+    service.models["acme/net"] = request_of_net
+    state = client.state_dict("acme/net", 5)
+    assert repr(state) == "<state dict of acme/net, seed 5: 9 tensors, 0 fetched; dict(state) fetches all>"
+    state["head.weight"]  # tied
+    assert "9 tensors, 2 fetched" in repr(state)
+    described = {"description": "net\n" + "word " * 50, "tensors": [{"name": "a", "shape": [1], "method": "ones"}]}
+    assert repr(client.state_dict(described, 1)).startswith("<state dict of net word word")
+    assert len(repr(client.state_dict(described, 1))) < 140
+    assert "of a request, seed 1" in repr(client.state_dict({"tensors": described["tensors"]}, 1))
+
+
+def test_a_state_dict_is_saved_as_a_dict(client: Client, request_of_net: dict[str, Any], tmp_path: Path) -> None:
+    state = client.state_dict(request_of_net, 5)
+    for attempt in (lambda: torch.save(state, tmp_path / "state.pt"), lambda: pickle.dumps(state), lambda: copy.deepcopy(state)):
+        with pytest.raises(TypeError, match=r"use dict\(state\)"):
+            attempt()
+    torch.save(dict(state), tmp_path / "state.pt")
+    saved = torch.load(tmp_path / "state.pt")
+    assert saved.keys() == state.keys() and all(torch.equal(saved[name], state[name]) for name in saved)
 
 
 def test_a_tensor_that_broke_off_is_fetched_again_when_it_is_read(service: StandIn) -> None:

@@ -13,11 +13,12 @@ import json
 import math
 import operator
 import random
+import textwrap
 import threading
 import time
 import urllib.parse
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, Callable, Iterator, Literal, Mapping, Sequence, Union, overload
+from typing import TYPE_CHECKING, Any, Callable, Iterator, Literal, Mapping, NoReturn, Sequence, Union, overload
 
 import numpy as np
 
@@ -240,7 +241,8 @@ class Client:
     def state_dict(self, request: Request, seed: int) -> Mapping[str, torch.Tensor]:
         """The state dict that a request makes, as a mapping from names to torch tensors of their shapes, on the CPU.
 
-        A tensor is fetched when it is first read, and kept. Ties are one tensor.
+        A tensor is fetched when it is first read, and kept. Ties are one tensor. ``torch.save`` and safetensors' ``save_file`` want a
+        dict: ``dict(state)`` fetches all tensors.
 
         Raises:
             ServiceError, UnreachableError, VersionError, ProfileError: here, or when a tensor is read.
@@ -648,7 +650,7 @@ def _detail(reply: Reply) -> str:
 
 
 class _LazyState(Mapping[str, "torch.Tensor"]):
-    """A state dict whose tensors are fetched when they are read."""
+    """A state dict whose tensors are fetched when they are read. ``dict(state)`` fetches them all."""
 
     def __init__(self, client: Client, request: Mapping[str, Any], seed: int) -> None:
         self._client, self._request, self._seed = client, request, seed
@@ -675,6 +677,17 @@ class _LazyState(Mapping[str, "torch.Tensor"]):
         if missing:
             self.fetch(missing)
         return dict(self)
+
+    def __repr__(self) -> str:
+        of = self._request.get(_NAME) or textwrap.shorten(str(self._request.get("description") or "a request"), 60)
+        fetched = sum(target in self._made for target in self._targets.values())
+        return f"<state dict of {of}, seed {self._seed}: {len(self)} tensors, {fetched} fetched; dict(state) fetches all>"
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        raise TypeError(
+            "this state dict fetches its tensors when they are read, so it can be neither pickled nor copied: use dict(state), which "
+            "fetches all of them, as in torch.save(dict(state), path)"
+        )
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._targets)
