@@ -213,6 +213,8 @@ class Client:
     ) -> dict[str, np.ndarray[Any, Any]]:
         """The tensors of a request as NumPy arrays by their names, tied names included.
 
+        The order is that of the service's file: larger element types first, tied names last. Arrays of bfloat16 are uint16 of the same bits.
+
         Args:
             request: a request, or the name of one of the service's models; ``seed`` and ``format`` are replaced.
             seed: the generator's seed.
