@@ -82,6 +82,8 @@ class StandIn:
                     return self.problem(401, "a bearer token is missing or wrong")
                 if self.path == "/version" and owner.version is not None:
                     return self.document({"version": owner.version, "profile": owner.profile})
+                if self.path == "/models":
+                    return self.document({"profile": owner.profile, "models": [owner.listed(name) for name in sorted(owner.models)]})
                 request = owner.models.get(self.path.removesuffix("/resolve/main/init.json").lstrip("/"))
                 if request is None:
                     return self.problem(404, "there is no such model")
@@ -169,6 +171,12 @@ class StandIn:
             self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
         scheme = "http" if certificate is None else "https"
         self.url = f"{scheme}://127.0.0.1:{self._server.server_address[1]}"
+
+    def listed(self, name: str) -> dict[str, Any]:
+        """A model as the catalogue lists it, with a member that this package does not know."""
+        made = interpret(self.models[name], 0)
+        return {"name": name, "description": f"{name} for tests", "tensors": len(made), "parameters": sum(t.numel() for t in made.values()),
+                "bytes": sum(t.nbytes for t in made.values()), "files": ["init.json"], "since": "tomorrow"}
 
     def __enter__(self) -> StandIn:
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})

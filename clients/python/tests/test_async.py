@@ -55,6 +55,7 @@ def test_every_method_gives_what_the_other_client_gives(service: StandIn, reques
     async def main() -> None:
         client = AsyncClient(service.url)
         assert await client.request("acme/net") == request_of_it
+        assert await client.models() == Client(service.url).models() != []
         assert (await client.tensor("ones", [2])).tolist() == [1, 1]
         assert torch.equal(await client.tensor("zeros", [2], library="torch"), torch.zeros(2))
         arrays = await client.arrays(request_of_it, 4, include=["0.*"])

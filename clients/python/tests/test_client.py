@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import os
+import pickle
 import select
 import signal
 import socket
@@ -67,6 +69,37 @@ def test_a_tensor_is_a_torch_tensor_of_its_dtype(client: Client, dtype: str) -> 
     torch.manual_seed(7)
     assert torch.equal(tensor, torch.empty(5, 7, dtype=getattr(torch, dtype)).normal_())
     assert client.tensor("ones", [], library="torch").shape == ()
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, np.float16, np.dtype("float16")], ids=repr)
+def test_a_dtype_is_a_name_or_a_dtype_of_torch_or_numpy(client: Client, dtype: Any) -> None:
+    assert client.tensor("ones", [2], dtype=dtype).dtype == np.float16
+    assert client.tensor("ones", [2], cast=dtype).dtype == np.float16
+    entry = {"name": "a", "shape": [2], "method": "ones"}
+    in_all_places = {"cast": dtype, "dtype": dtype, "tensors": [entry, {**entry, "name": "b", "dtype": dtype, "cast": dtype}]}
+    assert {array.dtype for array in client.arrays(in_all_places, 1).values()} == {np.dtype(np.float16)}
+    in_words = {"cast": "float16", "dtype": "float16", "tensors": [entry, {**entry, "name": "b", "dtype": "float16", "cast": "float16"}]}
+    assert weight_init.dumps(in_all_places) == weight_init.dumps(in_words)
+    assert {tensor.dtype for tensor in weight_init.interpret(in_all_places).values()} == {torch.float16}
+    discards = {"tensors": [entry], "steps": [{"method": "normal", "shape": [3], "dtype": dtype}]}
+    assert weight_init.interpret(discards)["a"].tolist() == client.arrays(discards, 0)["a"].tolist()
+
+
+def test_numbers_may_be_numpys(client: Client) -> None:
+    assert client.tensor("constant", [np.int64(2)], seed=np.int64(3), value=np.float32(0.5)).tolist() == [0.5, 0.5]  # type: ignore[arg-type, list-item]
+    with pytest.raises(TypeError, match=r"a request cannot hold \{1\}, of type set"):
+        client.tensor("constant", [1], value={1})
+
+
+@pytest.mark.parametrize("size", [5, np.int64(5)], ids=repr)
+def test_an_int_is_the_shape_of_a_one_dimensional_tensor(client: Client, size: int) -> None:
+    assert client.tensor("normal", size).tolist() == client.tensor("normal", [5]).tolist()
+    assert client.tensor("ones", size, library="torch").shape == (5,)
+
+
+def test_a_shape_of_another_type_is_named(client: Client) -> None:
+    with pytest.raises(TypeError, match="^shape is 2.5; it can be an int or a sequence of ints$"):
+        client.tensor("ones", 2.5)  # type: ignore[call-overload]
 
 
 def test_there_are_two_libraries(client: Client) -> None:
@@ -187,6 +220,28 @@ def test_a_state_dict_fetches_what_is_read(service: StandIn, client: Client, req
     assert state["embedding.weight"] is state["head.weight"]
     assert [request.get("include") for request in service.requests] == [["embedding.weight"]]
     Net().load_state_dict(dict(state))
+
+
+def test_a_state_dict_says_what_it_is(service: StandIn, client: Client, request_of_net: dict[str, Any]) -> None:
+    service.models["acme/net"] = request_of_net
+    state = client.state_dict("acme/net", 5)
+    assert repr(state) == "<state dict of acme/net, seed 5: 9 tensors, 0 fetched; dict(state) fetches all>"
+    state["head.weight"]  # tied
+    assert "9 tensors, 2 fetched" in repr(state)
+    described = {"description": "net\n" + "word " * 50, "tensors": [{"name": "a", "shape": [1], "method": "ones"}]}
+    assert repr(client.state_dict(described, 1)).startswith("<state dict of net word word")
+    assert len(repr(client.state_dict(described, 1))) < 140
+    assert "of a request, seed 1" in repr(client.state_dict({"tensors": described["tensors"]}, 1))
+
+
+def test_a_state_dict_is_saved_as_a_dict(client: Client, request_of_net: dict[str, Any], tmp_path: Path) -> None:
+    state = client.state_dict(request_of_net, 5)
+    for attempt in (lambda: torch.save(state, tmp_path / "state.pt"), lambda: pickle.dumps(state), lambda: copy.deepcopy(state)):
+        with pytest.raises(TypeError, match=r"use dict\(state\)"):
+            attempt()
+    torch.save(dict(state), tmp_path / "state.pt")
+    saved = torch.load(tmp_path / "state.pt")
+    assert saved.keys() == state.keys() and all(torch.equal(saved[name], state[name]) for name in saved)
 
 
 def test_a_tensor_that_broke_off_is_fetched_again_when_it_is_read(service: StandIn) -> None:
@@ -475,6 +530,31 @@ def test_models_have_names(service: StandIn, client: Client, request_of_net: dic
     assert set(client.arrays("acme/net", 6, include=["body.0.*"])) == {"body.0.weight", "body.0.bias"}
     with pytest.raises(weight_init.ServiceError, match="HTTP 404: there is no such model"):
         client.load_(Net(), "acme/other", seed=6)
+
+
+def test_the_services_models_are_listed(service: StandIn, client: Client) -> None:
+    assert client.models() == []
+    service.models = {name: {"tensors": [{"name": "a", "shape": [2, 3], "method": "ones"}]} for name in ("acme/net", "acme/a")}
+    small, net = client.models()
+    assert net == weight_init.Model("acme/net", "acme/net for tests", tensors=1, parameters=6, bytes=24, files=("init.json",))
+    assert small.name == "acme/a" and client.arrays(small.name, 1)["a"].tolist() == [[1] * 3] * 2
+
+
+def test_a_list_of_models_of_another_form_is_refused(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    for reply in ([], {"models": [{"name": "a"}]}, {"models": [3]}):
+        monkeypatch.setattr(Client, "_json", lambda self, path, reply=reply: reply)
+        with pytest.raises(weight_init.WeightInitError, match="does not list its models as expected"):
+            client.models()
+
+
+def test_a_file_in_the_place_of_a_model_is_to_be_read(client: Client) -> None:
+    with pytest.raises(weight_init.ServiceError, match=r"HTTP 404: there is no such model; .* read it: json.load\(open\('net.json'\)\)$") as raised:
+        client.arrays("net.json", 42)
+    assert raised.value.status == 404
+    with pytest.raises(weight_init.ServiceError, match="there is no such model$"):
+        client.arrays("acme/net", 42)
+    with pytest.raises(TypeError, match=r"the request is .*Path\('net.json'\); .* json.load reads"):
+        client.arrays(Path("net.json"), 42)  # type: ignore[arg-type]
 
 
 def test_a_service_is_compared_with_the_installed_torch(service: StandIn, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import random
@@ -562,6 +563,28 @@ def test_what_is_no_module_and_no_device_is_refused() -> None:
         weight_init.trace(lambda: 3)  # type: ignore[arg-type, return-value]
     with pytest.raises(ValueError, match="'cuda'"):
         weight_init.trace(lambda: nn.Linear(1, 1), device="cuda")
+
+
+@pytest.mark.parametrize(
+    ("build", "words"),
+    [
+        (nn.Linear(2, 3), r"^build is a module, a Linear: pass the class, .* lambda: Linear\(\.\.\.\); weight_init.describe\(module\)"),
+        ("torchvision.models:resnet50", "^build is the text 'torchvision.models:resnet50': pass the class or the function itself"),
+        ({}, r"^build is \{\}: pass a class"),
+        (nn.Linear, r"missing 2 required positional arguments: .*; pass a function, such as lambda: Linear\(\.\.\.\)$"),
+        (functools.partial(nn.Linear, 2), r"missing 1 required positional argument: .*; pass a function"),
+    ],
+    ids=["module", "text", "dict", "class with arguments", "partial"],
+)
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+def test_what_is_no_constructor_without_arguments_is_refused(build: Any, words: str, device: str) -> None:
+    with pytest.raises(weight_init.TraceError, match=words):
+        weight_init.trace(build, device=device)
+
+
+def test_a_type_error_of_the_constructor_is_its_own() -> None:
+    with pytest.raises(TypeError, match="missing 2 required positional arguments"):
+        weight_init.trace(lambda: nn.Linear())  # type: ignore[call-arg]
 
 
 def test_a_randomness_that_makes_no_weight_is_none_of_our_business() -> None:

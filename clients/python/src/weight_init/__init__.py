@@ -27,21 +27,21 @@ from .request import dumps
 
 if TYPE_CHECKING:
     from .async_client import AsyncClient
-    from .client import Client
+    from .client import Client, Model
     from .interpreter import interpret
     from .tracing import describe, trace
     from .verification import Verification, verify
 
 __version__ = "1.0.0"
 __all__ = [
-    "AsyncClient", "Client", "DigestError", "LossyDtypeError", "ModuleMismatchError", "ProfileError", "RequestError", "ServiceError",
-    "TooLargeError", "TraceError", "UnauthorizedError", "UnreachableError", "Verification", "VersionError", "WeightInitError", "describe",
-    "dumps", "interpret", "trace", "verify",
+    "AsyncClient", "Client", "DigestError", "LossyDtypeError", "Model", "ModuleMismatchError", "ProfileError", "RequestError",
+    "ServiceError", "TooLargeError", "TraceError", "UnauthorizedError", "UnreachableError", "Verification", "VersionError", "WeightInitError",
+    "describe", "dumps", "interpret", "trace", "verify",
 ]
 
 #: Names whose modules import torch, which takes seconds: they are imported when first used.
 _LAZY = {"trace": "tracing", "describe": "tracing", "interpret": "interpreter", "AsyncClient": "async_client", "Client": "client",
-         "verify": "verification", "Verification": "verification"}
+         "Model": "client", "verify": "verification", "Verification": "verification"}
 
 
 def __getattr__(name: str) -> Any:

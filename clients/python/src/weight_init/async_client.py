@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Callable, Literal, Mapping, Sequence, Typ
 
 import numpy as np
 
-from .client import Client, Progress, Request
+from .client import Client, Dtype, Model, Progress, Request
 
 if TYPE_CHECKING:
     import torch
@@ -51,19 +51,29 @@ class AsyncClient:
         """
         return await self._run(lambda client: client.request(name))
 
+    async def models(self) -> list[Model]:
+        """The service's models, sorted by name: :meth:`Client.models <weight_init.Client.models>`.
+
+        Raises:
+            ServiceError, UnreachableError, VersionError, ProfileError: as that method does.
+        """
+        return await self._run(lambda client: client.models())
+
     @overload
     async def tensor(
-        self, method: str, shape: Sequence[int], *, seed: int = 0, dtype: str = "float32", library: Literal["numpy"] = "numpy", **parameters: Any
+        self, method: str, shape: int | Sequence[int], *, seed: int = 0, dtype: Dtype = "float32",
+        library: Literal["numpy"] = "numpy", **parameters: Any,
     ) -> np.ndarray[Any, Any]: ...
 
     @overload
     async def tensor(
-        self, method: str, shape: Sequence[int], *, seed: int = 0, dtype: str = "float32", library: Literal["torch"], **parameters: Any
+        self, method: str, shape: int | Sequence[int], *, seed: int = 0, dtype: Dtype = "float32",
+        library: Literal["torch"], **parameters: Any,
     ) -> torch.Tensor: ...
 
     async def tensor(
-        self, method: str, shape: Sequence[int], *, seed: int = 0, dtype: str = "float32", library: Literal["numpy", "torch"] = "numpy",
-        **parameters: Any,
+        self, method: str, shape: int | Sequence[int], *, seed: int = 0, dtype: Dtype = "float32",
+        library: Literal["numpy", "torch"] = "numpy", **parameters: Any,
     ) -> np.ndarray[Any, Any] | torch.Tensor:
         """One tensor of ``shape``, a NumPy array or a torch tensor: :meth:`Client.tensor <weight_init.Client.tensor>`.
 

@@ -11,11 +11,14 @@ import copy
 import hashlib
 import json
 import math
+import operator
 import random
+import textwrap
 import threading
 import time
 import urllib.parse
-from typing import TYPE_CHECKING, Any, Callable, Iterator, Literal, Mapping, Sequence, overload
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, Callable, Iterator, Literal, Mapping, NoReturn, Sequence, Union, overload
 
 import numpy as np
 
@@ -31,6 +34,7 @@ from .errors import (
     VersionError,
     WeightInitError,
 )
+from .request import plain
 from .safetensors import LETTERS, NAMES, SIZES, Header, Member, read_header
 
 if TYPE_CHECKING:
@@ -50,7 +54,28 @@ _NAME = "\0model"
 _LONGEST_BODY = 1 << 19
 #: A request as POST /init takes it, such as ``weight_init.trace`` returns, or the name of one of the service's models.
 Request = Mapping[str, Any] | str
+#: A dtype: its name, or torch's or NumPy's own, such as ``torch.float16`` or ``numpy.float16``.
+Dtype = Union[str, "torch.dtype", "np.dtype[Any]", "type[np.generic]"]
 Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model of the service's catalogue. ``name`` stands for its request in the client's methods."""
+
+    name: str
+    description: str
+    #: Tensors of its state dict.
+    tensors: int
+    #: Elements of all parameters.
+    parameters: int
+    #: Bytes of all tensors.
+    bytes: int
+    #: Names of the files that the service has of it, besides the weights, such as ``config.json``.
+    files: tuple[str, ...]
+
+
+_MODEL = tuple(field.name for field in fields(Model))
 
 
 class _Stopped(Exception):
@@ -117,39 +142,66 @@ class Client:
             UnreachableError: there is no connection, or replies break off.
         """
         quoted = urllib.parse.quote(name)
-        request: dict[str, Any] = self._json(f"/{quoted}/resolve/main/init.json")
+        try:
+            request: dict[str, Any] = self._json(f"/{quoted}/resolve/main/init.json")
+        except ServiceError as error:
+            if error.status != 404 or not name.endswith(".json"):
+                raise
+            raise ServiceError(404, f"{error.detail}; to use a request from a file, read it: json.load(open({name!r}))") from None
         return request
 
+    def models(self) -> list[Model]:
+        """The service's models, sorted by name: ``[model.name for model in client.models()]``.
+
+        Raises:
+            ServiceError: the service refuses the request.
+            UnreachableError: there is no connection, or replies break off.
+        """
+        catalogue = self._json("/models")
+        try:
+            return [Model(**{member: model[member] for member in _MODEL} | {"files": tuple(model["files"])}) for model in catalogue["models"]]
+        except (KeyError, TypeError) as error:
+            raise WeightInitError(f"{self.url} does not list its models as expected: {error!r}") from None
+
     def _known(self, request: Request) -> Mapping[str, Any]:
-        return {**self.request(request), _NAME: request} if isinstance(request, str) else request
+        if isinstance(request, str):
+            return {**self.request(request), _NAME: request}
+        if not isinstance(request, Mapping):
+            raise TypeError(f"the request is {request!r}; it can be a mapping, such as json.load reads from a file, or a model's name")
+        return request
 
     @overload
     def tensor(
-        self, method: str, shape: Sequence[int], *, seed: int = 0, dtype: str = "float32", library: Literal["numpy"] = "numpy", **parameters: Any
+        self, method: str, shape: int | Sequence[int], *, seed: int = 0, dtype: Dtype = "float32",
+        library: Literal["numpy"] = "numpy", **parameters: Any,
     ) -> np.ndarray[Any, Any]: ...
 
     @overload
     def tensor(
-        self, method: str, shape: Sequence[int], *, seed: int = 0, dtype: str = "float32", library: Literal["torch"], **parameters: Any
+        self, method: str, shape: int | Sequence[int], *, seed: int = 0, dtype: Dtype = "float32",
+        library: Literal["torch"], **parameters: Any,
     ) -> torch.Tensor: ...
 
     def tensor(
-        self, method: str, shape: Sequence[int], *, seed: int = 0, dtype: str = "float32", library: Literal["numpy", "torch"] = "numpy",
-        **parameters: Any,
+        self, method: str, shape: int | Sequence[int], *, seed: int = 0, dtype: Dtype = "float32",
+        library: Literal["numpy", "torch"] = "numpy", **parameters: Any,
     ) -> np.ndarray[Any, Any] | torch.Tensor:
         """One tensor of ``shape``: ``client.tensor("kaiming_uniform", [64, 3, 7, 7], seed=42, a=5**0.5)``.
 
         Args:
-            method, shape, dtype, parameters: as in a request, with PyTorch's names and defaults.
+            method, parameters: as in a request, with PyTorch's names and defaults.
+            shape: sizes; an int is the size of a one-dimensional tensor.
+            dtype: a name, or a dtype of torch or NumPy.
             seed: the generator's seed.
-            library: "numpy" for an array, whose dtype is uint16 of the same bits for ``bfloat16``; "torch" for a tensor on the CPU.
+            library: "numpy" for an array; "torch" for a tensor on the CPU. NumPy has no bfloat16: its array is uint16 of the same bits,
+                and ``torch.from_numpy(array).view(torch.bfloat16)`` has the values.
 
         Raises:
             ServiceError: the service refuses the request.
             UnreachableError: there is no connection, or replies break off.
             VersionError, ProfileError: the service is another than this client wants.
         """
-        request = {"tensors": [{"name": "tensor", "shape": list(shape), "method": method, "dtype": dtype, **parameters}]}
+        request = {"tensors": [{"name": "tensor", "shape": _sizes(shape), "method": method, "dtype": dtype, **parameters}]}
         if library == "numpy":
             return self.arrays(request, seed)["tensor"]
         if library != "torch":
@@ -160,6 +212,8 @@ class Client:
         self, request: Request, seed: int, *, include: Sequence[str] | None = None, digests: Mapping[str, str] | None = None
     ) -> dict[str, np.ndarray[Any, Any]]:
         """The tensors of a request as NumPy arrays by their names, tied names included.
+
+        The order is that of the service's file: larger element types first, tied names last. Arrays of bfloat16 are uint16 of the same bits.
 
         Args:
             request: a request, or the name of one of the service's models; ``seed`` and ``format`` are replaced.
@@ -189,7 +243,8 @@ class Client:
     def state_dict(self, request: Request, seed: int) -> Mapping[str, torch.Tensor]:
         """The state dict that a request makes, as a mapping from names to torch tensors of their shapes, on the CPU.
 
-        A tensor is fetched when it is first read, and kept. Ties are one tensor.
+        A tensor is fetched when it is first read, and kept. Ties are one tensor. ``torch.save`` and safetensors' ``save_file`` want a
+        dict: ``dict(state)`` fetches all tensors.
 
         Raises:
             ServiceError, UnreachableError, VersionError, ProfileError: here, or when a tensor is read.
@@ -364,10 +419,10 @@ class Client:
     def _ask(self, path: str, asked: Mapping[str, Any] | None) -> _Body:
         self._go_on()
         name, asked = _named(asked)
-        method, body = ("GET", None) if asked is None else ("POST", json.dumps(asked).encode())
+        method, body = ("GET", None) if asked is None else ("POST", _encoded(asked))
         if name and asked is not None and body is not None and len(body) > _LONGEST_BODY:
             if path == "/explain":
-                body = json.dumps(_without_literals(asked)).encode()
+                body = _encoded(_without_literals(asked))
             elif path == "/init":
                 path, method, body = _path(name, asked), "GET", None
         reply = self._connections.ask(method, path, body, self._headers)
@@ -379,6 +434,18 @@ class Client:
             wait = reply.header("Retry-After")
             raise Unanswered(f"HTTP {reply.status}: {detail}", float(wait) if wait.isdigit() else 0.0)
         raise {401: UnauthorizedError, 403: UnauthorizedError, 413: TooLargeError}.get(reply.status, ServiceError)(reply.status, detail)
+
+
+def _encoded(asked: Mapping[str, Any]) -> bytes:
+    return json.dumps(asked, default=plain).encode()
+
+
+def _sizes(shape: int | Sequence[int]) -> list[int]:
+    """A shape as a request holds it."""
+    try:
+        return [operator.index(shape)] if isinstance(shape, (int, np.integer)) else list(shape)
+    except TypeError:
+        raise TypeError(f"shape is {shape!r}; it can be an int or a sequence of ints") from None
 
 
 def _named(asked: Mapping[str, Any] | None) -> tuple[str, Mapping[str, Any] | None]:
@@ -585,7 +652,7 @@ def _detail(reply: Reply) -> str:
 
 
 class _LazyState(Mapping[str, "torch.Tensor"]):
-    """A state dict whose tensors are fetched when they are read."""
+    """A state dict whose tensors are fetched when they are read. ``dict(state)`` fetches them all."""
 
     def __init__(self, client: Client, request: Mapping[str, Any], seed: int) -> None:
         self._client, self._request, self._seed = client, request, seed
@@ -612,6 +679,17 @@ class _LazyState(Mapping[str, "torch.Tensor"]):
         if missing:
             self.fetch(missing)
         return dict(self)
+
+    def __repr__(self) -> str:
+        of = self._request.get(_NAME) or textwrap.shorten(str(self._request.get("description") or "a request"), 60)
+        fetched = sum(target in self._made for target in self._targets.values())
+        return f"<state dict of {of}, seed {self._seed}: {len(self)} tensors, {fetched} fetched; dict(state) fetches all>"
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        raise TypeError(
+            "this state dict fetches its tensors when they are read, so it can be neither pickled nor copied: use dict(state), which "
+            "fetches all of them, as in torch.save(dict(state), path)"
+        )
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._targets)

@@ -31,10 +31,10 @@ class RequestError(WeightInitError):
 
 
 class ServiceError(WeightInitError):
-    """The service refused a request. ``status`` is HTTP's; the message is the service's own."""
+    """The service refused a request. ``status`` is HTTP's; ``detail`` is the service's own message."""
 
     def __init__(self, status: int, detail: str) -> None:
-        self.status = status
+        self.status, self.detail = status, detail
         super().__init__(f"HTTP {status}: {detail}")
 
 

@@ -16,6 +16,7 @@ import torch
 from .blocks import parsed
 from .errors import RequestError
 from .literals import DTYPES, decode, unnumber
+from .request import dtype_name
 
 _LITERALS = frozenset({"zeros", "ones", "constant", "arange", "data"})
 _MEMBERS = frozenset({"description", "seed", "dtype", "cast", "format", "include", "tensors", "steps", "tie"})
@@ -32,7 +33,7 @@ class _Tensor:
     """A tensor of the request, and which of its elements have been written."""
 
     def __init__(self, entry: Mapping[str, Any], dtype: str, pointer: str, device: str) -> None:
-        name = entry.get("dtype", dtype)
+        name = dtype_name(entry.get("dtype", dtype))
         if name not in DTYPES:
             raise RequestError(pointer + "/dtype", f"there is no dtype {name!r}")
         shape = entry.get("shape")
@@ -41,7 +42,7 @@ class _Tensor:
         self.data = torch.empty(tuple(shape), dtype=DTYPES[name], device=device)
         self.written: torch.Tensor | bool = self.data.numel() == 0
         self.persistent = bool(entry.get("persistent", True))
-        self.cast = entry.get("cast")
+        self.cast = dtype_name(entry.get("cast"))
 
     def block(self, text: Any, pointer: str) -> tuple[slice, ...] | None:
         if text is None:
@@ -99,7 +100,7 @@ def interpret(
     if seed is None:
         seed = int(request.get("seed", 0))
     torch.manual_seed(seed)
-    dtype = request.get("dtype", "float32")
+    dtype = dtype_name(request.get("dtype", "float32"))
     tensors: dict[str, _Tensor] = {}
     for index, entry in enumerate(request.get("tensors", ())):
         pointer = f"/tensors/{index}"
@@ -114,7 +115,7 @@ def interpret(
     for name, tensor in tensors.items():
         if tensor.written is not True:
             raise RequestError("/tensors", f"{name!r} has elements that nothing writes")
-    made = {name: _sent(tensor.data, tensor.cast or request.get("cast")) for name, tensor in tensors.items()}
+    made = {name: _sent(tensor.data, tensor.cast or dtype_name(request.get("cast"))) for name, tensor in tensors.items()}
     hidden = {name for name, tensor in tensors.items() if not tensor.persistent}
     for name, target in request.get("tie", {}).items():
         if target not in made or name in made:
@@ -247,7 +248,8 @@ def _discard(step: Mapping[str, Any], dtype: str, pointer: str, device: str) -> 
         raise RequestError(pointer, "a step needs a tensor, or the shape of what it draws and discards")
     if device == "meta":
         return
-    if step["method"] == "uniform" and step.get("dtype", dtype) != "float64":
+    name = dtype_name(step.get("dtype", dtype))
+    if step["method"] == "uniform" and name != "float64":
         left = math.prod(shape)
         buffer = torch.empty(min(left, _CHUNK))
         while left > 0:
@@ -255,5 +257,5 @@ def _discard(step: Mapping[str, Any], dtype: str, pointer: str, device: str) -> 
             part.uniform_()
             left -= part.numel()
         return
-    target = torch.empty(tuple(shape), dtype=DTYPES[step.get("dtype", dtype)])
+    target = torch.empty(tuple(shape), dtype=DTYPES[name])
     _initialise(target, step, pointer, {"shape", "dtype"})

@@ -51,8 +51,10 @@ def trace(
         A request without ``seed`` and ``format``, which its users add.
 
     Raises:
-        TraceError: if no request can express the constructor. It names the tensor and the operation.
+        TraceError: if no request can express the constructor. It names the tensor and the operation. Also if ``build`` is a module, a
+            text, or a function that needs arguments.
     """
+    _check_constructor(build)
     if device not in (None, "cpu", "meta"):
         raise ValueError(f"device is {device!r}; it can be None, 'cpu' or 'meta'")
     say = progress or (lambda line: None)
@@ -61,6 +63,24 @@ def trace(
         say("comparing with the constructor under another seed")
         compare(request, build, _COMPARED, hint=reseeded)
     return {"description": description if description is not None else _versions(build)} | request
+
+
+def _check_constructor(build: object) -> None:
+    if isinstance(build, torch.nn.Module):
+        raise TraceError(
+            f"build is a module, a {type(build).__name__}: pass the class, or a function that returns a new module, such as "
+            f"lambda: {type(build).__name__}(...); weight_init.describe(module) writes a request for a module that was made before"
+        )
+    if isinstance(build, str):
+        raise TraceError(
+            f"build is the text {build!r}: pass the class or the function itself; `python -m weight_init trace {build}` takes a text"
+        )
+    if not callable(build):
+        raise TraceError(f"build is {build!r}: pass a class, or a function that returns a new module")
+
+
+def _name(build: object) -> str:
+    return getattr(build, "__name__", type(build).__name__)
 
 
 def exported(
@@ -175,7 +195,13 @@ def _record(
     np.random.seed(_RECORDED)
     say("recording")
     with recorder.watching():
-        module = build()
+        try:
+            module = build()
+        except TypeError as error:
+            if error.__traceback__ is None or error.__traceback__.tb_next is not None:
+                raise
+            # Raised by the call itself: the constructor has not begun.
+            raise TraceError(f"build is called without arguments: {error}; pass a function, such as lambda: {_name(build)}(...)") from None
     if not isinstance(module, torch.nn.Module):
         raise TraceError(f"build() returned {type(module).__name__}, not a torch.nn.Module")
     state = []
