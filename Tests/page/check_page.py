@@ -931,18 +931,42 @@ def check_link(context, service, failures):
         failures.check(tab("#download").get_attribute("href").endswith("seed=18446744073709551615"), "the seed of the link's download")
 
 
+def check_advice(tab, reply, query):
+    """The service's advice is said to be for kaiming; before it, the chosen method's own ends."""
+    method = reply["method"]
+    kaiming = method if method.startswith("kaiming_") else "kaiming_normal"
+    first, second = reply["advice"]
+    first = f"With {kaiming}: {first[0].lower()}{first[1:]}"
+    shown = tab(".advice p").all_inner_texts()
+    if kaiming == method:
+        if "gain" in query:
+            second = second.replace("and its gain", f"and gain {query['gain']}")
+        tab.failures.check([text.replace("\u202f", "") for text in shown] == [first, second], f"{query}: the advice {shown}")
+    else:
+        tab.failures.check(shown[1].replace("\u202f", "") == f"{first} {second}", f"{query}: the advice {shown}")
+        ends = [reply["layers"][-1]["forward"]["theory"], reply["layers"][0]["backward"]["theory"]]
+        factors = re.findall(r"(stay at|grow to|shrink to) ×([^ ]+?)(?= |\.$)", shown[0])
+        holds = shown[0].startswith(f"With {method}: ") and len(factors) == 2
+        for (verb, factor), end in zip(factors, ends):
+            near = abs(math.log(end)) < 0.05
+            holds = holds and (near or is_close(factor, end, 3)) and verb == ("stay at" if near else "grow to" if end > 1 else "shrink to")
+        tab.failures.check(holds, f"{query}: {shown[0]!r} for {ends}")
+    tab.failures.check(tab("#ends").inner_text() == f"At the ends, with {kaiming}", f"{query}: whose ends")
+
+
 def check_propagate(context, service, failures):
     with Tab(context, service, failures, "#propagate") as tab:
         query = {}
-        for name, value in [(None, None), ("nonlinearity", "tanh"), ("width_out", "512"), ("mode", "fan_out"),
-                            ("method", "xavier_uniform"), ("runs", "0"), ("depth", "1")]:
+        for name, value in [(None, None), ("nonlinearity", "tanh"), ("width_out", "512"), ("mode", "fan_out"), ("gain", "4"),
+                            ("method", "xavier_uniform"), ("method", "normal"), ("runs", "0"), ("depth", "1")]:
             if name:
                 tab.fill(name, value)
                 query[name] = value
                 if name == "method":
-                    query.pop("mode")
+                    query.pop("mode", None)
+                    query.pop("gain", None) if value == "normal" else query.update(gain="4")
             reply = tab.json("/propagate", **query)
-            failures.check(tab(".advice p").all_inner_texts() == reply["advice"], f"{query}: the advice")
+            check_advice(tab, reply, query)
             tab("details").evaluate("node => node.open = true")
             rows = [row.split("\t") for row in tab("tbody tr").all_inner_texts()]
             failures.check(len(rows) == reply["depth"], f"{query}: {len(rows)} rows")
@@ -968,6 +992,19 @@ def check_propagate(context, service, failures):
         values = [layer["backward"]["measured"] for layer in tab.json("/propagate", **query)["layers"]]
         slope = numpy.polyfit(numpy.log(values), heights, 1)
         failures.check(slope[0] > 0 and numpy.abs(numpy.polyval(slope, numpy.log(values)) - heights).max() < 0.1, "the points' places")
+        # Two fields that are over the service's limit of weights, with the default number of runs.
+        with Tab(context, service, failures, "#propagate?depth=100&width_out=512") as other:
+            failures.check(other("[aria-invalid=true]").count() == 0, "as many runs as fit are asked for")
+            hint = other("#propagate-form-runs-help").inner_text()
+            failures.check("Here 5" in hint and "--max-propagated-weights" in hint, f"runs has the hint {hint!r}")
+            failures.check("&runs=5'" in other("#propagate-code").text_content(), "the command has the runs")
+            failures.check("runs" not in other.page.url, f"{other.page.url} has runs that nobody typed")
+            other.fill("depth", "1000")
+            failures.check("Theory alone" in other(".caption").inner_text(), "0 runs are theory alone")
+            other.fill("depth", "4")
+            hint = other("#propagate-form-runs-help").inner_text()
+            failures.check("Here" not in hint and "runs=" not in other("#propagate-code").text_content(), f"later, runs has the hint {hint!r}")
+            other.complaints.clear()
         command = tab("#propagate-code").text_content()
         failures.check(run(["bash", "-c", command], ".") == service.get("/propagate", **query).decode(), f"{command}")
 
@@ -1028,6 +1065,11 @@ def check_catalogue(context, service, failures):
     with Tab(context, service, failures, "#model") as tab:
         offered = tab("#model-example optgroup[label=Catalogue] option").all_inner_texts()
         failures.check(offered == [model["name"] for model in models], f"the catalogue is {offered}")
+        note = tab("#tensor-note").inner_text()
+        failures.check(note == "148 tensors; the table scrolls", f"the table of tensors says {note!r}")
+        tab.page.set_viewport_size({"width": 375, "height": 740})
+        tab.page.wait_for_function("() => document.querySelector('#tensor-note').textContent.includes('sideways')")
+        tab.page.set_viewport_size({"width": 1280, "height": 900})
         with tab.change():
             tab("#model-seed").fill("7")
         for model in models:
