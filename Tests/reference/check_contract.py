@@ -324,8 +324,8 @@ def refine(contract, catalogue):
     schemas["PropagatedMethod"] = {"enum": methods}
     activations = [activation["name"] for activation in catalogue["activations"]]
     schemas["PropagatedNonlinearity"] = {"enum": activations}
-    refine_named(contract.root, "method", {"enum": methods}, {"enum": [*methods, "skip"]})
-    refine_named(contract.root, "nonlinearity", {"enum": activations}, {"enum": activations})
+    refine_named(contract.root, "method", methods, {"skip", "steps"})
+    refine_named(contract.root, "nonlinearity", activations)
     parameters = contract.root["components"]["parameters"]
     parameters["gain"]["schema"] = {"anyOf": [{"$ref": "#/components/schemas/Real"}, {"enum": activations}]}
     propagation = contract.root["paths"]["/propagate"]["post"]["requestBody"]["content"]["application/json"]["schema"]
@@ -346,15 +346,19 @@ def choices(parameters):
             yield chosen, others
 
 
-def refine_named(node, name, schema, in_rules):
-    """Gives members and parameters of a name, wherever they are plain text, a schema that lists their values."""
+def refine_named(node, name, values, others=frozenset()):
+    """Gives members and parameters of a name, wherever they are plain text, a schema that lists their values.
+
+    `others` are further values, of members whose description has them.
+    """
     for key, child in node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ():
         if isinstance(child, dict) and child.get("type") == "string":
             if key == name:
-                node[key] = in_rules if "skip" in child.get("description", "") else schema
+                described = set(re.findall(r"`(\w+)`", child.get("description", "")))
+                node[key] = {"enum": [*values, *sorted(others & described)]}
             elif key == "schema" and node.get("name") == name:
-                node[key] = schema
-        refine_named(child, name, schema, in_rules)
+                node[key] = {"enum": values}
+        refine_named(child, name, values, others)
 
 
 def check_with_schemathesis(contract, catalogue, service):
