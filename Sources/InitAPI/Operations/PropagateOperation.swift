@@ -7,7 +7,7 @@ struct PropagateQuestion: Question {
     private let members: PropagateMembers
 
     /// Changes when the reply to the same request does.
-    private static let revision: Text = "1"
+    private static let revision: Text = "2"
 
     /// Cost of describing a layer, in generator words.
     private static let layerWork = 4_000.0

@@ -320,29 +320,31 @@ extension Propagation {
     fileprivate func run(_ plan: PreparedPlan, isCancelled: () -> Bool) -> Variances? {
         var variances = Variances(forward: [], backward: [])
         var reader = WeightReader()
-        guard var activations = reader.vector(plan.makeSource(0)) else { return nil }
+        guard var activations = reader.vector(plan.makeSource(0), isCancelled) else { return nil }
         var responses: [[Double]] = []
         for (index, layer) in layers.enumerated() {
-            if isCancelled() { return nil }
             var response = [Double](repeating: 0, count: layer.fan.fanOut)
-            reader.forEachPartOfRow(plan.makeSource(index + 1), columns: layer.fan.fanIn) { row, columns, weights in
+            let weights = plan.makeSource(index + 1)
+            let isWhole = reader.forEachPartOfRow(weights, layer.fan.fanIn, isCancelled) { row, columns, weights in
                 response[row] += dot(weights, activations, from: columns.lowerBound)
             }
+            guard isWhole else { return nil }
             activations = response.map { stack.nonlinearity.function.value($0, param) }
             variances.forward.append(activations.meanSquare)
             responses.append(response)
         }
-        guard var gradients = reader.vector(plan.makeSource(layers.count + 1)) else { return nil }
+        guard var gradients = reader.vector(plan.makeSource(layers.count + 1), isCancelled) else { return nil }
         variances.backward = variances.forward
         for (index, layer) in layers.enumerated().reversed() {
-            if isCancelled() { return nil }
             for row in gradients.indices {
                 gradients[row] *= stack.nonlinearity.function.derivative(responses[index][row], param)
             }
             var before = [Double](repeating: 0, count: layer.fan.fanIn)
-            reader.forEachPartOfRow(plan.makeSource(index + 1), columns: layer.fan.fanIn) { row, columns, weights in
+            let weights = plan.makeSource(index + 1)
+            let isWhole = reader.forEachPartOfRow(weights, layer.fan.fanIn, isCancelled) { row, columns, weights in
                 add(weights, times: gradients[row], to: &before, from: columns.lowerBound)
             }
+            guard isWhole else { return nil }
             gradients = before
             variances.backward[index] = gradients.meanSquare
         }
@@ -386,16 +388,19 @@ private struct WeightReader {
     private var buffer = [Float](repeating: 0, count: bufferBytes / 4)
 
     /// Hands out a matrix in order, in parts of rows.
+    ///
+    /// - Returns: `false` when cancelled.
     mutating func forEachPartOfRow(
         _ source: any ByteSource,
-        columns: Int,
+        _ columns: Int,
+        _ isCancelled: () -> Bool,
         _ body: (_ row: Int, _ columns: Range<Int>, _ weights: Span<Float>) -> Void
-    ) {
+    ) -> Bool {
         let total = source.byteCount / 4
         var taken = 0
         while taken < total {
-            let count = fill(source, from: taken, count: min(buffer.count, total - taken))
-            guard count > 0 else { return }
+            let count = min(buffer.count, total - taken)
+            guard fill(source, from: taken, count: count, isCancelled) else { return false }
             var index = 0
             while index < count {
                 let (row, column) = (taken + index).quotientAndRemainder(dividingBy: columns)
@@ -405,31 +410,37 @@ private struct WeightReader {
             }
             taken += count
         }
+        return true
     }
 
-    /// A whole tensor.
-    mutating func vector(_ source: any ByteSource) -> [Double]? {
+    /// A whole tensor; `nil` when cancelled.
+    mutating func vector(_ source: any ByteSource, _ isCancelled: () -> Bool) -> [Double]? {
         var vector: [Double] = []
         vector.reserveCapacity(source.byteCount / 4)
-        forEachPartOfRow(source, columns: max(1, source.byteCount / 4)) { _, _, elements in
+        let isWhole = forEachPartOfRow(source, max(1, source.byteCount / 4), isCancelled) { _, _, elements in
             for index in elements.indices { vector.append(Double(elements[index])) }
         }
-        return vector.count == source.byteCount / 4 ? vector : nil
+        return isWhole ? vector : nil
     }
 
-    /// Reads elements to the front of the buffer, however many reads that takes.
-    private mutating func fill(_ source: any ByteSource, from first: Int, count: Int) -> Int {
+    /// Reads elements to the front of the buffer, however many reads that takes: a read can give none yet.
+    ///
+    /// - Returns: `false` when cancelled.
+    private mutating func fill(
+        _ source: any ByteSource,
+        from first: Int,
+        count: Int,
+        _ isCancelled: () -> Bool
+    ) -> Bool {
         var filled = 0
         while filled < count * 4 {
-            let (start, end) = (filled, count * 4)
+            if isCancelled() { return false }
             var elements = buffer.mutableSpan
             var bytes = elements.mutableBytes
-            var room = bytes._mutatingExtracting(start..<end)
-            let read = source.read(at: first * 4 + start, into: &room)
-            guard read > 0 else { return filled / 4 }
-            filled += read
+            var room = bytes._mutatingExtracting(filled..<count * 4)
+            filled += source.read(at: first * 4 + filled, into: &room)
         }
-        return count
+        return true
     }
 }
 
