@@ -187,12 +187,12 @@ def requests():
     yield small | {"method": "trunc_normal", "std": 0.1, "a": -0.01, "b": 0.01}
     yield small | {"method": "sparse", "sparsity": 0.4, "std": 0.3}
     yield small | {"method": "orthogonal", "gain": 1.5, "nonlinearity": "tanh"}
-    yield {"depth": 3, "width_in": 1, "width_out": 1, "runs": 40}
-    yield {"depth": 2, "width_in": 70000, "width_out": 3, "runs": 1}
     # Rounds over matrices so large that a read begins some before it can give an element.
     large = {"depth": 4, "width_out": 512, "runs": 2, "method": "trunc_normal"}
     yield large | {"std": 0.06, "a": -0.1, "b": 0.1}
     yield large | {"std": 0.1, "a": -0.05, "b": 0.05}
+    yield {"depth": 3, "width_in": 1, "width_out": 1, "runs": 40}
+    yield {"depth": 2, "width_in": 70000, "width_out": 3, "runs": 1}
 
 
 if __name__ == "__main__":
