@@ -13,9 +13,9 @@ package struct EmbeddedFile: @unchecked Sendable {
     package static let openAPIinYAML = EmbeddedFile(c_embedded_openapi_yaml())
     /// The built-in models, as `make models` writes them.
     package static let models = EmbeddedFile(c_embedded_models())
-    /// What PyTorch makes of many requests.
+    /// Digests of what PyTorch makes of many requests.
     package static let vectors = EmbeddedFile(c_embedded_vectors())
-    /// What this program makes of orthogonal ones.
+    /// Digests of what this program makes of orthogonal ones.
     package static let orthogonalVectors = EmbeddedFile(c_embedded_orthogonal_vectors())
 
     // Unsafe because C gives a pointer and a length.

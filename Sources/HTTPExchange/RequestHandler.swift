@@ -27,10 +27,7 @@ public struct DeferredWork: Sendable {
         cost: Duration = .seconds(3600),
         run: @escaping @Sendable (_ isCancelled: @escaping @Sendable () -> Bool) -> OutgoingResponse
     ) {
-        self.memory = memory
-        self.cost = cost
-        note = nil
-        self.run = { .ready(run($0)) }
+        self.init(memory: memory, cost: cost, note: nil, attempt: { .ready(run($0)) })
     }
 
     private init(

@@ -35,15 +35,19 @@ struct ExchangeStep: Sendable {
 struct RoutedHead: Sendable {
     let head: HTTPRequest
     /// `nil` if nothing is at the path.
-    let route: Route?
+    private(set) var route: Route?
     /// Segments of the path that stand for those in braces of the route's.
-    let captures: [Text]
+    private(set) var captures: [Text]
     /// `true` if the routes are for those who run the service, who need no token.
     let isOpen: Bool
     /// The request's name: the client's, or one made for it.
     let id: String
     let isNamedByClient: Bool
     let ids: RequestIDs
+
+    mutating func lead(to match: (route: Route, captures: [Text])?) {
+        (route, captures) = (match?.route, match?.captures ?? [])
+    }
 
     var note: ResponseNote {
         ResponseNote(route: route?.path.text.description ?? ServiceMetrics.otherRoute, id: id)
@@ -67,9 +71,8 @@ extension ExchangeStep {
 
     /// Request and response have an ID, in the response, in the log and in the metrics.
     private static let identifier = ExchangeStep(change: { response, request, _ in
-        let problem = response.note.problem
-        response.note = request.note
-        response.note.problem = problem
+        let note = request.note
+        (response.note.route, response.note.id) = (note.route, note.id)
         response.head.headerFields.append(HTTPFields.Further.requestID, request.id)
     })
 

@@ -85,7 +85,7 @@ public final class InitService: RequestHandler {
         // The only place where an error becomes a response.
         do throws(Problem) {
             let target = try RequestTarget(request.head.path ?? "")
-            routed = self.routed(request.head, at: routes, target, id: routed.id)
+            routed.lead(to: routes.match(target))
             outcome = try answer(request, target, routed, at: routes, within: allowance)
         } catch {
             outcome = .response(error.response(below: policy.pathPrefix))

@@ -61,33 +61,31 @@ struct Route: Sendable {
         }
     }
 
+    // Browsers download text/markdown, and the document is made to be read as it is.
+    private static let readme = Representation(
+        document: EmbeddedFile.readme.bytes,
+        mediaType: "text/plain; charset=utf-8",
+        caching: .hour
+    )
+    private static let contractInJSON = Representation(
+        document: EmbeddedFile.openAPIinJSON.bytes,
+        mediaType: "application/json",
+        caching: .hour
+    )
+    private static let contractInYAML = Representation(
+        document: EmbeddedFile.openAPIinYAML.bytes,
+        mediaType: "application/yaml",
+        caching: .hour
+    )
+
     static let all: [Route] =
         Operation.all.map(operation) + [
             file,
             .document("/", needsToken: false) { _ in PageRoute.page },
             .document("/docs/problems", needsToken: false) { _ in PageRoute.problems },
-            .document("/docs/readme", needsToken: false) { _ in
-                // Browsers download text/markdown, and the document is made to be read as it is.
-                Representation(
-                    document: EmbeddedFile.readme.bytes,
-                    mediaType: "text/plain; charset=utf-8",
-                    caching: .hour
-                )
-            },
-            .document("/openapi.json") { _ in
-                Representation(
-                    document: EmbeddedFile.openAPIinJSON.bytes,
-                    mediaType: "application/json",
-                    caching: .hour
-                )
-            },
-            .document("/openapi.yaml") { _ in
-                Representation(
-                    document: EmbeddedFile.openAPIinYAML.bytes,
-                    mediaType: "application/yaml",
-                    caching: .hour
-                )
-            },
+            .document("/docs/readme", needsToken: false) { _ in readme },
+            .document("/openapi.json") { _ in contractInJSON },
+            .document("/openapi.yaml") { _ in contractInYAML },
             metrics,
             .document("/version") { _ in
                 let release: JSONValue = [

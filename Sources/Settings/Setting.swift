@@ -13,7 +13,7 @@ public struct Setting<Values>: Sendable {
     public let choices: [String]
     /// `true` if the value is the path of a file.
     public let isFile: Bool
-    /// What a number should be that was given with a unit or a fraction, as it follows "must be"; `nil` if the value is no number.
+    /// Requirement, as it follows "must be", for a number that was given with a unit or a fraction; `nil` if the value is no number.
     private let wholeNumber: String?
     /// Place of the value: what error messages are found by.
     private let path: any AnyKeyPath & Sendable
@@ -38,7 +38,7 @@ public struct Setting<Values>: Sendable {
         write(&values, text)
     }
 
-    /// What a refused text should have been, as it follows "must be".
+    /// Requirement that a refused text does not meet, as it follows "must be".
     public func requirement(of text: String) -> String {
         (Self.isNumberWithMore(text) ? wholeNumber : nil) ?? accepted ?? "different"
     }

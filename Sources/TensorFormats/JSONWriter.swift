@@ -123,9 +123,8 @@ public struct JSONWriter: Sendable {
     private mutating func appendEscaped(_ text: Text) {
         let begin = bytes.count
         bytes.append(contentsOf: text.utf8)
-        // Looked through in the buffer, several bytes at a time. Few texts have any.
-        let escapes = bytes[begin...].reduce(0) { $0 + (Self.isEscaped($1) ? 1 : 0) }
-        guard escapes > 0 else { return }
+        // Looked through in the buffer, where a byte is found at less cost than in the text. Few texts have any.
+        guard bytes[begin...].contains(where: Self.isEscaped) else { return }
         // Pieces between escapes are appended whole: a request as text has megabytes of literals.
         let utf8 = Array(bytes[begin...])
         bytes.removeSubrange(begin...)

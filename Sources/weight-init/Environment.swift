@@ -9,28 +9,32 @@ enum Environment {
     private static let prefix: Text = "WEIGHT_INIT_"
 
     /// Names behind the prefix, as options have them: of `serve` and `health`, which share a container's variables.
-    private static let options =
-        ServeTable.settings.map { Text($0.name) } + HealthTable.settings.map { Text($0.name) }
+    private static let options: [(name: Text, variable: Text)] =
+        (ServeTable.settings.map { ($0.name, $0.environmentVariable) }
+        + HealthTable.settings.map { ($0.name, $0.environmentVariable) }).map { (Text($0), Text($1)) }
 
     /// Of the kernels, and of the examples, which may run in the same shell.
     private static let others: [Text] = ["kernel", "url"]
 
-    /// What programs send, which may run in the same shell; `serve` reads its tokens from a file.
+    /// Of programs that ask, which may run in the same shell; `serve` reads its tokens from a file.
     private static let token: Text = "token"
 
     /// A sentence that names the variables without effect; `nil` if there are none.
     ///
     /// - Parameter hasTokens: `true` if the service has tokens: then that of a program is no mistake.
     static func warning(hasTokens: Bool) -> String? {
-        let known = options + others + (hasTokens ? [token] : [])
+        let names = options.map(\.name)
+        let known = names + others + (hasTokens ? [token] : [])
         let unknown = all.filter { name, value in !known.contains(option(name)) && !isOfKubernetes(name, value) }
             .map(\.name).sorted()
         guard !unknown.isEmpty else { return nil }
-        let names = unknown.map { name in
-            let likely = Suggestion(for: option(name), among: options).likely.map(variable)
+        let parts = unknown.map { name in
+            let likely = Suggestion(for: option(name), among: names).likely.compactMap { meant in
+                options.first { $0.name == meant }?.variable
+            }
             return likely.isEmpty ? "\(name)" : "\(name) (did you mean \(likely.joined(separator: " or "))?)"
         }
-        return "environment variables that nothing reads: \(names.joined(separator: ", "))"
+        return "environment variables that nothing reads: \(parts.joined(separator: ", "))"
     }
 
     /// Variables with the prefix.
@@ -56,9 +60,5 @@ enum Environment {
     private static func option(_ variable: Text) -> Text {
         let name = variable.removing(prefix: prefix) ?? variable
         return Text(decoding: name.asciiLowercased().utf8.map { $0 == UInt8(ascii: "_") ? UInt8(ascii: "-") : $0 })
-    }
-
-    private static func variable(_ option: Text) -> Text {
-        prefix + Text(option.description.uppercased().split(separator: "-").joined(separator: "_"))
     }
 }

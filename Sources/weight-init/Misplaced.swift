@@ -10,7 +10,7 @@ enum Misplaced {
         "fan": ["shape"], "gain": ["nonlinearity", "param"], "methods": ["list"],
     ]
 
-    /// What to write instead; `nil` if nothing is misplaced.
+    /// Text to write instead; `nil` if nothing is misplaced.
     ///
     /// - Parameters:
     ///   - words: The subcommand's name and what stands behind it.

@@ -25,7 +25,7 @@ extension TLSIdentity {
     }
 }
 
-/// What a file in PEM holds, by the lines before its blocks.
+/// Contents of a file in PEM, by the lines before its blocks.
 private struct PEMContent {
     enum Part: String {
         case certificate = "a certificate"
@@ -51,7 +51,7 @@ private struct PEMContent {
         isEncrypted = labels.contains("ENCRYPTED PRIVATE KEY") || lines.contains("Proc-Type: 4,ENCRYPTED")
     }
 
-    /// What is wrong with the file, if it is to hold this; `nil` if nothing is.
+    /// Mistake in the file, if it is to hold this; `nil` if there is none.
     func mistake(for expected: Part) -> String? {
         if expected == .key, isEncrypted { return "is encrypted; it has to hold a private key without a passphrase" }
         guard !parts.contains(expected) else { return nil }

@@ -165,7 +165,7 @@ struct OtherSpellings: Sendable {
     var words: [Text] = []
     /// The word for a spelling; `nil` if it is none.
     var canonicalWord: @Sendable (Text) -> Text? = { _ in nil }
-    /// What to write for a word that another member takes.
+    /// The sentence for a word that another member takes.
     var elsewhere: @Sendable (Text) -> String? = { _ in nil }
 
     /// Activations that have a gain here, but none in PyTorch.

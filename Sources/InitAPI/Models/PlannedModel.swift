@@ -6,13 +6,12 @@ import WeightInit
 struct PlannedModel: Sendable {
     let members: ModelMembers
     let plan: Plan
-    /// Bytes of memory that both take, without literals.
-    let structureMemory: Int
-    /// Bytes of the literals' text in the request.
-    let literalText: Int
+    let need: PlanningNeed
 
     /// Bytes of memory that both take.
-    var memory: Int { structureMemory.addingClamped(literalText).addingClamped(plan.literalByteCount) }
+    var memory: Int {
+        need.structureMemory.addingClamped(need.literalText).addingClamped(plan.literalByteCount)
+    }
 }
 
 extension CatalogueModel {
@@ -47,12 +46,7 @@ extension CatalogueModel {
         let plan = try withoutActuallyEscaping(isCancelled) { isCancelled throws(InitError) in
             try Plan(members.request, seed: members.seed, limits: context.limits.tensors, isCancelled: isCancelled)
         }
-        return PlannedModel(
-            members: members,
-            plan: plan,
-            structureMemory: need.structureMemory,
-            literalText: need.literalText
-        )
+        return PlannedModel(members: members, plan: plan, need: need)
     }
 }
 

@@ -19,7 +19,7 @@ struct WeightFiles: Sendable {
             let answer = try planned.answer(in: .safetensors)
             answers = [(.whole, answer)]
             // The answer counts the plan's literals, too.
-            memory = model.structureMemory.addingClamped(answer.memory)
+            memory = model.need.structureMemory.addingClamped(answer.memory)
             return
         }
         var answers: [(file: WeightFile, answer: Answer)] = []
@@ -42,7 +42,7 @@ struct WeightFiles: Sendable {
         ]
         let encodedIndex = index.encoded
         // A header has the members of the index, and little else.
-        memory = model.structureMemory.addingClamped(model.plan.literalByteCount)
+        memory = model.need.structureMemory.addingClamped(model.plan.literalByteCount)
             .addingClamped(4 * encodedIndex.count)
         answers.append((.index, Answer(ModelFile(name: WeightFile.index.name, bytes: encodedIndex))))
         self.answers = answers

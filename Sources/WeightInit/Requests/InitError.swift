@@ -84,9 +84,9 @@ public struct InitError: Error, Sendable, Equatable {
         known: [Text],
         aliases: [Text] = []
     ) -> InitError {
-        let ordered = Suggestion(for: given, among: known).ordered
-        let likely = Suggestion(for: given, among: known + aliases).likely
-        return unknown(what, given, in: path, likely: likely, allowed: ordered)
+        let suggestion = Suggestion(for: given, among: known)
+        let likely = aliases.isEmpty ? suggestion.likely : Suggestion(for: given, among: known + aliases).likely
+        return unknown(what, given, in: path, likely: likely, allowed: suggestion.ordered)
     }
 
     /// The error that names an unknown word.
