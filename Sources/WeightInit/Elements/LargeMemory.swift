@@ -1,7 +1,7 @@
 internal import ByteSource
 private import Glibc
 
-/// Memory that can be too much to ask for: its allocation fails with an error, where that of an array ends the process.
+/// Memory of a size that may not be available: a failed allocation throws an error, but that of an array ends the process.
 ///
 /// Sendable because only its maker writes to it, before anybody else has it.
 final class LargeMemory: @unchecked Sendable {
@@ -9,9 +9,9 @@ final class LargeMemory: @unchecked Sendable {
     // Owned. Swift's own containers cannot fail to be allocated.
     private let start: UnsafeMutableRawPointer
 
-    /// Zeros, aligned for every element.
+    /// Allocates zeros, aligned for every element type.
     ///
-    /// - Parameter purpose: What the memory is for, as a message says it.
+    /// - Parameter purpose: The memory's use, as the error message names it.
     /// - Throws: `outOfMemory`.
     init(byteCount: Int, for purpose: String) throws(InitError) {
         guard let start = calloc(max(1, byteCount), 1) else {
@@ -34,7 +34,7 @@ final class LargeMemory: @unchecked Sendable {
         return body(&span)
     }
 
-    /// - Parameter type: Of items that fit into the memory whole.
+    /// - Parameter type: Type of the elements; a remainder too short for an element is left out.
     func withMutableElements<Element: BitwiseCopyable, Result>(
         of type: Element.Type,
         _ body: (inout MutableSpan<Element>) -> Result
@@ -46,7 +46,7 @@ final class LargeMemory: @unchecked Sendable {
     }
 }
 
-/// The elements of a tensor that is whole in memory.
+/// The elements of a tensor that is in memory as a whole.
 final class HeldElements: ElementSource {
     private let memory: LargeMemory
     private let itemSize: Int

@@ -44,7 +44,7 @@ extension LayerType {
         }
     }
 
-    /// Padding is a size, or one of two words.
+    /// Checks the padding: sizes, or one of the words `same` and `valid`.
     private static func checkPadding(_ arguments: LayerArguments, rank: Int) throws(InitError) {
         switch arguments.value("padding") {
         case .text("same"):
