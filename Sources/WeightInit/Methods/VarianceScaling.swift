@@ -29,7 +29,7 @@ struct VarianceScaling {
 
     let mode: Mode
     let gain: Double
-    /// The parameter to name where the gain is at fault.
+    /// The parameter that errors about the gain name.
     let gainParameter: Text
 
     /// The standard deviation of N(0, 1) between −2 and 2, to the digits that JAX and Keras use.
@@ -54,7 +54,7 @@ struct VarianceScaling {
             try Recipe.checkNormal(std: std, parameter: gainParameter)
             resolution.recipe = .normal(mean: 0, std: std)
         case .uniform:
-            // In this order: √3 · std has other bits than √(3 · variance).
+            // In PyTorch's order of operations: √3 · std has other bits than √(3 · variance).
             let bound = 3.0.squareRoot() * std
             try Recipe.checkUniform(
                 from: -bound,
@@ -166,7 +166,7 @@ extension InitMethod {
         }
     }
 
-    /// LeCun et al. 1998, equation 16, as JAX has it.
+    /// LeCun et al. 1998, equation 16, as in JAX.
     private static func lecun(_ name: Text, _ distribution: VarianceScaling.Distribution) -> InitMethod {
         InitMethod(
             name: name,
