@@ -9,7 +9,8 @@ public struct ElementChain: Sendable {
         case divide(Double)
         /// max(low, x), then min(high, x); NaN stays NaN.
         case clamp(low: Double, high: Double)
-        /// The inverse of the error function as the nearest float32, which 16-bit formats round once more. Not for float64.
+        /// The inverse of the error function as the nearest float32, which 16-bit formats round once more. Not for
+        /// float64.
         case inverseError
     }
 

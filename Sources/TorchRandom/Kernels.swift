@@ -27,8 +27,8 @@ public struct Kernels: @unchecked Sendable {
         #endif
     }()
 
-    /// The kernels that the environment variable `WEIGHT_INIT_KERNEL` names, if this processor can run them; otherwise the
-    /// best ones.
+    /// The kernels that the environment variable `WEIGHT_INIT_KERNEL` names, if this processor can run them; otherwise
+    /// the best ones.
     public static let selected: Kernels = {
         let wanted = getenv("WEIGHT_INIT_KERNEL").map { String(cString: $0) }
         return all.first { $0.name == wanted } ?? Kernels(functions: ctk_best())

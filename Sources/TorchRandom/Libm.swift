@@ -2,8 +2,8 @@ private import CTorchKernels
 
 /// Functions of the C library whose bits reach the results.
 public enum Libm {
-    /// `pow` with an exponent that the optimiser does not see: the optimiser turns pow(x, 2) with a literal 2 into x·x, which
-    /// has other bits than Python's `**`.
+    /// `pow` with an exponent that the optimiser does not see: the optimiser turns pow(x, 2) with a literal 2 into x·x,
+    /// which has other bits than Python's `**`.
     public static func pow(_ base: Double, _ exponent: Double) -> Double {
         ctk_pow(base, exponent)
     }
@@ -12,9 +12,10 @@ public enum Libm {
     public static let consequence =
         "normals in float64 and of fewer than 16 elements differ from other hosts', and so do all entity tags"
 
-    /// A hexadecimal digest of this host's C library functions if their bits differ from PyTorch's; otherwise empty.
+    /// A hexadecimal digest of this host's log, sin and cos if their bits differ from the functions that PyTorch uses;
+    /// otherwise empty.
     ///
-    /// PyTorch's float64 normals, and normals of fewer than 16 elements, use log, sin and cos of glibc on a processor with FMA.
+    /// PyTorch's float64 normals, and normals of fewer than 16 elements, use glibc's functions on a processor with FMA.
     /// A host without FMA, or with another C library, has other last bits.
     public static let deviation: String = {
         let digest = ctk_libm_digest()

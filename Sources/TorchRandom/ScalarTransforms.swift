@@ -2,10 +2,11 @@ private import Glibc
 
 /// The arithmetic from words to values, one value at a time.
 ///
-/// The reference that the vector kernels are tested against. Only `addingProduct` is fused; each other operation rounds.
+/// The reference that the vector kernels are tested against. Only `addingProduct` is fused; each other operation
+/// rounds.
 public enum ScalarTransforms {
-    /// One element of `uniform_`: x·(to − from) + from for `x` in [0, 1), rounded to the format. A result equal to `to` becomes
-    /// `from`.
+    /// One element of `uniform_`: x·(to − from) + from for `x` in [0, 1), rounded to the format. A result equal to `to`
+    /// becomes `from`.
     ///
     /// - Returns: The element's bits.
     public static func uniform(_ x: Float, from: Float, to: Float, format: FloatFormat) -> UInt64 {
@@ -109,8 +110,8 @@ public enum ScalarTransforms {
         }
     }
 
-    /// The two standard normals of a pair of float64 uniforms, as PyTorch draws fewer than 16 normals: the first is used at
-    /// once, the second is kept for the next draw.
+    /// The two standard normals of a pair of float64 uniforms, as PyTorch draws fewer than 16 normals: the first is
+    /// used at once, the second is kept for the next draw.
     public static func normalPair(_ u1: Double, _ u2: Double) -> (now: Double, kept: Double) {
         let r = (-2 * log1p(-u2)).squareRoot()
         let theta = twoPi * u1

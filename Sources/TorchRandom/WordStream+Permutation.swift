@@ -14,8 +14,8 @@ extension WordStream {
 
     /// Draws some entries of a permutation, one word each; all entries before them must have been drawn.
     ///
-    /// Each entry is swapped with itself or an entry behind it (Fisher and Yates), as in `torch.randperm`. The last entry takes
-    /// no word.
+    /// Each entry is swapped with itself or an entry behind it (Fisher and Yates), as in `torch.randperm`. The last
+    /// entry takes no word.
     ///
     /// - Parameter order: All entries: the numbers from 0 on, in the order after the draws so far.
     public func permute(_ order: inout MutableSpan<UInt32>, entries: Range<Int>) {

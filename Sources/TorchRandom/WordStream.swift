@@ -59,8 +59,8 @@ public final class WordStream {
         return WordStream.workOfSeeking(distance)
     }
 
-    /// Cost of moving by a distance, in generated words. Skipping a word costs about a quarter of making it, and from some
-    /// distance on the cost is constant.
+    /// Cost of moving by a distance, in generated words. Skipping a word costs about a quarter of making it, and from
+    /// some distance on the cost is constant.
     public static func workOfSeeking(_ distance: UInt64) -> Int {
         Int(min(distance, 1 << 22)) / 4
     }
@@ -209,7 +209,8 @@ public final class WordStream {
     /// Bytes that are made in a buffer at a time if the destination is not aligned.
     private static let scratchSize = 16384
 
-    /// Calls `write` for `count` units of `unit` elements at the front of a span; the extraction traps if the span is too short.
+    /// Calls `write` for `count` units of `unit` elements at the front of a span; the extraction traps if the span is
+    /// too short.
     private func fill(
         _ destination: inout MutableRawSpan,
         itemSize: Int,

@@ -34,9 +34,10 @@ public struct Nonlinearity: Sendable {
 
     /// Computes the gain.
     ///
-    /// - Parameter param: The activation's parameter; `nil` for its default. As in PyTorch, it is ignored if the activation has
-    ///   none.
-    /// - Throws: `refused` if PyTorch raises, if the activation is not defined for `param`, or if its gain is not finite.
+    /// - Parameter param: The activation's parameter; `nil` for its default. As in PyTorch, it is ignored if the
+    ///   activation has none.
+    /// - Throws: `refused` if PyTorch raises, if the activation is not defined for `param`, or if its gain is not
+    ///   finite.
     public func gain(param: Double? = nil) throws(InitError) -> Double {
         let param = param ?? parameter?.defaultValue ?? 0
         switch rule {

@@ -5,7 +5,7 @@ internal import TorchRandom
 /// The next tensor mostly begins where the last one ended. Continuing there costs less than seeding another generator
 /// and skipping all that was drawn before. Used by one thread at a time.
 public final class Generators {
-    /// The generator that has come furthest of those that nobody uses.
+    /// The unused generator with the furthest position.
     private var spare: WordStream?
 
     public init() {}

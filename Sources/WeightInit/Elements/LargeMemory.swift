@@ -1,7 +1,8 @@
 internal import ByteSource
 private import Glibc
 
-/// Memory of a size that may not be available: a failed allocation throws an error, but that of an array ends the process.
+/// Memory that may be too large to allocate: a failed allocation throws an error here, but ends the process for an
+/// array.
 ///
 /// Sendable because only its maker writes to it, before anybody else has it.
 final class LargeMemory: @unchecked Sendable {

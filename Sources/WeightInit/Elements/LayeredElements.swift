@@ -42,7 +42,7 @@ final class OverlaidElements: ElementSource {
     }
 }
 
-/// Elements of another source after arithmetic on those of a region, or on all elements.
+/// Elements of another source, with arithmetic on the elements of a region or on all elements.
 final class ChangedElements: ElementSource {
     private let elements: any ElementSource
     private let chain: ElementChain
@@ -114,7 +114,8 @@ final class ConvertedElements: ElementSource {
 }
 
 extension DType {
-    /// Converts elements as `Tensor.copy_` does: to the nearest, ties to even; float64 goes to 16 bits by way of float32.
+    /// Converts elements as `Tensor.copy_` does: to nearest, ties to even; float64 is rounded to float32 before 16
+    /// bits.
     ///
     /// Floats are never converted to integers: the plan refuses them.
     fileprivate func convert(_ source: RawSpan, to: DType, count: Int, into destination: inout MutableRawSpan) {

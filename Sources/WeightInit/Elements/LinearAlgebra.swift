@@ -3,8 +3,8 @@ internal import TorchRandom
 
 /// The decomposition of matrices: the same bits with every kernel and any number of threads.
 public enum LinearAlgebra {
-    /// Sets the number of threads that all decompositions of the process may run on at the same time, the calling threads
-    /// included; 1 until it is set. Call it once, before the first decomposition.
+    /// Sets the number of threads that all decompositions of the process may run on at the same time, the calling
+    /// threads included; 1 until it is set. Call it once, before the first decomposition.
     public static func setThreadLimit(_ limit: Int) {
         cla_set_thread_limit(max(1, limit))
     }
@@ -14,8 +14,8 @@ public enum LinearAlgebra {
         cla_factor_bytes(precision(format), rows, columns)
     }
 
-    /// Replaces a matrix by its orthogonal factor times the gain: the Q of A = QR with the signs that make R's diagonal positive,
-    /// or its transpose if there are more columns than rows.
+    /// Replaces a matrix by its orthogonal factor times the gain: the Q of A = QR with the signs that make R's diagonal
+    /// positive, or its transpose if there are more columns than rows.
     ///
     /// - Parameters:
     ///   - matrix: `rows` × `columns` elements, row by row; not empty.

@@ -27,7 +27,7 @@ struct SparseMask: Sendable {
         start: UInt64,
         isCancelled: () -> Bool
     ) throws(InitError) -> SparseMask? {
-        // Without zeros or rows there can be any number of columns: a mask of 0 bytes has no loop over them.
+        // Skips the loop over the columns: without rows, there can be any number of columns.
         guard pattern.zerosPerColumn > 0, pattern.rows > 0 else {
             return SparseMask(bits: try LargeMemory(byteCount: 0, for: "a mask"))
         }
@@ -54,7 +54,7 @@ struct SparseMask: Sendable {
         _ isCancelled: () -> Bool
     ) -> Bool {
         var budget = drawnAtOnce
-        /// Calls `body` for all entries, a piece at a time, and checks `isCancelled` each time that the budget is spent.
+        /// Calls `body` for all entries, a piece at a time. Checks `isCancelled` each time that the budget is spent.
         func forPieces(of count: Int, _ body: (Range<Int>) -> Void) -> Bool {
             var first = 0
             while first < count {
@@ -80,8 +80,8 @@ struct SparseMask: Sendable {
                 }
             }
             guard isDrawn, column + 1 < pattern.columns else { return isDrawn }
-            // The next column begins with the rows in order again. Rows that left their place behind the front were swapped
-            // into the front, so only these rows and the front are put back.
+            // The next column begins with the rows in order again. Rows that left their place behind the front were
+            // swapped into the front, so only these rows and the front are put back.
             guard
                 forPieces(
                     of: zeros,

@@ -101,7 +101,8 @@ final class NormalElements: ElementSource {
 
     /// Draws `blocks`, counted from the block that begins at `word` of the draw, and replaces the pending elements.
     ///
-    /// - Returns: The range of blocks with elements that are still pending, and the work that this took, in generator words.
+    /// - Returns: The range of blocks with elements that are still pending, and the work that this took, in generator
+    ///   words.
     func redraw(
         _ blocks: Range<Int>,
         at word: UInt64,

@@ -50,8 +50,8 @@ private struct RejectionMaker {
         ]
     }
 
-    /// Blocks that are not made in the destination: a few blocks of which one is read in part, or blocks that a call has
-    /// not finished.
+    /// Blocks that are not made in the destination: a few blocks of which one is read in part, or blocks that a call
+    /// has not finished.
     private var aside = Chunk(blocks: 0, firstElement: 0, word: 0)
     private var asideBytes: [UInt8] = []
 
@@ -163,8 +163,8 @@ private struct RejectionMaker {
     }
 }
 
-/// `trunc_normal_` by uniform proposals: each round is two further `uniform_` of the whole tensor in the same stream, one
-/// for the proposals and one to accept or reject them.
+/// `trunc_normal_` by uniform proposals: each round is two further `uniform_` of the whole tensor in the same stream,
+/// one for the proposals and one to accept or reject them.
 final class ProposalElements: ElementSource, RoundCounting {
     private let format: FloatFormat
     private let density: LogDensity
@@ -196,11 +196,12 @@ final class ProposalElements: ElementSource, RoundCounting {
         self.start = start
     }
 
-    /// The work of deciding about one proposal, in generator words: its two or four words are drawn alone, and two logarithms
-    /// are computed.
+    /// The work of deciding about one proposal, in generator words: its two or four words are drawn alone, and two
+    /// logarithms are computed.
     static let workPerProposal = 256
 
-    /// Largest number of elements made at a time: enough to use a block of generator state, few enough to keep a read short.
+    /// Largest number of elements made at a time: enough to use a block of generator state, few enough to keep a read
+    /// short.
     private static let largestStep = 64
     /// Number of elements made at a time; small at first, because each round's generator has yet to seek its position.
     private var step = 1
@@ -211,8 +212,8 @@ final class ProposalElements: ElementSource, RoundCounting {
         let elements: Range<Int>
         /// The latest proposal for each of the elements.
         var bits: [UInt64]
-        /// The elements without an accepted proposal. Of these, `next` have had their turn in the current round; the first
-        /// `kept` entries go on to the next round.
+        /// The elements without an accepted proposal. Of these, `next` have had their turn in the current round; the
+        /// first `kept` entries go on to the next round.
         var pending: [Int]
         var next = 0
         var kept = 0

@@ -5,9 +5,10 @@ internal import TorchRandom
 /// Euclidean norms over all dimensions of a float32 tensor but one, as `torch.norm_except_dim` computes them for
 /// `weight_norm`.
 ///
-/// PyTorch adds squares in one of two orders, whatever the number of threads (`ReduceOpsKernel.cpp`, compiled for AVX2):
-/// - Over adjacent elements of a row: in eight lanes, which are then added in order. If four to seven elements remain, four of
-///   them are squared, rounded and added; all others are added by fused multiply-adds.
+/// PyTorch adds squares in one of two orders, whatever the number of threads (`ReduceOpsKernel.cpp`, compiled for
+/// AVX2):
+/// - Over adjacent elements of a row: in eight lanes, which are then added in order. If four to seven elements remain,
+///   four of them are squared, rounded and added; all others are added by fused multiply-adds.
 /// - Over the rows of a matrix: one after the other, each square rounded.
 struct WeightNorm: Sendable {
     /// The tensor at this point of the program.
@@ -27,8 +28,8 @@ struct WeightNorm: Sendable {
     }
 
     /// - Parameter dimension: The dimension that is kept; −1 for none.
-    /// - Throws: `refused` for another type than float32, an empty tensor, a dimension that the tensor does not have, or one
-    ///   whose order of addition is not known.
+    /// - Throws: `refused` for another type than float32, an empty tensor, a dimension that the tensor does not have,
+    ///   or one whose order of addition is not known.
     init(of content: TensorContent, keeping dimension: Int, index: Int) throws(InitError) {
         let dimensions = content.shape.dimensions
         guard content.dtype == .float32 else {

@@ -92,8 +92,8 @@ extension LayerBuilder {
         }
     }
 
-    /// Checks that a copy has the target's dimensions, apart from those of 1, that its elements can be converted, and that
-    /// they have been written.
+    /// Checks that a copy has the target's shape (dimensions of 1 are ignored), and that its elements have been written
+    /// and can be converted.
     private func check(
         _ other: TensorContent,
         _ part: Region?,
@@ -125,7 +125,7 @@ extension LayerBuilder {
         return norm
     }
 
-    /// Checks that the norms have the target's dimensions, apart from those of 1, and that the target holds floats.
+    /// Checks that the norms have the target's shape (dimensions of 1 are ignored), and that the target holds floats.
     private func check(_ norm: WeightNorm, fitsInto content: TensorContent, _ region: Region?) throws(InitError) {
         let wanted = region?.shape ?? content.shape
         guard wanted.dimensions.filter({ $0 != 1 }) == norm.dimensions else {

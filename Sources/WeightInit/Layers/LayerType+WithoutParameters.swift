@@ -1,8 +1,8 @@
 internal import ByteText
 
 extension LayerType {
-    /// Layers that hold no tensor and draw nothing. They are in the table so that clients can send a model's list of layers
-    /// as it is.
+    /// Layers that hold no tensor and draw nothing. They are in the table so that clients can send a model's list of
+    /// layers as it is.
     static let layersWithoutParameters: [LayerType] =
         [LayerType("Identity", [], hasState: false, acceptsAnyArgument: true) { _, _ in Module(types: []) }]
         + plain(["LogSigmoid", "Sigmoid", "Softmax2d", "Softsign", "Tanh", "Tanhshrink"])
@@ -121,7 +121,8 @@ extension LayerType {
         }
     }
 
-    /// Checks the share of the input that fractional pooling keeps in each dimension; PyTorch ignores any numbers after these.
+    /// Checks the share of the input that fractional pooling keeps in each dimension; PyTorch ignores any numbers after
+    /// these.
     private static func checkRatio(_ value: ParameterValue, rank: Int) throws(InitError) {
         let ratios: [Double]
         switch value {

@@ -106,7 +106,8 @@ struct LayerArguments {
         try arguments.text(name)
     }
 
-    /// A list of integers; a single integer stands for a list of `count` equal ones, and without `count` for a list of one.
+    /// A list of integers; a single integer stands for a list of `count` equal ones, and without `count` for a list of
+    /// one.
     func integers(_ name: Text, count: Int? = nil) throws(InitError) -> [Int] {
         switch arguments.value(name) {
         case .integer(let integer):

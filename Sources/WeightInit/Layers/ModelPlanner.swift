@@ -2,8 +2,8 @@ public import ByteText
 internal import SHA2
 
 extension Plan {
-    /// Plans a model's state dict: builds the modules in order, applies the rules, then performs the steps. All tensors draw
-    /// from one generator, or each from its own.
+    /// Plans a model's state dict: builds the modules in order, applies the rules, then performs the steps. All tensors
+    /// draw from one generator, or each from its own.
     ///
     /// - Parameter isCancelled: Turns true once nobody waits for the plan any more; checked at each tensor.
     /// - Throws: `InitError`, whose path begins at the model's request; `cancelled` once `isCancelled` has turned true.
@@ -278,7 +278,8 @@ private struct SlotIndex {
 // MARK: - Rules
 
 extension ModelPlanner {
-    /// Applies passes of rules to a module and all modules in it, in `modules()` order; names are relative to that module.
+    /// Applies passes of rules to a module and all modules in it, in `modules()` order; names are relative to that
+    /// module.
     private mutating func apply(_ rules: Rules, to module: Module, path: [Text]) throws(InitError) {
         for (index, pass) in rules.passes.enumerated() {
             let paths = pass.indices.map { path + rules.path(pass: index, rule: $0) }
@@ -432,8 +433,8 @@ extension ModelPlanner {
 }
 
 extension InitError {
-    /// The error of a step on a tensor: a step has no shape and no dtype, so the path names the method, and the message the
-    /// tensor.
+    /// The error of a step on a tensor: a step has no shape and no dtype, so the path names the method, and the message
+    /// the tensor.
     fileprivate func ofStep(on name: Text) -> InitError {
         moved(
             to: path.isEmpty || path == ["shape"] || path == ["dtype"] ? ["method"] : path,
@@ -510,8 +511,8 @@ private struct Inclusion {
         aliases = Set(request.ties.map(\.name))
     }
 
-    /// Returns `true` if a tensor is sent. Without patterns, the state dict is sent. With patterns, a tensor is sent if one of
-    /// them matches one of its names; a tensor outside of the state dict only if the pattern is its full name.
+    /// Returns `true` if a tensor is sent. Without patterns, the state dict is sent. With patterns, a tensor is sent if
+    /// one of them matches one of its names; a tensor outside of the state dict only if the pattern is its full name.
     ///
     /// - Parameter count: Counts comparisons of a pattern with a name.
     mutating func isSent(

@@ -27,7 +27,8 @@ public struct ModelRequest: Sendable, Equatable {
     public var entries: [ModelEntry]
     public var rules: Rules
     public var ties: [Tie] = []
-    /// `true` if modules initialise themselves when they are built. If `false`, they draw nothing and are zero.
+    /// `true` if modules initialise themselves when they are built. If `false`, they draw nothing: parameters that they
+    /// would draw are 0.
     public var usesDefaults = true
     public var seeding = Seeding.stream
     /// The requested blocks of tensors, by the tensors' names; a tensor without a block is sent whole.
@@ -69,7 +70,8 @@ public struct ModelEntry: Sendable, Equatable {
     /// Prefix of the entry's parameters' names; `nil` for the entry's index in the list, empty for none.
     public var name: Text?
     public var content: Content
-    /// Number of times that the entry is built, each with its index as a further prefix; `nil` for once, without an index.
+    /// Number of times that the entry is built, each with its index as a further prefix; `nil` for once, without an
+    /// index.
     public var repetitions: Int?
     /// Rules that are applied to this entry's modules before the next entry is built.
     public var rules: Rules

@@ -1,8 +1,8 @@
 public import ByteText
 internal import TorchRandom
 
-/// A method of initialisation, such as a function of `torch.nn.init`: a row of the table that the decoder, the catalogue and
-/// the plans share.
+/// A method of initialisation, such as a function of `torch.nn.init`: a row of the table that the decoder, the
+/// catalogue and the plans share.
 public struct InitMethod: Sendable {
     /// PyTorch's name without the trailing underscore.
     public let name: Text
@@ -38,7 +38,8 @@ public struct InitMethod: Sendable {
         var recipe: Recipe
         public internal(set) var fan: Fan?
         public internal(set) var gain: Double?
-        /// Mean of the method's distribution, as ``std`` is its standard deviation; for `trunc_normal`, before truncation.
+        /// Mean of the method's distribution, as ``std`` is its standard deviation; for `trunc_normal`, before
+        /// truncation.
         public internal(set) var mean: Double?
         public internal(set) var std: Double?
         /// Bound of uniforms between −bound and bound.
@@ -66,8 +67,8 @@ public struct InitMethod: Sendable {
         named(name) ?? literals.first { $0.name == name }
     }
 
-    /// Methods that are not in PyTorch and whose elements do not depend on the seed. They are for the tensors and steps of
-    /// models only.
+    /// Methods that are not in `torch.nn.init`, and whose elements do not depend on the seed. Only the tensors and
+    /// steps of models take them.
     public static let literals: [InitMethod] = [arange, data]
 
     public static let all: [InitMethod] = [

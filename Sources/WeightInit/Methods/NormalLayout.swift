@@ -3,8 +3,8 @@ internal import TorchRandom
 /// Positions of the words behind each element of a `normal_` of at least 16 elements.
 ///
 /// Elements are made in blocks of 16 from as many uniforms. If the count is not a multiple of 16, the last 16 elements
-/// come from a further block that overlaps the block before it. float32 and float64 first draw uniforms for all elements,
-/// the tail's included; float16 and bfloat16 do not draw the tail's uniforms at first.
+/// come from a further block that overlaps the block before it. float32 and float64 first draw uniforms for all
+/// elements, the tail's included; float16 and bfloat16 do not draw the tail's uniforms at first.
 struct NormalLayout: Sendable {
     let count: Int
     let format: FloatFormat

@@ -11,8 +11,8 @@ struct DiracPattern: Sendable, Equatable {
     private let centre: Int
     private let isEmpty: Bool
 
-    /// - Throws: `refused` as PyTorch does: for other than 3 to 5 dimensions, groups that do not divide the first dimension, or
-    ///   a 1 in an empty kernel.
+    /// - Throws: `refused` as PyTorch does: for other than 3 to 5 dimensions, groups that do not divide the first
+    ///   dimension, or a 1 in an empty kernel.
     init(shape: Shape, groups: Int) throws(InitError) {
         let dimensions = shape.dimensions
         guard (3...5).contains(dimensions.count) else {

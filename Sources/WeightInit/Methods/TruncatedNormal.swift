@@ -5,13 +5,12 @@ internal import TorchRandom
 /// A normal distribution between bounds, drawn as `trunc_normal_` draws it.
 ///
 /// If more than 30 % of the normal distribution lies between the bounds, whole tensors of normals are drawn until each
-/// element has been inside once. Otherwise, uniform proposals are accepted in proportion to the density, again whole tensors
-/// at a time. In both cases, the number of rounds depends on the values.
+/// element has been inside once. Otherwise, uniform proposals are accepted in proportion to the density, again whole
+/// tensors at a time. In both cases, the number of rounds depends on the values.
 struct TruncatedNormal: Sendable, Equatable {
     enum Path: Sendable, Equatable {
         case rejection
-        /// `logPeak` is the logarithm of the density, up to a constant, at the point between the bounds where it is
-        /// largest.
+        /// `logPeak` is the logarithm of the largest density between the bounds, up to a constant.
         case proposal(logPeak: Double)
     }
 
@@ -90,8 +89,8 @@ extension TruncatedNormal {
         }
     }
 
-    /// The accepted draws are an interval of standard normals, because scaling and rounding keep their order. Its ends are
-    /// found by bisection over the numbers that can be drawn, and widened by half a step.
+    /// The accepted draws are an interval of standard normals, because scaling and rounding keep their order. Its ends
+    /// are found by bisection over the numbers that can be drawn, and widened by half a step.
     private func rejectionAcceptance(isSmall: Bool, format: FloatFormat) -> Double {
         let low = format.rounded(lower)
         let high = format.rounded(upper)
@@ -118,7 +117,8 @@ extension TruncatedNormal {
 
     /// The probability to accept a proposal, averaged over the interval between the bounds.
     private func proposalAcceptance(_ density: LogDensity) -> Double {
-        // Fine enough for each share that is within the limit on rounds: a density narrower than a step is over the limit.
+        // Fine enough for each share that is within the limit on rounds: a density narrower than a step is over the
+        // limit.
         let steps = 1 << 14
         let smallestUniform = density.format == .float64 ? 0x1p-53 : 0x1p-24
         var sum = 0.0
@@ -131,8 +131,8 @@ extension TruncatedNormal {
         return sum / Double(steps)
     }
 
-    /// Returns `true` if the expected number of rounds after the first draw, until each of `count` elements has been accepted,
-    /// is more than `limit`.
+    /// Returns `true` if the expected number of rounds after the first draw, until each of `count` elements has been
+    /// accepted, is more than `limit`.
     static func expectedRounds(acceptance: Double, count: Int, exceeds limit: Int) -> Bool {
         let rejected = 1 - acceptance
         var expected = 0.0
@@ -181,7 +181,8 @@ private struct DrawGrid {
     }
 }
 
-/// The logarithm of the density of a proposal relative to its peak, in the arithmetic of a format: each step is rounded.
+/// The logarithm of the density of a proposal relative to its peak, in the arithmetic of a format: each step is
+/// rounded.
 struct LogDensity: Sendable {
     let format: FloatFormat
     private let mean: Double

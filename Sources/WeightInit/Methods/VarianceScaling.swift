@@ -29,7 +29,7 @@ struct VarianceScaling {
 
     let mode: Mode
     let gain: Double
-    /// The parameter that errors about the gain name.
+    /// Name of the parameter in errors about the gain.
     let gainParameter: Text
 
     /// The standard deviation of N(0, 1) between −2 and 2, to the digits that JAX and Keras use.
@@ -86,7 +86,8 @@ struct VarianceScaling {
         return resolution
     }
 
-    /// In PyTorch's order of operations, which is part of the result: `gain · √(2 / (fan_in + fan_out))`, `gain / √fan`.
+    /// In PyTorch's order of operations, which is part of the result: `gain · √(2 / (fan_in + fan_out))`,
+    /// `gain / √fan`.
     private func std(_ fan: Fan, _ shape: Shape) throws(InitError) -> Double {
         let (sum, overflow) = fan.fanIn.addingReportingOverflow(fan.fanOut)
         let divisor: Int

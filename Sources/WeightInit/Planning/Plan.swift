@@ -163,8 +163,9 @@ extension Plan {
 
     /// Text that differs between hosts whose bits may differ; empty if this host's C library gives PyTorch's bits.
     ///
-    /// The C library's log, sin and cos make normals in float64 and normals of fewer than 16 elements. Its exponentials
-    /// decide which draws a truncated normal accepts, and its `pow` is used for gains.
+    /// The C library's logarithms, sin and cos make normals in float64 and normals of fewer than 16 elements. Its
+    /// logarithms also decide which proposals a truncated normal accepts, its erf chooses the truncated normal's path,
+    /// and gains are computed with its pow, exp, erf and tanh.
     public static var hostDeviation: String { Libm.deviation }
 
     /// Cost of ``prepare(isCancelled:)``; `nil` if it is negligible.

@@ -14,8 +14,8 @@ struct DrawStream: Sendable {
 struct PlanBuilder {
     let seed: Seed
     let limits: Limits
-    /// Largest number of bytes of a tensor as it is drawn. There is no limit in a request for blocks, because only the blocks
-    /// are sent.
+    /// Largest number of bytes of a tensor as it is drawn. There is no limit in a request for blocks, because only the
+    /// blocks are sent.
     private let drawnByteLimit: Int
     private(set) var draws: [Draw] = []
     private var tensors: [PlannedTensor] = []

@@ -6,8 +6,8 @@ public struct StreamPosition: Sendable, Equatable {
     public internal(set) var word: UInt64
     /// First word of the pair whose second normal has not been used; `nil` if there is none.
     ///
-    /// Fewer than 16 normals are drawn in pairs. If their number is odd, the last pair's second normal is cached for the next
-    /// draw of fewer than 16.
+    /// Fewer than 16 normals are drawn in pairs. If their number is odd, the last pair's second normal is cached for
+    /// the next draw of fewer than 16.
     public internal(set) var cachedSample: UInt64?
 
     public static let start = StreamPosition(word: 0, cachedSample: nil)

@@ -1,4 +1,5 @@
-/// The elements of a tensor as a stack of layers: draws, copies, norms and arithmetic, each on the whole tensor or on a block.
+/// The elements of a tensor as a stack of layers: draws, copies, norms and arithmetic, each on the whole tensor or on a
+/// block.
 ///
 /// A struct, so that a copy is the tensor at this point of the program.
 struct TensorContent: Sendable {

@@ -6,17 +6,18 @@ private import TorchRandom
 /// Fully connected layers one after the other, x ← f(W x), each with an activation after its weight.
 public struct LayerStack: Sendable {
     public var depth: Int
-    /// Number of elements of the first layer's input; `outputWidth` is that of the last layer's output. The widths between
-    /// them are a geometric sequence, so that each layer's fan-out is about the same multiple of its fan-in.
+    /// Number of elements of the first layer's input.
     public var inputWidth: Int
+    /// Number of elements of the last layer's output. The widths between input and output are a geometric sequence, so
+    /// that each layer's fan-out is about the same multiple of its fan-in.
     public var outputWidth: Int
     public var nonlinearity: Nonlinearity
     /// The activation's parameter; `nil` for its default.
     public var param: Double?
     /// The method that makes the weights, each of shape `[fan_out, fan_in]` in float32.
     public var method: InitMethod
-    /// The method's own parameters. If the method takes an activation and no gain is given, the gain is that of this stack's
-    /// activation.
+    /// The method's own parameters. If the method takes an activation and no gain is given, the gain of this stack's
+    /// activation is used.
     public var arguments: Arguments
 
     public init(
@@ -43,10 +44,11 @@ public struct LayerStack: Sendable {
 ///
 /// With inputs x₀ ~ N(0, 1) and gradients of the output ~ N(0, 1), independent in all elements, wide layers have
 ///
-///     qₗ = fan_inₗ · Var wₗ · E[xₗ₋₁²],  E[xₗ²] = E[f(√qₗ z)²],  E[gₗ₋₁²] = fan_outₗ · Var wₗ · E[f′(√qₗ z)²] · E[gₗ²],
+///     qₗ = fan_inₗ · Var wₗ · E[xₗ₋₁²],  E[xₗ²] = E[f(√qₗ z)²],
+///     E[gₗ₋₁²] = fan_outₗ · Var wₗ · E[f′(√qₗ z)²] · E[gₗ²],
 ///
-/// z ~ N(0, 1). For a ReLU, both expectations have the factor ½. E[x²] or E[g²] stays the same from layer to layer if the
-/// weights meet the paper's equation 10 or 14.
+/// z ~ N(0, 1). For a ReLU, both expectations have the factor ½. E[x²] or E[g²] stays the same from layer to layer if
+/// the weights meet the paper's equation 10 or 14.
 public struct Propagation: Sendable {
     public struct Layer: Sendable {
         public let fan: Fan
@@ -63,8 +65,8 @@ public struct Propagation: Sendable {
 
     /// Checks a stack and finds its weights' deviations.
     ///
-    /// - Throws: `invalid` for a depth or a width below 1, `tooLarge` for more layers than `limits` allow, `refused` for
-    ///   activations that are not defined and for weights that are not random with mean 0.
+    /// - Throws: `invalid` for a depth or a width below 1, `tooLarge` for more layers than `limits` allow, `refused`
+    ///   for activations that are not defined and for weights that are not random with mean 0.
     public init(_ stack: LayerStack, limits: Limits) throws(InitError) {
         let sizes: [(Text, Int)] = [
             ("depth", stack.depth), ("width_in", stack.inputWidth), ("width_out", stack.outputWidth),
@@ -201,8 +203,8 @@ extension Propagation {
     /// Runs through stacks with real weights, each run with its own generator.
     ///
     /// Run r's generator is seeded with seed + r and draws, by the service's own methods in float32, the input
-    /// (`normal`, `[width_in]`), the weights from the first layer to the last, and the gradient of the output (`normal`,
-    /// `[width_out]`). Sums are in float64 and in a fixed order.
+    /// (`normal`, `[width_in]`), the weights from the first layer to the last, and the gradient of the output
+    /// (`normal`, `[width_out]`). Sums are in float64 and in a fixed order.
     public struct Experiment: Sendable {
         public let propagation: Propagation
         public let seed: Seed

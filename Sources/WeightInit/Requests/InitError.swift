@@ -76,7 +76,8 @@ public struct InitError: Error, Sendable, Equatable {
 
     /// The error that names an unknown word and offers the known ones, the nearest first.
     ///
-    /// - Parameter aliases: Other spellings of the known words. They are suggested if likely, but not listed in `allowed`.
+    /// - Parameter aliases: Other spellings of the known words. They are suggested if likely, but not listed in
+    ///   `allowed`.
     public static func unknown(
         _ what: String,
         _ given: Text,

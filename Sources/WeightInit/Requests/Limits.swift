@@ -3,7 +3,7 @@ public import Settings
 
 /// Limits on one request.
 public struct Limits: Sendable, Equatable {
-    /// Bytes of all tensors of a request together.
+    /// Bytes of a single tensor, and of all sent tensors of a request together.
     public var maximumTensorBytes = 1 << 42
     /// Elements of a matrix that must be in memory as a whole before its first byte: `orthogonal`, and `sparse`'s mask.
     public var maximumMatrixElements = 1 << 26
@@ -17,8 +17,9 @@ public struct Limits: Sendable, Equatable {
     public var maximumNameBytes = 1 << 22
     /// Bytes of one name: of a tensor with its prefix, of a member, of a pattern.
     public var maximumNameLength = 512
-    /// Comparisons of a rule with a parameter: rules × parameters, summed over the passes. Each module that a pass visits
-    /// counts as one more, and so do each 64 bytes compared with a pattern; an initialised parameter counts as 16.
+    /// Comparisons of a rule with a parameter: rules × parameters, summed over the passes. Each module that a pass
+    /// visits counts as one more, and so do each 64 bytes compared with a pattern; an initialised parameter counts as
+    /// 16.
     public var maximumRuleMatches = 4_000_000
     /// Steps of a model; a step on several tensors counts once for each.
     public var maximumSteps = 100_000

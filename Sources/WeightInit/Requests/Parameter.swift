@@ -16,8 +16,8 @@ public indirect enum ParameterValue: Sendable, Equatable {
     case layer(LayerRequest)
 }
 
-/// A parameter of a method or a layer besides shape, dtype and seed: a row of the table that the decoder, the catalogue and
-/// the documentation share.
+/// A parameter of a method or a layer besides shape, dtype and seed: a row of the table that the decoder, the catalogue
+/// and the documentation share.
 public struct Parameter: Sendable {
     public enum Kind: Sendable, Equatable {
         case boolean

@@ -7,7 +7,8 @@ extension Text {
         editDistance(to: word) <= (word.byteCount < 5 ? 1 : Swift.max(2, word.byteCount / 3))
     }
 
-    /// Returns `true` if `word` begins with this text, or ends with it after an underscore: `xavier` for `xavier_uniform`.
+    /// Returns `true` if `word` begins with this text, or ends with it after an underscore: `xavier` for
+    /// `xavier_uniform`.
     fileprivate func isPart(of word: Text) -> Bool {
         byteCount >= 3 && (word.hasPrefix(self) || word.hasSuffix("_" + self))
     }
@@ -20,9 +21,9 @@ extension Text {
 
 /// Number of edits from one word to others, in UTF-8 bytes; a swap of two neighbours is one edit.
 ///
-/// Only the first 64 bytes of a word count. A column of the table of distances between prefixes is then two 64-bit words, and
-/// each byte of the other word takes a dozen operations. The method is from Hyyrö, "A bit-vector algorithm for computing
-/// Levenshtein and Damerau edit distances" (2003).
+/// Only the first 64 bytes of a word count. A column of the table of distances between prefixes is then two 64-bit
+/// words, and each byte of the other word takes a dozen operations. The method is from Hyyrö, "A bit-vector algorithm
+/// for computing Levenshtein and Damerau edit distances" (2003).
 struct EditDistance {
     private static let longest = 64
 

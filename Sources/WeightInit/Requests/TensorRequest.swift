@@ -14,8 +14,8 @@ public struct TensorRequest: Sendable, Equatable {
     public var slice: Slice?
     /// The type in which the tensor is sent; `nil` for its own. Integers keep their type.
     public var cast: DType?
-    /// `true` if the tensor is in the model's state dict. Other tensors are made only if a step reads them or `include` names
-    /// them.
+    /// `true` if the tensor is in the model's state dict. Other tensors are made only if a step reads them or `include`
+    /// names them.
     public var isPersistent: Bool
 
     public init(

@@ -47,8 +47,8 @@ public struct Fan: Sendable, Equatable {
     /// With groups, each output sees `fanIn` inputs (the shape already says so), but each input reaches only
     /// `out / groups` outputs. A transposed convolution stores `[in, out / groups, k…]`, so the two fans change places.
     ///
-    /// - Throws: `invalid` for fewer than 1 group; `refused` if the number of groups does not divide the first dimension
-    ///   (in Keras' layout the last one).
+    /// - Throws: `invalid` for fewer than 1 group; `refused` if the number of groups does not divide the first
+    ///   dimension (in Keras' layout the last one).
     public init(effectiveOf shape: Shape, layout: Layout, groups: Int, transposed: Bool) throws(InitError) {
         guard groups >= 1 else {
             throw .invalid("groups", "must be at least 1")

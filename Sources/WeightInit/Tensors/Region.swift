@@ -51,8 +51,8 @@ struct Region: Sendable, Equatable {
 
     /// Finds the place of an element of the tensor.
     ///
-    /// - Returns: The element's index in the region (`nil` if it is outside), and the number of elements from this one to the
-    ///   end of its run or gap.
+    /// - Returns: The element's index in the region (`nil` if it is outside), and the number of elements from this one
+    ///   to the end of its run or gap.
     func locate(_ element: Int) -> (index: Int?, count: Int) {
         guard shape.elementCount > 0 else { return (nil, .max) }
         guard element >= firstElement else { return (nil, firstElement - element) }

@@ -73,7 +73,8 @@ extension Slice.Item {
         end = try Slice.Item.index(ends[1])
     }
 
-    /// Reads an integer; `nil` for an empty text. Out of range, it is the nearest `Int`, because no dimension is that long.
+    /// Reads an integer; `nil` for an empty text. Out of range, it is the nearest `Int`, because no dimension is that
+    /// long.
     private static func index(_ text: Text) throws(InitError) -> Int? {
         let digits = text.trimmed
         guard !digits.isEmpty else { return nil }
