@@ -11,7 +11,7 @@ extension LayerType {
         "MultiheadAttention",
         [
             Parameter("embed_dim", .integer, "size of the model"),
-            Parameter("num_heads", .integer, "heads that embed_dim is divided among"),
+            Parameter("num_heads", .integer, "number of heads, which divides embed_dim"),
             biasParameter,
             Parameter("add_bias_kv", .boolean, default: .boolean(false), "whether there are bias_k and bias_v"),
             Parameter("kdim", .integer, default: .null, optional: true, "size of the keys, if not embed_dim"),

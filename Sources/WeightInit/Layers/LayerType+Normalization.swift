@@ -54,7 +54,7 @@ extension LayerType {
     private static let normalizedShape = Parameter(
         "normalized_shape",
         .integers(count: nil),
-        "shape of what is normalised together"
+        "shape of the last dimensions, which are normalised together"
     )
 
     private static let elementwiseAffine = Parameter(

@@ -26,7 +26,7 @@ package enum Inflater {
         case Z_BUF_ERROR where written == bytes.count:
             throw InitError(.refused, [], "holds more than the \(byteCount) bytes of the shape and the dtype")
         case Z_BUF_ERROR: throw InitError(.invalid, [], "is no zlib stream: it ends too early")
-        case Z_MEM_ERROR: throw InitError(.tooLarge, [], "needs memory that is not there")
+        case Z_MEM_ERROR: throw InitError(.tooLarge, [], "cannot be decompressed: there is not enough memory")
         default: throw InitError(.invalid, [], "is no zlib stream")
         }
         if byteCount == 0 { bytes = [] }

@@ -100,7 +100,7 @@ struct VarianceScaling {
         }
         guard divisor > 0 else {
             let name = mode == .fanAverage ? "fan_in + fan_out" : mode.rawValue
-            throw .refused("shape", "\(name) of \(shape) is 0, which cannot be divided by")
+            throw .refused("shape", "\(name) of \(shape) is 0, and the variance is divided by it")
         }
         return mode == .fanAverage
             ? gain * (2.0 / Double(divisor)).squareRoot() : gain / Double(divisor).squareRoot()
@@ -142,7 +142,7 @@ extension InitMethod {
         guard scale > 0, scale.isFinite else {
             throw .refused(
                 "scale",
-                "the variance is scale / fan, so that the scale is above 0 and finite, not \(scale)"
+                "must be above 0 and finite, not \(scale): the variance is scale / fan"
             )
         }
         let scaling = VarianceScaling(

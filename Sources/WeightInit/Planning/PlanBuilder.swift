@@ -207,7 +207,7 @@ struct PlanBuilder {
             var error = InitError(
                 over: \Limits.maximumTensorBytes,
                 ["shape"],
-                "\(shape.elementCount) elements of \(dtype.rawValue)\(others == 0 ? "" : ", with what stands before them,") "
+                "\(shape.elementCount) elements of \(dtype.rawValue)\(others == 0 ? "" : ", with all tensors before them,") "
                     + "are over the limit of " + (limit == .max ? "2^63 − 1 bytes, sliced or not" : "\(limit) bytes")
             )
             if limit == .max { error.limit = nil }

@@ -84,7 +84,7 @@ public struct Propagation: Sendable {
         guard stack.method.isRandom else {
             throw .refused(
                 "method",
-                "\(stack.method.name) makes weights that are not random, of which the theory says nothing"
+                "\(stack.method.name) makes weights that are not random; the theory is about random weights"
             )
         }
         param = stack.param ?? stack.nonlinearity.parameter?.defaultValue ?? 0
@@ -461,14 +461,14 @@ extension Recipe {
     fileprivate func centredVariance() throws(InitError) -> Double {
         switch self {
         case .uniform(let lower, let upper):
-            guard lower == -upper else { throw .refused("a", "must be −b: the theory is of weights with mean 0") }
+            guard lower == -upper else { throw .refused("a", "must be −b: the theory is about weights with mean 0") }
             return upper * upper / 3
         case .normal(let mean, let std):
-            guard mean == 0 else { throw .refused("mean", "must be 0: the theory is of weights with mean 0") }
+            guard mean == 0 else { throw .refused("mean", "must be 0: the theory is about weights with mean 0") }
             return std * std
         case .truncatedNormal(let truncated):
             guard truncated.mean == 0, truncated.lower == -truncated.upper else {
-                throw .refused("mean", "must be 0, and a −b: the theory is of weights with mean 0")
+                throw .refused("mean", "must be 0, and a must be −b: the theory is about weights with mean 0")
             }
             return truncated.centredVariance
         case .sparse(let pattern, let std):
@@ -476,7 +476,7 @@ extension Recipe {
         case .orthogonal(let rows, let columns, let gain):
             return gain * gain / Double(max(rows, columns))
         case .constant, .range, .literal, .eye, .dirac:
-            throw .refused("method", "the theory is of weights that are random")
+            throw .refused("method", "the theory is about random weights")
         }
     }
 }

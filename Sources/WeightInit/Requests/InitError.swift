@@ -71,7 +71,7 @@ public struct InitError: Error, Sendable, Equatable {
     package static let cancelled = InitError(.cancelled, [], "nobody waits for this any more")
 
     public static func outOfMemory(_ purpose: String, byteCount: Int) -> InitError {
-        InitError(.outOfMemory, [], "\(byteCount) bytes of memory for \(purpose) cannot be had now")
+        InitError(.outOfMemory, [], "\(byteCount) bytes of memory for \(purpose) are not available now")
     }
 
     /// The error that names an unknown word and offers the known ones, the nearest first.
