@@ -10,7 +10,7 @@ public final class Generators {
 
     public init() {}
 
-    /// A generator with a seed, at any position.
+    /// Returns a generator with a seed, at an arbitrary position.
     func take(seed: UInt32) -> WordStream {
         guard let stream = spare, stream.seed == seed else { return WordStream(seed: seed) }
         spare = nil

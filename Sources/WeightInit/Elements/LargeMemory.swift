@@ -4,7 +4,7 @@ private import Glibc
 /// Memory that may be too large to allocate: a failed allocation throws an error here, but ends the process for an
 /// array.
 ///
-/// Sendable because only its maker writes to it, before anybody else has it.
+/// Sendable because only its creator writes to it, before it is shared.
 final class LargeMemory: @unchecked Sendable {
     let byteCount: Int
     // Owned. Swift's own containers cannot fail to be allocated.

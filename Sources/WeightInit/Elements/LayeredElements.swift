@@ -83,7 +83,7 @@ final class ChangedElements: ElementSource {
     }
 }
 
-/// Elements of another source in another type.
+/// Elements of another source, converted to another type.
 final class ConvertedElements: ElementSource {
     private let elements: any ElementSource
     private let from: DType

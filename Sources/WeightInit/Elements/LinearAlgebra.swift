@@ -20,7 +20,7 @@ public enum LinearAlgebra {
     /// - Parameters:
     ///   - matrix: `rows` × `columns` elements, row by row; not empty.
     ///   - format: float32 or float64.
-    ///   - isCancelled: Asked every few milliseconds.
+    ///   - isCancelled: Checked every few milliseconds.
     /// - Returns: `true` if the matrix has been replaced, `false` if `isCancelled` turned true.
     /// - Throws: `outOfMemory`.
     static func orthogonalize(

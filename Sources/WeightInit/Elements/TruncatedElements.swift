@@ -7,8 +7,8 @@ protocol RoundCounting: AnyObject {
     var roundsNeeded: Int { get }
 }
 
-/// `trunc_normal_` by redrawing normals: each round is a further `normal_` of the whole tensor in the same stream, of
-/// which only the rejected elements are made.
+/// `trunc_normal_` by redrawing normals: each round is a further `normal_` of the whole tensor in the same stream. Only
+/// the blocks from the first to the last rejected element are made.
 final class RejectionElements: ElementSource, RoundCounting {
     private var maker: RejectionMaker
 
@@ -59,7 +59,7 @@ private struct RejectionMaker {
         let blocks: Int
         let firstElement: Int
         let word: UInt64
-        /// Rounds that have been drawn.
+        /// Number of rounds that have been drawn.
         var rounds = 0
         /// A bit for each element that has not been accepted, a mask for each block.
         var pending: [UInt16]

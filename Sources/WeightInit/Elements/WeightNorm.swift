@@ -177,7 +177,7 @@ private struct RowSum {
 
     /// Eight partial sums; after the last group of eight elements, lane 0 holds their total.
     private(set) var lanes: SIMD8<Float>
-    /// Elements that have been added.
+    /// Number of elements that have been added.
     private(set) var place: Int
     private let length: Int
 

@@ -195,7 +195,7 @@ extension LayerBuilder {
 
     /// A parameter that is uniform within ±bound.
     mutating func uniform(_ name: Text, _ shape: Shape, bound: Double) throws(InitError) -> Module.Slot {
-        // A bound of 0 is the integer 0 in PyTorch, whose negative is not −0.
+        // In PyTorch, a bound of 0 is an integer, so that the lower bound is 0 and not −0.
         try parameter(name, shape, .uniform, ["a": .number(bound == 0 ? 0 : -bound), "b": .number(bound)])
     }
 

@@ -250,7 +250,7 @@ extension ModelPlanner {
 /// All slots of a model by their names in it.
 private struct SlotIndex {
     private var slots: [Text: Module.Slot] = [:]
-    /// In the order of the state dict.
+    /// The slots' names, in the order of the state dict.
     private var names: [Text] = []
 
     /// - Throws: `invalid` if two slots have one name, `tooLarge` if a name is too long.

@@ -2,11 +2,11 @@ public import ByteText
 
 /// A request for a model: modules built in order, rules that initialise their parameters again, and steps.
 public struct ModelRequest: Sendable, Equatable {
-    /// Source of the seed of every tensor's generator.
+    /// One generator for the whole model, or one for each tensor.
     public enum Seeding: String, CaseIterable, Sendable {
         /// One generator for the whole model, as in a PyTorch program.
         case stream
-        /// A generator for every tensor, seeded from the request's seed and the tensor's name.
+        /// A generator for each tensor, seeded from the request's seed and the tensor's name.
         case perTensor = "per_tensor"
     }
 

@@ -73,7 +73,7 @@ struct TruncatedNormal: Sendable, Equatable {
         mean < lower - 2 * std || mean > upper + 2 * std
     }
 
-    /// Python's `min` and `max` return the first of two that do not compare, which decides about NaN.
+    /// Python's `min` and `max`, which return the first of two values that do not compare. This decides about NaN.
     private static func pythonMin(_ a: Double, _ b: Double) -> Double { b < a ? b : a }
     private static func pythonMax(_ a: Double, _ b: Double) -> Double { b > a ? b : a }
 }

@@ -17,7 +17,7 @@ struct VarianceScaling {
         case truncatedNormal = "truncated_normal"
         case uniform
 
-        /// The formula of a method, for a standard deviation in words.
+        /// The formula of a method, with the formula of its standard deviation.
         func formula(std: String) -> String {
             switch self {
             case .normal: "N(0, std²), std = \(std)"

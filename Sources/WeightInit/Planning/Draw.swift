@@ -255,7 +255,7 @@ extension Draw {
     }
 }
 
-/// `trunc_normal_` by redrawing for fewer than 16 elements, which are drawn in pairs that span the rounds.
+/// `trunc_normal_` by redrawing for fewer than 16 elements, which are drawn in pairs; a pair may belong to two rounds.
 struct SmallTruncatedNormals {
     private(set) var values: [Double]
     private(set) var end: StreamPosition

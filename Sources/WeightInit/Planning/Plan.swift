@@ -7,7 +7,7 @@ public struct Plan: Sendable {
     public let seed: Seed
     /// The tensors that are sent, in the order of the request.
     public let tensors: [PlannedTensor]
-    /// Tensors that only steps read, or that a state dict leaves out.
+    /// Tensors that are not sent: they are outside of the state dict, or `include` leaves them out.
     public let unsent: [PlannedTensor]
     /// Other names of tensors, each with the tensor's own name, in the order of the request.
     public let ties: [Tie]
@@ -16,7 +16,7 @@ public struct Plan: Sendable {
     let allDraws: [Draw]
     /// Index of the first valid draw: draws before it are superseded.
     let firstDraw: Int
-    /// The draws whose elements are sent, in order.
+    /// The draws that the sent elements depend on, in order.
     let neededDraws: [Int]
     /// Bytes of the literals, which the plan holds.
     public let literalByteCount: Int

@@ -9,7 +9,7 @@ public struct Step: Sendable, Equatable {
         case discarded(shape: Shape, dtype: DType)
     }
 
-    /// A row of one of the two tables.
+    /// A row of the table of initialisations or of the table of changes.
     public enum Method: Sendable, Equatable {
         case initialize(InitMethod)
         case change(ChangeMethod)

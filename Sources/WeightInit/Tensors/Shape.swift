@@ -2,7 +2,7 @@ public import ByteText
 
 /// The dimensions of a tensor, outermost first; row-major. A scalar's shape is empty.
 public struct Shape: Sendable, Equatable, CustomStringConvertible {
-    /// The largest number of dimensions PyTorch's own printing and indexing are tested with, and NumPy's limit.
+    /// The largest number of dimensions: NumPy's limit, up to which PyTorch's printing and indexing are tested.
     public static let maximumRank = 64
 
     public let dimensions: [Int]
