@@ -13,7 +13,7 @@ enum MemberTable {
         "an integer from −2^63 to 2^64 − 1, as a number or a string; the low 32 bits count"
     )
     static let dtype = Member.dtype(among: DType.requestable, "the type of the elements")
-    /// The same of a layer, where `null` is PyTorch's own default.
+    /// The `dtype` of a layer, for which `null` is PyTorch's default.
     static let layerDtype = dtype.takingNull
     static let format = Member.choice(
         "format",
@@ -44,11 +44,11 @@ enum MemberTable {
 
     /// Members of a request for one tensor with a certain method.
     struct OfMethod: Sendable {
-        /// The method's own.
+        /// The method's parameters.
         let parameters: [Member]
-        /// Those that decide the tensor.
+        /// Members that decide the tensor.
         let tensor: [Member]
-        /// All of them.
+        /// All members, including those that choose the reply.
         let asked: [Member]
 
         fileprivate init(_ method: InitMethod) {
@@ -68,12 +68,12 @@ enum MemberTable {
         uniqueKeysWithValues: LayerType.all.map { ($0.name, $0.parameters.map(Member.init)) }
     )
 
-    /// A method's own parameters.
+    /// A method's parameters.
     static func parameters(of method: InitMethod) -> [Member] { members(with: method).parameters }
 
     static func members(with method: InitMethod) -> OfMethod { ofMethods[method.name] ?? OfMethod(method) }
 
-    /// The own parameters of a step's method.
+    /// The parameters of a step's method.
     static func parameters(of method: Step.Method) -> [Member] {
         switch method {
         case .initialize(let method): parameters(of: method)
@@ -112,10 +112,10 @@ enum MemberTable {
         rules,
     ]
 
-    /// An entry that is made of others.
+    /// Members of a block: an entry that is made of other entries.
     static let block = entry + [layers, dtype]
 
-    /// A tensor without a module, without the method and its parameters.
+    /// Members of a tensor without a module, apart from the method's parameters.
     static let bareTensor = [
         name, method.optional, shape, anyDtype, cast,
         Member(
@@ -131,7 +131,7 @@ enum MemberTable {
         "the type of the elements; integers and booleans only for methods that draw nothing"
     )
 
-    /// A step, without the method's parameters.
+    /// Members of a step, without the method's parameters.
     static let step = [
         Member(
             "tensor",
@@ -148,7 +148,7 @@ enum MemberTable {
         Member("method", .word, isRequired: true, "a method, or a change of what is there"),
     ]
 
-    /// A rule, without the method's parameters.
+    /// Members of a rule, without the method's parameters.
     static let rule = [
         Member("type", .word, "a class of torch.nn, as isinstance takes it"),
         Member("parameter", .word, "a pattern over the parameter's name in its module"),
@@ -156,7 +156,7 @@ enum MemberTable {
         Member("method", .word, isRequired: true, "a method, or skip, which leaves what is there"),
     ]
 
-    /// A request for a layer, a model or a list of tensors.
+    /// Members of a request for a layer, a model or a list of tensors.
     static func model(_ form: ModelRequest.Form) -> [Member] {
         let what =
             switch form {

@@ -2,7 +2,7 @@ internal import ByteText
 private import Glibc
 import WeightInit
 
-/// Variance in a stack whose weights are scaled by one of the two fans.
+/// Variances in a stack whose weights are scaled by one of the two fans.
 struct PropagationMode {
     let mode: Fan.Mode
     let variances: Propagation.Variances
@@ -12,7 +12,7 @@ struct PropagationMode {
     /// The gradients of the input, as a multiple of the output's.
     var backward: Double { variances.backward.first ?? 1 }
 
-    /// How far the worst of all layers is from 1, as a logarithm.
+    /// The largest distance of a layer's variance from 1, as a logarithm.
     private var deviation: Double {
         (variances.forward + variances.backward).reduce(0) { worst, variance in
             let deviation = abs(log(variance))
@@ -26,13 +26,14 @@ struct PropagationMode {
 
     /// Two sentences: which mode to choose, and why.
     ///
-    /// - Parameter modes: Both of them.
+    /// - Parameter modes: Both modes.
     static func advice(_ modes: [PropagationMode], for stack: LayerStack) -> [String] {
         guard let fanIn = modes.first(where: { $0.mode == .fanIn }),
             let fanOut = modes.first(where: { $0.mode == .fanOut })
         else { return [] }
         let layers = stack.depth == 1 ? "1 layer" : "\(stack.depth) layers"
-        // The ratio of the widths is left to one of the two whatever is chosen; a factor of 2 besides may be.
+        // With either mode, activations or gradients end off by the ratio of the widths. A further factor of 2 is
+        // tolerated.
         let widthRatio = abs(log(Double(stack.outputWidth) / Double(stack.inputWidth)))
         let isMended = min(fanIn.deviation, fanOut.deviation) < widthRatio + log(2)
         let blame =
