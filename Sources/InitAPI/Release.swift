@@ -5,7 +5,7 @@ private import WeightInit
 public enum Release {
     /// The release of the service.
     public static let version = "1.0.0"
-    /// The release of PyTorch, on one kind of processor, whose bits the service returns.
+    /// The PyTorch release and the processor whose bits the service returns.
     package static let profile: Text = "torch-2.13"
     /// The profile, and how this host deviates from it. Two hosts with the same text make the same bits, so the text is
     /// part of every entity tag.

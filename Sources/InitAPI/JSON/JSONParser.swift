@@ -40,8 +40,8 @@ struct JSONParser {
         self.limits = limits
     }
 
-    /// - Throws: `invalid` with the place of the fault, `tooLarge` for more values than `limits` allow; the path leads to the
-    ///   value being read.
+    /// - Throws: `invalid` with the place of the fault, `tooLarge` for more values than `limits` allow; the path leads
+    ///   to the value being read.
     static func parse(_ bytes: [UInt8], limits: JSONLimits = JSONLimits()) throws(InitError) -> JSONValue {
         var parser = JSONParser(bytes, limits: limits)
         if bytes.starts(with: [0xef, 0xbb, 0xbf]) {

@@ -194,8 +194,8 @@ extension PlannedTensor {
 
     /// `true` if `parameters()` of the model in PyTorch does not have the tensor.
     ///
-    /// A list of tensors has no modules that tell parameters from buffers, so names of running statistics do. The built-in
-    /// models have no other buffers of floats.
+    /// A list of tensors has no modules that tell parameters from buffers, so names of running statistics do. The
+    /// built-in models have no other buffers of floats.
     var isBuffer: Bool {
         guard isParameter else { return true }
         return Self.statistics.contains { name == $0 || name.hasSuffix("." + $0) }

@@ -4,24 +4,24 @@ import HTTPTypes
 import InitAPI
 import Synchronization
 
-/// The bearer tokens that are accepted (RFC 6750), kept as digests.
+/// The accepted bearer tokens (RFC 6750), stored as digests.
 public final class AccessTokens: Sendable {
-    /// A fault in a list of tokens. The sentence has no token in it.
+    /// A fault in a list of tokens. The description contains no token.
     public struct Fault: Error, Equatable, CustomStringConvertible {
         public let description: String
     }
 
     private let digests: Mutex<[SHA256.Digest]>
 
-    /// - Parameter list: One token a line; empty lines and those that begin with `#` hold none.
-    /// - Throws: `Fault` where there is no token, or a line that cannot be one.
+    /// - Parameter list: One token a line; empty lines and lines that begin with `#` are skipped.
+    /// - Throws: `Fault` if there is no token, or if a line cannot be a token.
     public init(list: [UInt8]) throws(Fault) {
         digests = Mutex(try Self.digests(of: list))
     }
 
-    /// Accepts these from now on, and those before no more.
+    /// Replaces the accepted tokens by these.
     ///
-    /// - Throws: `Fault`; then those before are kept.
+    /// - Throws: `Fault`; the accepted tokens then stay as they are.
     public func replace(by list: [UInt8]) throws(Fault) {
         let new = try Self.digests(of: list)
         digests.withLock { $0 = new }
@@ -42,7 +42,7 @@ public final class AccessTokens: Sendable {
         }
     }
 
-    /// Takes the same time whichever of them it is, and whether or not it is one.
+    /// `true` for an accepted token. The time does not depend on which token it is, nor on whether it is accepted.
     private func accepts(_ token: Text) -> Bool {
         let digest = SHA256.hash(data: Array(token.utf8))
         let known = digests.withLock { $0 }

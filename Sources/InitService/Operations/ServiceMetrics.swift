@@ -7,7 +7,7 @@ import WeightInit
 
 /// Metrics of the service.
 ///
-/// All counters there can be are made at the start, so that counting takes no lock and no memory.
+/// All possible counters are made at the start, so that counting takes no lock and no memory.
 final class ServiceMetrics: Sendable {
     /// Label of unknown paths, so that clients cannot create labels.
     static let otherRoute = "other"
@@ -16,7 +16,8 @@ final class ServiceMetrics: Sendable {
     private static let routes = (Route.all.map(\.path.text.description) + [otherRoute]).sorted()
     private static let statuses = Set(Problem.Kind.allCases.map(\.status.code)).union(furtherStatuses).sorted()
 
-    /// Route by route, status by status, as listed above: few enough to be looked through, which is quicker than hashing.
+    /// Histograms by route and status, in the order of the lists above. The lists are so short that a linear search is
+    /// quicker than hashing.
     private let durations = routes.map { _ in statuses.map { _ in DurationHistogram() } }
     private let responseBytes = Counter()
     private let cutOff = Counter()
@@ -27,16 +28,17 @@ final class ServiceMetrics: Sendable {
         rejected = Dictionary(uniqueKeysWithValues: Self.reasons.map { ($0, Counter()) })
     }
 
-    /// Besides those of problems: what is well, what the transport may answer by itself, and 0 for what had no answer.
+    /// Statuses besides those of problems: of success, of the transport's own answers, and 0 for an exchange without an
+    /// answer.
     private static let furtherStatuses = [0, 200, 204, 206, 304, 414, 431, 501, 505]
 
-    /// Why requests are refused: the kinds of problems, and for want of what.
+    /// Reasons for refusing requests: the kinds of problems, and the resources that can be exhausted.
     private static let reasons: [String] = {
         let kinds = Problem.Kind.allCases.map(\.slug)
         return kinds + Saturation.allCases.map(\.reason).filter { !kinds.contains($0) }
     }()
 
-    /// Says whom to ask for the load.
+    /// Sets the function that returns the transport's load.
     func observe(_ load: @escaping @Sendable () -> TransportLoad) {
         self.load.withLock { $0 = load }
     }
@@ -56,7 +58,7 @@ final class ServiceMetrics: Sendable {
     }
 }
 
-// MARK: What they are called
+// MARK: Families
 
 extension ServiceMetrics {
     private static let requestDuration = MetricFamily(
@@ -174,7 +176,7 @@ extension ServiceMetrics {
 // MARK: Writing
 
 extension ServiceMetrics {
-    /// All of them in the text format.
+    /// All metrics in the text format.
     func exposition(of service: InitService) -> Exposition {
         var exposition = Exposition()
         addDurations(to: &exposition)
@@ -211,7 +213,7 @@ extension ServiceMetrics {
         return exposition
     }
 
-    /// Only what there was: most routes never give most statuses.
+    /// Adds only histograms with a count: most routes never give most statuses.
     private func addDurations(to exposition: inout Exposition) {
         let name = Self.requestDuration.name
         exposition.begin(Self.requestDuration)
