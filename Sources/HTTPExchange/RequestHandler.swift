@@ -78,7 +78,7 @@ public enum Saturation: Sendable, Equatable, CaseIterable {
     case workQueue
     /// The work waited until its timeout.
     case workTime
-    /// The work needs more memory than is left for deferred work.
+    /// The work needs more memory than its limit allows, or than the host has.
     case workMemory
     /// Active responses hold all the memory for response bodies.
     case bodyMemory

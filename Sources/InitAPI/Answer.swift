@@ -145,7 +145,7 @@ extension Answer {
     /// The body, with all the work done that comes before its first byte.
     package func body() throws(InitError) -> AnswerBody {
         guard let (body, _) = try body(isCancelled: { false }) else {
-            throw InitError(.failed, [], "nobody has cancelled the work, but it has ended")
+            throw InitError(.failed, [], "the work ended without a result although nobody cancelled it")
         }
         return body
     }
@@ -173,7 +173,7 @@ extension Answer {
     }
 
     private func prepared(_ isCancelled: () -> Bool) throws(InitError) -> (PreparedPlan, Int)? {
-        guard let preparation else { throw InitError(.failed, [], "a body without a plan") }
+        guard let preparation else { throw InitError(.failed, [], "the body has no plan") }
         return try preparation.make(isCancelled, preparation.ready())
     }
 }

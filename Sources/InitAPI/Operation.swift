@@ -101,7 +101,7 @@ package final class OperationContext: Sendable {
             given.given += request.given
         }
         guard let answer = try operation.decode(given).answer(Asking(self, AnyMediaType(), within: .unbounded)) else {
-            throw InitError(.failed, [], "planning had no bound and was given up")
+            throw InitError(.failed, [], "planning stopped although it has no limit")
         }
         return answer
     }

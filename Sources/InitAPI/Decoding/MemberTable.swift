@@ -18,12 +18,12 @@ enum MemberTable {
     static let format = Member.choice(
         "format",
         TensorFormat.all.map(\.name),
-        "the form of the reply; wins over Accept"
+        "the format of the reply; overrides Accept"
     )
     static let digest = Member.choice(
         "digest",
         ["sha256"],
-        "asks for the digest of the body: /explain works it out for the format, /init sends it if it is known"
+        "asks for the digest of the body: /explain computes it for the format, /init sends it if it is known"
     )
 
     /// Members that choose the reply, not the tensors.
@@ -33,7 +33,7 @@ enum MemberTable {
         "slice",
         .slice,
         default: .text(""),
-        "the block that is wanted, as NumPy writes it without steps: 0:512,:,-3:"
+        "the block to send, in NumPy's notation without steps: 0:512,:,-3:"
     )
 
     /// A request for one tensor, without the method's parameters.
@@ -86,7 +86,7 @@ enum MemberTable {
 
     // MARK: Models
 
-    static let name = Member("name", .word, "what its parameters' names begin with; its index by default")
+    static let name = Member("name", .word, "the prefix of its parameters' names; its index by default")
     static let layers = Member(
         "layers",
         .structure,
@@ -95,20 +95,20 @@ enum MemberTable {
     static let rules = Member(
         "rules",
         .structure,
-        "what is initialised anew, and how; the first rule that matches a parameter counts"
+        "rules that initialise parameters anew; the first rule that matches a parameter applies"
     )
 
     static let cast = Member.dtype(
         "cast",
         among: DType.requestable,
         default: nil,
-        "the type in which elements are sent, as module.to(dtype) rounds them; integers stay what they are"
+        "the type in which elements are sent, as module.to(dtype) rounds them; integers stay as they are"
     )
 
     /// Members of every entry in a list of layers.
     static let entry = [
         name, cast,
-        Member("repeat", .parameter(.integer), "how often it is built; {} in its name is the index"),
+        Member("repeat", .parameter(.integer), "the number of times that it is built; {} in its name is the index"),
         rules,
     ]
 
@@ -141,11 +141,11 @@ enum MemberTable {
         Member(
             "slice",
             .word,
-            "the block of it, as NumPy writes it without steps; an index is that one row: 1 or 20:40"
+            "the block of the tensor, in NumPy's notation without steps; an index selects one row: 1 or 20:40"
         ),
         Member("shape", .shape, "the sizes of a draw that is discarded"),
         anyDtype.optional,
-        Member("method", .word, isRequired: true, "a method, or a change of what is there"),
+        Member("method", .word, isRequired: true, "a method, or a change of the elements that are there"),
     ]
 
     /// Members of a rule, without the method's parameters.
@@ -153,7 +153,7 @@ enum MemberTable {
         Member("type", .word, "a class of torch.nn, as isinstance takes it"),
         Member("parameter", .word, "a pattern over the parameter's name in its module"),
         Member("name", .word, "a pattern over the parameter's whole name"),
-        Member("method", .word, isRequired: true, "a method, or skip, which leaves what is there"),
+        Member("method", .word, isRequired: true, "a method, or skip, which leaves the parameter as it is"),
     ]
 
     /// Members of a request for a layer, a model or a list of tensors.
@@ -168,7 +168,7 @@ enum MemberTable {
             "defaults",
             .parameter(.boolean),
             default: .boolean(true),
-            "whether layers initialise themselves; where not, what they would draw is 0"
+            "whether layers initialise themselves; if not, the elements that they would draw are 0"
         )
         return [
             seed, dtype,
@@ -180,12 +180,12 @@ enum MemberTable {
             ),
         ] + (form == .tensors ? [] : [defaults]) + [
             what, rules,
-            Member("tie", .structure, "other names of parameters, and which: {name: target}"),
+            Member("tie", .structure, "parameters that share another parameter's tensor: {name: target}"),
             slices,
             Member(
                 "steps",
                 .structure,
-                "what is done to tensors after entries and rules, in order on the same generator"
+                "changes of tensors after entries and rules, in order, on the same generator"
             ),
             cast,
             include,
@@ -193,8 +193,8 @@ enum MemberTable {
         ]
     }
 
-    static let slices = Member("slices", .structure, "the blocks that are wanted of tensors: {name: slice}")
-    static let include = Member("include", .structure, "patterns of the names that are sent; all by default")
+    static let slices = Member("slices", .structure, "the blocks of tensors to send: {name: slice}")
+    static let include = Member("include", .structure, "patterns of the names to send; all by default")
 
     /// The parameter of an activation.
     static let activationParam = Member(

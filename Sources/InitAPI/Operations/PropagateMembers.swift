@@ -13,7 +13,7 @@ struct PropagateMembers: Sendable {
             default: .integer(128),
             "elements of its output; the widths between are a geometric sequence"
         ),
-        Member("nonlinearity", .word, default: .text("relu"), "the activation behind every weight"),
+        Member("nonlinearity", .word, default: .text("relu"), "the activation after every layer"),
         MemberTable.activationParam,
         Member(
             "method",
@@ -26,7 +26,7 @@ struct PropagateMembers: Sendable {
             "runs",
             .parameter(.integer),
             default: .integer(8),
-            "stacks that are made and run through; 0 is theory alone"
+            "number of stacks to draw and measure; 0 gives the theory alone"
         ),
     ]
 

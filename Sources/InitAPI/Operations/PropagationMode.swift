@@ -37,23 +37,23 @@ struct PropagationMode {
         let widthRatio = abs(log(Double(stack.outputWidth) / Double(stack.inputWidth)))
         let isMended = min(fanIn.deviation, fanOut.deviation) < widthRatio + log(2)
         let blame =
-            "goes wrong layer by layer, with \(stack.nonlinearity.name) and its gain, and no choice of fan mends it"
+            "drifts layer by layer, with \(stack.nonlinearity.name) and its gain, and no choice of fan mends it"
 
         if stack.inputWidth == stack.outputWidth {
             let outcome = "activations end at \(fanIn.forward.factor) and gradients at \(fanIn.backward.factor)"
             return [
                 "Choose fan_in, the default: every layer has as many outputs as inputs, so that fan_out is the same number and "
                     + "equations 10 and 14 of He et al. 2015 ask for the same weights.",
-                isMended ? "After \(layers), \(outcome)." : "What goes wrong \(blame): after \(layers), \(outcome).",
+                isMended ? "After \(layers), \(outcome)." : "The variance \(blame): after \(layers), \(outcome).",
             ]
         }
         let isTie = abs(fanIn.deviation - fanOut.deviation) < 1e-6 * fanIn.deviation
         let (best, other) = isTie || !(fanOut.deviation < fanIn.deviation) ? (fanIn, fanOut) : (fanOut, fanIn)
         guard isMended else {
             return [
-                "Choose \(best.mode.rawValue), if either: after \(layers) it leaves the activations at \(best.forward.factor) and "
+                "Choose \(best.mode.rawValue), which strays less: after \(layers) it leaves the activations at \(best.forward.factor) and "
                     + "the gradients at \(best.backward.factor).",
-                "\(other.mode.rawValue) would leave them at \(other.forward.factor) and \(other.backward.factor); what goes wrong "
+                "\(other.mode.rawValue) would leave them at \(other.forward.factor) and \(other.backward.factor); the variance "
                     + "\(blame).",
             ]
         }

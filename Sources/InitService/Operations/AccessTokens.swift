@@ -38,7 +38,7 @@ public final class AccessTokens: Sendable {
         }
         let parts = credentials.split(separator: " ", maxSplits: 1, omittingEmptySubsequences: true)
         guard parts.count == 2, parts[0].equalsIgnoringASCIICase("bearer"), accepts(parts[1].trimmed) else {
-            throw .unauthorized("the token is not one that this service takes", challenge: #", error="invalid_token""#)
+            throw .unauthorized("this service does not accept the token", challenge: #", error="invalid_token""#)
         }
     }
 

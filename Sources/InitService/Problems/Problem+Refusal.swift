@@ -8,7 +8,7 @@ extension Problem {
     /// The problem for a path without a route. It names the nearest path.
     init(noRouteAt path: Text?, known: [Text]) {
         var error = InitError.unknown("path", path ?? "", in: [], known: known)
-        if path == nil { error.detail = "no path here holds an encoded /" }
+        if path == nil { error.detail = "no path of this service has an encoded /" }
         self.init(notFound: error)
     }
 
@@ -59,7 +59,7 @@ extension Saturation {
         case .workMemory: "there is no memory left for the work (--max-work-bytes)"
         case .bodyMemory: "active replies fill their memory (--max-body-memory)"
         case .uploadMemory: "arriving requests fill their memory (--max-upload-memory)"
-        case .stopping: "the service is ending"
+        case .stopping: "the service is shutting down"
         }
     }
 }
