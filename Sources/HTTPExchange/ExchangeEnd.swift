@@ -16,7 +16,7 @@ public struct ResponseNote: Sendable, Equatable {
     }
 }
 
-/// How an exchange ended.
+/// The end of an exchange.
 public struct ExchangeEnd: Sendable {
     /// Method of the request; `GET` if the connection ended before the method arrived.
     public var method: HTTPRequest.Method

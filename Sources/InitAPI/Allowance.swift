@@ -77,7 +77,7 @@ package struct Allowance: Sendable {
         work: WorkEstimate(duration: .milliseconds(2), memory: 1 << 20)
     )
 
-    /// The allowance for a caller that nobody else waits behind, such as the command.
+    /// The allowance for a caller that keeps no other request waiting, such as the command.
     package static let unbounded = Allowance(
         requestBytes: .max,
         tensors: .max,
@@ -142,7 +142,7 @@ package struct Allowance: Sendable {
 
     /// The cost of an attempt that uses the whole allowance.
     ///
-    /// - Parameter limits: Bounds what may be planned.
+    /// - Parameter limits: Limits that bound planning.
     package func estimate(within limits: ServiceLimits) -> WorkEstimate {
         let tensors = min(tensors, max(limits.tensors.maximumTensors, limits.tensors.maximumLayers))
         let bytes = min(requestBytes, max(limits.maximumBodyBytes, limits.maximumLocationBytes))

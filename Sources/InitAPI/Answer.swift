@@ -26,7 +26,7 @@ package struct Answer: Sendable {
         )
     }
 
-    /// How long the same request has the same answer.
+    /// Time for which the same request has the same answer.
     package enum Lifetime: Sendable {
         /// A pure function of the request.
         case forever
@@ -120,8 +120,7 @@ extension Answer {
         return bytes.count
     }
 
-    /// The answer as a JSON object, after the work before its first byte; `nil` for a file, a source or a generated
-    /// body.
+    /// The answer as a JSON object, after the work before its first byte; `nil` if its content is not a JSON document.
     package func document() throws(InitError) -> JSONDocument? {
         switch content {
         case .document(let document): document

@@ -1,7 +1,7 @@
 public import Settings
 public import WeightInit
 
-/// Limits of what one request may hold and ask for. An error names the limit that it exceeds.
+/// Limits on the size of one request and on the work that it may ask for. An error names the limit that it exceeds.
 public struct ServiceLimits: Sendable {
     /// Bytes of a request's body.
     public var maximumBodyBytes = 1 << 20

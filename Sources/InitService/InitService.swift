@@ -83,7 +83,7 @@ public final class InitService: RequestHandler {
         var timing = timing
         var routed = routed(request.head, at: routes, nil, id: id)
         let outcome: RouteOutcome
-        // The only place where an error of a route becomes a response.
+        // All errors of checks and routes become responses here.
         do throws(Problem) {
             let target = try RequestTarget(request.head.path ?? "")
             routed.lead(to: routes.match(target))

@@ -38,7 +38,7 @@ public final class ConcatenatedSource: ByteSource {
 
     public let byteCount: Int
 
-    /// Parts that have bytes, and where each of them ends.
+    /// Parts that have bytes, and the position at which each of them ends.
     private let parts: [Part]
     private let ends: [Int]
     private var current: (index: Int, source: any ByteSource)?

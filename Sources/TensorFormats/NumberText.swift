@@ -10,7 +10,7 @@
 /// speed: one check, for `room` bytes, is made before the number instead. Digits are stored eight at a time, which
 /// requires a little-endian host.
 enum NumberText {
-    /// Bytes that must be writable from where a number begins; its text has at most 24.
+    /// Bytes that must be writable from the start of a number; its text has at most 24.
     static let room = 40
 
     /// Writes `digits` · 10^`exponent` with a digit count from `least` to `least` + 2, 9 at most.

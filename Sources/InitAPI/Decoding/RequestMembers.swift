@@ -45,7 +45,7 @@ package struct RequestMembers: Sendable {
         _ = try decode(by: [])
     }
 
-    /// `true` if the digest of the body is asked for.
+    /// `true` if the request asks for the digest of the body.
     package var wantsDigest: Bool { value(of: MemberTable.digest.name) != nil }
 
     /// The value of a member without aliases, read before the members are decoded, because it decides which table

@@ -65,7 +65,7 @@ package final class CatalogueModel: Sendable {
     /// Decodes and plans the request once, so that a mistake in it is found before anyone asks for the model.
     ///
     /// - Throws: `InitError` if the request is missing, cannot be decoded or cannot be planned. Its path starts at a
-    ///   member of the request, and is empty if the fault is in the list of files.
+    ///   member of the request, and is empty for a fault in the list of files or the request as a whole.
     package convenience init(name: Text, files: [ModelFile], limits: ServiceLimits) throws(InitError) {
         guard let request = files.first(where: { $0.name == Self.requestFile }) else {
             throw InitError(.invalid, [], "there is no file \(Self.requestFile)")

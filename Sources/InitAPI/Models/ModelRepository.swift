@@ -74,7 +74,7 @@ package struct ModelRepository: Sendable {
         guard asking.allowance.covers(model.planningNeed) else { return nil }
         return try cache.value(key, byteCount: \.memory, isCancelled: asking.allowance.isCancelled) {
             isCancelled throws(InitError) in
-            // The plan is kept with the files, which are written from it.
+            // The plan is not cached separately: the files are written from it and hold it.
             let planned = try model.makePlan(ModelOverrides(seed: revision.seed), asking.context, isCancelled)
             return try WeightFiles(planned, asking.context)
         }

@@ -8,7 +8,7 @@ package struct ModelRevision: Sendable, Equatable {
     /// 40 hexadecimal digits: 24 of a digest of everything but the seed that decides the bytes of the files, 16 of the
     /// seed.
     package let commit: Text
-    /// `true` if the commit itself was asked for, whose files never change.
+    /// `true` if the client named the commit, whose files never change.
     package let isCommit: Bool
 
     /// A revision as a client writes it: `main`, `seed-42` or a commit.

@@ -428,7 +428,7 @@ extension PlannedTensor {
 }
 
 extension TensorMembers {
-    /// Which tensor it is, apart from the method's parameters.
+    /// Members that identify the tensor, apart from the method's parameters.
     func identity(_ tensor: PlannedTensor?) -> [JSONValue.Member] {
         (tensor?.geometry ?? []) + origin
     }

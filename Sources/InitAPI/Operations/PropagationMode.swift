@@ -24,7 +24,7 @@ struct PropagationMode {
         ["mode": .string(mode.word), "forward": .double(forward), "backward": .double(backward)]
     }
 
-    /// Two sentences: which mode to choose, and why.
+    /// Two sentences that recommend a mode and give the reason.
     ///
     /// - Parameter modes: Both modes.
     static func advice(_ modes: [PropagationMode], for stack: LayerStack) -> [String] {

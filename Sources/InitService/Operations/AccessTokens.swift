@@ -87,6 +87,6 @@ extension ArraySlice<UInt8> {
 }
 
 extension UInt8 {
-    /// RFC 6750, `b64token`, its order aside.
+    /// `true` for the characters of `b64token` in RFC 6750, in any order.
     fileprivate var isTokenByte: Bool { isLetterOrDigit || "-._~+/=".utf8.contains(self) }
 }
