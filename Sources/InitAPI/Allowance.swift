@@ -23,7 +23,7 @@ package struct WorkEstimate: Sendable, Equatable {
 
 /// Counts that decide how long planning a model of the catalogue takes and how much memory it needs.
 package struct PlanningNeed: Sendable, Equatable {
-    /// Number of tensors of average requests whose planning takes about as long.
+    /// Planning takes about as long as planning this many tensors of average requests.
     let tensors: Int
     /// Bytes of the literals' text in the request.
     let literalText: Int

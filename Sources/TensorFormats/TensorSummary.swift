@@ -5,8 +5,8 @@ public import WeightInit
 
 /// Statistics of a tensor's numbers.
 ///
-/// Mean, standard deviation, least, greatest and histogram are those of the finite numbers. They are worked out in
-/// float64 in a fixed order, so that they are the same on every processor.
+/// Mean, standard deviation, minimum, maximum and histogram cover the finite numbers. They are computed in float64 in a
+/// fixed order, so that they are the same on every processor.
 public struct TensorSummary: Sendable, Equatable {
     public let shape: Shape
     public let dtype: DType

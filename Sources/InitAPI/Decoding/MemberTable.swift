@@ -33,7 +33,7 @@ enum MemberTable {
         "slice",
         .slice,
         default: .text(""),
-        "the block to send, in NumPy's notation without steps: 0:512,:,-3:"
+        "the block to send, in NumPy notation without steps: 0:512,:,-3:"
     )
 
     /// A request for one tensor, without the method's parameters.
@@ -141,7 +141,7 @@ enum MemberTable {
         Member(
             "slice",
             .word,
-            "the block of the tensor, in NumPy's notation without steps; an index selects one row: 1 or 20:40"
+            "the block of the tensor, in NumPy notation without steps; an index selects one row: 1 or 20:40"
         ),
         Member("shape", .shape, "the sizes of a draw that is discarded"),
         anyDtype.optional,
