@@ -2,9 +2,9 @@ import Synchronization
 
 /// Memory of the response bodies that are being sent, shared out so that slow readers cannot take it all.
 ///
-/// Each body gets one block. The block has the configured size while there is plenty of memory, and is smaller the less
-/// is left. A smallest block stays free for each connection that may still open, so a body is refused only if the limit
-/// is too low for the smallest blocks of all connections.
+/// Each body gets one block. The block has the configured size while there is plenty of memory, and is smaller when
+/// less is left. A smallest block stays free for each connection that may still open, so a body is refused only if the
+/// limit is too low for the smallest blocks of all connections.
 ///
 /// `reserve(_:)` counts bytes that a response holds besides its block.
 final class BodyMemory: Sendable {

@@ -208,7 +208,7 @@ extension DaemonConfiguration: Configurable {
     /// - Throws: `DaemonError.invalidConfiguration`.
     func validate() throws(DaemonError) {
         let rules: [(holds: Bool, otherwise: String)] = [
-            // With fewer connections than threads, stopping the library never returns.
+            // With fewer connections than threads, the library hangs when it is stopped.
             (
                 (threadCount...1_000_000).contains(connectionLimit),
                 "max-connections must lie between the number of threads (\(threadCount)) and 1000000"

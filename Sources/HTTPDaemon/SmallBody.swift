@@ -7,7 +7,7 @@ import HTTPExchange
 ///
 /// Sendable because nothing writes to it after its initialisation.
 final class SmallBody: @unchecked Sendable {
-    /// Bytes.
+    /// Largest size of a small body, in bytes.
     static let largestSize = 64 << 10
     /// Bytes up to which a body does not count against `BodyMemory`.
     static let uncountedSize = 4 << 10
