@@ -8,7 +8,8 @@ import WeightInit
 /// A model that cannot be read or made is left out, with one line that says why. Symbolic links are followed only to files
 /// within the directory, as a mounted ConfigMap has them.
 ///
-/// A directory with too many entries is left out. At most that many are read in all, in the order of their names.
+/// A directory with more than `maximumModelFiles` entries is left out. At most as many entries are read in all, in the
+/// order of their names.
 struct ModelDirectory {
     let path: String
     let limits: ServiceLimits
@@ -156,7 +157,7 @@ private struct ModelReader {
         guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
             throw Failure("\(path) is not a regular file")
         }
-        // Asked of the open file, so that no link can be changed in between.
+        // Checked for the open file, so that no link can be changed in between.
         guard let place = Self.place(of: descriptor), place.utf8.starts(with: (root + "/").utf8) else {
             throw Failure("\(path) is a link that leaves the directory")
         }

@@ -126,7 +126,7 @@ private struct Partial {
             default: return nil
             }
         }
-        // Of a symbolic link, the target is replaced.
+        // Replaces the target of a symbolic link, not the link.
         finalPath = realPath(path) ?? path
         self.path = finalPath + ".partial"
         self.isReplacing = isReplacing
@@ -157,7 +157,7 @@ private struct Partial {
     }
 }
 
-/// The path without links; `nil` where nothing is there.
+/// The path without symbolic links; `nil` if it does not exist.
 private func realPath(_ path: String) -> String? {
     guard let resolved = realpath(path, nil) else { return nil }
     defer { free(resolved) }
