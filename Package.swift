@@ -165,7 +165,7 @@ if let fuzzing = Context.environment["FUZZING"] {
             path: "Tests/Fuzzing/Sources",
             swiftSettings: swiftSettings,
             linkerSettings: [
-                // It comes with a main function of its own, which calls the same.
+                // libFuzzer brings a second main function, which calls the same driver.
                 .unsafeFlags(["-sanitize=fuzzer", "-Xlinker", "--allow-multiple-definition"]),
                 .unsafeFlags(counted.flatMap { ["-Xlinker", "--wrap=\($0)"] }),
             ]

@@ -1,4 +1,4 @@
-/* The daemon's life, its connections and requests. See CHTTPDaemon.h for what each function promises. */
+/* The life of a daemon, its connections and requests. CHTTPDaemon.h documents each function. */
 
 #define _GNU_SOURCE /* accept4, POLLRDHUP */
 
@@ -80,7 +80,7 @@ struct opened {
     struct identity *identity; /* the certificate shown when it began */
     struct c_httpd_daemon *daemon;
     struct MHD_Connection *connection;
-    bool is_handled; /* the handler has got the request, or will never get it */
+    bool is_handled; /* the request has reached the handler, or never will */
     bool is_refused; /* the response has been sent from here */
     struct opened *next;
     struct opened **link; /* the pointer to this one */

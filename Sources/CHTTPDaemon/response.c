@@ -1,4 +1,4 @@
-/* Responses. See CHTTPDaemon.h for what each function promises. */
+/* Responses. CHTTPDaemon.h documents each function. */
 
 #include "CHTTPDaemon.h"
 

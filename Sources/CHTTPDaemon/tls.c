@@ -1,4 +1,4 @@
-/* TLS outside libmicrohttpd. See CHTTPDaemon.h for what each function promises. */
+/* TLS outside libmicrohttpd. CHTTPDaemon.h and identity.h document each function. */
 
 #include "CHTTPDaemon.h"
 #include "identity.h"

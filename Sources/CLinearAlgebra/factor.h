@@ -1,12 +1,12 @@
 // The orthogonal factor of a matrix, once for every precision and instruction set: kernels.h sets the macros below and
 // includes this file.
 //
-//   REAL    float or double                      NAME(x)   x, with the precision behind it
+//   REAL    float or double                      NAME(x)   x, followed by the precision
 //   LANES   elements of a vector                 TILE      rows of a tile
 //   WIDE    slabs of a tile: 1 or 2              FMA       a·b + c on vectors, rounded once
-//   SQRT    square root of a REAL                INTEGER   of the size of a REAL
+//   SQRT    square root of a REAL                INTEGER   an integer of the size of a REAL
 //
-// WHAT DECIDES THE BITS. Blocked Householder reflections (Schreiber and Van Loan 1989) in a fixed order. The matrix is
+// DEFINITION OF THE BITS. Blocked Householder reflections (Schreiber and Van Loan 1989) in a fixed order. The matrix is
 // m × n, m ≥ n (else it is its transpose), padded by columns of zeros to whole slabs of 64 bytes, 16 or 8 columns.
 //
 //  1. Columns are in blocks of 32 (n ≤ 128), 48 (n ≤ 512) or 96 from left to right; the last block may be narrower. A

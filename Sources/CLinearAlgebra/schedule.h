@@ -8,8 +8,8 @@
 /// other. An operation waits for the operations of other lines that make its operands, so several threads can work on
 /// different lines.
 ///
-/// * The chain factors the blocks from left to right, each slab by slab, and packs their reflectors for the other lines;
-///   afterwards it packs them from right to left.
+/// * The chain factors the blocks from left to right, each slab by slab, and packs their reflectors for the other
+///   lines. Afterwards it packs the reflectors from right to left.
 /// * Each group of columns is loaded, and changed by each block to its left as soon as that block is factored. Once R
 ///   is complete, the blocks from right to left turn the group into columns of Q; the group's own blocks replace their
 ///   reflectors by their part of Q.

@@ -64,8 +64,8 @@ typedef struct {
     double gain;
     /// The caller's matrix.
     void *matrix;
-    /// The matrix in slabs: the reflectors of the columns done, and in the end Q. None if it is so narrow that slabs would
-    /// be half empty: then the caller's matrix is read and written in windows of a few rows.
+    /// The matrix in slabs: the reflectors of the columns done, and in the end Q. There are none if the matrix is so
+    /// narrow that slabs would be half empty: then the caller's matrix is read and written in windows of a few rows.
     cla_slabs slabs;
     /// T of every block, at the block's columns.
     cla_slabs triangles;

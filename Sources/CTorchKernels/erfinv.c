@@ -8,8 +8,8 @@
 
 // MARK: One number at a time
 
-// erfinv(x) / x, highest power first, as polynomials of x² or of w = −log (1 − x²), less the centre of their range. Made by
-// Tests/Derivations/erfinv.py.
+// erfinv(x) / x, highest power first, as polynomials of x² or of w = −log (1 − x²), less the centre of its range. Made
+// by Tests/Derivations/erfinv.py.
 /// x² − 0.125, |x| < ½.
 static const double erfinv_small[] = {
     0x1.063bf23dd4b2bp-3, 0x1.edddec9473319p-4, 0x1.b2c171dce489cp-4, 0x1.9e7945a83181bp-4, 0x1.8edff1daa7577p-4,

@@ -65,7 +65,7 @@ INLINE void store_u16(void *p, u16v v) { *(u16v_memory *)p = v; }
 #if CTK_FMA
 
 #define fma_f32(a, b, c) __builtin_elementwise_fma(a, b, c)
-/// a·b + c where a·b is exact, so that it is the same fused or not.
+/// a·b + c for an exact product a·b, so that the result is the same fused or not.
 #define fma_exact(a, b, c) fma_f32(a, b, c)
 
 #else
@@ -281,7 +281,7 @@ INLINE void regenerate(
 /// caches anyway.
 enum { TO_MEMORY = 1 << 22 };
 
-/// Makes float32 uniforms from `at` to `end`, whole blocks, by stores to whole lines where it can.
+/// Makes float32 uniforms from `at` to `end`, whole blocks, by stores to whole lines if possible.
 ///
 /// Returns where it ends. It returns `at` if this way has no advantage.
 INLINE size_t draw_lines(uint32_t *words, float *out, size_t at, size_t end, int past_caches, const uniform_range *range) {

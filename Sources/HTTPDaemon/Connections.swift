@@ -25,7 +25,7 @@ final class Connection: @unchecked Sendable {
     /// The request's target exactly as sent; empty if its first line has none.
     private(set) var target: [UInt8] = []
     var repetition: Repetition?
-    /// `due`, and the time, when the head had arrived.
+    /// Deadline and time at the arrival of the head.
     private var bodyStart = (due: Timestamp(nanoseconds: .max), time: Timestamp(nanoseconds: 0))
     /// `true` if the end of the connection ends the active body.
     private let hasUnframedBody = Atomic(false)
@@ -105,8 +105,8 @@ final class Connection: @unchecked Sendable {
         phase.store(.refused, ordering: .releasing)
     }
 
-    /// Ends the connection. Resets it if the client would take its end for the end of an incomplete body. The
-    /// descriptor must still be this connection's.
+    /// Ends the connection. Resets the connection if the client would otherwise take its end for the end of an
+    /// incomplete body. The descriptor must still be this connection's.
     func cut() {
         if isFramedByItsEnd { c_httpd_reset(descriptor) }
         shutdown(descriptor, Int32(SHUT_RDWR))

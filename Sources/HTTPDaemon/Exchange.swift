@@ -63,7 +63,7 @@ final class Exchange {
         service.freeing.release(held, memory: held._withUnsafeGuaranteedRef(\.byteCount))
     }
 
-    /// Continues the exchange: the library has part of the request, has reached its end, or has resumed it.
+    /// Continues the exchange: the library has part of the request, has reached its end, or has resumed the exchange.
     ///
     /// - Returns: False cuts the connection.
     func proceed(
@@ -256,8 +256,8 @@ final class Exchange {
             self.repetition = repetition
             return repetition.handle.queue(on: handle)
         }
-        // The request's body is no longer needed. A job's own memory includes what its response still holds of the
-        // request.
+        // The request's body is no longer needed. A job's own memory includes the parts of the request that its
+        // response holds.
         body = nil
         func queue(_ response: OutgoingResponse, _ held: HeldBody? = nil) -> OutgoingResponse.Queueing {
             note = response.note

@@ -1,7 +1,7 @@
 import HTTPExchange
 import HTTPTypes
 
-/// Reads the head of a request field by field and refuses what two readers could understand differently.
+/// Reads the head of a request field by field, and refuses heads that two readers could understand differently.
 ///
 /// The library takes the first of several `Content-Length` fields, ignores one beside `Transfer-Encoding`, and passes
 /// unknown codings through. Each of these lets a client smuggle a request past a proxy (RFC 9112, sections 5 and 6).

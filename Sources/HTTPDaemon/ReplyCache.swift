@@ -129,7 +129,7 @@ final class KeptReply: Sendable {
 
     /// A handle, and the request ID with which it was last sent.
     ///
-    /// Sendable because it belongs to one exchange, or to nobody.
+    /// Sendable because at most one exchange uses it at a time.
     struct Handle: @unchecked Sendable {
         let response: OpaquePointer
         let status: UInt32

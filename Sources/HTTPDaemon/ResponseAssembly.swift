@@ -13,7 +13,7 @@ extension OutgoingResponse {
         case refused
     }
 
-    /// Hands the response to the library, which keeps what it needs until it has been sent.
+    /// Hands the response to the library, which keeps it until it has been sent.
     func queue(on connection: OpaquePointer, _ sending: Sending) -> Queueing {
         let status = head.status.code
         guard (200...999).contains(status) else { return .refused }

@@ -183,8 +183,8 @@ extension Service {
         }
     }
 
-    /// Continues a request: the library has part of it, has reached its end, or has resumed it. Returning false cuts
-    /// the connection.
+    /// Continues a request: the library has part of it, has reached its end, or has resumed the connection. Returning
+    /// false cuts the connection.
     private func proceed(
         _ connection: Connection,
         _ request: inout UnsafeMutableRawPointer,

@@ -5,8 +5,8 @@ import WeightInit
 
 /// A directory of models: `organisation/name/init.json`, and files beside it.
 ///
-/// A model that cannot be read or made is left out, with one line that says why. Symbolic links are followed only to files
-/// within the directory, as a mounted ConfigMap has them.
+/// A model that cannot be read or made is left out, with one line that gives the reason. Symbolic links, as in a
+/// mounted ConfigMap, are followed only to files within the directory.
 ///
 /// A directory with more than `maximumModelFiles` entries is left out. At most as many entries are read in all, in the
 /// order of their names.

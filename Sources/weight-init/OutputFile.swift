@@ -2,8 +2,8 @@ import Glibc
 
 /// The output: standard output, a device, a pipe, or a file that gets its name when it is complete.
 ///
-/// Until then a locked file with the extension `.partial` holds the bytes. If the command ends early, the partial file is
-/// removed, or kept if it can be resumed.
+/// Until then, a locked file with the extension `.partial` holds the bytes. If the command ends early, the partial file
+/// is removed, or kept if it can be resumed.
 struct OutputFile: ~Copyable {
     let descriptor: Int32
     /// `nil` for a device, a pipe or standard output.

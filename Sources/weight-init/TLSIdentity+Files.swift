@@ -2,7 +2,7 @@ import ByteText
 import HTTPDaemon
 
 extension TLSIdentity {
-    /// - Throws: `Failure` that names the file at fault, and what it should hold.
+    /// - Throws: `Failure` that names the file at fault, and its expected contents.
     init(certificateFile: String, keyFile: String) throws(Failure) {
         let certificate = try contents(of: certificateFile, for: "--tls-certificate")
         let key = try contents(of: keyFile, for: "--tls-key")

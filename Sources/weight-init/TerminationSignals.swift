@@ -5,8 +5,8 @@ struct TerminationSignals {
     private static let numbers = [SIGTERM, SIGINT]
     private var set = sigset_t()
 
-    /// Blocks the signals, and no others, in this thread and its future threads. Ignores SIGPIPE, which a write to a closed
-    /// connection sends.
+    /// Blocks the signals, and no others, in this thread and its future threads. Ignores SIGPIPE, which a write to a
+    /// closed connection raises.
     ///
     /// Replaces the whole mask, because a process inherits its parent's: a blocked SIGALRM would never reach
     /// ``LastResort``.

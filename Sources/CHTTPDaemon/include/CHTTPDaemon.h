@@ -216,7 +216,7 @@ enum { C_HTTPD_BODY_END = -1, C_HTTPD_BODY_BROKEN = -2 };
 
 /**
  * Writes the body from `position` on into `buffer`. Returns the number of bytes written. After 0, it is called again as
- * soon as other connections have had their turn, so each call must make progress.
+ * soon as other connections have had their turn, so each call should make progress.
  */
 typedef int64_t (*c_httpd_reader)(void *body, uint64_t position, uint8_t *buffer, size_t capacity);
 
