@@ -39,7 +39,7 @@ struct c_httpd_daemon {
        and aborts the process if it loses: under load, once in a few hundred times. */
     int listener;
     char *socket_path; /* NULL if the listener has an address */
-    struct stat socket_file; /* the file made there: another file is left alone */
+    struct stat socket_file; /* the file made there: no other file is removed */
     int wake; /* eventfd: room for a connection, or time to end */
     pthread_t acceptor;
     unsigned int connection_limit;
@@ -601,7 +601,7 @@ void c_httpd_visit_fields(c_httpd_connection *connection, c_httpd_field_visitor 
 }
 
 struct exactness {
-    const char *line; /* where the next line must start */
+    const char *line; /* the place at which the next line must start */
     bool is_exact;
 };
 

@@ -46,7 +46,7 @@ size_t identities_count(identities *list);
 /* Sends the last bytes of a session, and ends its output. `session` is a gnutls_session_t. False if they do not fit. */
 bool tls_send_last(void *session, const uint8_t *bytes, size_t byte_count);
 
-/* For MHD_OPTION_HTTPS_CERT_CALLBACK: a gnutls_certificate_retrieve_function2. */
+/* Returns a gnutls_certificate_retrieve_function2 for MHD_OPTION_HTTPS_CERT_CALLBACK. */
 void *identities_retriever(void);
 
 #endif

@@ -69,7 +69,7 @@ static void finish_operation(cla_factor *f, cla_worker *w) {
     pthread_mutex_unlock(&f->lock);
 }
 
-/// Waits for another's operation to be complete. Called under the lock.
+/// Waits for an operation of another thread to complete. Called under the lock.
 static void wait_for_progress(cla_factor *f) {
     struct timespec until;
     clock_gettime(CLOCK_MONOTONIC, &until);

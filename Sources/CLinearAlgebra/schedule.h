@@ -42,7 +42,7 @@ typedef struct {
     size_t from, end;
     /// Index of the pack that holds the reflectors, or will hold them; −1 if the operation packs them itself.
     int pack;
-    /// The line of the schedule that it belongs to.
+    /// The line of the schedule that the operation belongs to.
     size_t line;
 } cla_operation;
 

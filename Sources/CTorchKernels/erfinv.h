@@ -31,7 +31,7 @@ typedef struct {
     uint32_t packed;
 } __attribute__((aligned(16))) ctk_erfinv_row;
 
-/// In the order of u. Written by `ctk_erfinv_prepare` alone.
+/// The rows in the order of u. Written only by `ctk_erfinv_prepare`.
 extern ctk_erfinv_row ctk_erfinv_rows[CTK_ERFINV_ROWS];
 
 /// Makes the table if that has not been done.

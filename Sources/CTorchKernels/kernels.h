@@ -41,7 +41,7 @@ typedef float f32w __attribute__((ext_vector_type(CTK_LANES * CTK_WIDTH)));
 typedef union { u32w all; u32v each[CTK_WIDTH]; } u32w_parts;
 typedef union { f32w all; f32v each[CTK_WIDTH]; } f32w_parts;
 
-// The same in memory of any alignment and declared type.
+// The same types in memory of any alignment and declared type.
 typedef u32v u32v_memory __attribute__((aligned(1), may_alias));
 typedef f32v f32v_memory __attribute__((aligned(1), may_alias));
 typedef u64v u64v_memory __attribute__((aligned(1), may_alias));
@@ -248,7 +248,7 @@ INLINE u32v realign(realignment *shift, u32v next) {
     return moved;
 }
 
-/// Makes the vector of new words at k from the old ones at k, those at k + 1 and those at k + 397, and its elements.
+/// Makes the vector of new words at k from the words at k, k + 1 and k + 397, and its elements.
 INLINE void renew(
     sink kind, uint32_t *words, size_t k, u32v next, u32v far, void *out, size_t at, realignment *shift,
     const uniform_range *range) {
@@ -938,7 +938,7 @@ static void apply(const uint64_t *g, uint32_t *block) {
     for (size_t first = 0; first < CTK_DEGREE; first += CTK_STATE_WORDS) {
         memcpy(sequence, sequence + CTK_STATE_WORDS, sizeof sum);
         regenerate(DISCARD, sequence + CTK_STATE_WORDS, NULL, 0, NULL, NULL);
-        // The terms by their place within a vector, so that all those of one place are read at vector boundaries.
+        // Takes the terms by their place within a vector, so that all terms of one place are read at vector boundaries.
         for (size_t place = 0; place < LANES; place++) {
             for (size_t i = 0; i < 2 * CTK_STATE_WORDS; i += LANES)
                 store_u32(aligned + i, load_u32(sequence + place + i));
@@ -967,7 +967,7 @@ static void apply(const uint64_t *g, uint32_t *block) {
 static void jump(ctk_stream *stream, uint64_t n) {
     uint64_t blocks = regenerations(&stream->used, n);
     if (blocks == 0) return;
-    // The first word of a seeded block does not come from the recurrence; those of the next block all do.
+    // The first word of a seeded block does not come from the recurrence; all words of the next block do.
     regenerate(DISCARD, stream->words, NULL, 0, NULL, NULL);
     if (blocks == 1) return;
     _Alignas(64) uint64_t g[POLYNOMIAL_WORDS];
@@ -1091,7 +1091,7 @@ INLINE size_t list(const uint16_t *pending, size_t blocks, uint16_t *places) {
     return count;
 }
 
-/// Sets the bits of those listed elements that `masks` has bits for, and no others.
+/// Sets the bits of the listed elements that are marked in `masks`, and no others.
 INLINE void relist(const uint16_t *places, size_t count, const uint16_t *masks, uint16_t *pending, size_t blocks) {
     memset(pending, 0, blocks * sizeof(uint16_t));
     for (size_t i = 0; i < count; i += 16) {

@@ -38,7 +38,7 @@ final class BodyMemory: Sendable {
         let size: Int? = state.withLock { state in
             guard smallest <= state.available else { return nil }
             let share = (state.available - kept(state)) / 4
-            // In units of the smallest, so that elements do not straddle blocks.
+            // A multiple of the smallest block, so that elements do not straddle blocks.
             let size = min(blockSize, byteCount, max(smallest, share - share % Self.smallestBlock))
             state.available -= size
             state.bodies += 1

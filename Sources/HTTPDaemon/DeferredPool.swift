@@ -194,7 +194,7 @@ final class DeferredPool: Sendable {
         while case .run(let job) = state.wait(for: { next(&$0, for: lane) }) {
             let hold = MemoryHold(pool: self, lane: job.lane, memory: job.memory)
             let outcome = outcome(of: job, hold)
-            // The hold must not end under the lock, which it takes itself.
+            // The hold must not be freed under the lock, because freeing it takes the lock.
             withExtendedLifetime(hold) {
                 state.withLock { state in
                     state.running.removeAll { $0 === job }

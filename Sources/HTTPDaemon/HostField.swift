@@ -16,7 +16,7 @@ enum HostField {
         return isAddress(value[1..<end]) && isPort(value[(end + 1)...])
     }
 
-    /// Unreserved characters, `sub-delims` but the comma, and bytes as `%` and two digits.
+    /// Unreserved characters, `sub-delims` except the comma, and bytes as `%` and two digits.
     private static func isName(_ name: Bytes) -> Bool {
         var rest = name
         while let byte = rest.popFirst() {

@@ -81,13 +81,13 @@ struct Timestamp: Comparable {
         self < earlier ? 0 : Int(clamping: nanoseconds - earlier.nanoseconds)
     }
 
-    /// A later time; more than the clock can hold is for ever.
+    /// A later time; a time beyond the clock's range is for ever.
     func advanced(by nanoseconds: UInt64) -> Timestamp {
         let (sum, overflow) = self.nanoseconds.addingReportingOverflow(nanoseconds)
         return Timestamp(nanoseconds: overflow ? .max : sum)
     }
 
-    /// - Parameter duration: At least 0; more than the clock can hold is for ever.
+    /// - Parameter duration: At least 0; a time beyond the clock's range is for ever.
     static func + (time: Timestamp, duration: Duration) -> Timestamp {
         time.advanced(by: duration.clampedNanoseconds)
     }

@@ -34,7 +34,7 @@ enum Interruption {
         let address = unfinished.load(ordering: .sequentiallyConsistent)
         if let path = UnsafePointer<CChar>(bitPattern: address) { unlink(path) }
         signal(number, SIG_DFL)
-        // Delivered after the handler returns.
+        // Delivered after the handler has returned.
         raise(number)
     }
 }

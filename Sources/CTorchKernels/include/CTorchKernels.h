@@ -57,7 +57,7 @@ typedef struct ctk_step {
 
 /// The kernels compiled for one instruction set.
 ///
-/// All functions that take a stream advance it. `n` and `blocks` may be 0; positions need no relation to blocks.
+/// All functions that take a stream advance it. `n` and `blocks` may be 0; positions need not be at block boundaries.
 typedef struct ctk_kernels {
     /// `avx512`, `avx2`, `neon` or `portable`.
     const char *_Nonnull name;
@@ -77,15 +77,15 @@ typedef struct ctk_kernels {
     void (*_Nonnull uniform_f32)(
         ctk_stream *_Nonnull, float *_Nonnull out, size_t n, float from, float width, float replaced,
         float replacement);
-    /// As `uniform_f32` in double, two words each, u of 53 bits.
+    /// Like `uniform_f32` in double, with two words each and u of 53 bits.
     void (*_Nonnull uniform_f64)(
         ctk_stream *_Nonnull, double *_Nonnull out, size_t n, double from, double width, double replaced,
         double replacement);
-    /// As `uniform_f32`, rounded to IEEE half; `replaced` is compared after rounding, as a number (−0 equals +0).
+    /// Like `uniform_f32`, rounded to IEEE half; `replaced` is compared after rounding, as a number (−0 equals +0).
     void (*_Nonnull uniform_f16)(
         ctk_stream *_Nonnull, uint16_t *_Nonnull out, size_t n, float from, float width, uint16_t replaced,
         uint16_t replacement);
-    /// As `uniform_f16`, rounded to bfloat16.
+    /// Like `uniform_f16`, rounded to bfloat16.
     void (*_Nonnull uniform_bf16)(
         ctk_stream *_Nonnull, uint16_t *_Nonnull out, size_t n, float from, float width, uint16_t replaced,
         uint16_t replacement);
@@ -93,11 +93,11 @@ typedef struct ctk_kernels {
     /// Normals in whole blocks of 16, 16 words each: elements j and j + 8 of a block are the cosine and sine half of a
     /// Box-Muller pair from words j and j + 8.
     void (*_Nonnull normal_f32)(ctk_stream *_Nonnull, float *_Nonnull out, size_t blocks, float mean, float std);
-    /// As `normal_f32`, rounded to IEEE half.
+    /// Like `normal_f32`, rounded to IEEE half.
     void (*_Nonnull normal_f16)(ctk_stream *_Nonnull, uint16_t *_Nonnull out, size_t blocks, float mean, float std);
-    /// As `normal_f32`, rounded to bfloat16.
+    /// Like `normal_f32`, rounded to bfloat16.
     void (*_Nonnull normal_bf16)(ctk_stream *_Nonnull, uint16_t *_Nonnull out, size_t blocks, float mean, float std);
-    /// As `normal_f32` in double, 32 words to a block, with the C library's `log`, `sin` and `cos`.
+    /// Like `normal_f32` in double, with 32 words to a block and the C library's `log`, `sin` and `cos`.
     void (*_Nonnull normal_f64)(ctk_stream *_Nonnull, double *_Nonnull out, size_t blocks, double mean, double std);
 
     /// Writes for each block of 16 values a mask of the values below `low` or above `high`, with the first value's bit
