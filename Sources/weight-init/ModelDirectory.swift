@@ -70,7 +70,7 @@ struct ModelDirectory {
         do {
             for name in names where !isDirectory("\(directory)/\(name)") {
                 guard CatalogueModel.isName(Text(name)) else {
-                    throw Failure("\(Text(name).quotedForMessage) is no name for a file here")
+                    throw Failure("\(Text(name).quotedForMessage) is not a valid file name for a model")
                 }
                 files.append(ModelFile(name: Text(name), bytes: try reader.bytes(of: "\(directory)/\(name)")))
             }

@@ -126,7 +126,7 @@ private struct Partial {
             default: return nil
             }
         }
-        // Replaces the target of a symbolic link, not the link.
+        // Replaces the target of a symbolic link, not the link, if the target exists.
         finalPath = realPath(path) ?? path
         self.path = finalPath + ".partial"
         self.isReplacing = isReplacing
