@@ -5,10 +5,11 @@ struct TerminationSignals {
     private static let numbers = [SIGTERM, SIGINT]
     private var set = sigset_t()
 
-    /// Blocks the signals, and no others, in this thread and its future threads. Ignores SIGPIPE, which a write to a closed
-    /// connection sends.
+    /// Blocks the signals, and no others, in this thread and its future threads. Ignores SIGPIPE, which a write to a
+    /// closed connection raises.
     ///
-    /// The mask is set as a whole, because a process inherits its parent's: SIGALRM would never reach ``LastResort``.
+    /// Replaces the whole mask, because a process inherits its parent's: a blocked SIGALRM would never reach
+    /// ``LastResort``.
     init(reloads: Bool) {
         sigemptyset(&set)
         for number in Self.numbers + (reloads ? [SIGHUP] : []) { sigaddset(&set, number) }
@@ -16,8 +17,8 @@ struct TerminationSignals {
         signal(SIGPIPE, SIG_IGN)
     }
 
-    /// Waits for the signal to end, and reloads at every SIGHUP before it. Afterwards SIGHUP is ignored, and the next
-    /// signal to end exits at once.
+    /// Waits for SIGTERM or SIGINT, and reloads at every SIGHUP before it. Afterwards SIGHUP is ignored, and the next
+    /// SIGTERM or SIGINT exits at once.
     func wait(reload: () -> Void) -> Int32 {
         var set = set
         var number: Int32 = 0
