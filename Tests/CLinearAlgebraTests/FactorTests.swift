@@ -19,7 +19,10 @@ struct FactorTests {
 
     // MARK: Right
 
-    @Test("The factor has orthonormal columns, and R = QᵀA is upper triangular with a positive diagonal", arguments: shapes)
+    @Test(
+        "The factor has orthonormal columns, and R = QᵀA is upper triangular with a positive diagonal",
+        arguments: shapes
+    )
     func factor(_ shape: [Int]) {
         let (rows, columns) = (shape[0], shape[1])
         let original = Matrix<Double>(rows, columns)
@@ -76,7 +79,10 @@ struct FactorTests {
         }
     }
 
-    @Test("The factor is the same after other factorisations were cancelled midway, while helper threads worked", arguments: [1, 3])
+    @Test(
+        "The factor is the same after other factorisations were cancelled midway, while helper threads worked",
+        arguments: [1, 3]
+    )
     func cancelled(threads: Int) {
         cla_set_thread_limit(threads)
         let matrix = Matrix<Float>(500, 450)
@@ -97,7 +103,10 @@ struct FactorTests {
 
     // MARK: Bounded units, bounded memory
 
-    @Test("A factorisation consists of steps of bounded work", arguments: [[1000, 1000], [100_000, 16], [16, 100_000], [60_000, 3]])
+    @Test(
+        "A factorisation consists of steps of bounded work",
+        arguments: [[1000, 1000], [100_000, 16], [16, 100_000], [60_000, 3]]
+    )
     func units(_ shape: [Int]) {
         for kernels in Kernels.all.map(\.name) where kernels != "portable" {
             var steps = 0

@@ -1,8 +1,8 @@
 import CLinearAlgebra
 import Foundation
 
-/// A matrix, and a digest of its factor. The digest was made by this project, not by PyTorch: it proves that all kernels
-/// give the same bits.
+/// A matrix, and a digest of its factor. The digest was made by this project, not by PyTorch: it proves that all
+/// kernels give the same bits.
 struct FactorVector: CustomStringConvertible, Sendable {
     let rows: Int
     let columns: Int

@@ -43,8 +43,9 @@ import Testing
         #expect(firstFour(.normalBrain(mean: 0, std: 1)) == [0x3ff7, 0x3fbe, 0x3f67, 0xc007])
     }
 
-    /// The last 16 of 17 normals are a block of their own. It is drawn after all 17 uniforms; in 16-bit types, after the
-/// first block.
+    /// The last 16 of 17 normals are a block of their own. It is drawn after all 17 uniforms; in 16-bit types, after
+    /// the
+    /// first block.
     @Test("Normals may start anywhere in the stream", arguments: Variant.all)
     func normalsStartAnywhereInTheStream(variant: Variant) {
         func ends(_ call: Call, after words: UInt64) -> [UInt64] {

@@ -2,8 +2,8 @@ import CTorchKernels
 import Testing
 
 @Suite struct RandomCallTests {
-    /// Makes several calls of random kind, size and parameters on one stream, from a random position, into memory that is
-    /// aligned to the element only.
+    /// Makes several calls of random kind, size and parameters on one stream, from a random position, into memory that
+    /// is aligned to the element only.
     @Test("Every variant equals the reference at random calls", arguments: 0..<10)
     func everyVariantDoesWhatTheReferenceDoes(part: Int) {
         var random = SplitMix(state: UInt64(part))

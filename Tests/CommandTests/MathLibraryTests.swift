@@ -5,7 +5,8 @@
 
     @Suite("A C library without FMA", .serialized)
     struct MathLibraryTests {
-        /// glibc picks its variants of functions when a process starts; this variable hides features of the processor from it.
+        /// glibc picks its variants of functions when a process starts; this variable hides features of the processor
+        /// from it.
         private static let lacking = ["GLIBC_TUNABLES": "glibc.cpu.hwcaps=-FMA,-FMA4,-AVX2"]
 
         /// The entity tags of some replies, and the whole log.
@@ -14,7 +15,8 @@
             defer { server.kill() }
             let client = try server.client()
             let targets = [
-                // Replies that use log, sin and cos of the C library, or a gain made with its powers, and one that uses none.
+                // Replies that use log, sin and cos of the C library, or a gain made with its powers, and one that uses
+                // none.
                 "/init?method=normal&shape=100&dtype=float64&format=raw",
                 "/init?method=trunc_normal&shape=100&format=raw",
                 "/init?method=kaiming_normal&shape=100,9&a=0.3&format=raw", "/init?method=zeros&shape=3&format=raw",

@@ -151,8 +151,8 @@ struct OutputTests {
         }
     }
 
-    /// A socket whose reader has gone, because Swift's Glibc module lacks `pipe2`. Processes that other tests start meanwhile
-    /// do not inherit the socket.
+    /// A socket whose reader has gone, because Swift's Glibc module lacks `pipe2`. Processes that other tests start
+    /// meanwhile do not inherit the socket.
     private func unreadPipe() throws -> FileHandle {
         var descriptors: [Int32] = [-1, -1]
         let type = Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue)

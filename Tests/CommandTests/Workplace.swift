@@ -104,7 +104,8 @@ final class Terminal {
         case output, errors
     }
 
-    /// Runs the command to its end and returns the text that one of its streams writes to the terminal, with LF line ends.
+    /// Runs the command to its end and returns the text that one of its streams writes to the terminal, with LF line
+    /// ends.
     func run(
         _ arguments: [String],
         _ environment: [String: String] = [:],

@@ -128,7 +128,8 @@ struct ModelGoldenTests {
         }
     }
 
-    /// Checks the tensors of a file. The file holds a tensor with two names once, and its metadata maps the other name to it.
+    /// Checks the tensors of a file. The file holds a tensor with two names once, and its metadata maps the other name
+    /// to it.
     private func check(_ vector: ModelVector, _ header: SafetensorsHeader, _ digests: [String: String]) throws {
         let stored = Dictionary(uniqueKeysWithValues: header.tensors.map { ($0.name, $0) })
         for expected in vector.tensors {

@@ -149,7 +149,8 @@ struct AbuseTests {
             #expect(response.status == 200)
             let isWhole = response.body == Pattern.bytes(0..<count)
             #expect(isWhole)
-            // The library notices the end of the stream when it waits for the next request, at the latest at the idle timeout.
+            // The library notices the end of the stream when it waits for the next request, at the latest at the idle
+            // timeout.
             #expect(client.isAtEnd())
         }
     }
@@ -180,7 +181,7 @@ struct AbuseTests {
         ])
         try withClient(of: stub) { client, _ in
             let kinds = [("GET", "/"), ("HEAD", "/"), ("GET", "/304")]
-            // The client reads nothing until it has sent all requests, so the kernel's buffers must hold requests and responses.
+            // The kernel's buffers hold requests and responses, because the client reads nothing until it has sent all.
             client.send(
                 (0..<1000).map { "\(kinds[$0 % 3].0) \(kinds[$0 % 3].1)?\($0) HTTP/1.1\r\nHost: a\r\n\r\n" }.joined()
             )

@@ -10,8 +10,8 @@ import Testing
 @Suite struct Deferred {
     static let request = "GET /slow HTTP/1.1\r\nHost: a\r\n\r\n"
 
-    /// A stub whose `/slow` waits at the gate and then answers "done". With `cancelled`, `/slow` arrives at that gate once its
-    /// work has been cancelled.
+    /// A stub whose `/slow` waits at the gate and then answers "done". With `cancelled`, `/slow` arrives at that gate
+    /// once its work has been cancelled.
     static func stub(_ gate: Gate, memory: Int = 0, cancelled: Gate? = nil) -> Stub {
         Stub([
             "/slow": { _ in
@@ -455,8 +455,8 @@ import Testing
         }
     }
 
-    /// Completion, cancellation, timeout and stopping race against each other. None of them may cause an abort, a hang, or an
-    /// exchange that never ends.
+    /// Completion, cancellation, timeout and stopping race against each other. None of them may cause an abort, a hang,
+    /// or an exchange that never ends.
     @Test("Disconnects, work and stopping may race in any order")
     func disconnectsWorkAndTheEndMay() throws {
         for round in 0..<10 {

@@ -112,7 +112,8 @@ import Testing
         ("0x5", 400), ("18446744073709551615", 413), ("18446744073709551616", 413), ("99999999999999999999999", 413),
     ]
 
-    /// Without the daemon's own check, the library answers these lengths itself, with two heads, before it calls the handler.
+    /// Without the daemon's own check, the library answers these lengths itself, with two heads, before it calls the
+    /// handler.
     @Test(
         "An unreadable length never reaches the handler, has one response and closes the connection",
         arguments: unreadableLengths,

@@ -171,9 +171,8 @@ import Testing
         }
     }
 
-    @Test("The cache of replies is bounded, and a limit of 0 turns it off", arguments: [0, 64 << 10]) func theCacheOfRepliesIsBounded(
-        _ limit: Int
-    ) throws {
+    @Test("The cache of replies is bounded, and 0 turns it off", arguments: [0, 64 << 10])
+    func theCacheOfRepliesIsBounded(_ limit: Int) throws {
         let observer = Self.serving { .bytes(Pattern.bytes(0..<10_000)) }
         try withDaemon(observer, { $0.replyCacheSize = limit }) { daemon in
             let client = try RawClient(port: daemon.port)

@@ -133,7 +133,8 @@ import Testing
         }
     }
 
-    /// The end of the connection ends a body of unknown length in HTTP/1.0, so a client could take a part for the whole.
+    /// The end of the connection ends a body of unknown length in HTTP/1.0, so a client could take a part for the
+    /// whole.
     @Test("A broken stream to an HTTP/1.0 client ends with a reset", arguments: [false, true])
     func aBrokenStreamToAnHTTP(_ stops: Bool) throws {
         final class Broken: ByteStream {

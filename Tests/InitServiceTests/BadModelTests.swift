@@ -424,7 +424,7 @@ struct BadModelTests {
                 "/layers/0/repeat",
                 "--max-layers"
             ),
-            // Copies of a layer count by their tensors, not only as one layer.
+            // Each copy counts as one layer, so that the limit on tensors applies, and not the limit on layers.
             Row(
                 #"""
                 {"layer":{"type":"TransformerDecoder","num_layers":4000,"decoder_layer":

@@ -161,7 +161,7 @@ struct CatalogueTests {
     }
 
     @Test(
-        "Members that describe the model cannot be given beside a model's name",
+        "Beside a model's name, members of the model's own request and invalid values are refused",
         arguments: [
             ("layers=1", 400), ("dtype=float64", 400), ("seed=x", 400), ("include=nothing.*", 400),
             ("include=%5B", 400),
@@ -407,7 +407,7 @@ struct CatalogueTests {
         #expect(try answer.fault().allowed.first == meant)
     }
 
-    @Test("Paths below /models/ that are not a model's are unknown paths", arguments: ["/models/", "/models/acme/small/more"])
+    @Test("Other paths below /models/ are unknown", arguments: ["/models/", "/models/acme/small/more"])
     func noModel(_ path: String) throws {
         #expect(try service().ask(.get, path).fault().detail.hasPrefix("unknown path "))
     }

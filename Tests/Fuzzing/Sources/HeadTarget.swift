@@ -5,9 +5,9 @@ import HTTPExchange
 import HTTPTypes
 import Synchronization
 
-/// Bytes of a client on a connection to a daemon with the real library. The first byte sets the number of pieces in which
-/// the others are sent. Each request has one final response, and nothing else is sent. The cost of a connection is bounded
-/// by its bytes.
+/// Bytes of a client on a connection to a daemon with the real library. The first byte sets the number of pieces in
+/// which the others are sent. Each request has one final response, and nothing else is sent. The cost of a connection
+/// is bounded by its bytes.
 ///
 /// One daemon serves all inputs, and it runs on the fuzzer's thread: a switch of threads for each event takes ten times as
 /// long as the work.
@@ -31,8 +31,8 @@ enum HeadTarget {
     nonisolated(unsafe) private static var answer: [UInt8] = []
     nonisolated(unsafe) private static var buffer = [UInt8](repeating: 0, count: 64 << 10)
 
-    /// Bounds on comparisons and on bytes held at once, both in the service's own code: for a connection, and for each byte
-    /// received or sent. They are several times the highest cost seen.
+    /// Bounds on comparisons and on bytes held at once, both in the service's own code: for a connection, and for each
+    /// byte received or sent. They are several times the highest cost seen.
     private static let steps = (fixed: 5_000 as UInt64, perByte: 30 as UInt64)
     private static let memory = (fixed: 200_000 as Int64, perByte: 4 as Int64)
 
@@ -71,7 +71,8 @@ enum HeadTarget {
         }
     }
 
-    /// Checks for an error page that the library sent by itself, without calling the handler, before it closed the connection.
+    /// Checks for an error page that the library sent by itself, without calling the handler, before it closed the
+    /// connection.
     private static func isOwnPage(_ bytes: ArraySlice<UInt8>) -> Bool {
         // The page has no body if the request may have been HEAD.
         [false, true].contains { isHead in
@@ -81,7 +82,8 @@ enum HeadTarget {
         }
     }
 
-    /// Appends to `answer` everything that the daemon sends to a client that sends all bytes and then closes its sending half.
+    /// Appends to `answer` everything that the daemon sends to a client that sends all bytes and then closes its
+    /// sending half.
     private static func exchange(_ bytes: ArraySlice<UInt8>, pieces: Int) {
         var ends: [CInt] = [0, 0]
         check(socketpair(AF_UNIX, CInt(SOCK_STREAM.rawValue), 0, &ends) == 0, "there are sockets")
@@ -94,8 +96,8 @@ enum HeadTarget {
             let piece = bytes[start..<min(start + size, bytes.endIndex)]
             let count = piece.withUnsafeBytes { send(ends[0], $0.baseAddress, $0.count, CInt(MSG_NOSIGNAL)) }
             guard count == piece.count else { break }
-            // Waits until the daemon has read the piece. If the end arrived together with bytes, the library would notice it only
-            // at the idle timeout.
+            // Waits until the daemon has read the piece. If the end arrived together with bytes, the library would
+            // notice it only at the idle timeout.
             attempts { recv(ends[1], &byte, 1, peek) != 1 || !take(from: ends[0]) }
         }
         shutdown(ends[0], CInt(SHUT_WR))
@@ -103,8 +105,8 @@ enum HeadTarget {
         attempts { !take(from: ends[0]) && daemon.activeExchanges == 0 }
     }
 
-    /// Runs the daemon until the condition holds. Each call of the daemon waits for an event, so that few calls are needed: a
-    /// stuck connection is a fault.
+    /// Runs the daemon until the condition holds. Each call of the daemon waits for an event, so that few calls are
+    /// needed: a stuck connection is a fault.
     private static func attempts(_ isOver: () -> Bool) {
         for attempt in 0..<15_000 {
             daemon.run(waiting: attempt < 16 ? 0 : 1)

@@ -21,8 +21,8 @@ enum ModelTarget {
         return limits
     }()
 
-    /// Bounds on comparisons and on bytes held at once: a fixed part, which includes all that the limits allow together, and a
-    /// part for each byte of the request. They are several times the highest cost seen.
+    /// Bounds on comparisons and on bytes held at once: a fixed part, which includes all that the limits allow
+    /// together, and a part for each byte of the request. They are several times the highest cost seen.
     private static let steps = (fixed: 600_000 as UInt64, perByte: 200 as UInt64)
     private static let memory = (fixed: 400_000 as Int64, perByte: 100 as Int64)
 

@@ -6,8 +6,8 @@ import HTTPTypes
 @testable import InitService
 import WeightInit
 
-/// Names and members as text. The first byte chooses the place of the text in a request, and the second how often the text
-/// is repeated, up to 512 bytes. The rest is the text, split into two at the first NUL.
+/// Names and members as text. The first byte chooses the place of the text in a request, and the second how often the
+/// text is repeated, up to 512 bytes. The rest is the text, split into two at the first NUL.
 ///
 /// Every byte costs a bounded number of steps and no look-up in Unicode's tables.
 enum NameTarget {

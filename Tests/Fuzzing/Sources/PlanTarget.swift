@@ -6,8 +6,8 @@ import HTTPTypes
 @testable import InitService
 @testable import WeightInit
 
-/// A whole request: a byte that chooses the form of the request (two lowest bits) and a range to ask for, then a query or
-/// JSON. The service has small limits. The plan, the reply and ranges of the reply have to agree.
+/// A whole request: a byte that chooses the form of the request (two lowest bits) and a range to ask for, then a query
+/// or JSON. The service has small limits. The plan, the reply and ranges of the reply have to agree.
 enum PlanTarget {
     private static let service = InitService(limits: limits)
 

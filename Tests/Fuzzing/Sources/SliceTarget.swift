@@ -1,8 +1,8 @@
 import ByteText
 @testable import WeightInit
 
-/// A slice of a tensor: a byte for the rank, the sizes, then the slice's notation. A size takes a byte, and every element
-/// is checked; if the highest bit of the rank is set, a size takes eight bytes.
+/// A slice of a tensor: a byte for the rank, the sizes, then the slice's notation. A size takes a byte, and every
+/// element is checked; if the highest bit of the rank is set, a size takes eight bytes.
 enum SliceTarget {
     static func run(_ bytes: [UInt8]) {
         guard let first = bytes.first else { return }
