@@ -353,7 +353,7 @@ class _Lowering:
             value.last = _END
 
     def _share(self) -> None:
-        """Gives each value a tensor: the one of its name, the one it is copied into, a free one, or a scratch tensor."""
+        """Gives each value a tensor: that of its name, the one it is copied into, a free one, or a scratch tensor."""
         values: dict[int, Value] = {}
         for move in self.moves:
             for value in (move.value, move.source):
