@@ -898,7 +898,7 @@ def main():
             if not needs_swift:
                 print(report.plain(section))
         if not needs_swift and not (results / "environment.json").exists():
-            return print("RESULTS.md is of another run: it stays as it is.")
+            return print("RESULTS.md comes from another run and was not changed.")
         if needs_swift:
             (results / "environment.json").write_text(json.dumps(harness.environment(), indent=1, ensure_ascii=False))
     sections = {name: json.loads((results / f"{name}.json").read_text()) for name in SECTIONS if (results / f"{name}.json").exists()}
@@ -911,7 +911,7 @@ def main():
     if all(name in sections and "skipped" not in sections[name] for name in needed):
         figures.write()
     else:
-        print("Not all was measured: the documents keep the figures they have.")
+        print("Some sections were not measured, so the documents keep their figures.")
 
 
 if __name__ == "__main__":

@@ -49,7 +49,7 @@ enum PlanTarget {
         guard let members = request.members, let plan = try? members.plan(limits.tensors) else {
             // Both routes refuse at the same place; the input chooses the route.
             let route = first & 4 == 0 ? "/explain" : "/init"
-            check(ask(request, route).status >= 400, "what has no plan is neither explained nor made")
+            check(ask(request, route).status >= 400, "a request without a plan is refused")
             return
         }
         look(at: plan, ask(request, "/explain"), members)
