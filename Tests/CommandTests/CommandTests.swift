@@ -133,10 +133,10 @@ struct CommandTests {
         let help = try run("serve", "--help").output
         let options = help.matches(of: /\n  --([a-z-]+) </).map { String($0.1) }
         #expect(options.count > 20)
-        // A directory of models that is not there is a line in the log.
+        // A missing directory of models is only logged.
         for option in options where option != "models" {
             let variable = "WEIGHT_INIT_" + option.uppercased().replacing("-", with: "_")
-            // As a path, ! could be a socket's.
+            // A plain ! would be a valid path for a socket.
             let value = option == "unix-socket" ? "/nowhere/!" : "!"
             let result = try run(["serve", "--port=0"], [variable: value])
             #expect(result.status != 0, "\(option)")
@@ -175,7 +175,7 @@ struct CommandTests {
         #expect(server.errors().isEmpty)
     }
 
-    @Test("Variables that nothing reads are one warning, which names those that may be meant")
+    @Test("Unknown variables are one warning, which suggests the nearest known names")
     func unknownVariables() throws {
         let server = try Server(
             ["serve", "--port=0"],
@@ -226,7 +226,7 @@ struct CommandTests {
         let server = try Server(["serve", "--port", "0", "--drain-delay", "60"], [:])
         defer { server.kill() }
         server.signal(SIGTERM)
-        // Draining, it still lives.
+        // The server is alive while it drains.
         #expect(try server.logs("draining"))
         #expect(try run("health", "--port", server.port).status == 0)
         let client = try server.client()

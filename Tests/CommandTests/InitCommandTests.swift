@@ -275,7 +275,7 @@ struct InitCommandTests {
         #expect(try workplace.names.isEmpty)
     }
 
-    /// Takes hours: what is kept of the numbers drawn is next to nothing.
+    /// A command that takes hours, because nearly all numbers drawn are rejected.
     private static let endless = [
         "init", "--method", "trunc_normal", "--a", "2", "--b", "2.5", "--dtype", "float16", "--shape", "100000000000",
         "-o", "w.raw",

@@ -187,7 +187,7 @@ struct SecurityTests {
         #expect(try isTrusted(by: first))
         #expect(try !isTrusted(by: renewed))
 
-        // Between the two files the one is not the other's.
+        // After the first replacement, certificate and key do not match.
         try replace(certificate, by: renewed)
         server.signal(SIGHUP)
         #expect(
@@ -258,7 +258,7 @@ struct SecurityTests {
         }
         let histogram = "http_server_request_duration_seconds_count"
         var metrics = try ParsedMetrics(try answer("/metrics").text)
-        // The client may be told before the service has counted.
+        // The client may have its answer before the service has counted the request.
         for _ in 0..<5000 where metrics.sum(histogram) == 0 {
             usleep(2000)
             metrics = try ParsedMetrics(try answer("/metrics").text)
@@ -275,7 +275,7 @@ struct SecurityTests {
         #expect(try ParsedMetrics(try answer("/metrics").text)["weight_init_draining", [:]] == 1)
     }
 
-    // MARK: What cannot work
+    // MARK: Invalid configurations
 
     @Test(
         "An unusable token or certificate file is one sentence",
@@ -346,7 +346,7 @@ struct SecurityTests {
 
     @Test("A missing permission is one sentence")
     func permission() throws {
-        // Only root can become somebody who may less.
+        // Only root can switch to a user with fewer permissions.
         guard geteuid() == 0 else { return }
         let file = try directory.write("token", to: "tokens")
         chmod(file, 0)

@@ -3,7 +3,7 @@ import Testing
 
 @Suite("A Unix domain socket")
 struct UnixSocketTests {
-    /// Short: a socket's path has 107 bytes.
+    /// Short, because a socket's path has at most 107 bytes.
     private let directory = URL(filePath: "/tmp/weight-init-\(UUID().uuidString.prefix(8))")
     private var path: String { directory.appending(path: "s").path }
 

@@ -41,7 +41,7 @@ import Testing
         }
     }
 
-    @Test("Errors of the system have a sentence")
+    @Test("Errors of the system are explained in a sentence")
     func errorsOfTheSystemHaveA() {
         #expect(
             DaemonError.notPermitted(host: "::", port: 80).description == "This user may not listen on port 80 of ::."
@@ -95,7 +95,7 @@ import Testing
         return try HTTPDaemon(configuration: configuration, handler: stub)
     }
 
-    @Test("Loopback connections use reno where the kernel has it")
+    @Test("Loopback connections use reno if the kernel has it")
     func loopbackConnectionsUseRenoWhereThe() throws {
         try withDaemon(Stub()) { daemon in
             let probe = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
@@ -191,7 +191,7 @@ import Testing
             daemon.quiesce()
             #expect(!daemon.drain(for: .milliseconds(50)))
             #expect(throws: RawClient.Failure.self) { try RawClient(port: daemon.port) }
-            // An open connection is served once more and told to go.
+            // An open connection is served once more, and the response closes it.
             open.send(Self.hello)
             #expect(try open.readResponse()["Connection"] == "close")
             #expect(open.isAtEnd())

@@ -269,7 +269,7 @@ struct BadModelTests {
                 "/rules/0/0",
                 "matches no parameter"
             ),
-            // An entry's rules see names from the entry on.
+            // The rules of an entry match names relative to the entry.
             Row(
                 layers(#"{"name":"h","layers":[\#(pair)],"rules":[{"name":"h.a.*","method":"zeros"}]}"#),
                 400,
@@ -300,7 +300,7 @@ struct BadModelTests {
         try check(row)
     }
 
-    @Test("A rule that never comes first, or skips, is valid")
+    @Test("A rule that skips, or that is never the first to match, is valid")
     func shadowed() {
         let service = InitService()
         for rules in [
@@ -424,7 +424,7 @@ struct BadModelTests {
                 "/layers/0/repeat",
                 "--max-layers"
             ),
-            // A copy of one layer with many tensors is but one layer.
+            // Each copy counts as one layer, so that the limit on tensors applies, and not the limit on layers.
             Row(
                 #"""
                 {"layer":{"type":"TransformerDecoder","num_layers":4000,"decoder_layer":
@@ -455,7 +455,7 @@ struct BadModelTests {
                 "/rules",
                 "--max-rule-matches"
             ),
-            // Passes over layers that have no parameters cost, too.
+            // Passes over layers without parameters count, too.
             Row(
                 layers(
                     #"{"repeat":9000,"type":"ReLU"},"# + linear("a"),
@@ -496,7 +496,7 @@ struct BadModelTests {
         #expect(try answer.fault().detail.contains("--max-rule-matches"))
     }
 
-    @Test("Every limit is the service's own")
+    @Test("Every limit can be configured")
     func configured() throws {
         var limits = ServiceLimits()
         limits.tensors.maximumLayers = 3

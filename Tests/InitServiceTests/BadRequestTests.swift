@@ -108,7 +108,7 @@ struct BadRequestTests {
         #expect(fault.parameter == row.place)
         #expect(fault.pointer == nil)
         #expect(fault.detail.contains(row.detail), "\(fault.detail)")
-        // The plan's route says the same, apart from what only the reply's form forbids.
+        // /explain refuses the same requests, except for limits of the reply's format.
         if !fault.detail.contains("--max-json-elements"), !fault.detail.contains("--max-summary-elements") {
             #expect(service.ask(.get, "/explain?" + row.request).status == row.status)
         }
@@ -236,7 +236,7 @@ struct BadRequestTests {
         #expect(answer.status == 200)
     }
 
-    @Test("A body over the limit is refused by the limit's name")
+    @Test("The error about a body over the limit names the limit")
     func bodyLimit() throws {
         var limits = ServiceLimits()
         limits.maximumBodyBytes = 40

@@ -8,13 +8,13 @@ import Testing
 struct PageTests {
     private let service = InitService()
 
-    /// The `type` of problems of as many kinds as requests can be made to have.
+    /// Requests whose problems have different types.
     static let targets = [
         "/nowhere", "/init?method=x", "/init?method=xavier_normal&shape=3", "/init?method=ones&shape=99999999999999",
         "/init?method=ones&shape=2&dtype=bfloat16&format=npy", "/a%",
     ]
 
-    @Test("The type of a problem is an address that opens", arguments: targets)
+    @Test("The type of a problem is a URL that the service answers", arguments: targets)
     func types(_ target: String) throws {
         let type = try #require(try service.ask(.get, target).json()["type"] as? String)
         let (page, section) = (type.split(separator: "#")[0], type.split(separator: "#")[1])
@@ -24,7 +24,7 @@ struct PageTests {
         #expect(answer.text.contains("<h2 id=\"\(section)\">"))
     }
 
-    @Test("The page of problems may do nothing but look as it does")
+    @Test("The policy of the problems page allows only its own styles")
     func policy() throws {
         let policy = try #require(service.ask(.get, "/docs/problems")["Content-Security-Policy"])
         #expect(policy.hasPrefix("default-src 'none'; style-src 'sha256-"))
@@ -41,7 +41,7 @@ struct PageTests {
         #expect(text.contains("<code>application/problem+json</code>"))
     }
 
-    @Test("The README is text that a browser shows")
+    @Test("The README is served as text that browsers display")
     func readme() throws {
         let response = service.ask(.get, "/docs/readme")
         #expect(response["Content-Type"] == "text/plain; charset=utf-8")
@@ -69,7 +69,7 @@ struct PageTests {
         #expect(try answer.json()["openapi"] as? String == "3.1.0")
     }
 
-    @Test("Health is readiness, under the name that load balancers know")
+    @Test("/health is readiness under the name that load balancers expect")
     func health() {
         #expect(service.ask(.get, "/health").status == 200)
         service.beginDraining()
@@ -78,7 +78,7 @@ struct PageTests {
         #expect(service.ask(.get, "/livez").status == 200)
     }
 
-    @Test("The version names the release, and PyTorch's")
+    @Test("/version names the release and PyTorch's version")
     func version() throws {
         let answer = try service.ask(.get, "/version").json()
         #expect(answer["profile"] as? String == "torch-2.13")
@@ -95,7 +95,7 @@ struct PathPrefixTests {
         return InitService(policy: policy)
     }
 
-    @Test("Requests may have the prefix or not", arguments: ["/weights", "/a/b.c~d_e-f"])
+    @Test("Requests are answered with and without the prefix", arguments: ["/weights", "/a/b.c~d_e-f"])
     func both(_ prefix: String) throws {
         let service = try service(prefix)
         for target in ["/gain?nonlinearity=relu", "/", "/openapi.json"] {
@@ -108,7 +108,7 @@ struct PathPrefixTests {
     }
 
     @Test(
-        "The prefix alone leads to the page, for relative URLs need its slash",
+        "The prefix without a slash redirects to the page, because relative URLs need the slash",
         arguments: ["/weights", "/weights?x=1"]
     )
     func redirect(_ target: String) throws {
@@ -117,7 +117,7 @@ struct PathPrefixTests {
         #expect(answer["Location"] == "/weights/")
     }
 
-    @Test("Addresses in replies have the prefix")
+    @Test("URLs in replies have the prefix")
     func addresses() throws {
         let service = try service("/weights")
         let answer = service.post("/init", #"{"method":"ones","shape":[2]}"#)
@@ -126,7 +126,7 @@ struct PathPrefixTests {
     }
 
     @Test(
-        "What is no path is no prefix",
+        "An invalid path is refused as a prefix",
         arguments: [
             "", "/", "weights", "/weights/", "/a//b", "/a?b=1", "/a#b", "/../x", "/.", "/a b", "/ä", "//host", "/%41",
         ]
@@ -138,7 +138,7 @@ struct PathPrefixTests {
 
 @Suite("Times and traces")
 struct TimingTests {
-    @Test("Responses say how long their parts took, if asked to")
+    @Test("Responses have Server-Timing if it is configured")
     func timing() throws {
         #expect(InitService().ask(.get, "/gain")["Server-Timing"] == nil)
         var policy = ServicePolicy()

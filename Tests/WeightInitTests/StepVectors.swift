@@ -4,7 +4,7 @@ import Testing
 
 @testable import WeightInit
 
-/// A line of `ModelVectors/steps.jsonl`: a request, and the digests of the tensors that PyTorch makes of it.
+/// A line of `ModelVectors/steps.jsonl`: a request, and the digests of the tensors that PyTorch makes for it.
 struct StepVector: Sendable, CustomTestStringConvertible {
     struct Tensor: Sendable {
         let dtype: DType
@@ -46,7 +46,7 @@ struct StepVector: Sendable, CustomTestStringConvertible {
 }
 
 extension ModelRequest {
-    /// Reads the part of the request language that vectors of steps are written in.
+    /// Parses a request, as far as the vectors of steps need it.
     init(json: [String: Any]) throws {
         self.init(
             form: .tensors,

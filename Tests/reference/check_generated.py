@@ -1,11 +1,10 @@
-"""Makes clients from openapi.yaml with the generators and options that examples/README.md lists, and asks a running weight-init
-with each.
+"""Makes clients from openapi.yaml with the generators and options of examples/README.md, and uses each with a running
+weight-init.
 
 The generators have to print the warnings that the README lists, and no others. The clients for Go, Java and TypeScript have to
-compile. With these, and with Python's, `generated/client.*` fetches a tensor as raw bytes and as npy, a gain, a tensor in JSON, and a
-layer, whose arguments are members that the contract does not name.
-The bytes and numbers have to be PyTorch's: the seed is 2^63 − 1, and the elements are float64, so that 32 bits of either are not
-enough.
+compile. With these, and with Python's, `generated/client.*` fetches a tensor as raw bytes and as npy, a gain, a tensor
+in JSON, and a layer, whose arguments are members that the contract does not name. The bytes and numbers have to be
+PyTorch's: the seed is 2^63 − 1, and the elements are float64, so that 32 bits of either are not enough.
 
     python check_generated.py .build/release/weight-init [GENERATOR ...]
 """
@@ -29,9 +28,9 @@ from service import ROOT, Service
 
 CLIENTS = pathlib.Path(__file__).resolve().parent / "generated"
 TOOLS = pathlib.Path(sys.executable).parent
-# The generator. It holds the JSON library that its clients for Java need.
+# The generator. It contains the JSON library that its Java clients need.
 JAR = pathlib.Path(importlib.util.find_spec("openapi_generator_cli").origin).parent / "openapi-generator.jar"
-# Debian's packages of what generated clients need: javax.annotation.Generated, and gopkg.in/validator.v2.
+# Files of Debian packages that generated clients need: javax.annotation.Generated, and gopkg.in/validator.v2.
 ANNOTATIONS = "/usr/share/java/geronimo-annotation-1.3-spec.jar"
 GO_LIBRARIES = "/usr/share/gocode"
 SEED = 2**63 - 1
@@ -46,7 +45,7 @@ def run(*command, **options):
 
 
 def readme():
-    """Options of each generator, and the warnings of each, as examples/README.md has them."""
+    """The options and the warnings of each generator in examples/README.md."""
     text = (ROOT / "examples" / "README.md").read_text()
     options = dict(re.findall(r"^\| `-g ([a-z-]+) (--.+?)` \|", text, re.MULTILINE))
     block = re.search(r"^```text\n(.*?)^```$", text, re.MULTILINE | re.DOTALL).group(1)
@@ -63,7 +62,7 @@ def generate(generator, options, output):
 
 
 def check_warnings(printed, listed):
-    """Holds the warnings of all generators against the README's, each with the generators that print it."""
+    """Compares all warnings, each with the generators that print it, with the README's."""
     found = {}
     for generator, warnings in printed.items():
         for warning in warnings:
@@ -78,7 +77,7 @@ def check_warnings(printed, listed):
 
 
 def go(client):
-    """Without modules, which would be downloaded."""
+    """Compiles the Go client without modules, because they would be downloaded."""
     path = client.parent / "gopath"
     shutil.copytree(client, path / "src" / "weightinit", ignore=shutil.ignore_patterns("test", "docs"))
     (path / "src" / "client").mkdir()
@@ -112,14 +111,14 @@ def python(client):
     return [sys.executable, client / "client.py"]
 
 
-# Rust's client needs crates, which are not installed: it is only made.
+# The Rust client is not compiled, because its crates are not installed.
 BUILDERS = {"go": go, "java": java, "typescript-fetch": typescript}
-# A number of JavaScript has 53 bits, and `seed` comes as one.
+# JavaScript's numbers have 53 bits, too few for `seed`.
 UNPRINTED = {"typescript-fetch": {"seed"}}
 
 
 def expected():
-    """What each client has to print, from PyTorch and NumPy."""
+    """The expected output of each client, from PyTorch and NumPy."""
     torch.manual_seed(SEED)
     raw = torch.nn.init.uniform_(torch.empty(1000, dtype=torch.float64), b=0.1).numpy()
     torch.manual_seed(42)
@@ -160,7 +159,7 @@ def main():
             checks += 1
             try:
                 action()
-            except Exception as error:  # Whatever goes wrong in one is that one's failure; the others are still told of.
+            except Exception as error:  # Any error in one client is its failure; the other clients still run.
                 failures.append(what)
                 print(f"{what}: {type(error).__name__}: {error}", file=sys.stderr)
 

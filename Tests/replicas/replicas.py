@@ -1,11 +1,13 @@
-"""Checks that replicas are interchangeable: three of them behind nginx give one tensor, PyTorch's.
+"""Checks that replicas are interchangeable: three replicas behind nginx give the same tensor, PyTorch's.
 
     python3 replicas.py path/to/weight-init path/to/unpacked/packages
 
-1. A tensor of 512 MiB is fetched in 16 ranges in parallel. When each has begun, a replica is killed; the ranges that broke
-   are fetched anew from where they broke. The SHA-256 is that of the tensor that PyTorch makes in one process.
-2. Behind the cache of deploy/nginx.conf, a second fetch asks no replica; a client that has the tag gets 304; and what has
-   expired in the cache is revalidated by its tag.
+1. A tensor of 512 MiB is fetched in 16 parallel ranges. When all have begun, a replica is killed; the interrupted
+ranges are
+   resumed. The SHA-256 has to be that of the tensor that PyTorch makes in one process.
+2. Behind the cache of deploy/nginx.conf, a second fetch reaches no replica; a client with the entity tag gets 304; and
+expired
+   entries of the cache are revalidated by their entity tags.
 3. Clients and proxies that speak HTTP/1.0 get whole bodies.
 
 nginx, HAProxy and ab come from a directory in which their packages were unpacked, or else from the PATH. Exits with 0 if all
@@ -40,7 +42,7 @@ def parallel_ranges(fleet):
     killed = threading.Event()
 
     def fetch(index, is_first):
-        """Reads on from where the part is; whether it came to its end."""
+        """Continues a part; returns true if the part is complete."""
         part, start = parts[index], index * (SIZE // PARTS)
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
         try:
@@ -77,7 +79,7 @@ def parallel_ranges(fleet):
                 if fetch(index, False):
                     return
             problems.append(f"part {index} does not come to its end")
-        except Exception as error:  # A thread's end is not seen otherwise.
+        except Exception as error:  # An error in a thread would go unnoticed.
             problems.append(f"part {index}: {error!r}")
             begun.abort()
             killed.set()
@@ -106,7 +108,7 @@ def cached(fleet):
     replicas, port = fleet.replicas, fleet.front(deployed_nginx)
     target = "/init?method=uniform&shape=4096,4096&seed=7&format=raw"
     direct = get(replicas[0].port, target)[2]
-    # A range costs no more than itself, of whatever length the whole is.
+    # The cost of a range does not depend on the length of the whole.
     huge = "/init?method=uniform&shape=1099511627776&seed=7&format=raw"
     for asked, length in (("0-99", 100), ("20000000-20000099", 100), ("-16", 16)):
         status, fields, body = get(port, huge, {"Range": f"bytes={asked}"})
@@ -121,7 +123,7 @@ def cached(fleet):
     assert status == 200 and body == direct
     tag = fields["ETag"]
     assert fields["Cache-Control"] == "public, max-age=31536000, immutable"
-    # A model by its URL, and JSON, which has no ranges, go the same way.
+    # A model by its URL, and JSON, which has no ranges, are cached, too.
     model = {"seed": 1, "layer": {"type": "Linear", "in_features": 64, "out_features": 32}, "format": "safetensors"}
     other = "/init?request=" + "".join(f"%{byte:02X}" for byte in json.dumps(model).encode())
     json_target = "/init?method=normal&shape=3000,10"
@@ -131,10 +133,10 @@ def cached(fleet):
             status, fields, body = get(port, path)
             assert (status, fields["X-Cache-Status"]) == (200, state), (path, status, fields["X-Cache-Status"])
             assert body == expected, path
-    # A replica's own affairs are not for those in front.
+    # The proxy does not expose a replica's metrics.
     assert get(port, "/metrics")[0] == 404
     assert get(port, "/livez")[0] == 200
-    # Nobody is left to ask, and nobody has to be asked.
+    # The cache answers even if no replica is left.
     for replica in replicas:
         replica.kill()
     status, fields, body = get(port, target)
@@ -160,11 +162,11 @@ def revalidated(fleet):
 
 
 def old_protocol(fleet):
-    """HTTP/1.0 on either side of a proxy, and without one: bodies of unknown length come whole."""
+    """HTTP/1.0 on either side of a proxy, and without a proxy: bodies of unknown length arrive whole."""
     targets = ["/init?method=normal&shape=300,300", "/init?method=normal&shape=300,300&format=raw", "/gain", "/methods"]
     direct = fleet.replicas[0].port
     bodies = {target: get(direct, target)[2] for target in targets}
-    # nginx speaks HTTP/1.0 to those behind it unless it is told otherwise.
+    # nginx speaks HTTP/1.0 to replicas by default.
     ports = (direct, fleet.front(plain_nginx, how=""), fleet.front(haproxy))
     for target, body in bodies.items():
         for port in ports:
@@ -172,7 +174,7 @@ def old_protocol(fleet):
             for version in ("--http1.0", "--http1.1"):
                 found = subprocess.run(["curl", "-sSf", version, url], capture_output=True, timeout=120)
                 assert found.returncode == 0 and found.stdout == body, f"{url} {version}: {len(found.stdout)}"
-            # Without and with a connection that is kept.
+            # Without and with keep-alive.
             for kept in ([], ["-k"]):
                 command = ["ab", "-q", "-n", "20", "-c", "4", *kept, url]
                 said = subprocess.run(command, capture_output=True, text=True, timeout=120, env=fleet.environment).stdout

@@ -4,7 +4,7 @@ import { Configuration, DType, Format, TensorsApi, TheoryApi } from "./index";
 declare const process: { argv: string[] };
 declare function require(name: string): any;
 
-// A number of JavaScript has 53 bits: larger seeds are text, in a request of JSON.
+// JavaScript's numbers have 53 bits: larger seeds are text in a JSON request.
 const SEED = "9223372036854775807";
 
 function digest(bytes: ArrayBuffer): string {

@@ -21,16 +21,16 @@ _HERE = Path(__file__).parent
 _LIBRARIES = ("torch", "torchvision", "timm", "transformers")
 
 
-#: What the results depend on, beside the libraries.
+#: Files that the results depend on, besides the libraries.
 _SOURCES = ("models/catalogue.py", "models/comparison.py", *(f"src/weight_init/{name}.py" for name in (
     "blocks", "evaluation", "interpreter", "literals", "lowering", "recorder", "tracing", "words")))
 
 
 class Progress:
-    """Results of models that are done, one JSON object a line, by this exporter, this release of the service and these libraries.
+    """Results of finished models, a JSON object per line, for this exporter, release of the service and libraries.
 
-    The first line says by which. Results of others are kept as earlier ones until their models have been repeated: neither they nor
-    wrong results count as done.
+    The first line identifies them. Results for other versions are kept as earlier results until their models have been
+    repeated; neither earlier nor wrong results count as done.
     """
 
     def __init__(self, path: Path, program: str) -> None:
@@ -44,7 +44,7 @@ class Progress:
             path.write_text("\n".join([head, *earlier]) + "\n")
 
     def results(self) -> dict[tuple[str, str], Result]:
-        """By library and key, the last one of each, earlier ones included."""
+        """The last result for each library and key, earlier results included."""
         known = {}
         for key, line in self._lines().items():
             line.pop("earlier", None)
@@ -52,7 +52,7 @@ class Progress:
         return known
 
     def earlier(self) -> set[tuple[str, str]]:
-        """Library and key of the results that others wrote."""
+        """Library and key of results for other versions."""
         return {key for key, line in self._lines().items() if line.get("earlier")}
 
     def _lines(self) -> dict[tuple[str, str], dict[str, Any]]:
@@ -76,7 +76,7 @@ def _versions() -> dict[str, str]:
 
 
 def table(results: list[Result], *, left: int = 0, earlier: Collection[tuple[str, str]] = ()) -> str:
-    """The text of docs/zoo.md. ``left`` models have not been tried yet; ``earlier`` are library and key of results to be repeated."""
+    """The text of docs/zoo.md. ``left`` models have not been tried; ``earlier`` names results that will be repeated."""
     marked = sum((result.library, result.key) in earlier for result in results)
     now = [result for result in results if (result.library, result.key) not in earlier]
     built = [result for result in results if result.outcome != "unbuilt"]
@@ -144,7 +144,7 @@ def _grouped(count: int) -> str:
 
 
 def _cell(text: str) -> str:
-    # Paths of the machine that wrote the table say nothing.
+    # Without paths of the machine that wrote the table.
     text = re.sub(r"\S*/site-packages/", "", text)
     text = re.sub(r"\s+", " ", text).replace("|", "\\|").replace("<", "&lt;")
     return text if len(text) <= 200 else text[:199] + "…"

@@ -102,7 +102,7 @@ class _ProgressLine:
 
 
 def _reason(error: Exception) -> str:
-    """What the system says, without its number and its names of temporary files."""
+    """The system's message, without error number and names of temporary files."""
     return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
 
