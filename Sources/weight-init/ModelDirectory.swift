@@ -8,8 +8,8 @@ import WeightInit
 /// A model that cannot be read or made is left out, with one line that gives the reason. Symbolic links, as in a
 /// mounted ConfigMap, are followed only to files within the directory.
 ///
-/// A directory with more than `maximumModelFiles` entries is left out. At most as many entries are read in all, in the
-/// order of their names.
+/// A directory with more than `maximumModelFiles` entries is left out. Once more than as many have been read in all, in the
+/// order of their names, no further directory is read.
 struct ModelDirectory {
     let path: String
     let limits: ServiceLimits
