@@ -208,7 +208,7 @@ extension DaemonConfiguration: Configurable {
             ),
             (
                 (0...connectionLimit).contains(connectionsPerAddress),
-                "the limit of connections per address must lie between 0 and the connection limit"
+                "max-connections-per-address must be at most max-connections (\(connectionLimit))"
             ),
             ((0...1 << 30).contains(bodyLimit), "the body limit must be at most 1 GiB"),
             ((0...1 << 40).contains(drainLimit), "the drain limit must be at most 1 TiB"),

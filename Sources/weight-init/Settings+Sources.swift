@@ -25,7 +25,7 @@ extension TableOptions where Table: SettingTable {
             let name = setting.environmentVariable
             // Kubernetes sets WEIGHT_INIT_PORT to tcp://… in the containers beside a service with the name weight-init.
             guard let text = environmentVariable(name), !text.hasPrefix("tcp://") else { continue }
-            try setting.require(text, of: name, in: &values)
+            try setting.require(text, of: name, in: &values, orElse: "; unset it for the default")
         }
         for (name, text) in given {
             guard let setting = Table.settings.first(where: { Text($0.name) == name }) else { continue }
@@ -36,8 +36,21 @@ extension TableOptions where Table: SettingTable {
 }
 
 extension Setting {
-    /// - Parameter given: Name of the option or variable that has the text.
-    fileprivate func require(_ text: String, of given: String, in values: inout Values) throws(ValidationError) {
+    /// No setting means anything by an empty text, so a variable that a script left empty is found here and not by its use.
+    ///
+    /// - Parameters:
+    ///   - given: Name of the option or variable that has the text.
+    ///   - advice: Further words about an empty text.
+    fileprivate func require(
+        _ text: String,
+        of given: String,
+        in values: inout Values,
+        orElse advice: String = ""
+    ) throws(ValidationError) {
+        guard !text.isEmpty else {
+            let requirement = accepted.map { "must be \($0), not empty" } ?? "must not be empty"
+            throw ValidationError("\(given) \(requirement)\(advice).")
+        }
         guard set(text, in: &values) else {
             throw ValidationError("\(given) must be \(requirement(of: text)), not \(text).")
         }

@@ -75,6 +75,11 @@ extension ServiceMetrics {
         kind: .gauge,
         help: "Open connections, idle ones included."
     )
+    private static let connectionLimit = MetricFamily(
+        name: "http_server_connection_limit",
+        kind: .gauge,
+        help: "Maximum number of open connections. Further ones wait until others close."
+    )
     private static let responseBodyBytes = MetricFamily(
         name: "http_server_response_body_bytes_total",
         kind: .counter,
@@ -181,6 +186,7 @@ extension ServiceMetrics {
         let load = load.withLock { $0 }?() ?? TransportLoad()
         exposition.add(Self.activeRequests, load.activeExchanges)
         exposition.add(Self.openConnections, load.openConnections)
+        exposition.add(Self.connectionLimit, load.connectionLimit)
         exposition.add(Self.responseBodyBytes, responseBytes.value)
         exposition.add(Self.repeatedRequests, load.repeatedRequests)
         exposition.add(Self.replyCacheBytes, load.replyCacheBytes)
