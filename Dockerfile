@@ -1,7 +1,8 @@
-# `docker buildx build --platform linux/amd64,linux/arm64` makes both: nothing here depends on the processor. What has been run
-# is amd64; of arm64 the kernels alone, emulated (make test-neon). .github/workflows/ci.yml builds each on its own processor.
+# `docker buildx build --platform linux/amd64,linux/arm64` builds both platforms: nothing here depends on the processor. Only
+# amd64 has been run; for arm64, only the kernels, emulated (make test-neon). .github/workflows/ci.yml builds each platform on
+# its own processor.
 #
-# Bases are named by tag: a digest would be one of a registry that the tests cannot ask. To pin them, pass
+# Base images have tags, not digests, because the tests cannot ask a registry for digests. To pin them, pass
 # --build-arg SWIFT=swift:6.3-bookworm@sha256:… and DEBIAN=debian:bookworm-slim@sha256:…, as the workflow does for releases;
 # `docker buildx imagetools inspect debian:bookworm-slim` prints the digest.
 ARG SWIFT=swift:6.3-bookworm
@@ -10,7 +11,7 @@ ARG DEBIAN=debian:bookworm-slim
 # hadolint ignore=DL3006
 FROM ${SWIFT} AS build
 
-# Debian keeps a package's newest version only: one that is named here would soon be gone.
+# Debian keeps only the newest version of a package: a pinned version would soon be gone.
 # hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install -y --no-install-recommends libmicrohttpd-dev make nettle-dev pkg-config zlib1g-dev \
@@ -40,12 +41,12 @@ LABEL org.opencontainers.image.title="weight-init" \
       org.opencontainers.image.vendor="the weight-init authors" \
       org.opencontainers.image.base.name="docker.io/library/debian:bookworm-slim"
 
-# Options of serve and health: a container listens on all of its addresses.
+# Options of serve and health. A container listens on all of its addresses.
 ENV WEIGHT_INIT_HOST=0.0.0.0 \
     WEIGHT_INIT_PORT=8080
 EXPOSE 8080
 
-# A non-root user; nothing is ever written.
+# A non-root user. The program writes no files.
 USER 65532:65532
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=5s --start-period=5s --retries=3 \

@@ -25,7 +25,7 @@ EXIT_STATUS = {
 
 
 def escaped(text):
-    """Text as roff prints it: backslashes, hyphens that are typed, and characters that would begin a request."""
+    """Text escaped for roff: backslashes, hyphens that are typed, and characters that would begin a request."""
     text = text.replace("\\", "\\e").replace("-", "\\-").replace("\u2212", "\\[mi]").replace("'", "\\(aq")
     text = "".join(letter if ord(letter) < 128 or letter == "\\" else f"\\[u{ord(letter):04X}]" for letter in text)
     return re.sub(r"^(?=\.)", "\\&", text, flags=re.MULTILINE)
@@ -100,7 +100,7 @@ def options(command):
 
 
 def divided(discussion):
-    """Examples, which help begins with and a manual page ends with, and the rest."""
+    """The examples of a discussion, and the rest. Help begins with examples; a manual page ends with them."""
     first, _, rest = discussion.partition("\n\n")
     heading, _, examples = first.partition("\n")
     return (examples, rest) if heading == "Examples:" else ("", discussion)

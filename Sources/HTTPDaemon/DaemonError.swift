@@ -1,7 +1,7 @@
 import CHTTPDaemon
 import Glibc
 
-/// Why a daemon could not be started.
+/// Reason why a daemon did not start.
 public enum DaemonError: Error, Equatable {
     case invalidConfiguration(String)
     /// Not a numeric IPv4 or IPv6 address.
@@ -12,19 +12,19 @@ public enum DaemonError: Error, Equatable {
     case notPermitted(host: String, port: UInt16)
     /// The path is too long for a socket, or empty.
     case invalidSocketPath(String)
-    /// A program listens there, or something else is there.
+    /// A program listens at the path, or the path is not a socket.
     case socketPathTaken(String)
     case socketPathNotPermitted(String)
     /// A directory of the path is missing.
     case socketPathMissing(String)
-    /// The certificate or its key cannot be read, or the one is not the other's.
+    /// The certificate or its key cannot be read, or they do not belong together.
     case badCertificate(String)
     /// The system refused for another reason.
     case system(String)
 }
 
 extension DaemonError {
-    /// `true` if the configuration is wrong wherever the daemon is started; `false` if something here is in its way.
+    /// `true` if the configuration is wrong on every machine; `false` if something on this machine is in its way.
     public var isOfConfiguration: Bool {
         switch self {
         case .invalidConfiguration, .invalidAddress, .invalidSocketPath: true

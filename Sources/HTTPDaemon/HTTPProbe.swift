@@ -1,12 +1,12 @@
 import CHTTPDaemon
 import Glibc
 
-/// Why a service did not answer.
+/// Reason why a service did not answer.
 public struct ProbeError: Error {
     public var reason: String
-    /// `true` if the address or path can be that of no service.
+    /// `true` if no service can have this address or path.
     public var isOfAddress = false
-    /// `true` if something answered, or hung up, that may speak another protocol.
+    /// `true` if the peer answered or hung up, and may speak another protocol.
     fileprivate var isOfProtocol = false
     /// `true` if the service speaks TLS and the probe did not.
     public var isOfTLS = false
@@ -20,11 +20,11 @@ public struct ProbeError: Error {
 
 /// One request over a socket: as little HTTP as a health check needs.
 ///
-/// The calls of the socket interface take addresses and buffers by pointer; none outlives its call.
+/// The calls of the socket interface take addresses and buffers by pointer; no pointer outlives its call.
 public struct HTTPProbe {
     public var host: String
     public var port: UInt16
-    /// Instead of both, the path of a socket in the file system.
+    /// Path of a Unix domain socket, instead of host and port.
     public var socketPath: String?
     /// Seconds for each of connecting, sending and receiving.
     public var timeout: Int
@@ -44,7 +44,7 @@ public struct HTTPProbe {
         do {
             return try ask(path)
         } catch {
-            // To a service with TLS a request in plain text is noise: it hangs up, or answers with an alert.
+            // A service with TLS answers a request in plain text with an alert, or hangs up.
             guard error.isOfProtocol, !usesTLS else { throw error }
             var secure = self
             secure.usesTLS = true
@@ -66,7 +66,7 @@ public struct HTTPProbe {
         return status
     }
 
-    /// "HTTP/1.1 200" is all that is looked at.
+    /// Bytes of an answer that the probe reads: "HTTP/1.1 200".
     private static let answerSize = 12
 
     private func answer(to request: String, _ descriptor: Int32) throws(ProbeError) -> [UInt8] {
@@ -105,7 +105,7 @@ public struct HTTPProbe {
     private func connect(to path: String) throws(ProbeError) -> Int32 {
         let descriptor = c_httpd_connect_to_path(path)
         guard descriptor >= 0 else {
-            // As `serve` says it of a path that is too long or empty.
+            // The message of `serve` for a path that is too long or empty.
             guard errno != ENAMETOOLONG else {
                 throw ProbeError(reason: DaemonError.invalidSocketPath(path).description, isOfAddress: true)
             }

@@ -1,14 +1,14 @@
 internal import ByteText
 import WeightInit
 
-/// How welcome media types are to whoever asks.
+/// A client's preferences among media types.
 package protocol MediaPreference: Sendable {
-    /// From 0, not acceptable, to 1.
+    /// The quality of a media type, from 0 (not acceptable) to 1.
     func quality(of mediaType: String) -> Double
 }
 
 extension MediaPreference {
-    /// The most welcome of what is offered, the first among equals; `nil` if none is acceptable.
+    /// The offer with the highest quality, the first among equals; `nil` if none is acceptable.
     func preferred<Offer>(among offers: [Offer], mediaType: (Offer) -> String) -> Offer? {
         var best: (offer: Offer, quality: Double)?
         for offer in offers {
@@ -26,7 +26,7 @@ extension MediaPreference {
     }
 }
 
-/// Whoever asks takes everything.
+/// The preferences of a caller that accepts every media type.
 struct AnyMediaType: MediaPreference {
     func quality(of mediaType: String) -> Double { 1 }
 }

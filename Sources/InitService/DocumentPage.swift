@@ -1,4 +1,4 @@
-/// A page made from a document of `docs`: headings, paragraphs and code within lines, which is all that the document may have.
+/// A page made from a document of `docs`, which may have only headings, paragraphs and inline code.
 struct DocumentPage {
     let html: [UInt8]
 
@@ -39,14 +39,14 @@ struct DocumentPage {
         html = Array(page.utf8)
     }
 
-    /// A heading ends with its line, whatever follows.
+    /// Splits lines into headings and a paragraph. A heading ends with its line.
     private static func blocks(_ lines: ArraySlice<Substring>) -> [String] {
         let headings = lines.prefix { $0.hasPrefix("#") }
         let rest = lines.dropFirst(headings.count)
         return headings.map(String.init) + (rest.isEmpty ? [] : [rest.joined(separator: " ")])
     }
 
-    /// Text with code between backquotes.
+    /// HTML of text that has code between backquotes.
     private static func inline(_ text: String) -> String {
         text.split(separator: "`", omittingEmptySubsequences: false).enumerated()
             .map { $0.offset.isMultiple(of: 2) ? escaped($0.element) : "<code>\(escaped($0.element))</code>" }

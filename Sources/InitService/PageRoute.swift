@@ -2,7 +2,7 @@ internal import EmbeddedFiles
 import HTTPExchange
 import HTTPTypes
 
-/// Pages for a browser: each is one document that asks nobody else.
+/// Pages for a browser. Each is one document that loads nothing from other hosts.
 enum PageRoute {
     /// A page to try the service.
     static let page: Representation = {
@@ -10,7 +10,7 @@ enum PageRoute {
         return representation(page, policy: ContentSecurityPolicy.script(in: page))
     }()
 
-    /// The document that the `type` of every problem names a section of.
+    /// The document of all problems. The `type` of a problem is the URL of its section.
     static let problems: Representation = {
         let page = DocumentPage(markdown: EmbeddedFile.problems.bytes).html
         return representation(page, policy: ContentSecurityPolicy.text(in: page))

@@ -10,15 +10,15 @@ struct RouteRequest: Sendable {
     let fields: HTTPFields
     /// The route's path.
     let path: Text
-    /// The path at which a proxy has the service.
+    /// The path below which a proxy serves the service.
     let prefix: PathPrefix?
-    /// Segments of the target that stand for those in braces.
+    /// Segments of the target in the places of those in braces.
     let captures: [Text]
     let members: RequestMembers
-    /// How the client wrote the members.
+    /// Form in which the client wrote the members.
     let form: Problem.Form
     let allowance: Allowance
-    /// Bytes.
+    /// Maximum bytes of the URL in `Content-Location`.
     let longestLocation: Int
     /// Digests of representations, if the client wants one.
     let digests: RepresentationDigests?
@@ -28,7 +28,7 @@ struct RouteRequest: Sendable {
 
     var accept: Accept { Accept(fields.text(.accept)) }
 
-    /// The circumstances of the question that the request asks.
+    /// The context of the question that the request asks.
     func asking(_ operations: OperationContext) -> Asking {
         Asking(operations, accept, within: allowance)
     }
@@ -36,7 +36,7 @@ struct RouteRequest: Sendable {
     /// The response with a question's answer.
     ///
     /// - Parameters:
-    ///   - need: Counts of a model of the catalogue; `nil` if they are known only when all is planned.
+    ///   - need: Counts of a model of the catalogue; `nil` if they are known only after planning.
     ///   - answer: `nil` if the allowance is too small for planning.
     func respond(
         with operations: OperationContext,
@@ -49,7 +49,7 @@ struct RouteRequest: Sendable {
     }
 }
 
-/// Finds a request's members, wherever the method has them.
+/// Finds a request's members, in the query or in the body.
 struct MemberReader {
     let limits: ServiceLimits
 
@@ -61,7 +61,7 @@ struct MemberReader {
         case body([UInt8])
     }
 
-    /// - Throws: 415 for another media type than JSON, 413 for a body over the limit, 400 for members in two places.
+    /// - Throws: 415 for a media type other than JSON, 413 for a body over the limit, 400 for members in two places.
     func place(of request: IncomingRequest, _ target: RequestTarget) throws(Problem) -> Place {
         guard request.head.method == .post else {
             guard request.body.isEmpty else {
@@ -87,7 +87,7 @@ struct MemberReader {
         return .body(request.body)
     }
 
-    /// - Throws: `invalid` where it is not JSON or not an object.
+    /// - Throws: `invalid` if the text is not JSON or not an object.
     func members(at place: Place) throws(InitError) -> RequestMembers {
         let json = JSONLimits(
             depth: limits.maximumJSONDepth,
@@ -101,7 +101,7 @@ struct MemberReader {
         }
     }
 
-    /// `application/json`, in UTF-8 where a charset is named at all.
+    /// Checks for `application/json` without a content coding and, if a charset is named, in UTF-8.
     private func checkMediaType(_ fields: HTTPFields) throws(Problem) {
         if let coding = fields.text(.contentEncoding), !coding.trimmed.equalsIgnoringASCIICase("identity") {
             let detail = "the body must not be encoded, found " + coding.quotedForMessage

@@ -52,7 +52,7 @@ struct HealthCommand: ParsableCommand {
         }
     }
 
-    /// The address in numbers, which is the loopback address for a service that listens on all.
+    /// The numeric address to connect to: the loopback address if the service listens on all interfaces.
     private func reachable(_ host: String) -> String {
         switch host {
         case "0.0.0.0", "localhost": "127.0.0.1"

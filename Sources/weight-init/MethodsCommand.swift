@@ -59,7 +59,7 @@ private struct CatalogueTable {
 
     static let all = [
         CatalogueTable("methods", ["method", "aliases", "arguments"]) { method in
-            // The alias with PyTorch's underscore is that of every method.
+            // Every method has an alias with PyTorch's underscore.
             let aliases = method.words("aliases").filter { !$0.hasSuffix("_") }
             return [method.cell("name"), aliases.joined(separator: ", "), method.arguments]
         },
@@ -102,7 +102,7 @@ extension JSONValue {
 
     fileprivate func words(_ name: Text) -> [String] { self[name]?.elements.map(Table.cell) ?? [] }
 
-    /// The arguments of a method or layer: `gain=1.0`, and the name alone of those without a default.
+    /// The arguments of a method or layer, such as `gain=1.0`. An argument without a default has only its name.
     fileprivate var arguments: String { (self["parameters"]?.elements ?? []).map(\.argument).joined(separator: " ") }
 
     fileprivate var argument: String {

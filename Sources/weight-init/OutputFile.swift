@@ -2,8 +2,8 @@ import Glibc
 
 /// The output: standard output, a device, a pipe, or a file that gets its name when it is complete.
 ///
-/// Until then a locked file with the extension `.partial` holds the bytes. If the command ends early, the partial file is
-/// removed, or kept if it can be resumed.
+/// Until then, a locked file with the extension `.partial` holds the bytes. If the command ends early, the partial file
+/// is removed, or kept if it can be resumed.
 struct OutputFile: ~Copyable {
     let descriptor: Int32
     /// `nil` for a device, a pipe or standard output.
@@ -126,7 +126,7 @@ private struct Partial {
             default: return nil
             }
         }
-        // Of a symbolic link, the target is replaced.
+        // Replaces the target of a symbolic link, not the link, if the target exists.
         finalPath = realPath(path) ?? path
         self.path = finalPath + ".partial"
         self.isReplacing = isReplacing
@@ -157,7 +157,7 @@ private struct Partial {
     }
 }
 
-/// The path without links; `nil` where nothing is there.
+/// The path without symbolic links; `nil` if it does not exist.
 private func realPath(_ path: String) -> String? {
     guard let resolved = realpath(path, nil) else { return nil }
     defer { free(resolved) }

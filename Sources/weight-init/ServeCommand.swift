@@ -102,7 +102,8 @@ struct ServeCommand: ParsableCommand {
             let address = authority(settings.metricsHost ?? host, metricsDaemon.port)
             announcement.append("weight-init gives metrics at http://\(address)/metrics")
         }
-        // At once: whoever waits for the first line has the second, too. A service that nobody listens to serves all the same.
+        // In one write, so that a reader of the first line gets the second, too. The service runs even if this output
+        // fails.
         try? StandardOutput.writeLine(announcement.joined(separator: "\n"))
 
         let signal = signals.wait {

@@ -16,7 +16,7 @@ extension SettingTable {
 }
 
 extension TableOptions where Table: SettingTable {
-    /// The defaults, changed by environment variables, changed by options.
+    /// The defaults, overridden by environment variables and then by options.
     ///
     /// - Throws: `ValidationError` naming the variable or option with a value that is not accepted.
     func values(withEnvironment readsEnvironment: Bool) throws(ValidationError) -> Table.Values {

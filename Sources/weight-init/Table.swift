@@ -65,7 +65,7 @@ enum Table {
         }
     }
 
-    /// The objects of a nonempty list of objects alone.
+    /// The objects of a list that has at least one and nothing else; else `nil`.
     private static func objects(in value: JSONValue) -> [[Named]]? {
         guard case .array(let elements) = value, !elements.isEmpty else { return nil }
         let objects = elements.compactMap { element -> [Named]? in
@@ -111,7 +111,7 @@ enum Table {
     ///
     /// - Parameters:
     ///   - style: Style of the first row, if that is a heading.
-    ///   - columns: Width in which the last cell of a row is broken into lines at spaces; unbroken without one.
+    ///   - columns: Width at which the last cell of a row is broken into lines at spaces; `nil` for no limit.
     static func aligned(_ rows: [[String]], headedIn style: TextStyle? = nil, within columns: Int? = nil) -> String {
         let count = rows.map(\.count).max() ?? 0
         let widths = (0..<count).map { column in rows.map { $0.count > column ? $0[column].count : 0 }.max() ?? 0 }
@@ -119,7 +119,7 @@ enum Table {
         return rows.enumerated().map { index, row in
             var cells = zip(row, widths).map { $0 + String(repeating: " ", count: $1 - $0.count) }
             if let columns, cells.count == count, let last = row.last {
-                // A column that is too narrow for words is not worth keeping to.
+                // A column too narrow for words gets 20 characters.
                 let lines = broken(last, to: max(columns - indent, 20))
                 cells[count - 1] = lines.joined(separator: "\n" + String(repeating: " ", count: indent))
             }
@@ -132,7 +132,7 @@ enum Table {
         String(line.prefix(line.count - line.reversed().prefix { $0 == " " }.count))
     }
 
-    /// Lines of words, each of at most so many characters if its words are not longer.
+    /// Lines of words, each of at most `columns` characters unless a single word is longer.
     private static func broken(_ text: String, to columns: Int) -> [String] {
         var lines: [String] = []
         var count = 0

@@ -6,10 +6,11 @@ struct TerminationSignals {
     private var set = sigset_t()
     private let hasTerminal = isatty(STDIN_FILENO) == 1
 
-    /// Blocks the signals, and no others, in this thread and its future threads. Ignores SIGPIPE, which a write to a closed
-    /// connection sends.
+    /// Blocks the signals, and no others, in this thread and its future threads. Ignores SIGPIPE, which a write to a
+    /// closed connection raises.
     ///
-    /// The mask is set as a whole, because a process inherits its parent's: SIGALRM would never reach ``LastResort``.
+    /// Replaces the whole mask, because a process inherits its parent's: a blocked SIGALRM would never reach
+    /// ``LastResort``.
     init() {
         sigemptyset(&set)
         for number in Self.numbers + [SIGHUP] { sigaddset(&set, number) }
@@ -17,9 +18,9 @@ struct TerminationSignals {
         signal(SIGPIPE, SIG_IGN)
     }
 
-    /// Waits for the signal to end, and reloads at every SIGHUP before it. SIGHUP itself ends the service if its terminal was
-    /// closed: else it would go on unseen and keep its port. Afterwards SIGHUP is ignored, and the next signal to end exits at
-    /// once.
+    /// Waits for SIGTERM or SIGINT, and reloads at every SIGHUP before it. If the terminal was closed, SIGHUP ends the wait,
+    /// too: otherwise the service would go on unseen and keep its port. Afterwards SIGHUP is ignored, and the next SIGTERM
+    /// or SIGINT exits at once.
     func wait(reload: () -> Void) -> Int32 {
         var set = set
         var number: Int32 = 0

@@ -88,7 +88,7 @@ struct CommandTests {
             (["health"], ["WEIGHT_INIT_HOST": ""], "WEIGHT_INIT_HOST must not be empty; unset it for the default."),
             (
                 ["serve", "--max-connections=9", "--max-connections-per-address=10"], [:],
-                "max-connections-per-address must be at most max-connections (9)"
+                "max-connections-per-address must lie between 0 and max-connections (9)"
             ),
             (
                 ["serve", "--port=1"], ["WEIGHT_INIT_THREADS": "1"],

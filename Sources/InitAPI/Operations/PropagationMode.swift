@@ -2,7 +2,7 @@ internal import ByteText
 private import Glibc
 import WeightInit
 
-/// Variance in a stack whose weights are scaled by one of the two fans.
+/// Variances in a stack whose weights are scaled by one of the two fans.
 struct PropagationMode {
     let mode: Fan.Mode
     let variances: Propagation.Variances
@@ -12,7 +12,7 @@ struct PropagationMode {
     /// The gradients of the input, as a multiple of the output's.
     var backward: Double { variances.backward.first ?? 1 }
 
-    /// How far the worst of all layers is from 1, as a logarithm.
+    /// The largest distance of a layer's variance from 1, as a logarithm.
     private var deviation: Double {
         (variances.forward + variances.backward).reduce(0) { worst, variance in
             let deviation = abs(log(variance))
@@ -24,35 +24,36 @@ struct PropagationMode {
         ["mode": .string(mode.word), "forward": .double(forward), "backward": .double(backward)]
     }
 
-    /// Two sentences: which mode to choose, and why.
+    /// Two sentences that recommend a mode and give the reason.
     ///
-    /// - Parameter modes: Both of them.
+    /// - Parameter modes: Both modes.
     static func advice(_ modes: [PropagationMode], for stack: LayerStack) -> [String] {
         guard let fanIn = modes.first(where: { $0.mode == .fanIn }),
             let fanOut = modes.first(where: { $0.mode == .fanOut })
         else { return [] }
         let layers = stack.depth == 1 ? "1 layer" : "\(stack.depth) layers"
-        // The ratio of the widths is left to one of the two whatever is chosen; a factor of 2 besides may be.
+        // With either mode, activations or gradients end off by the ratio of the widths. A further factor of 2 is
+        // tolerated.
         let widthRatio = abs(log(Double(stack.outputWidth) / Double(stack.inputWidth)))
         let isMended = min(fanIn.deviation, fanOut.deviation) < widthRatio + log(2)
         let blame =
-            "goes wrong layer by layer, with \(stack.nonlinearity.name) and its gain, and no choice of fan mends it"
+            "drifts layer by layer, with \(stack.nonlinearity.name) and its gain, and no choice of fan mends it"
 
         if stack.inputWidth == stack.outputWidth {
             let outcome = "activations end at \(fanIn.forward.factor) and gradients at \(fanIn.backward.factor)"
             return [
                 "Choose fan_in, the default: every layer has as many outputs as inputs, so that fan_out is the same number and "
                     + "equations 10 and 14 of He et al. 2015 ask for the same weights.",
-                isMended ? "After \(layers), \(outcome)." : "What goes wrong \(blame): after \(layers), \(outcome).",
+                isMended ? "After \(layers), \(outcome)." : "The variance \(blame): after \(layers), \(outcome).",
             ]
         }
         let isTie = abs(fanIn.deviation - fanOut.deviation) < 1e-6 * fanIn.deviation
         let (best, other) = isTie || !(fanOut.deviation < fanIn.deviation) ? (fanIn, fanOut) : (fanOut, fanIn)
         guard isMended else {
             return [
-                "Choose \(best.mode.rawValue), if either: after \(layers) it leaves the activations at \(best.forward.factor) and "
+                "Choose \(best.mode.rawValue), which strays less: after \(layers) it leaves the activations at \(best.forward.factor) and "
                     + "the gradients at \(best.backward.factor).",
-                "\(other.mode.rawValue) would leave them at \(other.forward.factor) and \(other.backward.factor); what goes wrong "
+                "\(other.mode.rawValue) would leave them at \(other.forward.factor) and \(other.backward.factor); the variance "
                     + "\(blame).",
             ]
         }

@@ -9,10 +9,11 @@ struct Accept: MediaPreference {
         var quality: Double
     }
 
-    /// Empty where all is acceptable.
+    /// Empty if every media type is acceptable.
     private let ranges: [Range]
 
-    /// Elements that cannot be read are passed over; without a field, or with nothing to read in it, all is acceptable.
+    /// Malformed elements are skipped. Without the header, or without a well-formed element in it, every media type is
+    /// acceptable.
     init(_ fieldValue: Text?) {
         ranges = fieldValue.map { FieldList.elements(of: $0).compactMap(Accept.range) } ?? []
     }
@@ -34,7 +35,7 @@ struct Accept: MediaPreference {
         return Range(type: names[0], subtype: names[1], quality: quality)
     }
 
-    /// How welcome a media type is, from 0 to 1: what the most specific range that covers it says.
+    /// The quality of a media type, from 0 to 1: the quality of the most specific range that covers it.
     func quality(of mediaType: String) -> Double {
         guard !ranges.isEmpty else { return 1 }
         let names = Text(mediaType).split(separator: "/")

@@ -1,4 +1,4 @@
-/// A metric as it is announced: its samples follow under its name.
+/// Name, type and help of a metric, which are written before its samples.
 struct MetricFamily: Sendable {
     enum Kind: String, Sendable {
         case counter, gauge, histogram
@@ -6,7 +6,7 @@ struct MetricFamily: Sendable {
 
     var name: String
     var kind: Kind
-    /// Names of the labels, `le` of a histogram's buckets aside.
+    /// Names of the labels, except `le` of a histogram's buckets.
     var labels: [String] = []
     /// A sentence without line breaks or backslashes.
     var help: String
@@ -21,7 +21,7 @@ struct Exposition {
 
     private(set) var text = ""
 
-    /// Announces a family. Its samples follow, and no others in between.
+    /// Begins a family. Its samples must follow before any others.
     mutating func begin(_ family: MetricFamily) {
         text += "# HELP \(family.name) \(family.help)\n# TYPE \(family.name) \(family.kind.rawValue)\n"
     }

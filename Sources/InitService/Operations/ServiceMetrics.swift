@@ -7,7 +7,7 @@ import WeightInit
 
 /// Metrics of the service.
 ///
-/// All counters there can be are made at the start, so that counting takes no lock and no memory.
+/// All possible counters are made at the start, so that counting takes no lock and no memory.
 final class ServiceMetrics: Sendable {
     /// Label of unknown paths, so that clients cannot create labels.
     static let otherRoute = "other"
@@ -16,7 +16,8 @@ final class ServiceMetrics: Sendable {
     private static let routes = (Route.all.map(\.path.text.description) + [otherRoute]).sorted()
     private static let statuses = Set(Problem.Kind.allCases.map(\.status.code)).union(furtherStatuses).sorted()
 
-    /// Route by route, status by status, as listed above: few enough to be looked through, which is quicker than hashing.
+    /// Histograms by route and status, in the order of the lists above. The lists are so short that a linear search is
+    /// quicker than hashing.
     private let durations = routes.map { _ in statuses.map { _ in DurationHistogram() } }
     private let responseBytes = Counter()
     private let cutOff = Counter()
@@ -27,16 +28,17 @@ final class ServiceMetrics: Sendable {
         rejected = Dictionary(uniqueKeysWithValues: Self.reasons.map { ($0, Counter()) })
     }
 
-    /// Besides those of problems: what is well, what the transport may answer by itself, and 0 for what had no answer.
+    /// Statuses besides those of problems: of success, of the transport's own answers, and 0 for an exchange without an
+    /// answer.
     private static let furtherStatuses = [0, 200, 204, 206, 304, 414, 431, 501, 505]
 
-    /// Why requests are refused: the kinds of problems, and for want of what.
+    /// Reasons for refusing requests: the kinds of problems, and the resources that can be exhausted.
     private static let reasons: [String] = {
         let kinds = Problem.Kind.allCases.map(\.slug)
         return kinds + Saturation.allCases.map(\.reason).filter { !kinds.contains($0) }
     }()
 
-    /// Says whom to ask for the load.
+    /// Sets the function that returns the transport's load.
     func observe(_ load: @escaping @Sendable () -> TransportLoad) {
         self.load.withLock { $0 = load }
     }
@@ -56,7 +58,7 @@ final class ServiceMetrics: Sendable {
     }
 }
 
-// MARK: What they are called
+// MARK: Families
 
 extension ServiceMetrics {
     private static let requestDuration = MetricFamily(
@@ -68,7 +70,7 @@ extension ServiceMetrics {
     private static let activeRequests = MetricFamily(
         name: "http_server_active_requests",
         kind: .gauge,
-        help: "Requests whose response has not been sent whole."
+        help: "Requests without a complete response."
     )
     private static let openConnections = MetricFamily(
         name: "http_server_open_connections",
@@ -88,12 +90,12 @@ extension ServiceMetrics {
     private static let repeatedRequests = MetricFamily(
         name: "http_server_repeated_requests_total",
         kind: .counter,
-        help: "Requests answered with a reply kept from one with the same head."
+        help: "Requests answered with a cached reply."
     )
     private static let replyCacheBytes = MetricFamily(
         name: "http_server_reply_cache_bytes",
         kind: .gauge,
-        help: "Memory held by such replies."
+        help: "Memory held by cached replies."
     )
     private static let responseMemory = MetricFamily(
         name: "http_server_response_memory_bytes",
@@ -114,44 +116,44 @@ extension ServiceMetrics {
         name: "weight_init_rejected_requests_total",
         kind: .counter,
         labels: ["reason"],
-        help: "Requests answered with a problem document, by its type or the option that left no room."
+        help: "Requests answered with a problem document, by its type or the option of the exhausted resource."
     )
     private static let madeBytesFamily = MetricFamily(
         name: "weight_init_made_bytes_total",
         kind: .counter,
         labels: ["method", "dtype"],
-        help: "Bytes of tensors made, before any format."
+        help: "Bytes of tensor elements made, before any format."
     )
     private static let madeElements = MetricFamily(
         name: "weight_init_made_elements_total",
         kind: .counter,
         labels: ["method", "dtype"],
-        help: "Elements of tensors made."
+        help: "Tensor elements made."
     )
     private static let workQueueDepth = MetricFamily(
         name: "weight_init_work_queue_depth",
         kind: .gauge,
-        help: "Pieces of work before a first byte that wait."
+        help: "Jobs of work before a first byte that wait in the queue."
     )
     private static let workRunning = MetricFamily(
         name: "weight_init_work_running",
         kind: .gauge,
-        help: "Pieces of work before a first byte that are being done."
+        help: "Jobs of work before a first byte that are running."
     )
     private static let workMemory = MetricFamily(
         name: "weight_init_work_memory_bytes",
         kind: .gauge,
-        help: "Memory held by such work and by its responses."
+        help: "Memory held by jobs of work before a first byte and by their responses."
     )
     private static let cacheBytes = MetricFamily(
         name: "weight_init_cache_bytes",
         kind: .gauge,
-        help: "Memory held by what is kept of such work."
+        help: "Memory held by cached results of work before a first byte."
     )
     private static let preparations = MetricFamily(
         name: "weight_init_preparations_total",
         kind: .counter,
-        help: "Pieces of such work begun because nothing of the kind was kept."
+        help: "Jobs of work before a first byte started because no result was cached."
     )
     private static let modelCacheBytes = MetricFamily(
         name: "weight_init_model_cache_bytes",
@@ -161,25 +163,25 @@ extension ServiceMetrics {
     private static let modelPlans = MetricFamily(
         name: "weight_init_model_plans_total",
         kind: .counter,
-        help: "Models of the catalogue decoded, planned or laid out because none was kept."
+        help: "Models of the catalogue decoded, planned or split into files because none was cached."
     )
     private static let draining = MetricFamily(
         name: "weight_init_draining",
         kind: .gauge,
-        help: "1 from the signal to end on, else 0."
+        help: "1 while the service drains, else 0."
     )
     private static let buildInfo = MetricFamily(
         name: "weight_init_build_info",
         kind: .gauge,
         labels: ["version", "profile"],
-        help: "Always 1; the labels say which release runs and whose bits it makes."
+        help: "Always 1; the labels name the release and the PyTorch profile of its bits."
     )
 }
 
 // MARK: Writing
 
 extension ServiceMetrics {
-    /// All of them in the text format.
+    /// All metrics in the text format.
     func exposition(of service: InitService) -> Exposition {
         var exposition = Exposition()
         addDurations(to: &exposition)
@@ -217,7 +219,7 @@ extension ServiceMetrics {
         return exposition
     }
 
-    /// Only what there was: most routes never give most statuses.
+    /// Adds only histograms with a count: most routes never give most statuses.
     private func addDurations(to exposition: inout Exposition) {
         let name = Self.requestDuration.name
         exposition.begin(Self.requestDuration)

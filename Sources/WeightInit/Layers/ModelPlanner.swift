@@ -2,11 +2,11 @@ public import ByteText
 internal import SHA2
 
 extension Plan {
-    /// A model's state dict: the modules built in order, then the rules applied, all on one generator or each tensor on
-    /// its own.
+    /// Plans a model's state dict: builds the modules in order, applies the rules, then performs the steps. All tensors
+    /// draw from one generator, or each from its own.
     ///
-    /// - Parameter isCancelled: Turns true when nobody waits for the plan any more; asked at each tensor.
-    /// - Throws: `InitError`, with the path from the model's request; `cancelled`.
+    /// - Parameter isCancelled: Turns true once nobody waits for the plan any more; checked at each tensor.
+    /// - Throws: `InitError`, whose path begins at the model's request; `cancelled` once `isCancelled` has turned true.
     public init(
         _ request: ModelRequest,
         seed: Seed,
@@ -25,7 +25,7 @@ private struct ModelPlanner {
     private var builder: LayerBuilder
     private var ruleMatches = 0
     private var nameBytes = 0
-    /// Draws before those that count: with a generator for each tensor, all that were made on the request's.
+    /// Number of draws that are superseded: with a generator for each tensor, all draws on the request's generator.
     private var draftCount = 0
 
     init(_ request: ModelRequest, seed: Seed, limits: Limits, _ isCancelled: @escaping () -> Bool) {
@@ -54,11 +54,11 @@ private struct ModelPlanner {
 
 // MARK: - Building
 
-/// Paths are those from the model's request.
+/// Paths begin at the model's request.
 extension ModelPlanner {
     /// - Parameters:
-    ///   - path: To the object that holds the list.
-    ///   - prefix: Bytes that its parameters' names begin with.
+    ///   - path: Path of the object that holds the list.
+    ///   - prefix: Length in bytes of the prefix of its parameters' names.
     private mutating func block(
         _ entries: [ModelEntry],
         path: [Text],
@@ -90,7 +90,7 @@ extension ModelPlanner {
         return module
     }
 
-    /// - Throws: `tooLarge` for a name with which the parameters' names are too long.
+    /// - Throws: `tooLarge` for a name that makes the parameters' names too long.
     private mutating func add(
         _ entry: ModelEntry,
         name: Text,
@@ -129,7 +129,7 @@ extension ModelPlanner {
             let prefix = prefix + Text(index).byteCount + 1
             copies.append(try module(entry, path: path, prefix: prefix, depth: depth))
             guard copies.count == 1 else { continue }
-            // Refused at once, and not after as many modules as are allowed have been built.
+            // Too many copies are refused after the first, and not after the limit's number of modules has been built.
             let (modules, overflow) = copies[0].count.multipliedReportingOverflow(by: repetitions - 1)
             do {
                 try builder.checkRoom(modules: overflow ? .max : modules)
@@ -174,7 +174,7 @@ extension ModelPlanner {
         return module
     }
 
-    /// Counts names that begin with as many bytes.
+    /// Counts the bytes of names with a prefix of `bytes` bytes.
     private mutating func count(names: Int, of bytes: Int, _ path: [Text]) throws(InitError) {
         let (product, overflow) = names.multipliedReportingOverflow(by: bytes)
         guard !overflow, product <= limits.maximumNameBytes - nameBytes else {
@@ -187,12 +187,12 @@ extension ModelPlanner {
         nameBytes += product
     }
 
-    /// Makes one cell of two slots, as assigning a parameter does.
+    /// Lets two slots share a cell, as the assignment of a parameter to a second attribute does.
     private mutating func tie(_ model: inout Module, _ slots: SlotIndex) throws(InitError) {
         var replaced: [Text: Int] = [:]
         for tie in request.ties {
             let path = ["tie", tie.name]
-            // A list of tensors need not have the one that goes, and does not tell parameters from buffers.
+            // A list of tensors need not contain the replaced tensor, and does not tell parameters from buffers.
             let isList = request.form == .tensors
             let slot = slots[tie.name]
             guard slot.map({ isList || $0.isParameter }) ?? isList else {
@@ -231,7 +231,7 @@ extension ModelPlanner {
 
     private func checkSlices(_ slots: SlotIndex) throws(InitError) {
         let targets = Dictionary(request.ties.map { ($0.name, $0.target) }) { first, _ in first }
-        // In order, so that the same request gets the same error.
+        // Sorted, so that the same request gets the same error.
         for name in request.slices.keys.sorted() {
             if let target = targets[name] {
                 throw InitError(
@@ -250,7 +250,7 @@ extension ModelPlanner {
 /// All slots of a model by their names in it.
 private struct SlotIndex {
     private var slots: [Text: Module.Slot] = [:]
-    /// In the order of the state dict.
+    /// The slots' names, in the order of the state dict.
     private var names: [Text] = []
 
     /// - Throws: `invalid` if two slots have one name, `tooLarge` if a name is too long.
@@ -269,7 +269,7 @@ private struct SlotIndex {
 
     subscript(name: Text) -> Module.Slot? { slots[name] }
 
-    /// A few of the parameters' names, for one that is none of them.
+    /// A few parameters' names that are close to an unknown name.
     func parameters(near name: Text) -> [Text] {
         names.lazy.filter { slots[$0]?.isParameter == true }.nearest(to: name)
     }
@@ -278,7 +278,8 @@ private struct SlotIndex {
 // MARK: - Rules
 
 extension ModelPlanner {
-    /// Applies passes of rules to a module and all in it, in `modules()` order; names are as seen from that module.
+    /// Applies passes of rules to a module and all modules in it, in `modules()` order; names are relative to that
+    /// module.
     private mutating func apply(_ rules: Rules, to module: Module, path: [Text]) throws(InitError) {
         for (index, pass) in rules.passes.enumerated() {
             let paths = pass.indices.map { path + rules.path(pass: index, rule: $0) }
@@ -291,7 +292,7 @@ extension ModelPlanner {
                     try count(matches: pass.count, path)
                     let name = prefix + slot.name
                     let (ownBytes, nameBytes) = (Array(slot.name.utf8), Array(name.utf8))
-                    // A step more than are left, so that using them up is noticed.
+                    // One comparison (64 bytes) more than is left, so that `count` notices if the limit is exceeded.
                     let left = (limits.maximumRuleMatches - ruleMatches).multipliedReportingOverflow(by: 64)
                     let allowed = left.overflow ? .max : left.partialValue + 64
                     var steps = allowed
@@ -341,7 +342,7 @@ extension ModelPlanner {
         do {
             try builder.redraw(slot, method, arguments)
         } catch {
-            // What a rule refuses depends on what it is applied to.
+            // A rule has no shape and no dtype: these errors come from the parameter, so the message names it.
             throw error.moved(
                 to: path + (error.path == ["shape"] || error.path == ["dtype"] ? [] : error.path),
                 " (for \(name.quotedForMessage))"
@@ -352,7 +353,7 @@ extension ModelPlanner {
 }
 
 extension Rule {
-    /// - Parameter steps: How many bytes the patterns may still go through.
+    /// - Parameter steps: Number of bytes that the patterns may still compare.
     fileprivate func matches(
         _ parameter: [UInt8],
         in module: Module,
@@ -369,7 +370,7 @@ extension Rule {
 // MARK: - Steps
 
 extension ModelPlanner {
-    /// Gives every tensor a generator of its own.
+    /// Gives each tensor its own generator.
     private mutating func detach(_ model: Module) throws(InitError) {
         let tied = Set(request.ties.map(\.name))
         let seed = builder.plan.seed
@@ -432,7 +433,8 @@ extension ModelPlanner {
 }
 
 extension InitError {
-    /// The error of a step on a tensor, which has its shape and its dtype from elsewhere.
+    /// The error of a step on a tensor: a step has no shape and no dtype, so the path names the method, and the message
+    /// the tensor.
     fileprivate func ofStep(on name: Text) -> InitError {
         moved(
             to: path.isEmpty || path == ["shape"] || path == ["dtype"] ? ["method"] : path,
@@ -497,7 +499,7 @@ extension ModelPlanner {
 /// The tensors of a model that are sent.
 private struct Inclusion {
     private let patterns: [Glob]
-    /// Other names of a tensor, by its own.
+    /// Each tensor's other names, by its own name.
     private let otherNames: [Text: [Text]]
     let aliases: Set<Text>
     private var matched: Set<Int> = []
@@ -509,8 +511,8 @@ private struct Inclusion {
         aliases = Set(request.ties.map(\.name))
     }
 
-    /// `true` if a tensor is sent: by default if it is part of the state dict, else if a pattern matches one of its names. What is no
-    /// part of the state dict has to be named in full.
+    /// Returns `true` if a tensor is sent. Without patterns, the state dict is sent. With patterns, a tensor is sent if
+    /// one of them matches one of its names; a tensor outside of the state dict only if the pattern is its full name.
     ///
     /// - Parameter count: Counts comparisons of a pattern with a name.
     mutating func isSent(

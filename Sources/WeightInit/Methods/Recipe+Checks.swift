@@ -2,10 +2,10 @@ internal import ByteText
 internal import TorchRandom
 
 extension Recipe {
-    /// Checks the ends as `uniform_` does.
+    /// Checks the bounds as `uniform_` does.
     ///
     /// - Parameters:
-    ///   - parameters: The client's names for the two ends.
+    ///   - parameters: The client's names for the two bounds.
     static func checkUniform(
         from: Double,
         to: Double,
