@@ -11,6 +11,7 @@ static uint64_t mix(uint64_t digest, double value) {
     return (digest ^ bits) * 0x100000001b3;
 }
 
+/* The functions of normals first, then those of gains; erf also chooses how a truncated normal is drawn. */
 uint64_t ctk_libm_digest(void) {
     uint64_t digest = 0xcbf29ce484222325, word = 1;
     for (int i = 0; i < 2048; i++) {
@@ -18,6 +19,8 @@ uint64_t ctk_libm_digest(void) {
         double uniform = (double)((word >> 11) + 1) * 0x1p-53;
         double angle = 6.283185307179586 * uniform;
         digest = mix(mix(mix(digest, log(uniform)), sin(angle)), cos(angle));
+        digest = mix(mix(mix(digest, log1p(-uniform)), pow(uniform, 2.0 + angle)), exp(-angle));
+        digest = mix(mix(mix(digest, erf(angle)), tanh(angle)), expm1(-angle));
     }
     return digest;
 }

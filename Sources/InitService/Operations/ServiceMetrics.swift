@@ -30,7 +30,7 @@ final class ServiceMetrics: Sendable {
 
     /// Statuses besides those of problems: of success, of the transport's own answers, and 0 for an exchange without an
     /// answer.
-    private static let furtherStatuses = [0, 200, 204, 206, 304, 414, 431, 501, 505]
+    private static let furtherStatuses = [0, 200, 204, 206, 304, 308, 414, 431, 501, 505]
 
     /// Reasons for refusing requests: the kinds of problems, and the resources that can be exhausted.
     private static let reasons: [String] = {
