@@ -72,7 +72,9 @@ struct ServeCommand: ParsableCommand {
         // Before the first thread starts: threads inherit the blocked signals, so that only this one receives them.
         let signals = TerminationSignals()
         if !Libm.deviation.isEmpty {
-            logger.warning("log, sin and cos of this host have other last bits than PyTorch's: \(Libm.consequence)")
+            logger.warning(
+                "functions such as log, sin and cos of this host have other last bits than PyTorch's: \(Libm.consequence)"
+            )
         }
         var policy = ServicePolicy()
         policy.tokens = try settings.tokenFile.map { try AccessTokens(file: $0) }

@@ -25,7 +25,11 @@ extension TableOptions where Table: SettingTable {
             let name = setting.environmentVariable
             // Kubernetes sets WEIGHT_INIT_PORT to tcp://… in the containers beside a service with the name weight-init.
             guard let text = environmentVariable(name), !text.hasPrefix("tcp://") else { continue }
-            try setting.require(text, of: name, in: &values, orElse: "; unset it for the default")
+            // A variable that a script left empty would be an empty path or address.
+            guard !text.isEmpty || setting.accepted != nil else {
+                throw ValidationError("\(name) must not be empty; unset it for the default.")
+            }
+            try setting.require(text, of: name, in: &values)
         }
         for (name, text) in given {
             guard let setting = Table.settings.first(where: { Text($0.name) == name }) else { continue }
@@ -36,23 +40,10 @@ extension TableOptions where Table: SettingTable {
 }
 
 extension Setting {
-    /// No setting means anything by an empty text, so a variable that a script left empty is found here and not by its use.
-    ///
-    /// - Parameters:
-    ///   - given: Name of the option or variable that has the text.
-    ///   - advice: Further words about an empty text.
-    fileprivate func require(
-        _ text: String,
-        of given: String,
-        in values: inout Values,
-        orElse advice: String = ""
-    ) throws(ValidationError) {
-        guard !text.isEmpty else {
-            let requirement = accepted.map { "must be \($0), not empty" } ?? "must not be empty"
-            throw ValidationError("\(given) \(requirement)\(advice).")
-        }
+    /// - Parameter given: Name of the option or variable that has the text.
+    fileprivate func require(_ text: String, of given: String, in values: inout Values) throws(ValidationError) {
         guard set(text, in: &values) else {
-            throw ValidationError("\(given) must be \(requirement(of: text)), not \(text).")
+            throw ValidationError("\(given) must be \(requirement(of: text)), not \(text.isEmpty ? "empty" : text).")
         }
     }
 }
