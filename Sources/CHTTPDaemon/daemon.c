@@ -28,6 +28,11 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+/* Older versions accept heads that requests cannot be told apart by, and c_httpd_head_is_exact does not know them. */
+#if MHD_VERSION < 0x00097500
+#error "libmicrohttpd 0.9.75 or later is needed"
+#endif
+
 struct c_httpd_daemon {
     struct MHD_Daemon *mhd;
     c_httpd_callbacks callbacks;
@@ -342,13 +347,19 @@ static bool path_address(const char *path, struct sockaddr_un *address) {
     return true;
 }
 
-int c_httpd_connect_to_path(const char *path) {
+int c_httpd_connect_to_path(const char *path, unsigned int seconds) {
     struct sockaddr_un address;
     if (!path_address(path, &address)) {
         return -1;
     }
     int descriptor = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (descriptor >= 0 && connect(descriptor, (const struct sockaddr *)&address, sizeof address) != 0) {
+    if (descriptor < 0) {
+        return -1;
+    }
+    /* The call waits while the listener's queue is full; no time at all would mean no limit. */
+    const struct timeval limit = {.tv_sec = seconds, .tv_usec = seconds == 0 ? 1 : 0};
+    if (setsockopt(descriptor, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit) != 0
+        || connect(descriptor, (const struct sockaddr *)&address, sizeof address) != 0) {
         int code = errno;
         close(descriptor);
         errno = code;
@@ -363,7 +374,7 @@ static bool is_abandoned(const char *path) {
     if (lstat(path, &file) != 0 || !S_ISSOCK(file.st_mode)) {
         return false;
     }
-    int descriptor = c_httpd_connect_to_path(path);
+    int descriptor = c_httpd_connect_to_path(path, 0);
     if (descriptor >= 0) {
         close(descriptor);
         return false;
@@ -390,6 +401,9 @@ static int listening_path(struct c_httpd_daemon *daemon, const char *path, c_htt
                 && (daemon->socket_path = strdup(path)) != NULL) {
                 return descriptor;
             }
+            int code = errno;
+            (void)unlink(path);
+            errno = code;
         }
     }
     *failure = (c_httpd_failure){.step = step, .code = errno};
@@ -486,11 +500,13 @@ c_httpd_daemon *c_httpd_start(
     daemon->connection_limit = options->connection_limit;
     daemon->wake = -1;
     identities_begin(&daemon->identities);
-    if (options->tls_certificate != NULL
-        && identities_add(&daemon->identities, options->tls_certificate, options->tls_key) != NULL) {
-        *failure = (c_httpd_failure){.step = C_HTTPD_FAILED_START, .code = ENOMEM};
-        free(daemon);
-        return NULL;
+    if (options->tls_certificate != NULL) {
+        const char *fault = identities_add(&daemon->identities, options->tls_certificate, options->tls_key);
+        if (fault != NULL) {
+            *failure = (c_httpd_failure){.step = C_HTTPD_FAILED_IDENTITY, .reason = fault};
+            free(daemon);
+            return NULL;
+        }
     }
     const bool has_threads = options->thread_count > 0;
     daemon->listener = !has_threads                   ? -1

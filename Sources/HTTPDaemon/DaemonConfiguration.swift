@@ -207,6 +207,10 @@ extension DaemonConfiguration: Configurable {
 
     /// - Throws: `DaemonError.invalidConfiguration`.
     func validate() throws(DaemonError) {
+        // First: the ranges below are formed from these numbers.
+        for setting in DaemonConfiguration.settings where !setting.isValid(in: self) {
+            throw .invalidConfiguration("\(setting.name) must be \(setting.accepted ?? "different")")
+        }
         let rules: [(holds: Bool, otherwise: String)] = [
             // With fewer connections than threads, the library hangs when it is stopped.
             (
@@ -231,9 +235,6 @@ extension DaemonConfiguration: Configurable {
                 "the memory for deferred work must not be negative"
             ),
         ]
-        for setting in DaemonConfiguration.settings where !setting.isValid(in: self) {
-            throw .invalidConfiguration("\(setting.name) must be \(setting.accepted ?? "different")")
-        }
         for rule in rules where !rule.holds {
             throw .invalidConfiguration(rule.otherwise)
         }

@@ -53,6 +53,10 @@ extension DaemonError: CustomStringConvertible {
 
 extension DaemonError {
     init(_ failure: c_httpd_failure, configuration: DaemonConfiguration) {
+        if let reason = failure.reason {
+            self = .badCertificate(String(cString: reason))
+            return
+        }
         let (host, port) = (configuration.host, configuration.port)
         if let path = configuration.socketPath {
             self =

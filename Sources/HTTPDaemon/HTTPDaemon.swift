@@ -82,6 +82,7 @@ public final class HTTPDaemon: Sendable {
         var load = service.pool.load
         load.activeExchanges = activeExchanges
         load.openConnections = openConnections
+        load.connectionLimit = service.configuration.connectionLimit
         (load.repeatedRequests, load.replyCacheBytes) = service.replies.load
         load.bodyMemory = service.bodyMemory.held
         load.uploadMemory = service.uploadMemory.held

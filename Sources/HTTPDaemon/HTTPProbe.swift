@@ -103,16 +103,23 @@ public struct HTTPProbe {
     }
 
     private func connect(to path: String) throws(ProbeError) -> Int32 {
-        let descriptor = c_httpd_connect_to_path(path)
+        let descriptor = c_httpd_connect_to_path(path, UInt32(timeout))
         guard descriptor >= 0 else {
             // The message of `serve` for a path that is too long or empty.
             guard errno != ENAMETOOLONG else {
                 throw ProbeError(reason: DaemonError.invalidSocketPath(path).description, isOfAddress: true)
             }
-            throw .last("cannot connect")
+            throw noConnection
         }
         limitTime(of: descriptor)
         return descriptor
+    }
+
+    /// The error of a call that did not connect, from `errno`.
+    private var noConnection: ProbeError {
+        // Of a socket's path and of an address.
+        [EAGAIN, EINPROGRESS].contains(errno)
+            ? ProbeError(reason: "no connection within \(timeout) s") : .last("cannot connect")
     }
 
     private func limitTime(of descriptor: Int32) {
@@ -135,7 +142,7 @@ public struct HTTPProbe {
         guard descriptor >= 0 else { throw .last("no socket") }
         limitTime(of: descriptor)
         guard Glibc.connect(descriptor, address.ai_addr, address.ai_addrlen) == 0 else {
-            let error = ProbeError.last("cannot connect")
+            let error = noConnection
             close(descriptor)
             throw error
         }

@@ -62,6 +62,8 @@ public struct TransportLoad: Sendable {
     public var activeExchanges = 0
     /// Open connections, idle ones included.
     public var openConnections = 0
+    /// Maximum number of open connections; further ones wait until others close.
+    public var connectionLimit = 0
     /// Requests answered so far with a cached reply.
     public var repeatedRequests = 0
     /// Bytes held by cached replies.

@@ -29,8 +29,10 @@ public struct Kernels: @unchecked Sendable {
 
     /// The kernels that the environment variable `WEIGHT_INIT_KERNEL` names, if this processor can run them; otherwise
     /// the best ones.
-    public static let selected: Kernels = {
-        let wanted = getenv("WEIGHT_INIT_KERNEL").map { String(cString: $0) }
-        return all.first { $0.name == wanted } ?? Kernels(functions: ctk_best())
-    }()
+    public static let selected: Kernels = all.first { $0.name == wanted } ?? Kernels(functions: ctk_best())
+
+    /// The value of `WEIGHT_INIT_KERNEL` if it is set and this processor has no kernels of that name.
+    public static let ignoredName: String? = wanted.flatMap { name in all.contains { $0.name == name } ? nil : name }
+
+    private static let wanted = getenv("WEIGHT_INIT_KERNEL").map { String(cString: $0) }
 }

@@ -125,8 +125,10 @@ private struct Partial {
             case S_IFREG: break
             default: return nil
             }
+        } else if lstat(path, &status) == 0 {
+            throw Failure("\(path) is a symbolic link to a file that does not exist")
         }
-        // Replaces the target of a symbolic link, not the link, if the target exists.
+        // Replaces the target of a symbolic link, not the link.
         finalPath = realPath(path) ?? path
         self.path = finalPath + ".partial"
         self.isReplacing = isReplacing

@@ -157,6 +157,11 @@ extension ServeSettings {
         }
     }
 
+    /// `true` if there are files that SIGHUP makes the service read again.
+    var hasFiles: Bool {
+        models != nil || tokenFile != nil || tlsCertificate != nil
+    }
+
     func identity() throws -> TLSIdentity? {
         guard let tlsCertificate, let tlsKey else { return nil }
         return try TLSIdentity(certificateFile: tlsCertificate, keyFile: tlsKey)

@@ -77,7 +77,17 @@ struct CommandTests {
             (["serve"], ["WEIGHT_INIT_PORT": "x"], "WEIGHT_INIT_PORT must be from 0 to 65535, not x."),
             (
                 ["serve"], ["WEIGHT_INIT_MAX_BODY_BYTES": ""],
-                "WEIGHT_INIT_MAX_BODY_BYTES must be from 0 to 1073741824, not"
+                "WEIGHT_INIT_MAX_BODY_BYTES must be from 0 to 1073741824, not empty."
+            ),
+            (["serve", "--port", ""], [:], "--port must be from 0 to 65535, not empty."),
+            (
+                ["serve"], ["WEIGHT_INIT_TOKEN_FILE": ""],
+                "WEIGHT_INIT_TOKEN_FILE must not be empty; unset it for the default."
+            ),
+            (["health"], ["WEIGHT_INIT_HOST": ""], "WEIGHT_INIT_HOST must not be empty; unset it for the default."),
+            (
+                ["serve", "--max-connections=9", "--max-connections-per-address=10"], [:],
+                "max-connections-per-address must lie between 0 and max-connections (9)"
             ),
             (
                 ["serve", "--port=1"], ["WEIGHT_INIT_THREADS": "1"],
@@ -90,6 +100,13 @@ struct CommandTests {
             ),
             (["health", "--port", "1"], [:], "not healthy at 127.0.0.1 port 1: cannot connect: Connection refused"),
             (["health", "--host", "x"], [:], "not an address in numbers"),
+            (
+                ["health"], ["WEIGHT_INIT_METRICS_PORT": "1", "WEIGHT_INIT_METRICS_HOST": "127.0.0.2"],
+                "not healthy at 127.0.0.2 port 1: "
+            ),
+            (["health", "--port", "2"], ["WEIGHT_INIT_METRICS_PORT": "1"], "not healthy at 127.0.0.1 port 2: "),
+            (["health", "--unix-socket", "/x"], ["WEIGHT_INIT_METRICS_PORT": "1"], "not healthy at /x: "),
+            (["health", "--port", "2", "--metrics-port", "1"], [:], "not healthy at 127.0.0.1 port 1: "),
         ] as [([String], [String: String], String)]
     )
     func mistakes(_ arguments: [String], _ environment: [String: String], _ sentence: String) throws {

@@ -287,6 +287,21 @@ struct InitCommandTests {
         return process
     }
 
+    @Test("A link to a file that does not exist is refused before anything is made", arguments: [[], ["--force"]])
+    func danglingLink(_ options: [String]) throws {
+        let workplace = try Workplace()
+        try FileManager.default.createSymbolicLink(
+            atPath: workplace.path("w.npy"),
+            withDestinationPath: "elsewhere.npy"
+        )
+        let result = try workplace.run(["init", "--method", "zeros", "--shape", "4", "-o", "w.npy"] + options)
+        #expect(result.status == 1)
+        #expect(result.errors == "weight-init: w.npy is a symbolic link to a file that does not exist\n")
+        #expect(try workplace.names == ["w.npy"])
+        let target = try FileManager.default.destinationOfSymbolicLink(atPath: workplace.path("w.npy"))
+        #expect(target == "elsewhere.npy")
+    }
+
     @Test("An interrupted command leaves no partial file", arguments: [SIGINT, SIGTERM, SIGHUP])
     func interruption(_ number: Int32) throws {
         let workplace = try Workplace()

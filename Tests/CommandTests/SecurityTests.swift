@@ -289,6 +289,7 @@ struct SecurityTests {
                 "/text holds no PEM block of a certificate"
             ),
             (["--tls-certificate", "server.pem", "--tls-key", "text"], "/text holds no PEM block of a private key"),
+            (["--tls-certificate", "chain", "--tls-key", "server.key"], "The certificate or its key cannot be used: "),
             (
                 ["--tls-certificate", "server.key", "--tls-key", "server.key"],
                 "/server.key holds a private key; it has to hold a certificate\n"
@@ -329,10 +330,15 @@ struct SecurityTests {
         _ = try directory.makeCertificate("other")
         try directory.write("nothing of the kind", to: "text")
         try directory.write("", to: "empty")
+        // More certificates than the service has room for.
+        let certificate = try String(contentsOfFile: directory.path("server.pem"), encoding: .utf8)
+        try directory.write(String(repeating: certificate, count: 40), to: "chain")
         for (name, label) in [("encrypted", "ENCRYPTED PRIVATE KEY"), ("request", "CERTIFICATE REQUEST")] {
             try directory.write("-----BEGIN \(label)-----\nAAAA\n-----END \(label)-----\n", to: name)
         }
-        let files = ["server.pem", "other.key", "server.key", "text", "none", ".", "empty", "encrypted", "request"]
+        let files = [
+            "server.pem", "other.key", "server.key", "text", "none", ".", "empty", "encrypted", "request", "chain",
+        ]
         let result = try run(
             ["serve", "--port=0"] + arguments.map { files.contains($0) ? directory.path($0) : $0 },
             [:]

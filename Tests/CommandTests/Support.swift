@@ -83,14 +83,22 @@ final class Server {
     private let errorOutput = Pipe()
     private var logged = ""
 
-    /// - Parameter preparation: Shell commands that end with the prefix of the command which starts the program, such as
-    ///   `ulimit -n 100 && exec`.
-    init(_ arguments: [String], _ environment: [String: String], after preparation: String? = nil) throws {
+    /// - Parameters:
+    ///   - preparation: Shell commands that end with the prefix of the command which starts the program, such as
+    ///     `ulimit -n 100 && exec`.
+    ///   - input: Standard input; the tests' own if it is `nil`.
+    init(
+        _ arguments: [String],
+        _ environment: [String: String],
+        after preparation: String? = nil,
+        input: FileHandle? = nil
+    ) throws {
         process.executableURL = preparation == nil ? executable : URL(filePath: "/bin/sh")
         process.arguments = preparation.map { ["-c", "\($0) \"$0\" \"$@\"", executable.path] + arguments } ?? arguments
         process.environment = environment.merging(sanitizerOptions) { $1 }
         process.standardOutput = output
         process.standardError = errorOutput
+        if let input { process.standardInput = input }
         try process.run()
         line = String(decoding: output.fileHandleForReading.availableData, as: UTF8.self)
     }

@@ -55,6 +55,7 @@ struct MetricsTests {
             // The request for the metrics is the only active one.
             #expect(metrics["http_server_active_requests", [:]] == 1)
             #expect(metrics["http_server_open_connections", [:]] == 1)
+            #expect(metrics["http_server_connection_limit", [:]] == 1024)
             #expect(metrics["weight_init_work_queue_depth", [:]] == 0)
             #expect(metrics["weight_init_draining", [:]] == 0)
             #expect(metrics["weight_init_build_info", ["version": "1.0.0", "profile": "torch-2.13"]] == 1)

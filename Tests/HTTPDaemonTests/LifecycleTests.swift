@@ -57,7 +57,8 @@ import Testing
         { $0.connectionsPerAddress = -1 }, { $0.idleTimeout = .zero }, { $0.receiveTimeout = .zero },
         { $0.connectionMemory = 100 }, { $0.bodyLimit = -1 }, { $0.blockSize = 0 },
         { $0.deferred.threadCount = 0 }, { $0.deferred.queueLimit = -1 }, { $0.deferred.memoryLimit = -1 },
-        { $0.deferred.waitLimit = .seconds(-1) }, { $0.drainLimit = -1 },
+        { $0.deferred.waitLimit = .seconds(-1) }, { $0.drainLimit = -1 }, { $0.threadCount = 2_000_000 },
+        { $0.connectionLimit = -1 },
     ]
 
     @Test("A configuration that cannot work is refused", arguments: invalid.indices)

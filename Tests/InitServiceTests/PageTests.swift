@@ -1,5 +1,6 @@
 import ByteText
 import Foundation
+import HTTPExchange
 import HTTPTypes
 import InitService
 import Testing
@@ -112,9 +113,13 @@ struct PathPrefixTests {
         arguments: ["/weights", "/weights?x=1"]
     )
     func redirect(_ target: String) throws {
-        let answer = try service("/weights").ask(.get, target)
+        let service = try service("/weights")
+        let answer = service.ask(.get, target)
         #expect(answer.status == 308)
         #expect(answer["Location"] == "/weights/")
+        service.ended(ExchangeEnd(method: .get, status: answer.status, note: nil))
+        let count = "http_server_request_duration_seconds_count{route=\"other\",status=\"308\"} 1\n"
+        #expect(service.ask(.get, "/metrics").text.contains(count))
     }
 
     @Test("URLs in replies have the prefix")

@@ -469,6 +469,25 @@ struct StepRequestTests {
         #expect(try answer.fault().detail.contains(#""w" has no method, and no step writes all"#))
     }
 
+    @Test(
+        "Integers that float64 does not hold keep their last bit",
+        // 2^53 + 1, which float64 rounds to 2^53; its neighbours; and the ends.
+        arguments: [
+            9_007_199_254_740_991, 9_007_199_254_740_992, 9_007_199_254_740_993, 9_007_199_254_740_995, .max, .min,
+        ]
+    )
+    func integers(_ value: Int) throws {
+        for value in [value, value == .min ? .min : -value] {
+            for arguments in [#""method":"constant","value":\#(value)"#, #""method":"arange","start":\#(value)"#] {
+                let answer = service.post(
+                    "/init",
+                    #"{"format":"json","tensors":[{"name":"i","shape":[1],"dtype":"int64",\#(arguments)}]}"#
+                )
+                #expect(answer.text.contains(#""data":[\#(value)]"#), "\(answer.text)")
+            }
+        }
+    }
+
     @Test("A description changes neither bytes nor entity tag")
     func description() throws {
         let plain = service.post("/init", "{\(Self.tensors)}")

@@ -252,7 +252,7 @@ static void exchange(const char *certificate, const char *key, const char *path)
         }
         close(descriptor);
     } else {
-        int descriptor = c_httpd_connect_to_path(path);
+        int descriptor = c_httpd_connect_to_path(path, 10);
         require(descriptor >= 0, "somebody listens");
         talk(descriptor);
         close(descriptor);

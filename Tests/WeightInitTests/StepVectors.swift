@@ -106,7 +106,7 @@ private func givenArguments(_ json: [String: Any], ofMethod name: Any?) throws -
             arguments[parameter.name] = .number(text == "inf" ? .infinity : -.infinity)
         case (_, let text as String): arguments[parameter.name] = .text(Text(text))
         case (.integer, let number as NSNumber): arguments[parameter.name] = .integer(number.intValue)
-        case (.scalar, let number as NSNumber) where abs(number.doubleValue) > 0x1p53:
+        case (.scalar, let number as NSNumber) where number.int64Value.magnitude > 1 << 53:
             arguments[parameter.name] = .integer(number.intValue)
         case (_, let number as NSNumber): arguments[parameter.name] = .number(try #require(Double(number.stringValue)))
         default: Issue.record("\(parameter.name) is \(value)")

@@ -144,8 +144,8 @@ def check_compose(options):
             exists = (DEPLOY / source).exists() if source.startswith(".") else source in compose()["volumes"]
             assert exists, f"{name} mounts {source}, which there is not"
     assert scraped() == int(taken["WEIGHT_INIT_METRICS_PORT"]), "Prometheus looks at another port"
-    health = ["CMD", "/usr/local/bin/weight-init", "health", "--port", taken["WEIGHT_INIT_METRICS_PORT"]]
-    assert replica["healthcheck"]["test"] == health, "clients decide whether a container is healthy"
+    # The image's own check asks the port for metrics, which clients cannot fill.
+    assert "healthcheck" not in replica, "clients decide whether a container is healthy"
     port = re.search(r"listen (\d+);", (DEPLOY / "nginx.conf").read_text()).group(1)
     assert services["cache"]["ports"][0].endswith(f":{port}"), f"nginx listens on {port}"
 

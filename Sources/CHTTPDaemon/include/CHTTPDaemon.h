@@ -98,12 +98,15 @@ enum {
     C_HTTPD_FAILED_BIND = 3,
     C_HTTPD_FAILED_LISTEN = 4,
     C_HTTPD_FAILED_START = 5, /* MHD_start_daemon, or the thread that accepts */
+    C_HTTPD_FAILED_IDENTITY = 6, /* The certificate or its key */
 };
 
 typedef struct c_httpd_failure {
     int step;
     /** errno, or 0. */
     int code;
+    /** Constant text about a certificate or its key, or NULL. */
+    const char *_Nullable reason;
 } c_httpd_failure;
 
 /** Listens, and hands accepted connections to MHD_start_daemon's threads. */
@@ -267,8 +270,9 @@ int c_httpd_tls_exchange(int descriptor, const char *request, char *answer, size
 
 /**
  * Returns a socket connected to the Unix domain socket at a path; -1 with errno if there is none, or if nobody listens.
+ * If the listener's queue is full, waits for `seconds` and fails with EAGAIN; 0 is a moment.
  */
-int c_httpd_connect_to_path(const char *path);
+int c_httpd_connect_to_path(const char *path, unsigned int seconds);
 
 /** gnutls_strerror. */
 const char *c_httpd_tls_error(int code);

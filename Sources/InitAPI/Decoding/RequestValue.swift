@@ -80,7 +80,7 @@ extension RequestValue {
 
     /// A number for an element of any type. Integers that a float64 may not hold exactly stay integers.
     func scalar() throws(InitError) -> ParameterValue {
-        if case .json(.number(let text)) = self, let integer = Int(text.description), abs(Double(integer)) > 0x1p53 {
+        if case .json(.number(let text)) = self, let integer = Int(text.description), integer.magnitude > 1 << 53 {
             return .integer(integer)
         }
         return .number(try number())

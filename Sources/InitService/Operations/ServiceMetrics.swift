@@ -30,7 +30,7 @@ final class ServiceMetrics: Sendable {
 
     /// Statuses besides those of problems: of success, of the transport's own answers, and 0 for an exchange without an
     /// answer.
-    private static let furtherStatuses = [0, 200, 204, 206, 304, 414, 431, 501, 505]
+    private static let furtherStatuses = [0, 200, 204, 206, 304, 308, 414, 431, 501, 505]
 
     /// Reasons for refusing requests: the kinds of problems, and the resources that can be exhausted.
     private static let reasons: [String] = {
@@ -76,6 +76,11 @@ extension ServiceMetrics {
         name: "http_server_open_connections",
         kind: .gauge,
         help: "Open connections, idle ones included."
+    )
+    private static let connectionLimit = MetricFamily(
+        name: "http_server_connection_limit",
+        kind: .gauge,
+        help: "Maximum number of open connections. Further ones wait until others close."
     )
     private static let responseBodyBytes = MetricFamily(
         name: "http_server_response_body_bytes_total",
@@ -183,6 +188,7 @@ extension ServiceMetrics {
         let load = load.withLock { $0 }?() ?? TransportLoad()
         exposition.add(Self.activeRequests, load.activeExchanges)
         exposition.add(Self.openConnections, load.openConnections)
+        exposition.add(Self.connectionLimit, load.connectionLimit)
         exposition.add(Self.responseBodyBytes, responseBytes.value)
         exposition.add(Self.repeatedRequests, load.repeatedRequests)
         exposition.add(Self.replyCacheBytes, load.replyCacheBytes)

@@ -79,7 +79,7 @@ struct VarianceScaling {
                     )
                 )
             } catch {
-                throw InitError(error.kind, [gainParameter], error.detail)
+                throw error.moved(to: [gainParameter])
             }
             resolution.interval = (-2 * before, 2 * before)
         }
@@ -236,7 +236,7 @@ extension InitMethod {
         do {
             return try nonlinearity.gain(param: try arguments.number("a"))
         } catch {
-            throw InitError(error.kind, ["a"], error.detail)
+            throw error.moved(to: ["a"])
         }
     }
 }
