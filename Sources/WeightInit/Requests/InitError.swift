@@ -26,6 +26,8 @@ public struct InitError: Error, Sendable, Equatable {
     public var detail: String
     /// Accepted values, if there is a list of them; the nearest to what was given comes first.
     public var allowed: [Text]
+    /// Largest value accepted at the path, the rest of the request being as it is, if there is one.
+    public var maximum: Int?
     /// Name of the exceeded limit: `max-layers`. Whoever prints the error says how it is set.
     public var limit: String?
 
@@ -34,12 +36,14 @@ public struct InitError: Error, Sendable, Equatable {
         _ path: [Text] = [],
         _ detail: String,
         allowed: [Text] = [],
+        maximum: Int? = nil,
         limit: String? = nil
     ) {
         self.kind = kind
         self.path = path
         self.detail = detail
         self.allowed = allowed
+        self.maximum = maximum
         self.limit = limit
     }
 
@@ -50,9 +54,10 @@ public struct InitError: Error, Sendable, Equatable {
         over limit: KeyPath<Values, Int>,
         _ path: [Text],
         _ detail: String,
-        kind: Kind = .tooLarge
+        kind: Kind = .tooLarge,
+        maximum: Int? = nil
     ) {
-        self.init(kind, path, detail, limit: Values.settingName(at: limit))
+        self.init(kind, path, detail, maximum: maximum, limit: Values.settingName(at: limit))
     }
 
     public static func invalid(_ parameter: Text, _ detail: String, allowed: [Text] = []) -> InitError {
