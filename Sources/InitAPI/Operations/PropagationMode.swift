@@ -98,7 +98,7 @@ extension LayerStack {
     /// The gain to take in place of the given one.
     fileprivate var remedy: String? {
         guard givenGain != nil, let gain = try? nonlinearity.gain(param: param) else { return nil }
-        return "without one, kaiming takes the gain of \(nonlinearity.name), \(gain.threeDigits)"
+        return "if no gain is given, kaiming takes that of \(nonlinearity.name), \(gain.threeDigits)"
     }
 }
 

@@ -15,7 +15,8 @@ extension Problem {
     func response(to request: HTTPRequest, below prefix: PathPrefix?) -> OutgoingResponse {
         guard kind == .notFound else { return response(below: prefix) }
         let accept = Accept(request.headerFields.text(.accept))
-        let isPage = accept.quality(of: "text/html") > accept.quality(of: Problem.mediaType)
+        let document = max(accept.quality(of: Problem.mediaType), accept.quality(of: Answer.json))
+        let isPage = accept.quality(of: "text/html") > document
         var response = isPage ? page(below: prefix) : response(below: prefix)
         response.head.headerFields[.vary] = "Accept"
         return response
