@@ -1,7 +1,11 @@
-/// A page made from a document of `docs`, which may have only headings, paragraphs and inline code.
+internal import ByteText
+
+/// A page to read: headings, paragraphs and inline code.
 struct DocumentPage {
     let html: [UInt8]
 
+    /// A page made from a document of `docs`.
+    ///
     /// - Parameter markdown: Headings begin with `# ` or `## `; empty lines end paragraphs. No lists, tables and links.
     init(markdown: [UInt8]) {
         let lines = String(decoding: markdown, as: UTF8.self).split(separator: "\n", omittingEmptySubsequences: false)
@@ -18,6 +22,26 @@ struct DocumentPage {
                 body.append("<p>\(DocumentPage.inline(block))</p>")
             }
         }
+        self.init(title: title, body: body)
+    }
+
+    /// A page of a heading, a paragraph and a link to the service's own page.
+    ///
+    /// - Parameters:
+    ///   - text: Shown as it is, whatever it has.
+    ///   - home: Path of the service's own page.
+    init(title: String, text: String, home: Text) {
+        let title = DocumentPage.escaped(title[...])
+        self.init(
+            title: title,
+            body: [
+                "<h1>\(title)</h1>", "<p>\(DocumentPage.escaped(text[...]))</p>",
+                "<p><a href=\"\(home)\">weight-init: the page to try the service</a></p>",
+            ]
+        )
+    }
+
+    private init(title: String, body: [String]) {
         let page = """
             <!doctype html>
             <html lang="en">

@@ -89,7 +89,12 @@ public final class InitService: RequestHandler {
             routed.lead(to: routes.match(target))
             outcome = try answer(request, target, routed, at: routes, within: allowance)
         } catch {
-            outcome = .response(error.response(below: policy.pathPrefix))
+            // The port for metrics has no page that a problem's page could lead to.
+            outcome = .response(
+                routes.areOpen
+                    ? error.response(below: policy.pathPrefix)
+                    : error.response(to: request.head, below: policy.pathPrefix)
+            )
         }
         timing?.endAttempt()
         switch outcome {

@@ -4,6 +4,8 @@ import HTTPTypes
 
 /// Pages for a browser. Each is one document that loads nothing from other hosts.
 enum PageRoute {
+    static let mediaType = "text/html; charset=utf-8"
+
     /// A page to try the service.
     static let page: Representation = {
         let page = EmbeddedFile.page.bytes
@@ -17,7 +19,7 @@ enum PageRoute {
     }()
 
     private static func representation(_ page: [UInt8], policy: String) -> Representation {
-        var representation = Representation(document: page, mediaType: "text/html; charset=utf-8", caching: .hour)
+        var representation = Representation(document: page, mediaType: mediaType, caching: .hour)
         representation.fields.append(.contentSecurityPolicy, policy)
         representation.fields.append(HTTPField.Name("Referrer-Policy"), "no-referrer")
         return representation

@@ -42,6 +42,48 @@ struct PageTests {
         #expect(text.contains("<code>application/problem+json</code>"))
     }
 
+    /// `Accept` of a navigation in Chromium.
+    private static let navigation = "text/html,application/xhtml+xml,application/xml;q=0.9,image/webp,*/*;q=0.8"
+
+    @Test(
+        "Where nothing is found, a browser gets a page with a link",
+        arguments: ["/foo", "/%3Cscript%3E", "/models/random/nothing", "/init/weight.txt?method=ones&shape=1"]
+    )
+    func missing(_ target: String) throws {
+        let page = service.ask(.get, target, ["Accept": Self.navigation])
+        #expect(page.status == 404)
+        #expect(page["Content-Type"] == "text/html; charset=utf-8")
+        #expect(page["Cache-Control"] == "no-store" && page["Vary"] == "Accept")
+        #expect(page["Content-Security-Policy"] == service.ask(.get, "/docs/problems")["Content-Security-Policy"])
+        #expect(page.text.contains("<a href=\"/\">") && !page.text.contains("<script>"))
+        let head = service.ask(.head, target, ["Accept": Self.navigation])
+        #expect(head.status == 404 && head.body.isEmpty && head.statedLength == page.body.count)
+        #expect(head["Content-Type"] == page["Content-Type"])
+    }
+
+    @Test("The link leads to where a proxy has the service")
+    func missingBelow() throws {
+        var policy = ServicePolicy()
+        policy.pathPrefix = PathPrefix("/weights")
+        let page = InitService(policy: policy).ask(.get, "/weights/foo", ["Accept": Self.navigation])
+        #expect(page.text.contains("<a href=\"/weights/\">"))
+    }
+
+    @Test(
+        "Programs get the problem document",
+        arguments: [nil, "*/*", "application/json", "application/json, text/html", "text/html;q=0.5, */*", "image/png"]
+    )
+    func missingForPrograms(_ accept: String?) throws {
+        let answer = service.ask(.get, "/foo", accept.map { ["Accept": $0] } ?? [:])
+        #expect(answer["Vary"] == "Accept")
+        #expect(try answer.fault().detail.contains("/foo"))
+    }
+
+    @Test("Other problems are documents for a browser, too")
+    func otherProblems() throws {
+        #expect(try service.ask(.get, "/init?method=x", ["Accept": Self.navigation]).fault().parameter == "method")
+    }
+
     @Test("The README is served as text that browsers display")
     func readme() throws {
         let response = service.ask(.get, "/docs/readme")

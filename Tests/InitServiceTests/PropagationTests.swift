@@ -168,17 +168,26 @@ struct PropagationTests {
             return advice
         }
         let relu = try advice("")
-        #expect(relu[0].hasPrefix("Choose fan_in:"))
+        #expect(relu[0].hasPrefix("With kaiming_normal, choose fan_in:"))
         #expect(relu[0].contains("×1,") && relu[0].contains("×0.25.") && relu[0].contains("equation 10"))
         #expect(relu[1].contains("×4,") && relu[1].contains("either will do") && relu[1].contains("equation 14"))
         #expect(try advice("width_out=512")[0].contains("the same number"))
         // A gain of 1 halves the variance at every ReLU; fan_out compensates for some of it if the stack narrows.
         let halved = try advice("gain=1&width_in=400&width_out=100")
-        #expect(halved[0].hasPrefix("Choose fan_out"))
-        #expect(halved[1].contains("no choice of fan mends it"))
+        #expect(halved[0].hasPrefix("With kaiming_normal and gain 1, choose fan_out, if either:"))
+        #expect(halved[1].contains("layer by layer, with relu and gain 1, and no choice of fan mends it"))
+        #expect(halved[1].hasSuffix("mends it; if no gain is given, kaiming takes that of relu, 1.41."))
+        let other = try advice("method=kaiming_uniform&gain=gelu&width_out=512")
+        #expect(other[0].hasPrefix("With kaiming_uniform and the gain of gelu, choose fan_in, the default:"))
+        #expect(other[1].contains("with relu and the gain of gelu") && other[1].hasSuffix("takes that of relu, 1.41."))
+        let leaky = try advice("gain=leaky_relu:0.2")
+        #expect(leaky[0].hasPrefix("With kaiming_normal and the gain of leaky_relu:0.2, choose"))
+        let sigmoid = try advice("nonlinearity=sigmoid&depth=200&width_out=512")
+        #expect(sigmoid[1].contains("with sigmoid and its gain") && !sigmoid[1].contains("no gain is given"))
         #expect(try advice("nonlinearity=sigmoid&depth=200")[0].contains("e-"))
         // The advice is about kaiming, whatever the method.
         #expect(try advice("method=normal&std=0.001") == relu)
+        #expect(try advice("method=xavier_normal&gain=4") == relu)
     }
 
     @Test("Spellings of a request have one canonical form")
@@ -294,7 +303,12 @@ struct PropagationTests {
         let weights = service.ask(.get, "/propagate?depth=1&width_in=100&width_out=10&runs=2")
         #expect(weights.status == 413)
         #expect(try weights.fault().detail.contains("--max-propagated-weights"))
-        #expect(try service.ask(.get, "/propagate?depth=10001").fault().detail.contains("--max-layers"))
+        #expect(try weights.fault().maximum == 1)
+        #expect(try service.ask(.get, "/propagate?depth=3&width_in=20&width_out=20").fault().maximum == 0)
+        let uncounted = service.ask(.get, "/propagate?depth=9&width_in=3000000000&width_out=3000000000")
+        #expect(try uncounted.fault().maximum == 0)
+        let layers = try service.ask(.get, "/propagate?depth=10001").fault()
+        #expect(layers.detail.contains("--max-layers") && layers.maximum == 10_000)
         var small = ServiceLimits()
         small.maximumWorkBytes = 1 << 20
         let memory = InitService(limits: small).ask(.get, "/propagate?depth=1&width_in=1000000&width_out=1&runs=1")

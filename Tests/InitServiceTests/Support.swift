@@ -37,7 +37,8 @@ struct Answer {
             parameter: errors.first?["parameter"] as? String,
             pointer: errors.first?["pointer"] as? String,
             detail: try #require(document["detail"] as? String),
-            allowed: errors.first?["allowed"] as? [String] ?? []
+            allowed: errors.first?["allowed"] as? [String] ?? [],
+            maximum: errors.first?["maximum"] as? Int
         )
     }
 
@@ -46,6 +47,7 @@ struct Answer {
         var pointer: String?
         var detail: String
         var allowed: [String]
+        var maximum: Int?
     }
 }
 

@@ -289,6 +289,21 @@ def check_tensor(context, service, failures):
                 continue
             failures.check(tab(".status").inner_text() == "", f"{method['name']}: {tab('.status').inner_text()}")
             check_tensor_numbers(tab, query | {"method": method["name"]} | required | kept)
+        # The words of a truncated normal cannot be counted beforehand, and its density is cut, however the cut is given.
+        lines = []
+        scale = 0.125 / 0.87962566103423978
+        for method, changes in [("trunc_normal", {"std": scale, "a": -2 * scale, "b": 2 * scale}), ("lecun_normal", {})]:
+            query = {"method": method, "shape": "64,64"} | changes
+            with Tab(context, service, failures, "#tensor?" + urllib.parse.urlencode(query)) as other:
+                words = other.facts()["words drawn"]
+                failures.check("not known beforehand" in words and "drawn again" in words, f"{method}: {words!r} words")
+                lines.append(other("#histogram .line").get_attribute("d"))
+        failures.check(lines[0] == lines[1], "the density of lecun_normal is that of a truncated normal")
+        # The chart is drawn from numbers, whatever the sentences say.
+        with Tab(context, service, failures, "#tensor?method=uniform&shape=9,9", settles=False) as other:
+            other.page.route("**/explain?*", lambda route: route.fulfill(json=route.fetch().json() | {"formula": "?"}))
+            other.settle(0)
+            failures.check(other("#histogram .line").count() == 1, "the density without the formula")
         tab.fill("method", "xavier_normal")
         tab.fill("shape", "8,1000000")
         failures.check(tab.facts()["fan_in"] == "1\u202f000\u202f000", f"fan_in is {tab.facts()['fan_in']}")
@@ -310,17 +325,36 @@ def check_tensor(context, service, failures):
 def check_faults(context, service, failures):
     with Tab(context, service, failures) as tab:
         hints = {name: tab(f"#tensor-form-{name}-help").inner_text() for name in ["shape", "seed", "gain"]}
-        for name, value, words in [
-            ("shape", "4", "at least 2 dimensions"),
-            ("shape", "4,x", "must be an integer"),
-            ("seed", "1.5", "not an integer"),
-            ("gain", "rleu", "did you mean relu"),
+        takes = {"shape": "shape takes sizes", "seed": "seed takes a whole number", "gain": "gain takes a number, such as 1.5, or an activation"}
+        for name, value, words, message in [
+            ("shape", "4", "at least 2 dimensions", None),
+            ("shape", "4,x", takes["shape"], "must be an integer"),
+            ("shape", "4,3.5", takes["shape"], "must be an integer"),
+            ("seed", "1.5", takes["seed"], "not an integer"),
+            ("gain", "rleu", "did you mean relu", None),
+            ("gain", "leaky_relu:x", takes["gain"], "must be a number"),
+            ("gain", "relu:", takes["gain"], "must be a number"),
+            ("gain", ":", takes["gain"], "must be a number"),
         ]:
             good = tab(f"#tensor-form-{name}").input_value()
             tab.fill(name, value)
-            hint, error = tab(f"#tensor-form-{name}-help span").all_inner_texts()
+            hint, error = tab(f"#tensor-form-{name}-help > span").all_inner_texts()
             failures.check(words in error, f"{name}={value} says {error!r}")
             failures.check(hint in hints[name], f"{name}={value} has the hint {hint!r}")
+            failures.check(not re.search(r'[{}/"]|member|pointer|parameter', error) or message is None, f"{name}={value} has the API's words: {error!r}")
+            # The service's own sentence is a key away.
+            details = tab(f"#tensor-form-{name}-help details")
+            failures.check(details.count() == (message is not None), f"{name}={value}: the service's message beside its own words")
+            if message is not None:
+                details.locator("summary").press("Enter")
+                failures.check(message in details.inner_text(), f"{name}={value}: the service says {details.inner_text()!r}")
+            described = tab(f"#tensor-form-{name}").get_attribute("aria-describedby")
+            failures.check(described == f"tensor-form-{name}-help", f"{name} is described by {described}")
+            status = tab(".status")
+            failures.check(status.inner_text().startswith(f"{name} needs another value."), f"beside the results stands {status.inner_text()!r}")
+            status.locator("button").press("Enter")
+            focused = tab.page.evaluate("document.activeElement.id")
+            failures.check(focused == f"tensor-form-{name}", f"the button leads to {focused}")
             failures.check(tab(f"#tensor-form-{name}").get_attribute("aria-invalid") == "true", f"{name} is not marked")
             failures.check("stale" in tab(".results").get_attribute("class"), "old results look new")
             tab.fill(name, good)
@@ -341,7 +375,9 @@ def check_faults(context, service, failures):
         with tab.change():
             tab("#model-seed").fill("1.5")
         help = tab("#model-seed-help").inner_text()
-        failures.check("integer" in help, f"the seed of a model says {help!r}")
+        failures.check("seed takes a whole number" in help, f"the seed of a model says {help!r}")
+        said = tab("#model-seed-help details").text_content()
+        failures.check("not an integer" in said, f"of the seed of a model, the service says {said!r}")
         failures.check(tab("[aria-invalid=true]").get_attribute("id") == "model-seed", "the seed is marked")
         with tab.change():
             tab("#model-example").select_option("a small MLP")
@@ -535,34 +571,92 @@ def check_busy(context, service, failures):
 
 
 def check_back(context, service, failures):
-    """Back and forward change tabs without a reload, and restore what they showed."""
+    """Back and forward undo and redo edits and changes of tabs, without a reload."""
     with Tab(context, service, failures) as tab:
-        tab.page.evaluate("window.kept = true")
-        tab.fill("seed", "5")
+        page = tab.page
+        page.evaluate("window.kept = true")
+
+        def move(step, panel, fragment, field, value):
+            tab.panel = panel
+            with tab.change():
+                getattr(page, step)()
+            where = f"{step} to {panel} with {fragment}"
+            failures.check(fragment in page.url, f"{where}: {page.url}")
+            failures.check(tab(".results").is_visible(), f"{where} shows {panel}")
+            failures.check(page.locator(f"#tab-{panel}").get_attribute("aria-selected") == "true", f"{where} selects {panel}")
+            shown = tab(field).input_value()
+            failures.check(shown == value, f"{where}: {field} is {shown!r}")
+
+        # One edit, in however many keys; a choice that brings other fields; an edit of a field that goes with the choice.
+        tab("#tensor-form-seed").click()
+        with tab.change():
+            page.keyboard.press("End")
+            page.keyboard.type("57", delay=400)
+            page.wait_for_function("() => location.hash.includes('seed=4257')")
+        tab.fill("method", "trunc_normal")
+        tab.fill("std", "0.5")
         tab.open("propagate")
         tab.fill("depth", "4")
         tab.open("model")
-        for step, panel, fragment in [("go_back", "propagate", "depth=4"), ("go_back", "tensor", "seed=5"), ("go_forward", "propagate", "depth=4")]:
-            tab.panel = panel
-            with tab.change():
-                getattr(tab.page, step)()
-            failures.check(fragment in tab.page.url, f"{step}: {tab.page.url}")
-            failures.check(tab(".results").is_visible(), f"{step} shows {panel}")
-            failures.check(tab.page.locator(f"#tab-{panel}").get_attribute("aria-selected") == "true", f"{step} selects {panel}")
-        failures.check(tab.page.evaluate("window.kept") is True, "the page is not loaded anew")
-        tab.open("tensor")
-        tab.fill("seed", "6")
-        tab.page.go_back()
-        tab.panel = "propagate"
-        tab.page.wait_for_selector("#propagate .results", state="visible")
-        tab.page.go_back()
-        tab.panel = "tensor"
-        tab.page.wait_for_function("() => document.querySelector('#tensor-form-seed')?.value === '5'")
+        move("go_back", "propagate", "depth=4", "#propagate-form-depth", "4")
+        move("go_back", "propagate", "#propagate", "#propagate-form-depth", "")
+        move("go_back", "tensor", "std=0.5", "#tensor-form-std", "0.5")
+        body = service.get("/init", method="trunc_normal", shape="64,3,7,7", seed=4257, std=0.5, format="raw")
+        first = numpy.float32(tab(".first li").first.inner_text())
+        failures.check(first == elements(body, "float32")[0], f"the elements come back, first {first}")
+        move("go_back", "tensor", "method=trunc_normal&", "#tensor-form-std", "")
+        move("go_back", "tensor", "seed=4257", "#tensor-form-method", "kaiming_normal")
+        failures.check(tab("#tensor-form-nonlinearity").input_value() == "relu", "fields that a choice took away come back")
+        move("go_back", "tensor", "seed=42&", "#tensor-form-seed", "42")
+        failures.check(page.evaluate("document.activeElement.id") in ("tensor-form-seed", "", "tab-model"), "focus is lost")
+        move("go_forward", "tensor", "seed=4257", "#tensor-form-seed", "4257")
+        move("go_forward", "tensor", "method=trunc_normal", "#tensor-form-method", "trunc_normal")
+        # An error is undone as well.
+        tab.fill("std", "x")
+        tab.complaints.clear()
+        move("go_back", "tensor", "method=trunc_normal", "#tensor-form-std", "")
+        failures.check(tab("[aria-invalid=true]").count() == 0, "an undone error stays marked")
+        tab.open("model")
+        # A request that is too long for the address is kept beside it.
+        with tab.change():
+            tab("#model-example").select_option("random/lenet5")
+        long = json.dumps({"tensors": [{"name": f"a name of some length, number {index}", "shape": [2], "method": "normal"} for index in range(300)]})
+        with tab.change():
+            tab("#model-example").select_option("a request of your own")
+        with tab.change():
+            tab("#model-request").fill(long)
+        with tab.change():
+            tab("#model-example").select_option("random/lenet5")
+        move("go_back", "model", "#model", "#model-request", long)
+        failures.check(page.evaluate("window.kept") is True, "the page is not loaded anew")
+        page.reload()
         tab.settle(0)
-        failures.check(tab(".results").is_visible(), "an older state of a tab comes back")
-        tab.page.goto(service.url + "/#nothing?x=%ff&%")
-        tab.page.wait_for_function("() => location.hash.startsWith('#tensor?')")
-        failures.check(tab(".results").is_visible(), "an address of nothing shows the first tab")
+        failures.check(tab("#model-request").input_value() == long, "a long request survives a reload")
+        page.goto(service.url + "/#nothing?x=%ff&%")
+        tab.panel = "tensor"
+        page.wait_for_function("() => location.hash.startsWith('#tensor?')")
+        page.wait_for_selector("#tensor .results", state="visible")
+        note = page.inner_text("#note")
+        failures.check(note.startswith("Ignored in the address: nothing"), f"an address of nothing: {note!r}")
+
+
+def check_missing(context, service, failures):
+    """Where nothing is found, a browser shows a page that leads to this one; programs get JSON."""
+    for scheme in ["light", "dark"]:
+        page = context.new_page()
+        page.emulate_media(color_scheme=scheme)
+        page.set_viewport_size({"width": 375, "height": 740})
+        reply = page.goto(service.url + "/fooo<b>")
+        failures.check(reply.status == 404 and "text/html" in reply.headers["content-type"], f"a browser gets {reply.headers}")
+        failures.check("/fooo" in page.inner_text("main p >> nth=0") and page.locator("main b").count() == 0, page.inner_text("main"))
+        found = page.evaluate(CONTRAST)
+        failures.check(len(found) >= 3 and all(item["ratio"] >= item["needed"] for item in found), f"{scheme}: contrasts {found}")
+        page.evaluate(AXE.read_text(encoding="utf-8"))
+        found = page.evaluate("async () => (await axe.run()).violations.map(({ id }) => id)")
+        failures.check(not found, f"axe-core finds {found}")
+        page.click("main a")
+        page.wait_for_selector("#tensor .card", state="visible")
+        page.close()
 
 
 def check_token(context, service, failures):
@@ -937,11 +1031,12 @@ def check_advice(tab, reply, query):
     method = reply["method"]
     kaiming = method if method.startswith("kaiming_") else "kaiming_normal"
     first, second = reply["advice"]
-    first = f"With {kaiming}: {first[0].lower()}{first[1:]}"
+    gain = f" and gain {query['gain']}" if kaiming == method and "gain" in query else ""
+    tab.failures.check(first.startswith(f"With {kaiming}{gain}, choose fan_"), f"{query}: the advice is for {first!r}")
     shown = tab(".advice p").all_inner_texts()
     if kaiming == method:
-        if "gain" in query:
-            second = second.replace("and its gain", f"and gain {query['gain']}")
+        if gain and "what goes wrong" in second:
+            tab.failures.check("and its gain" not in second and "if no gain is given" in second, f"{query}: {second!r}")
         tab.failures.check([text.replace("\u202f", "") for text in shown] == [first, second], f"{query}: the advice {shown}")
     else:
         tab.failures.check(shown[1].replace("\u202f", "") == f"{first} {second}", f"{query}: the advice {shown}")
@@ -1005,7 +1100,21 @@ def check_propagate(context, service, failures):
             other.fill("depth", "4")
             hint = other("#propagate-form-runs-help").inner_text()
             failures.check("Here" not in hint and "runs=" not in other("#propagate-code").text_content(), f"later, runs has the hint {hint!r}")
+            # From numbers, whatever the sentence says.
+            problem = {"status": 413, "detail": "zu viele", "errors": [{"parameter": "runs", "detail": "zu viele", "maximum": 3}]}
+            other.page.route("**/propagate?*", lambda route: route.fallback() if "runs" in route.request.url else route.fulfill(status=413, json=problem))
+            other.fill("depth", "5")
+            failures.check("&runs=3'" in other("#propagate-code").text_content(), f"the command is {other('#propagate-code').text_content()}")
             other.complaints.clear()
+        for width, words in [(1280, "the table scrolls"), (375, "scroll sideways and down for more")]:
+            with Tab(context, service, failures, "#propagate?depth=40&runs=0") as other:
+                other.page.set_viewport_size({"width": width, "height": 740})
+                other("summary").click()
+                other.page.wait_for_function("words => document.querySelector('#layer-note').textContent.includes(words)", arg=words)
+                note = other("#layer-note").inner_text()
+                failures.check(note.startswith("40 layers; "), f"the table of numbers says {note!r}")
+                region = other(".scroll")
+                failures.check(region.get_attribute("aria-describedby") == "layer-note", "the cue is the table's")
         command = tab("#propagate-code").text_content()
         failures.check(run(["bash", "-c", command], ".") == service.get("/propagate", **query).decode(), f"{command}")
 
@@ -1264,7 +1373,7 @@ def main():
         browser = playwright.chromium.launch(executable_path=arguments.chromium, args=options)
         check_document(service, failures)
         for check in [check_tensor, check_faults, check_programs, check_pytorch, check_files, check_busy, check_waiting, check_ignored, check_axes,
-                      check_back, check_token, check_prefix, check_link, check_propagate, check_model, check_catalogue]:
+                      check_back, check_missing, check_token, check_prefix, check_link, check_propagate, check_model, check_catalogue]:
             if arguments.only not in check.__name__:
                 continue
             context = browser.new_context(viewport={"width": 1280, "height": 900}, accept_downloads=True)

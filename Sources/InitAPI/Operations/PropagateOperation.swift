@@ -7,7 +7,7 @@ struct PropagateQuestion: Question {
     private let members: PropagateMembers
 
     /// Changes when the reply to the same request does.
-    private static let revision: Text = "2"
+    private static let revision: Text = "3"
 
     /// Cost of describing a layer, in generator words.
     private static let layerWork = 4_000.0
@@ -137,7 +137,8 @@ struct PropagateQuestion: Question {
             )
         )
         reply.append("modes", .array(modes.map(\.document)))
-        reply.append("advice", .strings(PropagationMode.advice(modes, for: stack).map { Text($0) }))
+        let advice = PropagationMode.advice(modes, for: members.stack.kaiming(.fanIn))
+        reply.append("advice", .strings(advice.map { Text($0) }))
         return reply
     }
 }

@@ -19,6 +19,8 @@ struct Problem: Error, Sendable {
         var place: Place?
         var detail: String
         var allowed: [Text] = []
+        /// Largest value accepted at the place.
+        var maximum: Int?
     }
 
     var kind: Kind
@@ -52,10 +54,12 @@ struct Problem: Error, Sendable {
         // Without a member at fault, the fault is in `Accept`.
         let place =
             kind == .notAcceptable && error.path.isEmpty ? .header("Accept") : Fault.Place(error.path, form: form)
-        let faults = place.map { [Fault(place: $0, detail: error.message, allowed: error.allowed)] } ?? []
+        let fault = place.map {
+            Fault(place: $0, detail: error.message, allowed: error.allowed, maximum: error.maximum)
+        }
         let subject = kind == .notAcceptable ? "" : Problem.subject(of: error.path)
         let fields: HTTPFields = kind == .unavailable ? [.retryAfter: "1"] : HTTPFields()
-        self.init(kind, subject + error.message, faults: faults, fields: fields)
+        self.init(kind, subject + error.message, faults: fault.map { [$0] } ?? [], fields: fields)
     }
 
     /// A place in a request at the start of a sentence, cut to 80 characters: the names are the client's and can be
@@ -105,6 +109,7 @@ extension Problem.Fault {
         }
         members.append("detail", .string(Text(detail)))
         members.append("allowed", allowed.isEmpty ? nil : .strings(allowed))
+        members.append("maximum", maximum.map(JSONValue.integer))
         return .object(members)
     }
 }

@@ -78,7 +78,8 @@ public struct Propagation: Sendable {
             throw InitError(
                 over: \Limits.maximumLayers,
                 ["depth"],
-                "\(stack.depth) layers are over the limit of \(limits.maximumLayers)"
+                "\(stack.depth) layers are over the limit of \(limits.maximumLayers)",
+                maximum: limits.maximumLayers
             )
         }
         guard stack.method.isRandom else {
@@ -248,7 +249,8 @@ extension Propagation.Experiment {
                 over: \Limits.maximumPropagatedWeights,
                 ["runs"],
                 "\(runs) runs through \(count == .max ? "2^63 or more" : "\(count)") weights are over the limit of "
-                    + "\(limits.maximumPropagatedWeights) weights"
+                    + "\(limits.maximumPropagatedWeights) weights",
+                maximum: limits.maximumPropagatedWeights / count
             )
         }
         let ends = (try Shape([propagation.widths[0]]), try Shape([propagation.stack.outputWidth]))

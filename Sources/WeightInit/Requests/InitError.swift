@@ -26,6 +26,8 @@ public struct InitError: Error, Sendable, Equatable {
     public var detail: String
     /// Accepted values, if there is a list of them; the value nearest to the given one comes first.
     public var allowed: [Text]
+    /// Largest value accepted at the path if the rest of the request stays as it is; `nil` if there is none.
+    public var maximum: Int?
     /// Name of the exceeded limit: `max-layers`. The code that prints the error adds how to set the limit.
     public var limit: String?
 
@@ -34,12 +36,14 @@ public struct InitError: Error, Sendable, Equatable {
         _ path: [Text] = [],
         _ detail: String,
         allowed: [Text] = [],
+        maximum: Int? = nil,
         limit: String? = nil
     ) {
         self.kind = kind
         self.path = path
         self.detail = detail
         self.allowed = allowed
+        self.maximum = maximum
         self.limit = limit
     }
 
@@ -50,9 +54,10 @@ public struct InitError: Error, Sendable, Equatable {
         over limit: KeyPath<Values, Int>,
         _ path: [Text],
         _ detail: String,
-        kind: Kind = .tooLarge
+        kind: Kind = .tooLarge,
+        maximum: Int? = nil
     ) {
-        self.init(kind, path, detail, limit: Values.settingName(at: limit))
+        self.init(kind, path, detail, maximum: maximum, limit: Values.settingName(at: limit))
     }
 
     public static func invalid(_ parameter: Text, _ detail: String, allowed: [Text] = []) -> InitError {
