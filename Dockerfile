@@ -3,10 +3,10 @@
 # its own processor.
 #
 # Base images have tags, not digests, because the tests cannot ask a registry for digests. To pin them, pass
-# --build-arg SWIFT=swift:6.3-bookworm@sha256:… and DEBIAN=debian:bookworm-slim@sha256:…, as the workflow does for releases;
-# `docker buildx imagetools inspect debian:bookworm-slim` prints the digest.
+# --build-arg SWIFT=swift:6.3-bookworm@sha256:… and DEBIAN=docker.io/library/debian:bookworm-slim@sha256:…, as the workflow does
+# for releases; `docker buildx imagetools inspect debian:bookworm-slim` prints the digest.
 ARG SWIFT=swift:6.3-bookworm
-ARG DEBIAN=debian:bookworm-slim
+ARG DEBIAN=docker.io/library/debian:bookworm-slim
 
 # hadolint ignore=DL3006
 FROM ${SWIFT} AS build
@@ -34,12 +34,14 @@ COPY --from=build /weight-init /usr/local/bin/weight-init
 COPY LICENSE NOTICE /usr/share/doc/weight-init/
 
 ARG VERSION=1.0.0
+# Without this line, the value of an argument from before the first FROM is empty here.
+ARG DEBIAN
 LABEL org.opencontainers.image.title="weight-init" \
       org.opencontainers.image.description="PyTorch's weight initialisation over HTTP, to the bit" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.vendor="the weight-init authors" \
-      org.opencontainers.image.base.name="docker.io/library/debian:bookworm-slim"
+      org.opencontainers.image.base.name="${DEBIAN}"
 
 # Options of serve and health. A container listens on all of its addresses.
 ENV WEIGHT_INIT_HOST=0.0.0.0 \

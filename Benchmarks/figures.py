@@ -166,17 +166,17 @@ def sizing(results):
     return (
         f"Measured on {results.machine['processor']} with {kernels}, server and client on a core each:\n\n"
         + table(("one core", ""), core)
-        + "\nA core that makes bytes and sends them does one after the other. From what it makes in process, and the "
-        f"{figure(sent)} GB/s of zeros that it sends, follows what it serves; beside it what was measured:\n\n"
-        + table(("GB/s of one core", "made", "served, computed", "measured", "from a cache"), bodies)
-        + "\nThe last column says how many times as fast they come out of a cache, which is nginx with a file in memory "
-        f"({figure(cached)} GB/s). Where it is below 1, a cache saves the replicas' work and costs the client time.\n"
+        + "\nOne core generates bytes and sends them in turn. The table computes the served rate from the rate in process and from "
+        f"the {figure(sent)} GB/s of zeros that the core sends, beside the measured rate:\n\n"
+        + table(("GB/s of one core", "in process", "served, computed", "measured", "from a cache"), bodies)
+        + "\nThe last column says how many times as fast a cache serves them: nginx with a file in memory "
+        f"({figure(cached)} GB/s). If it is below 1, a cache saves the replicas' work and costs the client time.\n"
         f"\n{workers} workers fetch the shards of a model of 70 · 10^9 parameters in bfloat16 normals, "
         f"{figure(model / workers)} GB each and {figure(model)} GB in all, from replicas of {cores} cores:\n\n"
         + table(("replicas", "GB/s", "10 Gbit/s each", "25 Gbit/s each", "no bound but the cores"), fleet)
-        + "\nThe times are those of all workers together. A worker's range is made without the rest of the model, so "
-        f"nothing but bytes counts; one with a link of 10 Gbit/s cannot have its {figure(model / workers)} GB in less than "
-        f"{figure(model / workers / links[0])} s.\n"
+        + "\nThe times are those of all workers together. A worker's range is generated without the rest of the model, so "
+        f"only the number of bytes counts; a worker with a link of 10 Gbit/s cannot receive its {figure(model / workers)} GB in "
+        f"less than {figure(model / workers / links[0])} s.\n"
     )
 
 

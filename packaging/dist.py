@@ -37,19 +37,20 @@ COMPLETIONS = {
     "zsh": "zsh/vendor-completions/_weight-init",
     "fish": "fish/vendor_completions.d/weight-init.fish",
 }
-DOCUMENTS = ["README.md", "CHANGELOG.md", "NOTICE", "SECURITY.md", "openapi.yaml"]
+# Documents, and what they link to.
+DOCUMENTS = [
+    "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "NOTICE", "README.md", "SECURITY.md", "openapi.yaml",
+    "Benchmarks/NOTES.md", "Benchmarks/RESULTS.md", "Tests/reference/generated", "clients/python/README.md",
+    "clients/python/pyproject.toml", "clients/python/src", "deploy", "docs", "examples",
+]  # fmt: skip
+# Debian has its own names for two of them.
+DEBIAN_NAMES = {"CHANGELOG.md": "changelog.gz", "LICENSE": "copyright"}
 # A package has to name an address. SECURITY.md says how to report a vulnerability.
 MAINTAINER = "The weight-init authors <authors@weight-init.invalid>"
 
 
 def run(*command, **options):
     return subprocess.run([str(part) for part in command], check=True, capture_output=True, text=True, **options).stdout
-
-
-def epoch():
-    """Time of the files in seconds: the commit's, so that the same commit gives the same files."""
-    given = os.environ.get("SOURCE_DATE_EPOCH")
-    return int(given or run("git", "-C", ROOT, "log", "-1", "--format=%ct"))
 
 
 def put(path, content, mode=0o644):
@@ -91,10 +92,17 @@ def common(program, tree):
         put(tree / "share" / path, re.sub(r"\A#!.*\n", "", script))
 
 
+def documents():
+    """The documents' files, by their paths in the repository, without files that git ignores."""
+    listed = run("git", "-C", ROOT, "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", *DOCUMENTS)
+    for name in sorted(set(listed.split("\0")) - {""}):
+        if (ROOT / name).exists():
+            yield name, (ROOT / name).read_bytes()
+
+
 def tarball(tree, version, bill, time, path):
-    for name in [*DOCUMENTS, "LICENSE"]:
-        put(tree / name, (ROOT / name).read_bytes())
-    shutil.copytree(ROOT / "docs", tree / "docs", ignore=shutil.ignore_patterns("images", "recipes"))
+    for name, content in documents():
+        put(tree / name, content)
     put(tree / "weight-init.spdx.json", bill)
     put(tree / "lib" / "systemd" / "system" / "weight-init.service", (DEBIAN / "weight-init.service").read_bytes())
     archive(path, path.name.removesuffix(".tar.gz"), tree, time)
@@ -141,19 +149,30 @@ def control(program, version, architecture, tree):
     )
 
 
+def renamed(text):
+    """A document with links to files by their names in the Debian package."""
+    for name, other in DEBIAN_NAMES.items():
+        text = re.sub(rf"(\]\((?:\.\./)*){re.escape(name)}\)", rf"\g<1>{other})", text)
+    return text
+
+
 def debian_package(tree, version, architecture, bill, time, path):
     usr = tree / "usr"
-    documents = usr / "share" / "doc" / "weight-init"
+    share = usr / "share" / "doc" / "weight-init"
     for page in sorted((usr / "share" / "man" / "man1").iterdir()):
         put(page.with_suffix(".1.gz"), compressed(page.read_bytes()))
         page.unlink()
     date = datetime.datetime.fromtimestamp(time, datetime.timezone.utc).strftime("%a, %d %b %Y %H:%M:%S +0000")
     entry = f"weight-init ({version}) bookworm; urgency=medium\n\n  * Release: see changelog.gz.\n\n -- {MAINTAINER}  {date}\n"
-    put(documents / "changelog.Debian.gz", compressed(entry))
-    put(documents / "changelog.gz", compressed((ROOT / "CHANGELOG.md").read_bytes()))
-    put(documents / "copyright", copyright_file())
-    put(documents / "openapi.yaml.gz", compressed((ROOT / "openapi.yaml").read_bytes()))
-    put(documents / "weight-init.spdx.json.gz", compressed(bill))
+    for name, content in documents():
+        if name.endswith(".md"):
+            content = renamed(content.decode())
+        if name not in DEBIAN_NAMES:
+            put(share / name, content)
+    put(share / "changelog.Debian.gz", compressed(entry))
+    put(share / "changelog.gz", compressed((ROOT / "CHANGELOG.md").read_bytes()))
+    put(share / "copyright", copyright_file())
+    put(share / "weight-init.spdx.json.gz", compressed(bill))
     put(usr / "share" / "lintian" / "overrides" / "weight-init", (DEBIAN / "lintian-overrides").read_bytes())
     put(tree / "lib" / "systemd" / "system" / "weight-init.service", (DEBIAN / "weight-init.service").read_bytes())
     put(tree / "etc" / "default" / "weight-init", (DEBIAN / "weight-init.default").read_bytes())
@@ -179,7 +198,7 @@ def debian_package(tree, version, architecture, bill, time, path):
 def main():
     program, directory = pathlib.Path(sys.argv[1]).resolve(), pathlib.Path(sys.argv[2]).resolve()
     os.umask(0o022)
-    time = epoch()
+    time = sbom.epoch()
     os.environ["SOURCE_DATE_EPOCH"] = str(time)
     version = run(program, "--version").strip()
     architecture = run("dpkg", "--print-architecture").strip()

@@ -22,6 +22,8 @@ EXIT_STATUS = {
     "1": "A file cannot be read or written, a check fails, or the service cannot listen or does not end in time.",
     "64": "The request is refused, or a command or an option is wrong.",
 }
+# Of serve alone.
+SIGNAL_STATUS = {"128 + N": "A second signal, of number N, ended the service before it had drained."}
 
 
 def escaped(text):
@@ -137,7 +139,7 @@ def page(command, name, version, date, others):
             "Every option is also an environment variable: --max-connections is WEIGHT_INIT_MAX_CONNECTIONS. Options override variables."
         )
     yield ".SH EXIT STATUS"
-    for status, meaning in EXIT_STATUS.items():
+    for status, meaning in (EXIT_STATUS | (SIGNAL_STATUS if command["commandName"] == "serve" else {})).items():
         yield from (".TP", status, escaped(meaning))
     if command["commandName"] == "serve":
         yield ".SH FILES"

@@ -4,7 +4,8 @@
 
 The packages of Package.swift are compiled in, in the versions of Package.resolved. Swift's static libraries are those whose
 symbols the program has, so the program must not be stripped. The C libraries are those that the program is linked with, and
-those that these libraries load, in the versions of this machine's Debian packages.
+those that these libraries load, in the versions of this machine's Debian packages. The time is SOURCE_DATE_EPOCH; by default
+the commit's, or the present without one.
 """
 
 import datetime
@@ -17,6 +18,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 PROGRAM = "SPDXRef-weight-init"
@@ -61,6 +63,16 @@ SWIFT_LIBRARIES = {
 
 def run(*command):
     return subprocess.run([str(part) for part in command], check=True, capture_output=True, text=True).stdout
+
+
+def epoch():
+    """Time in seconds: SOURCE_DATE_EPOCH, or the commit's, so that the same commit gives the same files, or the present."""
+    if given := os.environ.get("SOURCE_DATE_EPOCH"):
+        return int(given)
+    try:
+        return int(run("git", "-C", ROOT, "log", "-1", "--format=%ct"))
+    except (OSError, subprocess.CalledProcessError):
+        return int(time.time())
 
 
 def symbols(path):
@@ -161,8 +173,7 @@ def relation(first, kind, second):
 
 def document(program, shipped, version, resolved=ROOT / "Package.resolved"):
     """The document's text. `program` has symbols; `shipped` is the same without them, whose digest the document has."""
-    epoch = int(os.environ.get("SOURCE_DATE_EPOCH", "0"))
-    created = datetime.datetime.fromtimestamp(epoch, datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    created = datetime.datetime.fromtimestamp(epoch(), datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
     digest = hashlib.sha256(pathlib.Path(shipped).read_bytes()).hexdigest()
     packages = [
         part(

@@ -128,6 +128,13 @@ def check_drain(options, grace, before=0):
 
 def check_dockerfile():
     run(TOOLS / "hadolint", ROOT / "Dockerfile")
+    # The last stage's label names its base, whatever that is. A stage has to declare the arguments that it reads.
+    stage = (ROOT / "Dockerfile").read_text().rpartition("\nFROM ")[2]
+    base = re.match(r"\$\{(\w+)\}\n", stage).group(1)
+    assert f'org.opencontainers.image.base.name="${{{base}}}"' in stage, f"the label names another base than {base}"
+    label = stage.index("LABEL ")
+    for name in set(re.findall(r"\$\{(\w+)\}", stage[label:])):
+        assert re.search(rf"^ARG {name}\b", stage[:label], re.MULTILINE), f"the label's {name} is empty"
 
 
 def check_compose(options):
@@ -390,6 +397,8 @@ def check_workflows():
                 assert outcome.returncode == 0, outcome.stderr
                 for target in re.findall(r"^make ([a-z-]+)", script, re.MULTILINE):
                     assert target in targets, f"there is no make {target}"
+            builds = [step["with"]["build-args"] for step in job["steps"] if "build-args" in step.get("with", {})]
+            assert len(set(builds)) <= 1, f"{name} does not push the image that it tests: {builds}"
     assert "bash .ci/run" in (WORKFLOWS / "ci.yml").read_text()
 
 

@@ -104,6 +104,20 @@ def check_tarball(release):
     assert program.read_bytes() == (release.installed / "usr" / "bin" / "weight-init").read_bytes()
 
 
+def check_links(release):
+    """Every relative link in a document, pictures among them, leads to a file or a directory of the same archive."""
+    for root in (release.unpacked, release.installed / "usr" / "share" / "doc" / "weight-init"):
+        documents = sorted(root.rglob("*.md"))
+        assert root / "README.md" in documents, f"{root} has no README.md"
+        dead = []
+        for document in documents:
+            text = re.sub(r"^```.*?^```$", "", document.read_text(), flags=re.MULTILINE | re.DOTALL)
+            for target in re.findall(r"\]\(([^)\s#]+)[^)\s]*\)", text):
+                if not re.match(r"[a-z]+:", target) and not (document.parent / target).exists():
+                    dead.append(f"{document.relative_to(root)}: {target}")
+        assert not dead, f"dead links in {root.relative_to(release.work)}: {', '.join(dead)}"
+
+
 def check_manual(release):
     """man and mandoc accept the pages without warnings, and the pages have every command and option."""
     pages = release.unpacked / "share" / "man" / "man1"
@@ -120,6 +134,7 @@ def check_manual(release):
         if page.stem == "weight-init-serve":
             for name, *_ in options.listed(release.program):
                 assert re.search(rf"^ +{name}\b", outcome.stdout, re.MULTILINE), f"{page.name} has no {name}"
+            assert re.search(r"^ +128 \+ N\b", outcome.stdout, re.MULTILINE), f"{page.name} has no status after a second signal"
     # Debian's pages are compressed.
     for page in (release.installed / "usr" / "share" / "man" / "man1").iterdir():
         assert gzip.decompress(page.read_bytes()) == (pages / page.stem).read_bytes(), page.name
@@ -163,6 +178,9 @@ def check_parts(release):
     for pin in json.loads((ROOT / "Package.resolved").read_text())["pins"]:
         assert parts[pin["identity"]].version == pin["state"]["version"], pin["identity"]
     assert "swift" in parts and "swift-foundation" in parts, f"no run time of Swift among {sorted(parts)}"
+    # The script by itself has the same time: the commit's, unless the environment has another.
+    alone = json.loads(run(sys.executable, ROOT / "packaging" / "sbom.py", release.program))["creationInfo"]["created"]
+    assert alone == json.loads(release.bill.read_text())["creationInfo"]["created"], alone
     # The Debian package depends on the same libraries.
     needed = re.findall(r"[a-z][a-z0-9.+-]+(?=\s|,|$)", re.sub(r"\([^)]*\)", "", release.field("Depends")))
     missing = set(needed) - {"adduser"} - parts.keys()
@@ -381,6 +399,7 @@ def main():
             "checksums": check_checksums,
             "same bytes": check_same_bytes,
             "tarball": check_tarball,
+            "links": check_links,
             "manual": check_manual,
             "completions": check_completions,
             "parts": check_parts,

@@ -37,10 +37,10 @@ def eventually(condition, what):
     raise AssertionError(f"not within 60 s: {what}")
 
 
-def get(port, target, fields=None, method="GET"):
+def get(port, target, fields=None, method="GET", body=None):
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     try:
-        connection.request(method, target, headers=fields or {})
+        connection.request(method, target, body, headers=fields or {})
         response = connection.getresponse()
         body = response.read()
         return response.status, response.headers, body
@@ -62,6 +62,14 @@ class Replica:
         )  # fmt: skip
         line = self.process.stdout.readline()
         assert line.rsplit(":", 1)[-1].strip() == str(self.port), f"it did not start: {line!r}"
+
+    def served(self):
+        """Number of requests that it has answered, those for its metrics apart."""
+        counts = re.findall(
+            r'^http_server_request_duration_seconds_count\{route="([^"]*)",status="[^"]*"\} (\d+)$',
+            get(self.port, "/metrics")[2].decode(), re.MULTILINE,
+        )  # fmt: skip
+        return sum(int(count) for route, count in counts if route != "/metrics")
 
     def kill(self):
         self.process.send_signal(signal.SIGKILL)

@@ -93,7 +93,8 @@ def table(results: list[Result], *, left: int = 0, earlier: Collection[tuple[str
         "",
         *([f"{marked} of the {len(results)} rows, marked with \\*, come from an earlier run, by another exporter, service or libraries, and have not been",
            "repeated yet.", ""] if marked else []),
-        f"**{whole} of {len(built)} models ({math.floor(1000 * whole / max(len(built), 1)) / 10} %) come out whole.**"
+        f"**{whole} of {len(built)} models ({math.floor(1000 * whole / max(len(built), 1)) / 10} %) are equal to PyTorch's, or differ"
+        " within the bounds below.**"
         + (f" The run was interrupted: {left} further models have not been tried." if left else ""),
         "",
         "| outcome | models | meaning |",
@@ -111,13 +112,13 @@ def table(results: list[Result], *, left: int = 0, earlier: Collection[tuple[str
     for library in _LIBRARIES[1:]:
         rows = [result for result in built if result.library == library]
         if rows:
-            lines += ["", f"## {library}", "", f"{sum(row.is_whole for row in rows)} of {len(rows)} are whole.", "",
+            lines += ["", f"## {library}", "", f"{sum(row.is_whole for row in rows)} of {len(rows)} are equal, or differ within the bounds.", "",
                       "| model | outcome | tensors | of them rounded | state, MB | request, kB | |", "|---|---|--:|--:|--:|--:|---|",
                       *(_row(row, earlier) for row in rows)]
     missing = [result for result in results if result.outcome == "unbuilt"]
     if missing:
         lines += ["", "## Not tried", "",
-                  f"{len(missing)} configs construct no model without further arguments, files or packages, or only models of more than"
+                  f"{len(missing)} architectures cannot be constructed without further arguments, files or packages, or need more than"
                   f" {LARGEST / 1e6:.0f} million",
                   f"parameters, {MEMORY >> 30} GiB or {PROCESSOR_SECONDS} seconds.", "",
                   "| architecture | reason |", "|---|---|",
