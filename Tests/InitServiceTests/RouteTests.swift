@@ -334,7 +334,7 @@ struct RouteTests {
             (.saturated(.workMemory, retryAfterSeconds: 7), 503, "--max-work-bytes"),
             (.saturated(.bodyMemory, retryAfterSeconds: 7), 503, "--max-body-memory"),
             (.saturated(.uploadMemory, retryAfterSeconds: 7), 503, "--max-upload-memory"),
-            (.saturated(.stopping, retryAfterSeconds: 7), 503, "ending"),
+            (.saturated(.stopping, retryAfterSeconds: 7), 503, "shutting down"),
         ]
     )
     func refusals(_ refusal: Refusal, _ status: Int, _ detail: String) throws {
