@@ -11,10 +11,14 @@ struct Accept: MediaPreference {
 
     /// Empty where all is acceptable.
     private let ranges: [Range]
+    private let fieldValue: Text?
+
+    var found: String { Problem.found(fieldValue) }
 
     /// Elements that cannot be read are passed over; without a field, or with nothing to read in it, all is acceptable.
     init(_ fieldValue: Text?) {
         ranges = fieldValue.map { FieldList.elements(of: $0).compactMap(Accept.range) } ?? []
+        self.fieldValue = fieldValue
     }
 
     private static func range(_ element: Text) -> Range? {

@@ -38,6 +38,18 @@ struct Module: Sendable {
         }
     }
 
+    /// Names of slots in this module and in all below it: each in its own module, and seen from here.
+    func names(of isWanted: (Slot) -> Bool) -> (own: [Text], whole: [Text]) {
+        var (own, whole): ([Text], [Text]) = ([], [])
+        walk { module, prefix in
+            for slot in module.slots where isWanted(slot) {
+                own.append(slot.name)
+                whole.append(prefix + slot.name)
+            }
+        }
+        return (own, whole)
+    }
+
     /// The prefix of what is inside a child; a child without a name adds nothing.
     static func prefix(_ prefix: Text, _ name: Text) -> Text {
         name.isEmpty ? prefix : prefix + name + "."
