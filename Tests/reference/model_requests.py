@@ -19,7 +19,7 @@ FURTHER = {
             },
             {"type": "Identity", "anything": [1, {"b": "c"}]},
         ],
-        "seed": "-9223372036854775808", "defaults": False, "seeding": "per_tensor", "include": ["d0.*", "0"], "description": "",
+        "seed": "-9223372036854775808", "defaults": False, "include": ["d0.*", "0"], "description": "",
         "tie": {"d1.weight": "d0.weight"}, "slices": {"d0.weight": "0:1,:"}, "cast": "float16",
         "steps": [
             {"method": "normal", "shape": [3], "dtype": "float64"},
@@ -30,14 +30,16 @@ FURTHER = {
     "further-gain": {"method": "xavier_normal", "shape": [2, 3], "gain": 2, "seed": "9223372036854775807"},
     "further-words": {"method": "orthogonal", "shape": [2, 3], "gain": "inf"},
     "further-param": {"method": "xavier_normal", "shape": [2, 3], "gain": {"nonlinearity": "relu"}, "format": "summary"},
-    "further-sliced": {"method": "uniform", "shape": [4], "a": "-inf", "b": 1, "slice": "1:3", "cast": "bfloat16", "dtype": "float64"},
+    "further-sliced": {"method": "uniform", "shape": [4], "a": -1e-300, "b": 1, "slice": "1:3", "cast": "bfloat16", "dtype": "float64"},
     "further-tensors": {
         "tensors": [
             {"name": "a", "shape": [], "method": "data", "base64": "AAAAAA=="}, {"shape": [2], "persistent": False, "cast": "float16"},
         ],
         "steps": [{"tensor": "1", "method": "arange", "start": 0, "step": 0.5}],
     },
-    "further-layer": {"layer": {"type": "Conv2d", "in_channels": 1, "out_channels": 2, "kernel_size": [3, 3], "dtype": "float64"}},
+    "further-layer": {
+        "layer": {"type": "Conv2d", "in_channels": 1, "out_channels": 2, "kernel_size": [3, 3], "dtype": "float64"}, "seeding": "per_tensor",
+    },
 }  # fmt: skip
 
 
