@@ -422,7 +422,6 @@ generators:
 	@missing=(); \
 	command -v tsc > /dev/null || missing+=(node-typescript); \
 	[[ -e /usr/share/java/geronimo-annotation-1.3-spec.jar ]] || missing+=(libgeronimo-annotation-1.3-spec-java); \
-	[[ -e /usr/share/gocode/src/gopkg.in/validator.v2 ]] || missing+=(golang-gopkg-validator.v2-dev); \
 	$(install)
 
 $(debian)/.unpacked:

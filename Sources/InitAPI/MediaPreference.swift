@@ -5,6 +5,9 @@ import WeightInit
 package protocol MediaPreference: Sendable {
     /// The quality of a media type, from 0 (not acceptable) to 1.
     func quality(of mediaType: String) -> Double
+
+    /// What is asked for, at the end of a sentence: `, found "text/html"`.
+    var found: String { get }
 }
 
 extension MediaPreference {
@@ -21,7 +24,8 @@ extension MediaPreference {
     /// - Throws: `notOffered` if JSON is not acceptable.
     func requireJSON() throws(InitError) {
         guard quality(of: Answer.json) > 0 else {
-            throw InitError(.notOffered, [], "only \(Answer.json) is offered here", allowed: [Text(Answer.json)])
+            let detail = "only \(Answer.json) is offered here\(found)"
+            throw InitError(.notOffered, [], detail, allowed: [Text(Answer.json)])
         }
     }
 }
@@ -29,4 +33,6 @@ extension MediaPreference {
 /// The preferences of a caller that accepts every media type.
 struct AnyMediaType: MediaPreference {
     func quality(of mediaType: String) -> Double { 1 }
+
+    var found: String { "" }
 }

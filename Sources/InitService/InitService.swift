@@ -127,6 +127,8 @@ public final class InitService: RequestHandler {
         try ExchangeStep.check(routed, policy)
         guard let route = routed.route else {
             if !routes.areOpen, let problem = problem(modelAloneIn: target) { throw problem }
+            // On the metrics port a route would have been found.
+            if target.path == Route.metrics.path.text { throw Problem(metricsAreApart: routes.paths) }
             throw Problem(noRouteAt: target.path, known: routes.paths)
         }
         guard method != .options else { return .response(.options(allow: route.allow)) }

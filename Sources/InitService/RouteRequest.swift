@@ -78,8 +78,8 @@ struct MemberReader {
             return .queriedJSON(json.text)
         }
         try checkMediaType(request.head.headerFields)
-        guard target.query.isEmpty else {
-            throw Problem(.invalid, "a POST request has its members in the body, not in the query")
+        if let name = target.query.first?.name {
+            throw Problem(.invalid(name, "a POST request has its members in the body, not in the query"), form: .query)
         }
         guard request.body.count <= limits.maximumBodyBytes else {
             throw .bodyTooLarge(limit: limits.maximumBodyBytes)
@@ -104,7 +104,7 @@ struct MemberReader {
     /// Checks for `application/json` without a content coding and, if a charset is named, in UTF-8.
     private func checkMediaType(_ fields: HTTPFields) throws(Problem) {
         if let coding = fields.text(.contentEncoding), !coding.trimmed.equalsIgnoringASCIICase("identity") {
-            let detail = "the body must not be encoded, found " + coding.quotedForMessage
+            let detail = "the body must not be encoded" + Problem.found(coding)
             throw Problem(
                 .unsupportedMediaType,
                 detail,
@@ -118,8 +118,7 @@ struct MemberReader {
         guard parts.first == "application/json",
             charsets.allSatisfy({ $0 == "charset=utf-8" || $0 == #"charset="utf-8""# })
         else {
-            let found = field.map { ", found " + $0.quotedForMessage } ?? ""
-            let detail = "the body must be application/json in UTF-8" + found
+            let detail = "the body must be application/json in UTF-8" + Problem.found(field)
             throw Problem(
                 .unsupportedMediaType,
                 detail,
@@ -137,6 +136,11 @@ extension MemberReader.Place {
 }
 
 extension Problem {
+    /// The end of a sentence about a header field: its value; `none` if the request does not have it.
+    static func found(_ value: Text?) -> String {
+        ", found " + (value?.quotedForMessage ?? "none")
+    }
+
     static func bodyTooLarge(limit: Int) -> Problem {
         Problem(.overLimit, "the body is over the limit of \(limit) bytes (--max-body-bytes)")
     }

@@ -300,6 +300,51 @@ struct BadModelTests {
         try check(row)
     }
 
+    @Test(
+        "The error about a pattern that matches nothing offers the nearest names",
+        arguments: [
+            (#""rules":[{"name":"a.weigth","method":"zeros"}]"#, "parameter; did you mean a.weight?", "a.weight"),
+            (#""rules":[{"name":"*.wieght","method":"zeros"}]"#, "parameter; did you mean a.weight?", "a.weight"),
+            (#""rules":[{"parameter":"bais","method":"zeros"}]"#, "parameter; did you mean bias?", "bias"),
+            (#""rules":[{"parameter":"WEIGHT","method":"zeros"}]"#, "parameter; did you mean weight?", "weight"),
+            (#""rules":[{"name":"nothing like it","method":"zeros"}]"#, "parameter", "a.weight"),
+            // The name is right, and the other pattern is not.
+            (
+                #""rules":[{"name":"a.*","parameter":"wegiht","method":"ones"}]"#,
+                "parameter; did you mean weight?",
+                "weight"
+            ),
+            // Both patterns match something.
+            (#""rules":[{"name":"a.weight","parameter":"bias","method":"zeros"}]"#, "parameter", nil),
+            (#""rules":[{"name":"a.*","type":"Conv2d","method":"zeros"}]"#, "parameter", nil),
+            (#""include":["b.*","b.weigth"]"#, "tensor; did you mean b.weight?", "b.weight"),
+            (#""include":["*.Weigth"]"#, "tensor; did you mean a.weight?", "a.weight"),
+        ]
+    )
+    func near(_ members: String, _ detail: String, _ nearest: String?) throws {
+        let fault = try InitService().post("/init", Self.layers(Self.pair, "," + members)).fault()
+        #expect(fault.detail.hasSuffix(": matches no \(detail)"), "\(fault.detail)")
+        #expect(fault.allowed.first == nearest)
+    }
+
+    @Test("The error offers a few of many names, and a pattern longer than the names costs no more")
+    func manyNames() throws {
+        var limits = ServiceLimits()
+        limits.maximumBodyBytes = 1 << 24
+        let service = InitService(limits: limits)
+        let entries = #"{"name":"block{}","repeat":4000,"layers":[\#(Self.linear("fc", 1, 1))]}"#
+        let pattern = String(repeating: "*a", count: 1 << 19)
+        let clock = ContinuousClock()
+        for members in [#","include":["\#(pattern)"]"#, #","rules":[{"name":"\#(pattern)","method":"zeros"}]"#] {
+            var answer: Answer?
+            let time = clock.measure { answer = service.post("/explain", Self.layers(entries, members)) }
+            let fault = try #require(try answer?.fault())
+            #expect(fault.detail.contains("matches no") && fault.detail.utf8.count < 300)
+            #expect(fault.allowed.count == 8)
+            #expect(time < .seconds(10))
+        }
+    }
+
     @Test("A rule that skips, or that is never the first to match, is valid")
     func shadowed() {
         let service = InitService()

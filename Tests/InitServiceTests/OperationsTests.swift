@@ -306,7 +306,10 @@ struct OperationsTests {
             $0.metricsAreApart = true
             $0.tokens = try AccessTokens(list: Array("t".utf8))
         }
-        #expect(service.ask(.get, "/metrics", ["Authorization": "Bearer t"]).status == 404)
+        let elsewhere = service.ask(.get, "/metrics", ["Authorization": "Bearer t"])
+        #expect(elsewhere.status == 404)
+        #expect(try elsewhere.fault().detail == "/metrics is served on the metrics port (--metrics-port) alone")
+        #expect(try !elsewhere.fault().allowed.contains("/metrics"))
         let apart = MetricsService(of: service)
         func status(_ path: String) throws -> Int {
             let head = HTTPRequest(method: .get, scheme: "http", authority: "a", path: path)

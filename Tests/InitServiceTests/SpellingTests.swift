@@ -149,6 +149,16 @@ struct SpellingTests {
             ("method=normal&shape=2&dtype=flaot", "did you mean float?"),
             ("method=normal&shape=2&dtype=float23", "did you mean float32?"),
             ("method=normal&shape=2&cast=haf", "did you mean half?"),
+            ("method=KAIMING_NORMAL&shape=2,2", "did you mean kaiming_normal?"),
+            ("method=Kaiming_Uniform&shape=2,2", "did you mean kaiming_uniform?"),
+            ("method=KAIMING_NROMAL&shape=2,2", "did you mean kaiming_normal?"),
+            ("method=XAVIER&shape=2,2", "did you mean xavier_normal or xavier_uniform?"),
+            ("method=Gaussian&shape=2", "did you mean normal?"),
+            ("method=NORMAL&shape=2", "did you mean normal?"),
+            ("method=normal&shape=2&STD=1", "did you mean std?"),
+            ("method=normal&SHAPE=2", "did you mean shape?"),
+            ("method=normal&shape=2&format=NPY", "did you mean npy?"),
+            ("method=kaiming_normal&shape=2,2&nonlinearity=ReLU", "did you mean relu?"),
             ("method=normal&shape=2&format=safetensor", "did you mean safetensors?"),
         ]
     )
@@ -159,8 +169,25 @@ struct SpellingTests {
     }
 
     @Test(
+        "The error about a layer in the wrong case suggests the layer",
+        arguments: [("linear", "Linear"), ("RELU", "ReLU"), ("Batchnorm2d", "BatchNorm2d"), ("CONV2D", "Conv2d")]
+    )
+    func layerSuggestions(_ given: String, _ meant: String) throws {
+        let fault = try service.post("/init", #"{"layer":{"type":"\#(given)"}}"#).fault()
+        #expect(fault.detail.hasSuffix("did you mean \(meant)?"))
+        #expect(fault.allowed.first == meant)
+    }
+
+    @Test("Letters outside ASCII keep their case")
+    func kelvin() throws {
+        #expect(service.ask(.get, "/init?method=%E2%84%AAaiming_normal&shape=2,2").status == 400)
+        let allowed = try service.ask(.get, "/init?method=%E2%84%AA&shape=2").fault().allowed
+        #expect(allowed.first != "kaiming_normal")
+    }
+
+    @Test(
         "The error about a word that resembles no known word has no suggestion",
-        arguments: ["method=zzzzzzzz&shape=2", "method=normal&shape=2&q=1"]
+        arguments: ["method=zzzzzzzz&shape=2", "method=ZZZZZZZZ&shape=2", "method=normal&shape=2&q=1"]
     )
     func noSuggestion(_ query: String) throws {
         #expect(try !service.ask(.get, "/init?" + query).fault().detail.contains("did you mean"))

@@ -20,7 +20,9 @@ import urllib.error
 import urllib.request
 
 import checks
+import jsonschema
 import make_contract
+import model_requests
 import yaml
 from check_formats import expect
 from service import ROOT, Service
@@ -178,8 +180,37 @@ def check_tables(contract, catalogue):
     for form, members in catalogue["models"]["requests"].items():
         schema = contract.schema({"layer": "LayerRequest", "layers": "LayersRequest", "tensors": "TensorsRequest"}[form])
         same(f"members beside {form}", schema["properties"], [member["name"] for member in members])
+    forms = ("TensorRequest", "LayerRequest", "LayersRequest", "TensorsRequest")
+    for whole, parts in (("InitRequest", forms), ("Entry", ("LayerEntry", "BlockEntry", "ParameterEntry"))):
+        members = {name for part in parts for name in contract.schema(part)["properties"]}
+        same(f"members of {whole}", contract.schema(whole)["properties"], members)
     rule = [member["name"] for member in catalogue["models"]["rule"]]
     same("members of a rule", contract.schema("Rule")["properties"], rule)
+
+
+# What neither the contract nor the service takes.
+WRONG = (
+    {}, {"seed": 1}, {"method": "normal"}, {"shape": [1]}, {"layers": [], "tensors": []}, {"layers": [], "layer": {"type": "ReLU"}},
+    {"layers": [], "method": "normal"}, {"layer": {"type": "ReLU"}, "shape": [1]}, {"tensors": [], "defaults": True},
+    {"method": "normal", "shape": [1], "rules": []}, {"method": "normal", "shape": [1], "layers": []},
+    {"layers": [{"name": "a"}]}, {"layers": [{"type": "Parameter"}]}, {"layers": [{"type": "nn.Parameter"}]},
+    {"layers": [{"type": "ReLU", "layers": []}]}, {"layers": [{"layers": [], "shape": [1]}]},
+    {"layers": [{"layers": [{"type": "Parameter", "shape": [1], "persistent": 1}]}]},
+)  # fmt: skip
+
+
+def check_forms(contract, program):
+    """The contract takes each request that the service takes, in one of the forms that it has. Models are over the other checks' limits."""
+    schema = {"$ref": "#/components/schemas/InitRequest", "components": contract.root["components"]}
+    validator = jsonschema.Draft202012Validator(schema)
+    with Service(program, "--max-body-bytes", "4194304") as service:
+        requests = model_requests.named(service)
+        for name, request in [*requests.items(), *(("", request) for request in WRONG)]:
+            reply = ask(service, "POST", "/explain", JSON, json.dumps(request).encode())
+            expected = 200 if name in requests else 400
+            expect(reply.status == expected, f"{name} {json.dumps(request)[:200]} gets {reply.status}: {reply.body[:300]}")
+            errors = [f"{error.json_path}: {error.message[:200]}" for error in validator.iter_errors(request)]
+            expect(bool(errors) != (name in requests), f"{name} {json.dumps(request)[:200]}: {errors}")
 
 
 def name_of(named):
@@ -311,6 +342,15 @@ def refine(contract, catalogue):
                 "properties": {name: flat[name] for name in taken} | {"method": {"enum": spellings(method)}},
             })  # fmt: skip
     schemas["TensorRequest"] = {"oneOf": variants}
+    # Alternatives instead of conditions, which schemathesis makes nothing from.
+    forms = ("TensorRequest", "LayerRequest", "LayersRequest", "TensorsRequest")
+    schemas["InitRequest"] = {"oneOf": [{"$ref": f"#/components/schemas/{name}"} for name in forms]}
+    entries = ("LayerEntry", "BlockEntry", "ParameterEntry")
+    schemas["Entry"] = {"oneOf": [{"$ref": f"#/components/schemas/{name}"} for name in entries]}
+    gains = ("Real", "GainOfActivation")
+    schemas["GainArgument"] = {"oneOf": [{"$ref": f"#/components/schemas/{name}"} for name in gains]}
+    for name, kind in (("LayerEntry", {"type": "string", "not": {"enum": ["Parameter"]}}), ("ParameterEntry", {"enum": ["Parameter"]})):
+        schemas[name]["properties"] |= {"type": kind, "layers": {"not": {}}}
     rules = {"type": "array", "items": {"$ref": "#/components/schemas/Rule"}}
     schemas["Rules"] = {"anyOf": [rules, {"type": "array", "items": rules}]}
     methods = [name for method in catalogue["methods"] for name in spellings(method)]
@@ -330,7 +370,7 @@ def refine(contract, catalogue):
     parameters["gain"]["schema"] = {"anyOf": [{"$ref": "#/components/schemas/Real"}, {"enum": activations}]}
     propagation = contract.root["paths"]["/propagate"]["post"]["requestBody"]["content"]["application/json"]["schema"]
     propagation["additionalProperties"] = False
-    flat["mode"]["pattern"] = "^[Ff][Aa][Nn]_([Ii][Nn]|[Oo][Uu][Tt])$"
+    schemas["FanMode"]["pattern"] = "^[Ff][Aa][Nn]_([Ii][Nn]|[Oo][Uu][Tt])$"
 
 
 def choices(parameters):
@@ -389,6 +429,7 @@ def main():
             "routes": lambda: check_routes(contract, service),
             "parameters": lambda: check_parameters(contract, service, catalogue),
             "tables": lambda: check_tables(contract, catalogue),
+            "forms": lambda: check_forms(contract, sys.argv[1]),
             "statuses": lambda: check_statuses(contract, service),
             "problems": lambda: check_problems(contract, service),
             "schemathesis": lambda: check_with_schemathesis(contract, catalogue, service),

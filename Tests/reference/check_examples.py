@@ -85,14 +85,16 @@ def check_client(expected, service, scratch):
     )
     assert hashlib.sha256(file.payload.read()).hexdigest() == expected["tensor"][-1], "the client's bytes are not PyTorch's"
 
-    request = models.TensorRequest("kaiming_normal", [64, 3, 7, 7], seed=42, mode="fan_out", nonlinearity=relu)
+    request = models.InitRequest(
+        method="kaiming_normal", shape=[64, 3, 7, 7], seed=42, mode="fan_out", nonlinearity=relu
+    )
     tensor = post.sync(client=client, body=request)
     assert isinstance(tensor, models.TensorReply), tensor
     assert f"{tensor.shape} {tensor.dtype}" == expected["tensor"][0], (tensor.shape, tensor.dtype)
     assert digest(tensor.data) == expected["tensor"][-1], "the client's tensor is not PyTorch's"
 
     request = json.loads((EXAMPLES / "models" / "mlp.json").read_text()) | {"format": "json"}
-    model = post.sync(client=client, body=models.LayersRequest.from_dict(request))
+    model = post.sync(client=client, body=models.InitRequest.from_dict(request))
     assert isinstance(model, models.TensorReply), model
     assert " ".join(tensor.name for tensor in model.tensors) == expected["load_state_dict"][0]
     assert digest(*(tensor.data for tensor in model.tensors)) == expected["load_state_dict"][-1]

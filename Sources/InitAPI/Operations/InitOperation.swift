@@ -106,7 +106,7 @@ extension InitMembers {
         throw InitError(
             .notOffered,
             [],
-            wanted.flatMap(objection) ?? "none of the media types offered is acceptable",
+            wanted.flatMap(objection) ?? "none of the media types offered is acceptable\(preference.found)",
             allowed: offers.map { Text($0.mediaType) }
         )
     }

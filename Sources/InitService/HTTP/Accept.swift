@@ -11,11 +11,15 @@ struct Accept: MediaPreference {
 
     /// Empty if every media type is acceptable.
     private let ranges: [Range]
+    private let fieldValue: Text?
+
+    var found: String { Problem.found(fieldValue) }
 
     /// Malformed elements are skipped. Without the header, or without a well-formed element in it, every media type is
     /// acceptable.
     init(_ fieldValue: Text?) {
         ranges = fieldValue.map { FieldList.elements(of: $0).compactMap(Accept.range) } ?? []
+        self.fieldValue = fieldValue
     }
 
     private static func range(_ element: Text) -> Range? {

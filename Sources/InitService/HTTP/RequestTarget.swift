@@ -86,16 +86,16 @@ struct RequestTarget: Sendable {
         parameters.reserveCapacity(pieces.count)
         for piece in pieces {
             let (name, value) = piece.halves(at: UInt8(ascii: "="))
+            var decodedName: Text?
             do throws(PercentEncoding.Fault) {
-                parameters.append(
-                    (
-                        name: try PercentEncoding.decode(name, plusIsSpace: true),
-                        text: try PercentEncoding.decode(value ?? [], plusIsSpace: true)
-                    )
-                )
+                let name = try PercentEncoding.decode(name, plusIsSpace: true)
+                decodedName = name
+                parameters.append((name: name, text: try PercentEncoding.decode(value ?? [], plusIsSpace: true)))
             } catch {
                 let given = Text(decoding: piece).quotedForMessage
-                throw Problem(.malformed, "the query is not well-formed: \(error.detail), in \(given)")
+                let detail = "the query is not well-formed: \(error.detail), in \(given)"
+                let faults = decodedName.map { [Problem.Fault(place: .parameter($0), detail: detail)] } ?? []
+                throw Problem(.malformed, detail, faults: faults)
             }
         }
         return parameters

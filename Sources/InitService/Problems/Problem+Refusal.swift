@@ -12,6 +12,13 @@ extension Problem {
         self.init(notFound: error)
     }
 
+    /// The problem for the metrics' path if the metrics have a port of their own, and this is another one.
+    init(metricsAreApart known: [Text]) {
+        var error = InitError.unknown("path", Route.metrics.path.text, in: [], known: known)
+        error.detail = "\(Route.metrics.path.text) is served on the metrics port (--metrics-port) alone"
+        self.init(notFound: error)
+    }
+
     /// The problem for a path at which nothing is, with the error's reason.
     init(notFound error: InitError) {
         self.init(.notFound, error.detail, faults: [Fault(place: nil, detail: error.detail, allowed: error.allowed)])

@@ -307,9 +307,17 @@ extension ModelPlanner {
                 }
             }
             if let rule = unmatched.min() {
-                throw InitError(.invalid, paths[rule], "matches no parameter")
+                throw noMatch(of: pass[rule], in: module, paths[rule])
             }
         }
+    }
+
+    private func noMatch(of rule: Rule, in module: Module, _ path: [Text]) -> InitError {
+        let names = module.names { $0.isParameter }
+        var patterns: [(pattern: Glob, names: [Text])] = []
+        if let name = rule.name { patterns.append((name, names.whole)) }
+        if let parameter = rule.parameter { patterns.append((parameter, Set(names.own).sorted())) }
+        return .unmatched("parameter", in: path, patterns)
     }
 
     private mutating func count(matches count: Int, _ path: [Text]) throws(InitError) {
@@ -479,7 +487,7 @@ extension ModelPlanner {
                 }
             }
         }
-        try included.checkAllMatched()
+        try included.checkAllMatched(in: model)
         return builder.plan.finish(
             ties: request.ties.filter { included.sent.contains($0.target) },
             firstDraw: draftCount
@@ -536,9 +544,9 @@ private struct Inclusion {
         return isSent
     }
 
-    func checkAllMatched() throws(InitError) {
+    func checkAllMatched(in model: Module) throws(InitError) {
         guard let index = patterns.indices.first(where: { !matched.contains($0) }) else { return }
-        throw InitError(.invalid, ["include", Text(index)], "matches no tensor")
+        throw .unmatched("tensor", in: ["include", Text(index)], [(patterns[index], model.names { _ in true }.whole)])
     }
 }
 

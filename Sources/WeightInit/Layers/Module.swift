@@ -38,6 +38,18 @@ struct Module: Sendable {
         }
     }
 
+    /// Names of slots of this module and of all modules below it: within their own modules, and from this one.
+    func names(of isWanted: (Slot) -> Bool) -> (own: [Text], whole: [Text]) {
+        var (own, whole): ([Text], [Text]) = ([], [])
+        walk { module, prefix in
+            for slot in module.slots where isWanted(slot) {
+                own.append(slot.name)
+                whole.append(prefix + slot.name)
+            }
+        }
+        return (own, whole)
+    }
+
     /// The prefix of the names inside a child; a child without a name adds nothing.
     static func prefix(_ prefix: Text, _ name: Text) -> Text {
         name.isEmpty ? prefix : prefix + name + "."

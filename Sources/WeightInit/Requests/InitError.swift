@@ -109,6 +109,22 @@ public struct InitError: Error, Sendable, Equatable {
         return InitError(.invalid, path, detail, allowed: allowed)
     }
 
+    /// The error about patterns that match nothing together. It offers names near the first pattern that matches none of them.
+    ///
+    /// - Parameter patterns: Patterns, each with the names that it is for. Few of the names are looked at.
+    static func unmatched(_ what: String, in path: [Text], _ patterns: [(pattern: Glob, names: [Text])]) -> InitError {
+        var error = InitError(.invalid, path, "matches no \(what)")
+        for (pattern, names) in patterns {
+            let near = names.nearest(to: pattern.pattern)
+            guard !near.contains(where: pattern.matches) else { continue }
+            let suggestion = Suggestion(for: pattern.pattern, among: near)
+            error.detail += Suggestion.question(suggestion.likely)
+            error.allowed = suggestion.ordered
+            break
+        }
+        return error
+    }
+
     /// The same error about another member.
     ///
     /// - Parameter cause: Text that is appended to the detail.

@@ -2,15 +2,17 @@ package import ByteText
 
 /// Suggestions for words that may be mistyped, shortened or taken from another library.
 extension Text {
-    /// Returns `true` if this may be a mistyped `word`.
+    /// Returns `true` if this may be a mistyped `word`. The case of ASCII letters does not count.
     func isPlausiblyMistyped(_ word: Text) -> Bool {
-        editDistance(to: word) <= (word.byteCount < 5 ? 1 : Swift.max(2, word.byteCount / 3))
+        let distance = asciiLowercased().editDistance(to: word.asciiLowercased())
+        return distance <= (word.byteCount < 5 ? 1 : Swift.max(2, word.byteCount / 3))
     }
 
     /// Returns `true` if `word` begins with this text, or ends with it after an underscore: `xavier` for
-    /// `xavier_uniform`.
+    /// `xavier_uniform`. The case of ASCII letters does not count.
     fileprivate func isPart(of word: Text) -> Bool {
-        byteCount >= 3 && (word.hasPrefix(self) || word.hasSuffix("_" + self))
+        let (part, whole) = (asciiLowercased(), word.asciiLowercased())
+        return byteCount >= 3 && (whole.hasPrefix(part) || whole.hasSuffix("_" + part))
     }
 
     /// Number of edits from this word to another.
@@ -87,13 +89,15 @@ package struct Suggestion {
     ]
 
     package init(for given: Text, among known: [Text]) {
-        let synonyms = (Self.misnomers[given] ?? []).filter(known.contains)
+        let synonyms = (Self.misnomers[given.asciiLowercased()] ?? []).filter(known.contains)
         let byDistance = known.orderedByDistance(to: given)
-        let parts = byDistance.filter { given.isPart(of: $0) && !synonyms.contains($0) }
-        let better = synonyms + parts
+        let same = byDistance.filter { given.equalsIgnoringASCIICase($0) && !synonyms.contains($0) }
+        let best = synonyms + same
+        let parts = byDistance.filter { given.isPart(of: $0) && !best.contains($0) }
+        let better = best + parts
         ordered = better + byDistance.filter { !better.contains($0) }
         if !better.isEmpty {
-            likely = Array((synonyms.isEmpty ? parts : synonyms).prefix(3))
+            likely = Array([synonyms, same, parts].first { !$0.isEmpty }?.prefix(3) ?? [])
         } else {
             likely = ordered.first.map { given.isPlausiblyMistyped($0) ? [$0] : [] } ?? []
         }
@@ -106,12 +110,13 @@ package struct Suggestion {
 }
 
 extension Sequence<Text> {
-    /// The same words, the nearest to `given` first; words at equal distance keep their order.
+    /// The same words, the nearest to `given` first; words at equal distance keep their order. The case of ASCII letters
+    /// does not count.
     ///
     /// Use it for the words of a table. For a client's names, use ``nearest(to:)``, which compares a bounded number.
     func orderedByDistance(to given: Text) -> [Text] {
-        let distance = EditDistance(from: given)
-        return map { (word: $0, distance: distance(to: $0)) }
+        let distance = EditDistance(from: given.asciiLowercased())
+        return map { (word: $0, distance: distance(to: $0.asciiLowercased())) }
             .enumerated()
             .sorted { ($0.element.distance, $0.offset) < ($1.element.distance, $1.offset) }
             .map(\.element.word)
