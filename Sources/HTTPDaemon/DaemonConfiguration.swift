@@ -226,7 +226,7 @@ extension DaemonConfiguration: Configurable {
             (bodyMemory >= blockSize, "max-body-memory must be at least block-bytes (\(blockSize))"),
             (
                 uploadMemory >= bodyLimit,
-                "max-upload-memory must be at least the limit of a request's body (\(bodyLimit))"
+                "max-upload-memory must be at least max-body-bytes (\(bodyLimit))"
             ),
             ((1...256).contains(deferred.shortThreadCount), "threads for short work must be between 1 and 256"),
             (deferred.shortCost >= .zero, "the cost of short work must not be negative"),

@@ -37,12 +37,12 @@ extension DaemonError: CustomStringConvertible {
     public var description: String {
         switch self {
         case .invalidConfiguration(let reason): "Invalid configuration: \(reason)."
-        case .invalidAddress(let host): "\"\(host)\" is neither localhost nor an IPv4 or IPv6 address in numbers."
+        case .invalidAddress(let host): "\"\(host)\" is neither localhost nor a numeric IPv4 or IPv6 address."
         case .addressNotAvailable(let host): "No interface of this machine has the address \(host)."
         case .portTaken(let host, let port): "Port \(port) on \(host) is taken by another program."
         case .notPermitted(let host, let port): "This user may not listen on port \(port) of \(host)."
-        case .invalidSocketPath(let path): "\"\(path)\" is no path for a socket: it has 1 to 107 bytes."
-        case .socketPathTaken(let path): "\(path) is taken by another program, or is no socket."
+        case .invalidSocketPath(let path): "\"\(path)\" cannot be the path of a socket, which has 1 to 107 bytes."
+        case .socketPathTaken(let path): "\(path) is taken by another program, or is not a socket."
         case .socketPathNotPermitted(let path): "This user may not listen at \(path)."
         case .socketPathMissing(let path): "There is no directory for \(path)."
         case .badCertificate(let reason): "The certificate or its key cannot be used: \(reason)"

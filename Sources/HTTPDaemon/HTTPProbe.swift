@@ -49,7 +49,7 @@ public struct HTTPProbe {
             var secure = self
             secure.usesTLS = true
             guard (try? secure.ask(path)) != nil else { throw error }
-            throw ProbeError(reason: "it speaks TLS alone", isOfTLS: true)
+            throw ProbeError(reason: "it accepts TLS only", isOfTLS: true)
         }
     }
 
@@ -135,7 +135,7 @@ public struct HTTPProbe {
         hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
         var found: UnsafeMutablePointer<addrinfo>?
         guard getaddrinfo(host, String(port), &hints, &found) == 0, let address = found?.pointee else {
-            throw ProbeError(reason: "\"\(host)\" is not an address in numbers", isOfAddress: true)
+            throw ProbeError(reason: "\"\(host)\" is not a numeric address", isOfAddress: true)
         }
         defer { freeaddrinfo(found) }
         let descriptor = socket(address.ai_family, address.ai_socktype, address.ai_protocol)

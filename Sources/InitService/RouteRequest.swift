@@ -72,8 +72,11 @@ struct MemberReader {
             }
             guard let json = target.query.first(where: { $0.name == "request" }) else { return .query(target.query) }
             guard target.query.count == 1 else {
-                let fault = Problem.Fault(place: .parameter("request"), detail: "stands alone in the query")
-                throw Problem(.invalid, "request: stands alone in the query", faults: [fault])
+                let fault = Problem.Fault(
+                    place: .parameter("request"),
+                    detail: "must be the only parameter of the query"
+                )
+                throw Problem(.invalid, "request: must be the only parameter of the query", faults: [fault])
             }
             return .queriedJSON(json.text)
         }

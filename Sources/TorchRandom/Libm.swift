@@ -10,7 +10,7 @@ public enum Libm {
 
     /// The effect of a ``deviation``, in a message for the service's operator.
     public static let consequence =
-        "normals in float64 and of fewer than 16 elements differ from other hosts', and so do all entity tags"
+        "normals in float64 and of fewer than 16 elements differ from those of other hosts; all entity tags differ, too"
 
     /// A hexadecimal digest of this host's functions if their bits differ from the functions that PyTorch uses; otherwise
     /// empty.

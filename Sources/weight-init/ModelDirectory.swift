@@ -124,7 +124,7 @@ struct ModelDirectory {
         before place: String,
         _ report: (String) -> Void
     ) -> [CatalogueModel] {
-        report("\(place) and all after it are left out: \(path) \(tooMany)")
+        report("\(place) and all later models are left out: \(path) \(tooMany)")
         return models
     }
 

@@ -102,7 +102,7 @@ struct ServeCommand: ParsableCommand {
         var announcement = ["weight-init serves at \(address)"]
         if let metricsDaemon {
             let address = authority(settings.metricsHost ?? host, metricsDaemon.port)
-            announcement.append("weight-init gives metrics at http://\(address)/metrics")
+            announcement.append("weight-init serves metrics at http://\(address)/metrics")
         }
         // In one write, so that a reader of the first line gets the second, too. The service runs even if this output
         // fails.

@@ -26,7 +26,7 @@ struct CommandTests {
             (["serve", "--threads", "1"], [:], "--threads must be from 2 to 1024, not 1."),
             (
                 ["serve", "--host", "example"], [:],
-                "\"example\" is neither localhost nor an IPv4 or IPv6 address in numbers."
+                "\"example\" is neither localhost nor a numeric IPv4 or IPv6 address."
             ),
             (["serve", "--max-tensor-bytes", "0"], [:], "--max-tensor-bytes must be at least 1, not 0."),
             (
@@ -56,7 +56,7 @@ struct CommandTests {
             ),
             (
                 ["serve", "--max-body-bytes", "134217728"], [:],
-                "max-upload-memory must be at least the limit of a request's body (134217728)"
+                "max-upload-memory must be at least max-body-bytes (134217728)"
             ),
             (
                 ["serve", "--max-body-memory", "256M"], [:],
@@ -99,7 +99,7 @@ struct CommandTests {
                 "--token-file: cannot read /nowhere: No such file or directory"
             ),
             (["health", "--port", "1"], [:], "not healthy at 127.0.0.1 port 1: cannot connect: Connection refused"),
-            (["health", "--host", "x"], [:], "not an address in numbers"),
+            (["health", "--host", "x"], [:], "not a numeric address"),
             (
                 ["health"], ["WEIGHT_INIT_METRICS_PORT": "1", "WEIGHT_INIT_METRICS_HOST": "127.0.0.2"],
                 "not healthy at 127.0.0.2 port 1: "

@@ -51,7 +51,7 @@ struct ModelDirectoryTests {
         let workplace = try workplace("abcdefghi".map { "org\($0)/m/init.json" })
         let server = try server(workplace, files: 14)
         defer { server.kill() }
-        #expect(try server.logs("/orgd and all after it are left out: "))
+        #expect(try server.logs("/orgd and all later models are left out: "))
         #expect(try server.logs("has more than 14 files and directories (--max-model-files)\n"))
         #expect(try server.logs("read the models in \(workplace.path(".")): 3"))
         #expect(try models(server) == ["orga/m", "orgb/m", "orgc/m"])

@@ -160,7 +160,7 @@ struct SecurityTests {
         let blind = try run("health", "--port", server.port)
         #expect(blind.status == 1)
         #expect(
-            blind.errors == "weight-init: not healthy at 127.0.0.1 port \(server.port): it speaks TLS alone; "
+            blind.errors == "weight-init: not healthy at 127.0.0.1 port \(server.port): it accepts TLS only; "
                 + "--tls-certificate, or WEIGHT_INIT_TLS_CERTIFICATE, makes health use TLS\n"
         )
         let plain = try Server(["serve", "--port=0"], [:])
@@ -248,7 +248,7 @@ struct SecurityTests {
         defer { server.kill() }
         #expect(
             server.line == "weight-init serves at http://127.0.0.1:\(server.port)\n"
-                + "weight-init gives metrics at http://127.0.0.1:\(server.metricsPort)/metrics\n"
+                + "weight-init serves metrics at http://127.0.0.1:\(server.metricsPort)/metrics\n"
         )
         #expect(try status(server, "token") == 200)
         func answer(_ path: String) throws -> RawClient.Response {
@@ -316,12 +316,12 @@ struct SecurityTests {
             (["--tls-key", "server.key"], "--tls-certificate and --tls-key need each other."),
             (["--token-file", "none"], "No such file or directory"),
             (["--token-file", "."], "Is a directory"),
-            (["--token-file", "empty"], "there is no token in it"),
+            (["--token-file", "empty"], "the list has no token"),
             (["--cors-origin", "example.org"], "--cors-origin must be * or origins such as https://example.org"),
             (["--metrics-host", "::1"], "--metrics-host needs --metrics-port."),
             (
                 ["--metrics-port", "0", "--metrics-host", "example"],
-                "\"example\" is neither localhost nor an IPv4 or IPv6 address"
+                "\"example\" is neither localhost nor a numeric IPv4 or IPv6 address"
             ),
         ] as [([String], String)]
     )

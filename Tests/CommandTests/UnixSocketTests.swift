@@ -45,7 +45,7 @@ struct UnixSocketTests {
         try withServer { server in
             let second = try run("serve", "--unix-socket", path)
             #expect(second.status != 0)
-            #expect(second.errors == "weight-init: \(path) is taken by another program, or is no socket.\n")
+            #expect(second.errors == "weight-init: \(path) is taken by another program, or is not a socket.\n")
             #expect(try run("health", "--unix-socket", path).status == 0)
             server.signal(SIGTERM)
             #expect(server.wait() == .exited(0))
@@ -71,10 +71,10 @@ struct UnixSocketTests {
         defer { try? FileManager.default.removeItem(at: directory) }
         try Data("mine".utf8).write(to: URL(filePath: path))
         let refusals = [
-            path: "\(path) is taken by another program, or is no socket.",
+            path: "\(path) is taken by another program, or is not a socket.",
             "\(directory.path)/missing/s": "There is no directory for \(directory.path)/missing/s.",
-            "": "\"\" is no path for a socket: it has 1 to 107 bytes.",
-            String(repeating: "a", count: 108): "is no path for a socket: it has 1 to 107 bytes.",
+            "": "\"\" cannot be the path of a socket, which has 1 to 107 bytes.",
+            String(repeating: "a", count: 108): "cannot be the path of a socket, which has 1 to 107 bytes.",
         ]
         for (path, words) in refusals {
             let outcome = try run("serve", "--unix-socket", path)
@@ -105,7 +105,7 @@ struct UnixSocketTests {
         try #require(codes == [0, 0, 0, -1])
         let outcome = try run("serve", "--unix-socket", path)
         #expect(outcome.status != 0)
-        #expect(outcome.errors == "weight-init: \(path) is taken by another program, or is no socket.\n")
+        #expect(outcome.errors == "weight-init: \(path) is taken by another program, or is not a socket.\n")
         let health = try run("health", "--unix-socket", path, "--timeout", "1")
         #expect(health.status == 1)
         #expect(health.errors == "weight-init: not healthy at \(path): no connection within 1 s\n")

@@ -45,7 +45,7 @@ struct UsageTests {
             (["serve", "--port", "x"], "--port must be from 0 to 65535, not x."),
             (
                 ["serve", "--host", "example"],
-                "\"example\" is neither localhost nor an IPv4 or IPv6 address in numbers."
+                "\"example\" is neither localhost nor a numeric IPv4 or IPv6 address."
             ),
             (
                 ["serve", "--port=0", "--metrics-port=0", "--metrics-host", "a b"],
@@ -53,7 +53,7 @@ struct UsageTests {
             ),
             (
                 ["serve", "--unix-socket", "/" + String(repeating: "a", count: 107)],
-                "is no path for a socket: it has 1 to"
+                "cannot be the path of a socket, which has 1 to"
             ),
             (
                 ["serve", "--path-prefix", "/weights?a=1"],
@@ -72,7 +72,7 @@ struct UsageTests {
                 "--path-prefix must be a path such as /weights, not"
             ),
             (["serve", "--tls-key", "k.pem"], "--tls-certificate and --tls-key need each other."),
-            (["health", "--host", "example"], "\"example\" is not an address in numbers"),
+            (["health", "--host", "example"], "\"example\" is not a numeric address"),
             (
                 ["health", "--unix-socket", "/" + String(repeating: "a", count: 107)],
                 "is no path for a socket: it has 1"

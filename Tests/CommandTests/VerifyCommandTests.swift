@@ -87,7 +87,7 @@ struct VerifyCommandTests {
             #expect(result.errors.contains("weight-init: \(kernel.1): \(query): \(complaint)"), "\(result.errors)")
         }
         #expect(result.output.contains(try Regex("\n\(method) .*DIFFERENT")))
-        #expect(result.errors.contains("weight-init: not PyTorch's numbers, with "))
+        #expect(result.errors.contains("weight-init: other numbers than PyTorch's, with "))
         #expect(!result.output.contains("All of it"))
     }
 

@@ -32,8 +32,8 @@ struct BadModelTests {
     @Test(
         "Errors in forms and entries name their place",
         arguments: [
-            Row(#"{"layers":[],"tensors":[]}"#, 400, "/tensors", "stands beside layers"),
-            Row(#"{"layer":{"type":"ReLU"},"layers":[]}"#, 400, "/layer", "stands beside layers"),
+            Row(#"{"layers":[],"tensors":[]}"#, 400, "/tensors", "cannot be combined with layers"),
+            Row(#"{"layer":{"type":"ReLU"},"layers":[]}"#, 400, "/layer", "cannot be combined with layers"),
             Row(#"{"layers":{}}"#, 400, "/layers", "must be an array of layers, found an object"),
             Row(#"{"tensors":1}"#, 400, "/tensors", "must be an array of tensors"),
             Row(#"{"layer":[]}"#, 400, "/layer", "must be a layer"),
@@ -45,7 +45,7 @@ struct BadModelTests {
             Row(layers("3"), 400, "/layers/0", "a layer or a block of layers, found 3"),
             Row(layers("{}"), 400, "/layers/0/type", "is missing"),
             Row(layers(#"{"type":"Linaer"}"#), 400, "/layers/0/type", "did you mean Linear?"),
-            Row(layers(#"{"type":"Linear","layers":[]}"#), 400, "/layers/0/type", "stands beside layers"),
+            Row(layers(#"{"type":"Linear","layers":[]}"#), 400, "/layers/0/type", "cannot be combined with layers"),
             Row(layers(#"{"name":"","type":"ReLU"}"#), 400, "/layers/0/name", "is empty"),
             Row(layers(#"{"name":1,"type":"ReLU"}"#), 400, "/layers/0/name", "must be a string"),
             Row(layers(#"{"type":"ReLU","repeat":1.0}"#), 400, "/layers/0/repeat", "integer"),

@@ -141,7 +141,7 @@ struct FileRouteTests {
     @Test("The error about an unknown extension lists the known ones")
     func extensions() throws {
         let fault = try service.ask(.get, "/init/w.txt?\(Self.tensor)").fault()
-        #expect(fault.detail == #"the file's name "w.txt" ends in the extension of no format"#)
+        #expect(fault.detail == #"the file's name "w.txt" has an unknown extension"#)
         #expect(fault.allowed == [".json", ".raw", ".bin", ".npy", ".safetensors"])
     }
 

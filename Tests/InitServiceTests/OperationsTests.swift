@@ -94,8 +94,8 @@ struct OperationsTests {
     @Test(
         "A list without tokens, or with an invalid line, is refused without printing the line",
         arguments: [
-            ("", "there is no token in it"), ("\n\n", "there is no token in it"),
-            ("# only\n #this", "there is no token in it"),
+            ("", "the list has no token"), ("\n\n", "the list has no token"),
+            ("# only\n #this", "the list has no token"),
             ("good\nsecret two", "line 2 has characters that a token cannot have"),
             ("secret\u{0}", "line 1 has characters that a token cannot have"),
             ("sécret", "line 1 has characters that a token cannot have"),

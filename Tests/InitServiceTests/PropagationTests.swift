@@ -175,7 +175,7 @@ struct PropagationTests {
         // A gain of 1 halves the variance at every ReLU; fan_out compensates for some of it if the stack narrows.
         let halved = try advice("gain=1&width_in=400&width_out=100")
         #expect(halved[0].hasPrefix("With kaiming_normal and gain 1, choose fan_out, if either:"))
-        #expect(halved[1].contains("layer by layer, with relu and gain 1, and no choice of fan mends it"))
+        #expect(halved[1].contains("layer by layer, with relu and gain 1, and neither mode corrects it"))
         #expect(halved[1].hasSuffix("mends it; if no gain is given, kaiming takes that of relu, 1.41."))
         let other = try advice("method=kaiming_uniform&gain=gelu&width_out=512")
         #expect(other[0].hasPrefix("With kaiming_uniform and the gain of gelu, choose fan_in, the default:"))

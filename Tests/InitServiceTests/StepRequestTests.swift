@@ -129,13 +129,13 @@ struct StepRequestTests {
                 #"{"slice":"1","shape":[2],"method":"normal"}"#,
                 400,
                 "/slice",
-                "needs the tensor that it is a block of"
+                "needs a tensor: it is a block of one"
             ),
             Refusal(
                 #"{"tensor":"w","shape":[2],"method":"ones"}"#,
                 400,
                 "/shape",
-                "is the tensor's own; only a draw that is discarded has one"
+                "follows from the tensor; give it for a discarded draw only"
             ),
             // Methods that the dtype cannot hold.
             Refusal(
@@ -150,10 +150,20 @@ struct StepRequestTests {
                 "/method",
                 #"mul changes floating-point numbers, and the tensor is int64 (for "i")"#
             ),
-            Refusal(#"{"tensor":"i","method":"constant","value":1.5}"#, 422, "/value", #"1.5 is no int64 (for "i")"#),
+            Refusal(
+                #"{"tensor":"i","method":"constant","value":1.5}"#,
+                422,
+                "/value",
+                #"1.5 is not an int64 value (for "i")"#
+            ),
             Refusal(#"{"tensor":"b","method":"constant","value":2}"#, 422, "/value", #"2.0 is no bool (for "b")"#),
-            Refusal(#"{"tensor":"b","method":"arange"}"#, 422, "/method", #"arange has no bool (for "b")"#),
-            Refusal(#"{"tensor":"d","method":"erfinv"}"#, 422, "/method", #"erfinv is not made in float64 (for "d")"#),
+            Refusal(#"{"tensor":"b","method":"arange"}"#, 422, "/method", #"arange does not make bool (for "b")"#),
+            Refusal(
+                #"{"tensor":"d","method":"erfinv"}"#,
+                422,
+                "/method",
+                #"erfinv is not available in float64 (for "d")"#
+            ),
             Refusal(
                 #"{"tensor":"d","method":"xavier_normal"}"#,
                 422,
@@ -164,7 +174,7 @@ struct StepRequestTests {
                 #"{"tensor":"w","slice":":,1","method":"normal"}"#,
                 422,
                 "/slice",
-                #"normal cannot draw into a block whose elements have others between them (for "w")"#
+                #"normal cannot draw into a block that is not contiguous (for "w")"#
             ),
             // Data.
             Refusal(
@@ -177,13 +187,13 @@ struct StepRequestTests {
                 #"{"tensor":"w","slice":"0,:1","method":"data","base64":"AA*ABA=="}"#,
                 400,
                 "/base64",
-                #"is not base64: the character at 2 is none of its digits (for "w")"#
+                #"is not base64: the character at 2 is not a base64 digit (for "w")"#
             ),
             Refusal(
                 #"{"tensor":"w","method":"data","zlib":"AAA"}"#,
                 400,
                 "/zlib",
-                #"is not base64: 3 characters are no groups of 4 (for "w")"#
+                #"is not base64: the length 3 is not a multiple of 4 (for "w")"#
             ),
             Refusal(
                 #"{"tensor":"w","method":"data","zlib":"\#(bomb)"}"#,
@@ -207,13 +217,13 @@ struct StepRequestTests {
                 #"{"tensor":"w","method":"data","zlib":"eNpjYGRiZmFlY+fg5OLm4eXjFxAUEhYRFROXkJSSlpGVk1dQVFJWUVVT19DU0tbR1dM3MDQyNjE1M7ewtLK2sbU="}"#,
                 400,
                 "/zlib",
-                #"is no zlib stream (for "w")"#
+                #"is not a zlib stream (for "w")"#
             ),
             Refusal(
                 #"{"tensor":"w","method":"data","zlib":"AAAAAAAA"}"#,
                 400,
                 "/zlib",
-                #"is no zlib stream (for "w")"#
+                #"is not a zlib stream (for "w")"#
             ),
             Refusal(
                 #"{"tensor":"w","method":"data"}"#,
@@ -225,7 +235,7 @@ struct StepRequestTests {
                 #"{"tensor":"w","method":"data","zlib":"","base64":""}"#,
                 400,
                 "/zlib",
-                #"stands beside base64; give one of the two (for "w")"#
+                #"cannot be combined with base64; give one of the two (for "w")"#
             ),
             // Changes.
             Refusal(
@@ -289,7 +299,7 @@ struct StepRequestTests {
                 #"{"tensor":"e","method":"norm","from":"d"}"#,
                 422,
                 "/from",
-                #"norm is made of float32, and the tensor is float64 (for "e")"#
+                #"norm takes float32, but the tensor is float64 (for "e")"#
             ),
             Refusal(
                 #"{"tensor":"i","method":"norm","from":"w","dim":-1}"#,
@@ -324,7 +334,7 @@ struct StepRequestTests {
             (#"{\#(tensors),"steps":{}}"#, 400, "/steps", "must be an array of steps, found an object"),
             (
                 #"{"tensors":[{"name":"a","shape":[1],"method":"ones"},{"name":"a","shape":[1],"method":"ones"}]}"#,
-                400, "/tensors/1/name", #""a" is the name of an entry before it"#
+                400, "/tensors/1/name", #"an earlier entry has the name "a" already"#
             ),
             (
                 #"{\#(tensors),"steps":[{"tensor":"w","method":"ones","tensor":"w"}]}"#,
@@ -466,7 +476,7 @@ struct StepRequestTests {
         let step = #"{"tensor":"w","slice":"0:3","method":"ones"}"#
         let answer = service.post("/init", #"{"tensors":[{"name":"w","shape":[4,4]}],"steps":[\#(step)]}"#)
         #expect(answer.status == 422)
-        #expect(try answer.fault().detail.contains(#""w" has no method, and no step writes all"#))
+        #expect(try answer.fault().detail.contains(#""w" has no method, and the steps do not write all"#))
     }
 
     @Test(

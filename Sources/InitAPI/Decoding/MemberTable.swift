@@ -201,6 +201,6 @@ enum MemberTable {
         "param",
         .parameter(.number),
         isOptional: true,
-        "what shapes the activation, such as the slope of leaky_relu; ignored where nothing does, as in PyTorch"
+        "the activation's parameter, such as the slope of leaky_relu; ignored by activations without one, as in PyTorch"
     )
 }

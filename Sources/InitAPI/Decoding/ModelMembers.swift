@@ -21,7 +21,7 @@ struct ModelMembers: Sendable {
         let forms = ModelRequest.Form.allCases.filter { members.value(of: $0.word) != nil }
         guard let form = forms.first else { throw .invalid(ModelRequest.Form.layers.word, "is missing") }
         if let other = forms.dropFirst().first {
-            throw .invalid(other.word, "stands beside \(form.word); a request has one of them")
+            throw .invalid(other.word, "cannot be combined with \(form.word); a request has one of them")
         }
         let decoded = try members.decode(by: MemberTable.model(form) + MemberTable.reply)
         seed = try Seed(decimal: decoded.text("seed") ?? "0")
@@ -136,7 +136,7 @@ struct ModelDecoder {
 
     private func block(_ members: RequestMembers) throws(InitError) -> ModelEntry {
         let decoded = try members.decode(by: MemberTable.block) { name in
-            name == "type" ? "stands beside layers: an entry is a layer or a block of layers" : nil
+            name == "type" ? "cannot be combined with layers: an entry is a layer or a block of layers" : nil
         }
         let inner = ModelDecoder(dtype: dtype(decoded), hasSteps: hasSteps)
         var entries: [ModelEntry] = []
@@ -264,14 +264,14 @@ struct ModelDecoder {
 
     private func target(of step: DecodedMembers, tensors: JSONValue?) throws(InitError) -> Step.Target {
         guard let tensors else {
-            if step.text("slice") != nil { throw .invalid("slice", "needs the tensor that it is a block of") }
+            if step.text("slice") != nil { throw .invalid("slice", "needs a tensor: it is a block of one") }
             guard let shape = step.integers("shape") else {
                 throw .invalid("tensor", "is missing: a step has a tensor, or the shape of a draw that is discarded")
             }
             return .discarded(shape: try Shape(shape), dtype: dtype(step))
         }
         for member in ["shape", "dtype"] as [Text] where step[member] != nil {
-            throw .invalid(member, "is the tensor's own; only a draw that is discarded has one")
+            throw .invalid(member, "follows from the tensor; give it for a discarded draw only")
         }
         let names = try tensors.map(under: "tensor", names)
         do throws(InitError) {

@@ -61,7 +61,7 @@ package struct InitFile: Sendable {
             throw InitError(
                 .invalid,
                 [],
-                "the file's name \(name.quotedForMessage) ends in the extension of no format",
+                "the file's name \(name.quotedForMessage) has an unknown extension",
                 allowed: TensorFormat.all.flatMap(\.extensions).map { Text("." + $0) }
             )
         }

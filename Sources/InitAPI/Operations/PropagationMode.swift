@@ -40,8 +40,8 @@ struct PropagationMode {
         let isMended = min(fanIn.deviation, fanOut.deviation) < widthRatio + log(2)
         let choice = "With \(stack.method.name)\(stack.givenGain.map { " and \($0)" } ?? ""), choose"
         let blame =
-            "drifts layer by layer, with \(stack.nonlinearity.name) and \(stack.givenGain ?? "its gain"), and no choice of "
-            + "fan mends it"
+            "drifts layer by layer, with \(stack.nonlinearity.name) and \(stack.givenGain ?? "its gain"), and neither "
+            + "mode corrects it"
         let remedy = stack.remedy.map { "; \($0)" } ?? ""
 
         if stack.inputWidth == stack.outputWidth {

@@ -34,7 +34,7 @@ public final class AccessTokens: Sendable {
     /// - Throws: 401.
     func check(_ fields: HTTPFields) throws(Problem) {
         guard let credentials = fields.text(.authorization) else {
-            throw .unauthorized("this service wants a token: Authorization: Bearer …", challenge: "")
+            throw .unauthorized("this service requires a token: Authorization: Bearer …", challenge: "")
         }
         let parts = credentials.split(separator: " ", maxSplits: 1, omittingEmptySubsequences: true)
         guard parts.count == 2, parts[0].equalsIgnoringASCIICase("bearer"), accepts(parts[1].trimmed) else {
@@ -60,7 +60,7 @@ public final class AccessTokens: Sendable {
             }
             digests.append(SHA256.hash(data: Array(token)))
         }
-        guard !digests.isEmpty else { throw Fault(description: "there is no token in it") }
+        guard !digests.isEmpty else { throw Fault(description: "the list has no token") }
         return digests
     }
 }

@@ -33,7 +33,7 @@ struct WeightNorm: Sendable {
     init(of content: TensorContent, keeping dimension: Int, index: Int) throws(InitError) {
         let dimensions = content.shape.dimensions
         guard content.dtype == .float32 else {
-            throw .refused("from", "norm is made of float32, and the tensor is \(content.dtype.rawValue)")
+            throw .refused("from", "norm takes float32, but the tensor is \(content.dtype.rawValue)")
         }
         guard content.shape.elementCount > 0 else {
             throw .refused("from", "the tensor has no elements")

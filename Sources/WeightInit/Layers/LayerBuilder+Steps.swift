@@ -71,7 +71,7 @@ extension LayerBuilder {
         }
         // For memory with gaps, PyTorch draws normals in another order, but uniforms in the same one.
         guard region?.isContiguous ?? true || !plan.draws[draw].needsContiguousMemory else {
-            throw .refused("slice", "\(method.name) cannot draw into a block whose elements have others between them")
+            throw .refused("slice", "\(method.name) cannot draw into a block that is not contiguous")
         }
         return draw
     }
@@ -88,7 +88,7 @@ extension LayerBuilder {
             )
         }
         guard operation != .inverseError || dtype != .float64 else {
-            throw .refused("method", "erfinv is not made in float64")
+            throw .refused("method", "erfinv is not available in float64")
         }
     }
 

@@ -83,7 +83,11 @@ extension ModelPlanner {
             let path = path + (depth == 0 ? request.form.path(index) : ["layers", Text(index)])
             let name = entry.name ?? Text(index)
             guard names.insert(name).inserted else {
-                throw InitError(.invalid, path + ["name"], "\(name.quotedForMessage) is the name of an entry before it")
+                throw InitError(
+                    .invalid,
+                    path + ["name"],
+                    "an earlier entry has the name \(name.quotedForMessage) already"
+                )
             }
             try add(entry, name: name, to: &module, path: path, prefix: prefix, depth: depth)
         }
@@ -202,7 +206,7 @@ extension ModelPlanner {
                 throw .unknown("parameter", tie.target, in: path, known: slots.parameters(near: tie.target))
             }
             guard tie.name != tie.target, replaced[tie.target] == nil else {
-                throw InitError(.invalid, path, "\(tie.target.quotedForMessage) is itself only another name")
+                throw InitError(.invalid, path, "\(tie.target.quotedForMessage) is itself a tied name")
             }
             let targetCell = builder.cells[target.cell]
             if let cell = slot.map({ builder.cells[$0.cell] }),
@@ -429,7 +433,7 @@ extension ModelPlanner {
                         }
                     }
                 case .discarded where request.seeding == .perTensor:
-                    throw .refused("method", "draws for no tensor, and with per_tensor seeding each draw is a tensor's")
+                    throw .refused("method", "a draw without a tensor is not possible with per_tensor seeding")
                 case .discarded(let shape, let dtype):
                     try builder.discard(step, shape, dtype, index: index)
                 }
@@ -499,7 +503,7 @@ extension ModelPlanner {
         return InitError(
             .refused,
             [request.form.word] + (index.map { [Text($0)] } ?? []),
-            "\(name.quotedForMessage) has no method, and no step writes all of its elements"
+            "\(name.quotedForMessage) has no method, and the steps do not write all of its elements"
         )
     }
 }

@@ -25,9 +25,9 @@ package enum Inflater {
         // The output buffer is full, but the stream has not ended.
         case Z_BUF_ERROR where written == bytes.count:
             throw InitError(.refused, [], "holds more than the \(byteCount) bytes of the shape and the dtype")
-        case Z_BUF_ERROR: throw InitError(.invalid, [], "is no zlib stream: it ends too early")
+        case Z_BUF_ERROR: throw InitError(.invalid, [], "is not a zlib stream: it ends too early")
         case Z_MEM_ERROR: throw InitError(.tooLarge, [], "cannot be decompressed: there is not enough memory")
-        default: throw InitError(.invalid, [], "is no zlib stream")
+        default: throw InitError(.invalid, [], "is not a zlib stream")
         }
         if byteCount == 0 { bytes = [] }
         return bytes

@@ -212,7 +212,7 @@ extension InitMethod {
         case (false, true):
             let literal = try Literal(zlib: try arguments.text("zlib"), byteCount: byteCount)
             return Resolution(recipe: .literal(literal))
-        case (true, true): throw .invalid("zlib", "stands beside base64; give one of the two")
+        case (true, true): throw .invalid("zlib", "cannot be combined with base64; give one of the two")
         case (false, false): throw .invalid("base64", "is missing: data needs base64 or zlib")
         }
     }
@@ -290,7 +290,7 @@ extension InitMethod {
         "gain",
         .gain,
         default: .number(1),
-        "scaling factor, or an activation whose gain is meant"
+        "scaling factor, or an activation, for its gain"
     )
 }
 

@@ -43,7 +43,7 @@ struct Literal: Sendable, Equatable {
     private static func decode(_ text: Text) throws(InitError) -> [UInt8] {
         var characters = Array(text.utf8)
         guard characters.count % 4 == 0 else {
-            throw InitError(.invalid, [], "is not base64: \(characters.count) characters are no groups of 4")
+            throw InitError(.invalid, [], "is not base64: the length \(characters.count) is not a multiple of 4")
         }
         let padding = characters.suffix(2).count { $0 == UInt8(ascii: "=") }
         for index in (characters.count - padding)..<characters.count where characters[index] == UInt8(ascii: "=") {
@@ -65,7 +65,7 @@ struct Literal: Sendable, Equatable {
         }
         guard union < 64 else {
             let index = characters.firstIndex { digits[Int($0)] == noDigit } ?? 0
-            throw InitError(.invalid, [], "is not base64: the character at \(index) is none of its digits")
+            throw InitError(.invalid, [], "is not base64: the character at \(index) is not a base64 digit")
         }
         bytes.removeLast(min(padding, bytes.count))
         return bytes

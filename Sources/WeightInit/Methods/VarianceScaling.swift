@@ -215,7 +215,7 @@ extension InitMethod {
             guard !context.shape.dimensions.contains(0) else {
                 return Resolution(
                     recipe: .zeros,
-                    warnings: ["a tensor without elements is left as it is, and nothing is checked or drawn"]
+                    warnings: ["the tensor has no elements, so nothing is checked or drawn"]
                 )
             }
             let mode: Fan.Mode = try arguments.choice("mode", ignoresCase: true)

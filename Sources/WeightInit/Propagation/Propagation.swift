@@ -141,7 +141,7 @@ public struct Propagation: Sendable {
         for layer in 1..<max(1, stack.depth) {
             let width = Double(stack.inputWidth) * pow(ratio, Double(layer) / Double(stack.depth))
             guard let width = Int(exactly: max(1, width.rounded())) else {
-                throw .tooLarge("width_in", "is over what can be counted in 63 bits")
+                throw .tooLarge("width_in", "is over 2^63 − 1")
             }
             widths.append(width)
         }

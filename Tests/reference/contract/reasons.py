@@ -8,11 +8,11 @@ import schemathesis
 DEPENDENT = (
     r"is not a parameter of \w+, but of",
     r"(method|shape|value|sparsity): is missing",
-    r"stands alone in the query",
+    r"must be the only parameter of the query",
     r"digest: needs a format",
     r"format: is \w+, but the path ends in",
     r"takes the place of \w+; give one of the two",
-    r"means nothing without a nonlinearity",
+    r"has no effect without a nonlinearity",
     r"gain: unknown activation",
     # Some methods take no mode, and only variance_scaling takes fan_avg.
     r"mode: unknown value \"(?i:fan_(in|out|avg))\"",
