@@ -112,12 +112,21 @@ enum Table {
     /// - Parameters:
     ///   - style: Style of the first row, if that is a heading.
     ///   - columns: Width at which the last cell of a row is broken into lines at spaces; `nil` for no limit.
-    static func aligned(_ rows: [[String]], headedIn style: TextStyle? = nil, within columns: Int? = nil) -> String {
+    ///   - numbers: Indices of the columns that are aligned at the right.
+    static func aligned(
+        _ rows: [[String]],
+        headedIn style: TextStyle? = nil,
+        within columns: Int? = nil,
+        numbers: Range<Int> = 0..<0
+    ) -> String {
         let count = rows.map(\.count).max() ?? 0
         let widths = (0..<count).map { column in rows.map { $0.count > column ? $0[column].count : 0 }.max() ?? 0 }
         let indent = widths.dropLast().reduce(0) { $0 + $1 + 2 }
         return rows.enumerated().map { index, row in
-            var cells = zip(row, widths).map { $0 + String(repeating: " ", count: $1 - $0.count) }
+            var cells = zip(row, widths).enumerated().map { column, cell in
+                let padding = String(repeating: " ", count: cell.1 - cell.0.count)
+                return numbers.contains(column) ? padding + cell.0 : cell.0 + padding
+            }
             if let columns, cells.count == count, let last = row.last {
                 // A column too narrow for words gets 20 characters.
                 let lines = broken(last, to: max(columns - indent, 20))

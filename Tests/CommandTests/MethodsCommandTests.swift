@@ -44,6 +44,18 @@ struct MethodsCommandTests {
         for line in lines { #expect(line.count <= 100, "\(line)") }
     }
 
+    @Test("The table of models fits a terminal, with numbers aligned at the right")
+    func models() throws {
+        let shown = try Terminal().run(["models"], ["TERM": "dumb"], showing: .output, in: Workplace())
+        let lines = shown.text.split(separator: "\n").map { $0.replacing("\r", with: "") }
+        #expect(lines.first == "model                   tensors      parameters     size  description")
+        let llama = try #require(lines.first { $0.hasPrefix("random/llama-3-70b ") })
+        #expect(llama.hasPrefix("random/llama-3-70b          723  70 553 706 496   141 GB  Llama 3 70B"))
+        let lenet = try #require(lines.first { $0.hasPrefix("random/lenet5 ") })
+        #expect(lenet.hasPrefix("random/lenet5                10          61 706   247 kB  LeNet-5"))
+        for line in lines { #expect(line.count <= 80, "\(line)") }
+    }
+
     @Test("A terminal shows the table of the named list, its heading in bold")
     func terminal() throws {
         let shown = try Terminal().run(["methods", "dtypes"], ["TERM": "xterm"], showing: .output, in: Workplace())
