@@ -13,7 +13,7 @@ struct UsageTests {
             // Subcommands.
             (["verfy"], #"unknown subcommand "verfy"; did you mean verify?"#),
             (["help", "serv"], #"unknown subcommand "serv"; did you mean serve?"#),
-            (["SERVE"], #"unknown subcommand "SERVE"; one of "#),
+            (["SERVE"], #"unknown subcommand "SERVE"; did you mean serve?"#),
             (["mo\u{308}dels"], "unknown subcommand \"mo\u{308}dels\"; did you mean models?"),
             (["frobnicate", "--help"], #"unknown subcommand "frobnicate"; one of "#),
             ([""], #"unknown subcommand ""; one of "#),
