@@ -72,11 +72,9 @@ struct MemberReader {
             }
             guard let json = target.query.first(where: { $0.name == "request" }) else { return .query(target.query) }
             guard target.query.count == 1 else {
-                let fault = Problem.Fault(
-                    place: .parameter("request"),
-                    detail: "must be the only parameter of the query"
-                )
-                throw Problem(.invalid, "request: must be the only parameter of the query", faults: [fault])
+                let detail = "must be the only parameter of the query; other members stand in its JSON"
+                let fault = Problem.Fault(place: .parameter("request"), detail: detail)
+                throw Problem(.invalid, "request: " + detail, faults: [fault])
             }
             return .queriedJSON(json.text)
         }

@@ -194,6 +194,12 @@ struct FormatTests {
         #expect(service.ask(.get, "/init?method=orthogonal&shape=4,4").status == 200)
     }
 
+    @Test("The plan of a tensor says if PyTorch's own bits differ between processors")
+    func inexact() throws {
+        #expect(try service.ask(.get, "/explain?method=orthogonal&shape=4,3").json()["exact"] as? Bool == false)
+        #expect(try service.ask(.get, "/explain?method=normal&shape=4,3").json()["exact"] == nil)
+    }
+
     @Test("Only requests with preparation are deferred")
     func deferral() {
         let sparse = service.ask(.get, "/init?method=sparse&shape=4,3&seed=1&sparsity=0.5&format=raw")

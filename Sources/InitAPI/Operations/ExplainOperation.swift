@@ -5,7 +5,7 @@ import WeightInit
 /// The plan of a request to `/init`. Nothing is generated, unless the request asks for the digest of the body.
 struct ExplainQuestion: Question {
     /// Changes if the answer to the same request changes within a release.
-    private static let revision: Text = "2"
+    private static let revision: Text = "3"
 
     private let members: InitMembers
     private let wantsDigest: Bool
@@ -63,6 +63,7 @@ struct ExplainQuestion: Question {
             for tensor in plan.tensors {
                 head.append("bytes", .integer(tensor.byteCount))
                 head.append(factsOf: plan.draw(of: tensor))
+                head.append("exact", plan.isExact(tensor) ? nil : .boolean(false))
             }
             return JSONDocument(head)
         case .model(let members):
