@@ -162,14 +162,17 @@ extension DaemonConfiguration: Configurable {
             \.bodyMemory,
             0...Int.max,
             of: "bytes",
-            "Memory in bytes of all active replies. New replies use smaller blocks as it fills up."
+            "Memory in bytes of all active replies, at least --block-bytes. New replies use smaller blocks as it fills up."
         ),
         Setting(
             "max-upload-memory",
             \.uploadMemory,
             0...Int.max,
             of: "bytes",
-            "Memory in bytes of all request bodies until their requests are answered; beyond it, 503."
+            """
+            Memory in bytes of all request bodies until their requests are answered, at least --max-body-bytes; beyond it, \
+            503.
+            """
         ),
         Setting(
             "reply-cache-bytes",

@@ -61,6 +61,22 @@ public struct Setting<Values>: Sendable {
         path as AnyKeyPath == place as AnyKeyPath
     }
 
+    /// The same setting with another help text, for a command that uses the value otherwise.
+    public func helping(_ help: String) -> Setting {
+        Setting(
+            name: name,
+            help: help,
+            accepted: accepted,
+            choices: choices,
+            isFile: isFile,
+            wholeNumber: wholeNumber,
+            path: path,
+            read: read,
+            write: write,
+            holds: holds
+        )
+    }
+
     /// The same setting for values that contain these values.
     public func within<Outer>(_ part: any WritableKeyPath<Outer, Values> & Sendable) -> Setting<Outer> {
         Setting<Outer>(

@@ -32,6 +32,8 @@ enum Environment {
             let likely = Suggestion(for: option(name), among: names).likely.compactMap { meant in
                 options.first { $0.name == meant }?.variable
             }
+            // It has a client's token, and not the name of a file.
+            guard option(name) != token else { return "\(name) (clients read it; serve reads a file, --token-file)" }
             return likely.isEmpty ? "\(name)" : "\(name) (did you mean \(likely.joined(separator: " or "))?)"
         }
         return "environment variables that nothing reads: \(parts.joined(separator: ", "))"

@@ -83,9 +83,17 @@ struct HealthSettings {
 /// The options of `health`.
 enum HealthTable: SettingTable {
     static let defaults = HealthSettings()
-    private static let shared = ["host", "port", "unix-socket", "tls-certificate", "metrics-port", "metrics-host"]
+    /// Settings that tell where the service is, with their help.
+    private static let shared = [
+        "host": "Address of the service; localhost, 0.0.0.0 and :: mean this machine.",
+        "port": "Port of the service.",
+        "unix-socket": "Path of the service's Unix domain socket, instead of address and port.",
+        "tls-certificate": "With any value health speaks TLS; the file is not read.",
+        "metrics-port": "Port for /metrics and the probes, which is asked in plain HTTP if there is one.",
+        "metrics-host": "Address of that port; without it the one of --host.",
+    ]
     static let settings: [Setting<HealthSettings>] =
-        ServeSettings.settings.filter { Self.shared.contains($0.name) }
+        ServeSettings.settings.compactMap { setting in shared[setting.name].map { setting.helping($0) } }
         .map { $0.within(\.service) } + [
             Setting("timeout", \.timeout, .seconds(1) ... .seconds(3600), "Seconds to wait for an answer.")
         ]

@@ -36,6 +36,8 @@ struct ServeCommand: ParsableCommand {
     func run() throws {
         do {
             try serve()
+        } catch DaemonError.invalidConfiguration(let reason) {
+            throw ValidationError(ServeTable.namingOptions(in: reason) + ".")
         } catch let error as DaemonError where error.isOfConfiguration {
             throw ValidationError(error.description)
         }
@@ -139,7 +141,8 @@ struct ServeCommand: ParsableCommand {
         sleep(UInt32(settings.drainDelay.components.seconds))
         daemon.quiesce()
         if !daemon.drain(for: settings.drainTimeout) {
-            logger.warning("\(daemon.activeExchanges) active replies are cut off")
+            let count = daemon.activeExchanges
+            logger.warning("\(count) active \(count == 1 ? "reply is" : "replies are") cut off")
         }
         daemon.stop()
         metricsDaemon?.stop()

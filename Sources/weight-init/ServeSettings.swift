@@ -96,6 +96,13 @@ enum Switch: String, CaseIterable, Sendable {
 enum ServeTable: SettingTable {
     static let defaults = ServeSettings()
     static let settings = ServeSettings.settings
+
+    /// A sentence of the daemon, which knows settings by their names, with the hyphens of the command's options.
+    static func namingOptions(in sentence: String) -> String {
+        let names = Set(settings.map(\.name))
+        return sentence.split(separator: " ").map { names.contains(String($0)) ? "--" + $0 : String($0) }
+            .joined(separator: " ")
+    }
 }
 
 extension ServeSettings {

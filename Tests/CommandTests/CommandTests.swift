@@ -56,7 +56,7 @@ struct CommandTests {
             ),
             (
                 ["serve", "--max-body-bytes", "134217728"], [:],
-                "max-upload-memory must be at least max-body-bytes (134217728)"
+                "weight-init: --max-upload-memory must be at least --max-body-bytes (134217728).\n"
             ),
             (
                 ["serve", "--max-body-memory", "256M"], [:],
@@ -87,7 +87,7 @@ struct CommandTests {
             (["health"], ["WEIGHT_INIT_HOST": ""], "WEIGHT_INIT_HOST must not be empty; unset it for the default."),
             (
                 ["serve", "--max-connections=9", "--max-connections-per-address=10"], [:],
-                "max-connections-per-address must lie between 0 and max-connections (9)"
+                "weight-init: --max-connections-per-address must lie between 0 and --max-connections (9).\n"
             ),
             (
                 ["serve", "--port=1"], ["WEIGHT_INIT_THREADS": "1"],
@@ -215,7 +215,7 @@ struct CommandTests {
                 " warning environment variables that nothing reads: "
                     + "WEIGHT_INIT_MAX_LAYER (did you mean WEIGHT_INIT_MAX_LAYERS?), "
                     + "WEIGHT_INIT_PROT (did you mean WEIGHT_INIT_PORT?), WEIGHT_INIT_QQQQ, "
-                    + "WEIGHT_INIT_TOKEN (did you mean WEIGHT_INIT_TOKEN_FILE?)"
+                    + "WEIGHT_INIT_TOKEN (clients read it; serve reads a file, --token-file)"
             ) == true,
             "\(warnings)"
         )
