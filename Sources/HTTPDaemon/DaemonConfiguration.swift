@@ -89,7 +89,12 @@ public struct DeferredLimits: Sendable {
 
 extension DaemonConfiguration {
     /// The address in numbers.
-    var numericHost: String { host == "localhost" ? "127.0.0.1" : host }
+    var numericHost: String { Self.numericHost(host) }
+
+    /// A host's address in numbers: `localhost` is 127.0.0.1.
+    public static func numericHost(_ host: String) -> String {
+        host == "localhost" ? "127.0.0.1" : host
+    }
 }
 
 extension DaemonConfiguration: Configurable {

@@ -21,7 +21,7 @@ public struct ExchangeEnd: Sendable {
     /// Of the request; `GET` where the connection ended before it had told.
     public var method: HTTPRequest.Method
     /// As many of the request's fields as there were.
-    public var fields: HTTPFields
+    public var fields = HTTPFields()
     /// Address of the other end, where the transport has one.
     public var peer: String?
     /// Of the response; `nil` where the connection ended before there was one.
@@ -29,30 +29,16 @@ public struct ExchangeEnd: Sendable {
     /// The handler's note; `nil` if the transport answered itself, or nobody did.
     public var note: ResponseNote?
     /// Bytes of the body that were handed to the connection.
-    public var bodyByteCount: Int
+    public var bodyByteCount = 0
     /// From the arrival of the request's first line to the end of sending.
-    public var nanoseconds: Int
+    public var nanoseconds = 0
     /// False where the connection ended before the response did.
-    public var isWhole: Bool
+    public var isWhole = true
 
-    public init(
-        method: HTTPRequest.Method,
-        fields: HTTPFields = HTTPFields(),
-        peer: String? = nil,
-        status: Int?,
-        note: ResponseNote? = nil,
-        bodyByteCount: Int = 0,
-        nanoseconds: Int = 0,
-        isWhole: Bool = true
-    ) {
+    public init(method: HTTPRequest.Method, status: Int?, note: ResponseNote? = nil) {
         self.method = method
-        self.fields = fields
-        self.peer = peer
         self.status = status
         self.note = note
-        self.bodyByteCount = bodyByteCount
-        self.nanoseconds = nanoseconds
-        self.isWhole = isWhole
     }
 }
 

@@ -49,9 +49,9 @@ struct HealthCommand: ParsableCommand {
     /// The address in numbers, which is the loopback address for a service that listens on all.
     private func reachable(_ host: String) -> String {
         switch host {
-        case "0.0.0.0", "localhost": "127.0.0.1"
+        case "0.0.0.0": "127.0.0.1"
         case "::": "::1"
-        default: host
+        default: DaemonConfiguration.numericHost(host)
         }
     }
 }

@@ -72,22 +72,13 @@ public struct ModelEntry: Sendable, Equatable {
     /// Number of times that the entry is built, each with its index as a further prefix; `nil` for once, without one.
     public var repetitions: Int?
     /// Applied to what has been built of this entry, before the next is built.
-    public var rules: Rules
+    public var rules = Rules()
     /// The floating-point type in which its tensors are sent; `nil` for that of the list around it.
     public var cast: DType?
 
-    public init(
-        name: Text? = nil,
-        content: Content,
-        repetitions: Int? = nil,
-        rules: Rules = Rules(),
-        cast: DType? = nil
-    ) {
+    public init(name: Text? = nil, content: Content) {
         self.name = name
         self.content = content
-        self.repetitions = repetitions
-        self.rules = rules
-        self.cast = cast
     }
 }
 

@@ -16,24 +16,14 @@ public struct LayerStack: Sendable {
     /// How the weights are made, each of shape `[fan_out, fan_in]` in float32.
     public var method: InitMethod
     /// The method's own parameters. Where a method takes an activation and no gain is given, it is this stack's.
-    public var arguments: Arguments
+    public var arguments = Arguments()
 
-    public init(
-        depth: Int,
-        inputWidth: Int,
-        outputWidth: Int,
-        nonlinearity: Nonlinearity,
-        param: Double? = nil,
-        method: InitMethod,
-        arguments: Arguments = Arguments()
-    ) {
+    public init(depth: Int, inputWidth: Int, outputWidth: Int, nonlinearity: Nonlinearity, method: InitMethod) {
         self.depth = depth
         self.inputWidth = inputWidth
         self.outputWidth = outputWidth
         self.nonlinearity = nonlinearity
-        self.param = param
         self.method = method
-        self.arguments = arguments
     }
 }
 

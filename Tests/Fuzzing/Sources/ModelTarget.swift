@@ -8,18 +8,16 @@ import HTTPTypes
 /// Models with limits near their edges: a body for `/explain`, whose limits are small and are reached often. What is
 /// held and done for a request is bounded by the limits, whether it is granted or refused.
 enum ModelTarget {
-    private static let limits: ServiceLimits = {
-        var limits = ServiceLimits()
-        limits.maximumJSONValues = 1 << 10
-        limits.tensors.maximumLayers = 32
-        limits.tensors.maximumTensors = 48
-        limits.tensors.maximumNameBytes = 1 << 12
-        limits.tensors.maximumNameLength = 64
-        limits.tensors.maximumRuleMatches = 1 << 10
-        limits.tensors.maximumNesting = 6
-        limits.tensors.maximumTensorBytes = 1 << 40
-        return limits
-    }()
+    private static let limits = ServiceLimits.with {
+        $0.maximumJSONValues = 1 << 10
+        $0.tensors.maximumLayers = 32
+        $0.tensors.maximumTensors = 48
+        $0.tensors.maximumNameBytes = 1 << 12
+        $0.tensors.maximumNameLength = 64
+        $0.tensors.maximumRuleMatches = 1 << 10
+        $0.tensors.maximumNesting = 6
+        $0.tensors.maximumTensorBytes = 1 << 40
+    }
 
     /// Comparisons and bytes held at once: for a request of any kind, for each byte of it, and for all that the limits
     /// allow together. Several times what was seen at most.

@@ -11,14 +11,12 @@ import WeightInit
 ///
 /// Every byte may cost a bounded number of steps, and none a look-up in Unicode's tables.
 enum NameTarget {
-    private static let service = InitService(limits: limits)
-
-    private static var limits: ServiceLimits {
-        var limits = ServiceLimits()
-        limits.tensors.maximumNameLength = 1 << 16
-        limits.maximumLocationBytes = 1 << 12
-        return limits
-    }
+    private static let service = InitService(
+        limits: .with {
+            $0.tensors.maximumNameLength = 1 << 16
+            $0.maximumLocationBytes = 1 << 12
+        }
+    )
 
     /// Comparisons for a request, most of them for finding the nearest of all known names, and for each of its bytes.
     private static let steps = (fixed: 1_000_000 as UInt64, perByte: 300 as UInt64)
