@@ -81,7 +81,7 @@ struct DrainTests {
 
     @Test("A second signal cuts a download off at once")
     func secondSignal() throws {
-        try drainStuck(timeout: 3600, SIGINT) { server in
+        try drainStuck(timeout: 3600, SIGINT) { server throws in
             #expect(try server.logs("draining"))
             server.signal(SIGINT)
             #expect(server.wait() == .exited(128 + SIGINT))

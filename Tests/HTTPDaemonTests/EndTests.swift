@@ -108,7 +108,9 @@ final class Observer: RequestHandler {
             #expect(eventually { observer.ends.count == 2 })
             #expect(observer.ends[1].status == 408 && observer.ends[1].isWhole)
             // The end of the daemon is an end, too.
-            let left = try RawClient.slowReader(port: daemon.port, "/x")
+            let left = try RawClient(port: daemon.port, receiveBuffer: 16 << 10)
+            left.sendGet("/x")
+            _ = try left.readHead()
             daemon.stop()
             #expect(observer.ends.count == 3 && !observer.ends[2].isWhole)
         }

@@ -41,7 +41,7 @@ extension Range<Int> {
             let count = Swift.min(length, upperBound - element)
             let from = (element - lowerBound) * itemSize
             var rest = destination._mutatingExtracting(from..<from + count * itemSize)
-            let filled = source?.fill(first..<first + count, into: &rest) ?? (count, 0)
+            let filled = source?.fill(first..<first + count, into: &rest) ?? (elements: count, work: 0)
             element += filled.elements
             work += filled.work + workPerRun
         }
