@@ -19,11 +19,26 @@ final class OverlaidElements: ElementSource {
     }
 
     func fill(_ range: Range<Int>, into destination: inout MutableRawSpan) -> (elements: Int, work: Int) {
-        // Finding a run takes about as long as making a few elements.
-        range.fill(&destination, itemSize: itemSize, workPerRun: 4) { element in
+        var element = range.lowerBound
+        var work = 0
+        while element < range.upperBound, work < TensorSource.workPerRead {
             let place = region.locate(element)
-            return place.index.map { (above, $0, place.count) } ?? (below, element, place.count)
+            let count = min(place.count, range.upperBound - element)
+            let from = (element - range.lowerBound) * itemSize
+            var rest = destination._mutatingExtracting(from..<from + count * itemSize)
+            let filled: (elements: Int, work: Int)
+            if let index = place.index {
+                filled = above.fill(index..<index + count, into: &rest)
+            } else if let below {
+                filled = below.fill(element..<element + count, into: &rest)
+            } else {
+                filled = (count, 0)
+            }
+            element += filled.elements
+            // Finding a run takes about as long as making a few elements.
+            work += filled.work + 4
         }
+        return (element - range.lowerBound, work)
     }
 }
 

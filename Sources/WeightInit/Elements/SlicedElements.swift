@@ -11,40 +11,19 @@ final class SlicedElements: ElementSource {
     }
 
     func fill(_ range: Range<Int>, into destination: inout MutableRawSpan) -> (elements: Int, work: Int) {
-        // Sources count their seeks; those that have none to make still look for the run.
-        range.fill(&destination, itemSize: itemSize, workPerRun: 1) { element in
-            let (run, within) = element.quotientAndRemainder(dividingBy: region.runLength)
-            return (elements, region.firstElement(ofRun: run) + within, region.runLength - within)
-        }
-    }
-}
-
-extension Range<Int> {
-    /// Fills this range of elements run after run, until a read has done its work.
-    ///
-    /// - Parameters:
-    ///   - destination: As that of ``ElementSource/fill(_:into:)``.
-    ///   - workPerRun: Work of finding a run.
-    ///   - run: The rest of the run that an element lies in: its source, `nil` if nothing is written there, the element's place in
-    ///     the source, and the number of elements.
-    @inline(__always)
-    func fill(
-        _ destination: inout MutableRawSpan,
-        itemSize: Int,
-        workPerRun: Int,
-        from run: (_ element: Int) -> (source: (any ElementSource)?, first: Int, count: Int)
-    ) -> (elements: Int, work: Int) {
-        var element = lowerBound
+        var element = range.lowerBound
         var work = 0
-        while element < upperBound, work < TensorSource.workPerRead {
-            let (source, first, length) = run(element)
-            let count = Swift.min(length, upperBound - element)
-            let from = (element - lowerBound) * itemSize
+        while element < range.upperBound, work < TensorSource.workPerRead {
+            let (run, within) = element.quotientAndRemainder(dividingBy: region.runLength)
+            let count = min(region.runLength - within, range.upperBound - element)
+            let first = region.firstElement(ofRun: run) + within
+            let from = (element - range.lowerBound) * itemSize
             var rest = destination._mutatingExtracting(from..<from + count * itemSize)
-            let filled = source?.fill(first..<first + count, into: &rest) ?? (elements: count, work: 0)
+            let filled = elements.fill(first..<first + count, into: &rest)
             element += filled.elements
-            work += filled.work + workPerRun
+            // Sources count their seeks; those that have none to make still look for the run.
+            work += filled.work + 1
         }
-        return (element - lowerBound, work)
+        return (element - range.lowerBound, work)
     }
 }
