@@ -24,10 +24,10 @@ CHROOT ?= .build/chroot
 # Renders the Helm chart.
 render := .build/helm/render
 # Programs that tests run from their unpacked packages, because installing these packages would start servers for good.
-# Libraries that are missing come with them.
+# Missing libraries of these programs are unpacked, too.
 packages := apache2-utils aria2 haproxy kubernetes-client nginx prometheus
 linked := apache2-utils aria2 haproxy
-# Without CUDA. PyTorch's own index has this build if pip's does not.
+# PyTorch without CUDA. PyTorch's own index has this build if pip's index does not.
 torch := torch==2.13.0+cpu
 torch_index := https://download.pytorch.org/whl/cpu
 # AddressSanitizer, and the coverage that guides libFuzzer: one build for `fuzz` and `test-asan`.
@@ -41,10 +41,11 @@ long := --skip ReadsBackAndIsAs
 skipped := --skip MemoryTests --skip CrowdTests $(long)
 # ThreadSanitizer. It cannot follow the processes that CommandTests starts; the other tests cover the same code.
 threaded := .build/thread
-# Targets of `make fuzz`. The tests look for leaks: at a fuzzer's end, tables that live as long as the process look lost.
+# Targets of `make fuzz`. The tests look for leaks instead: at a fuzzer's end, tables that live as long as the process look
+# like leaks.
 FUZZ ?= query json range slice plan head name model
-# If empty, fuzzing is several times as fast; it finds traps, hangs, contradictions and excess of steps or memory, but no
-# stray memory access.
+# If empty, fuzzing is several times as fast. It then finds traps, hangs, contradictions and too many steps or too much
+# memory, but no stray memory access.
 SANITIZER ?= address
 ifeq ($(SANITIZER),)
 fuzzed := .build/fuzz
@@ -62,14 +63,14 @@ fused := Sources/CFusedMultiplyAdd/include
 starved := .build/starved
 emulated := .build/emulated
 sources := Package.swift Sources Tests
-# Processor time of a first build, measured: what `make build` announces.
+# Measured processor time of a first build in seconds, from which `make build` announces a duration.
 build_seconds := 200
 # Links Swift's libraries statically and the C libraries dynamically. Exported symbols would keep unused code in the program.
 # lld merges identical functions and packs relocations, which every process would otherwise write to.
 static := --static-swift-stdlib -Xlinker --no-export-dynamic \
     -Xswiftc -use-ld=lld -Xlinker --icf=all -Xlinker -z -Xlinker pack-relative-relocs
-# Functions of libraries are looked up as the program starts, and their table cannot be written afterwards. Libraries are not
-# looked for beside the program.
+# The loader looks up functions of libraries when the program starts, and makes their table read-only. It does not look for
+# libraries in the program's directory.
 hardened := -Xlinker -z -Xlinker now -Xlinker -z -Xlinker relro --disable-local-rpath
 
 ##@ Use
@@ -78,7 +79,7 @@ hardened := -Xlinker -z -Xlinker now -Xlinker -z -Xlinker relro --disable-local-
 serve: port build ## Build, then serve at http://127.0.0.1:8080, with a page to try it, until Ctrl-C
 	exec $(program) serve $(ARGS)
 
-# Looks before a build of minutes whether the port is free.
+# Checks that the port is free before a build that takes minutes.
 .PHONY: port
 port:
 	@port=$${WEIGHT_INIT_PORT:-8080}; \
@@ -94,7 +95,7 @@ build: toolchain libraries ## Build .build/release/weight-init, with Swift's lib
 	$(SWIFT) build --configuration release --product weight-init $(static) $(hardened)
 
 .PHONY: dist
-dist: build dist-tools ## Make .build/packages: a tarball, a Debian package, the list of parts (SPDX), the Helm chart, checksums
+dist: build dist-tools ## Make .build/packages: a tarball, a Debian package, an SBOM (SPDX), the Helm chart, checksums
 	$(PYTHON) packaging/dist.py $(program) $(release)
 
 ##@ Develop
@@ -112,7 +113,7 @@ announce-test:
 test-swift: toolchain libraries test-tools
 	$(SWIFT) test --configuration release --scratch-path $(tests) --disable-xctest $(ARGS)
 
-# In a copy, with all recipes at once, since each build takes minutes.
+# Tests all recipes at once in one copy, because each build takes minutes.
 .PHONY: test-recipes
 test-recipes: toolchain libraries ## Apply the diffs of docs/recipes to a copy, build it and run its tests
 	rm -rf .build/recipes && mkdir -p .build/recipes
@@ -123,7 +124,7 @@ test-recipes: toolchain libraries ## Apply the diffs of docs/recipes to a copy, 
 	$(SWIFT) test --configuration release --package-path .build/recipes --scratch-path .build/recipes-built --disable-xctest \
 	    --filter InitServiceTests --filter TensorFormatsTests --filter WeightInitTests --filter LimitTests $(ARGS)
 
-# The three builds are of one long compilation after another: two at a time fill two processors.
+# Each of the three builds compiles mostly on one processor, so two builds at a time use two processors.
 .PHONY: compiled compiled-tests compiled-checked
 compiled: compiled-tests compiled-checked build ## Build everything that the tests run: make -j2 compiled
 
@@ -133,7 +134,7 @@ compiled-tests: toolchain libraries
 compiled-checked: toolchain libraries
 	FUZZING=1 $(SWIFT) build --build-tests $(checking)
 
-# If the processor cannot run a kernel, its best one is tested again.
+# If the processor cannot run a kernel, the test runs the processor's best kernel again.
 .PHONY: test-kernels
 test-kernels: test-swift ## Test the kernels for older processors with PyTorch's vectors
 	for kernel in avx2 portable; do \
@@ -141,7 +142,8 @@ test-kernels: test-swift ## Test the kernels for older processors with PyTorch's
 	        --filter WeightInitTests.GoldenTests --filter WeightInitTests.PositionTests; \
 	done
 
-# The same source for arm64, emulated. Its bits are the same, including those of the C library's functions.
+# Compiles the same source for arm64 and runs it in an emulator. The bits must be equal, also those of the C library's
+# functions.
 .PHONY: test-neon
 test-neon: toolchain ## Compare the kernels for arm64 with those of this processor
 	@missing=(); \
@@ -167,15 +169,15 @@ test-neon: toolchain ## Compare the kernels for arm64 with those of this process
 
 # Without erfinv.c among the sources: the program includes it.
 .PHONY: prove-erfinv
-prove-erfinv: toolchain ## Compare erfinv's table and kernels with the scalar form at every float, minutes
+prove-erfinv: toolchain ## Compare erfinv's table and kernels with the scalar form at every float; takes minutes
 	mkdir -p .build/erfinv
 	$(clang) -O2 -I $(fused) -I $(kernels) -I $(kernels)/include -o .build/erfinv/table Tests/Derivations/erfinv_table.c \
 	    $(filter-out %/erfinv.c,$(wildcard $(kernels)/*.c)) -lm -lpthread
 	.build/erfinv/table
 
-# Matrices that no request can ask for go to the library itself.
+# Calls the library directly, because no request can ask for these matrices.
 .PHONY: test-orthogonal
-test-orthogonal: toolchain $(venv)/.installed ## Hold thousands of orthogonal factors against PyTorch's, ill-conditioned ones included: ARGS=20000
+test-orthogonal: toolchain $(venv)/.installed ## Compare thousands of orthogonal factors with PyTorch's, ill-conditioned ones included: ARGS=20000
 	mkdir -p .build/orthogonal
 	$(clang) -O2 -shared -fPIC -I $(fused) -I $(factor)/include -o .build/orthogonal/factor.so $(factor)/*.c -lm -lpthread
 	$(venv)/bin/python Tests/reference/check_orthogonal.py .build/orthogonal/factor.so $(ARGS)
@@ -192,7 +194,7 @@ test-generated: build languages generators $(venv)/.installed ## Make clients fr
 	$(venv)/bin/python Tests/reference/check_generated.py $(program) $(ARGS)
 
 .PHONY: test-attacks
-test-attacks: build test-tools ## Attack the program as strangers could: ARGS="HTTP/1.0" for the attacks whose sentence has that
+test-attacks: build test-tools ## Attack the program as strangers could: ARGS="HTTP/1.0" for the attacks whose description has these words
 	$(PYTHON) Tests/attacks/attacks.py $(program) $(ARGS)
 	$(PYTHON) Tests/attacks/memory_attack.py $(program)
 
@@ -204,9 +206,9 @@ test-client: $(venv)/.client ## Test the Python package clients/python: the expo
 	$(venv)/bin/python -m build --quiet --outdir .build/dist clients/python
 	$(venv)/bin/python clients/python/tests/check_package.py .build/dist
 
-# Real libraries' models, against the service. The list is clients/python/models/models.txt.
+# Compares models of real libraries with the service's. The list is clients/python/models/models.txt.
 .PHONY: test-models
-test-models: build $(venv)-models/.installed test-hub ## Export models of torchvision, timm and transformers, fetch and compare them; and test-hub
+test-models: build $(venv)-models/.installed test-hub ## Export models of torchvision, timm and transformers, fetch and compare them; run test-hub, too
 	$(venv)-models/bin/python clients/python/models/check.py $(program) $(ARGS)
 	$(venv)-models/bin/python clients/python/models/check_large.py $(program)
 	$(venv)-models/bin/python clients/python/models/check_client.py $(program)
@@ -221,7 +223,7 @@ models: $(venv)-models/.installed ## Export the built-in models anew; the list i
 	$(venv)-models/bin/python clients/python/models/builtin.py Sources/CEmbeddedFiles/models.bin $(ARGS)
 
 .PHONY: zoo
-zoo: build $(venv)-models/.installed ## The same for all of torchvision, timm's families and transformers' architectures: writes docs/zoo.md
+zoo: build $(venv)-models/.installed ## The same as test-models for all of torchvision, timm's families and transformers' architectures: writes docs/zoo.md
 	$(venv)-models/bin/python clients/python/models/check.py $(program) --zoo docs/zoo.md $(ARGS)
 
 .PHONY: test-asan
@@ -250,7 +252,7 @@ fuzz: toolchain libraries $(venv)/.installed ## Fuzz each target for a minute: F
 	    echo "fuzz: $$target: $$(sed -n 's/^stat::number_of_executed_units: *//p' $(fuzzed)/$$target.log) executions"; \
 	done
 
-# As SQLite tests it: the first allocation fails, then the second, and so on, once alone and once with all behind it.
+# As in SQLite's tests: the first allocation fails, then the second, and so on, once alone and once with all later ones.
 .PHONY: test-oom
 test-oom: toolchain libraries test-tools ## Let each allocation of the daemon's C parts fail in turn
 	mkdir -p $(starved)
@@ -262,7 +264,7 @@ test-oom: toolchain libraries test-tools ## Let each allocation of the daemon's 
 	cd $(starved) && timeout 300 ./exchange certificate.pem key.pem socket
 
 .PHONY: test-hardening
-test-hardening: build ## Look at how the program is linked
+test-hardening: build ## Check how the program is linked
 	@readelf --dynamic --wide $(program) > .build/dynamic; readelf --program-headers --wide $(program) > .build/headers; \
 	readelf --dyn-syms --wide $(program) > .build/symbols; \
 	grep -q 'FLAGS.*NOW' .build/dynamic || { echo "hardening: not linked with -z now"; exit 1; }; \
@@ -277,10 +279,10 @@ soak: build ## Run good, bad and slow clients for five minutes, then look for le
 	$(PYTHON) Tests/soak/soak.py $(program) $(ARGS)
 
 .PHONY: test-deploy
-test-deploy: test-replicas $(render) ## Check deploy/ and the workflows with the schemas of their readers, and the queries with Prometheus
+test-deploy: test-replicas $(render) ## Check deploy/ and the workflows with the schemas of the programs that read them, and the queries with Prometheus
 	$(venv)/bin/python Tests/reference/check_deploy.py $(tests)/release/weight-init $(debian)/usr/bin/{kubectl,prometheus,promtool} $(render)
 
-# The small Debian is made once, which takes minutes, and kept. CHROOT= leaves it out.
+# The small Debian takes minutes to make. It is made once and kept; CHROOT= leaves it out.
 .PHONY: test-dist
 test-dist: dist $(venv)/.installed ## Check the files of a release, and install, run and purge the package in a chroot, as root
 	@missing=(); \
@@ -293,9 +295,9 @@ test-dist: dist $(venv)/.installed ## Check the files of a release, and install,
 	$(install)
 	$(venv)/bin/python Tests/reference/check_dist.py $(program) $(release) $(CHROOT)
 
-# Twice a clone at one path, in which nothing is built yet. One job, and no more than the build itself needs.
+# Builds a fresh clone twice, at the same path, with one job and only the steps that the build needs.
 .PHONY: test-reproducible
-test-reproducible: toolchain libraries dist-tools ## Build the commit twice at one path, and compare the stripped programs, minutes
+test-reproducible: toolchain libraries dist-tools ## Build the commit twice at one path, and compare the stripped programs; takes minutes
 	rm -rf $(twice) && mkdir -p $(twice)
 	for program in first second; do \
 	    rm -rf $(twice)/clone; \
@@ -319,7 +321,7 @@ test-replicas: test-swift $(venv)/.client $(debian)/.unpacked ## Fetch tensors f
 	$(venv)/bin/python Tests/replicas/chaos.py $(tests)/release/weight-init $(debian) --downloads 80
 
 .PHONY: chaos
-chaos: build $(debian)/.unpacked ## Kill replicas under a thousand downloads, half an hour, and look for mixed files: ARGS="--downloads 99 --seed 7"
+chaos: build $(debian)/.unpacked ## Kill replicas under a thousand downloads for half an hour, and look for corrupt files: ARGS="--downloads 99 --seed 7"
 	$(PYTHON) Tests/replicas/chaos.py $(program) $(debian) --downloads 1000 $(ARGS)
 
 .PHONY: format
@@ -331,11 +333,11 @@ lint: toolchain ## Report badly formatted sources
 	$(SWIFT) format lint --strict --parallel --recursive $(sources)
 
 .PHONY: bench
-bench: build measuring ## Measure the program and other services, 25 minutes; write Benchmarks/RESULTS.md
+bench: build measuring ## Measure the program and other services in 25 minutes; writes Benchmarks/RESULTS.md
 	$(PYTHON) Benchmarks/bench.py $(ARGS)
 
 .PHONY: bench-quick
-bench-quick: build measuring ## Two minutes: what a request costs, latencies, start; prints and writes nothing
+bench-quick: build measuring ## Measure the cost of a request, latencies and the start in two minutes; prints, and writes no file
 	$(PYTHON) Benchmarks/bench.py --quick --binary $(program)
 
 .PHONY: clean
@@ -383,7 +385,7 @@ dist-tools:
 	command -v dpkg-shlibdeps > /dev/null || missing+=(dpkg-dev); \
 	$(install)
 
-# Counts instructions.
+# valgrind counts instructions.
 .PHONY: measuring
 measuring:
 	@missing=(); \
@@ -405,7 +407,7 @@ languages:
 	pkg-config --exists libcrypto 2> /dev/null || missing+=(libssl-dev); \
 	$(install)
 
-# Debian has no Helm, but the functions of its templates.
+# Debian has no Helm, but it has the functions of Helm's templates.
 $(render): Tests/helm/render.go
 	@missing=(); \
 	command -v go > /dev/null || missing+=(golang-go); \
@@ -414,13 +416,12 @@ $(render): Tests/helm/render.go
 	$(install)
 	GO111MODULE=off GOPATH=/usr/share/gocode go build -o $@ $<
 
-# A compiler, and libraries of clients that openapi-generator makes.
+# A compiler, and libraries for the clients that openapi-generator makes.
 .PHONY: generators
 generators:
 	@missing=(); \
 	command -v tsc > /dev/null || missing+=(node-typescript); \
 	[[ -e /usr/share/java/geronimo-annotation-1.3-spec.jar ]] || missing+=(libgeronimo-annotation-1.3-spec-java); \
-	[[ -e /usr/share/gocode/src/gopkg.in/validator.v2 ]] || missing+=(golang-gopkg-validator.v2-dev); \
 	$(install)
 
 $(debian)/.unpacked:
@@ -449,7 +450,8 @@ $(venv)/.client: $(venv)/.installed clients/python/pyproject.toml
 	$(venv)/bin/python -m pip install --quiet --disable-pip-version-check --editable 'clients/python[test]'
 	touch $@
 
-# torchvision from PyPI is built for CUDA and depends on such a torch; models are constructed without its operators.
+# torchvision from PyPI depends on a torch for CUDA, so it is installed without dependencies. Constructing models does not
+# need its operators.
 $(venv)-models/.installed: clients/python/models/requirements.txt clients/python/pyproject.toml
 	@missing=(); \
 	$(PYTHON) -c 'import ensurepip, venv' 2> /dev/null || missing+=(python3-venv); \
@@ -461,7 +463,7 @@ $(venv)-models/.installed: clients/python/models/requirements.txt clients/python
 	$(venv)-models/bin/python -m pip install --quiet --disable-pip-version-check --no-compile --requirement $< --editable clients/python
 	touch $@
 
-# Older clients over the same torch: what is installed here comes before what is there.
+# Older clients with the same torch: packages installed here take precedence over those of the other environment.
 $(venv)-hub/.installed: Tests/hub/requirements.txt $(venv)-models/.installed
 	$(PYTHON) -m venv $(venv)-hub
 	$(venv)-models/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \

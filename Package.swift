@@ -2,7 +2,7 @@
 
 import PackageDescription
 
-/// Warnings stop the build where it decides whether a change lands, not while someone is trying something out.
+/// Warnings are errors in CI, which decides whether a change is merged, but not while someone is trying something out.
 let strict = Context.environment["CI"] != nil
 
 let swiftSettings: [SwiftSetting] =
@@ -13,7 +13,7 @@ let swiftSettings: [SwiftSetting] =
     ] + (strict ? [.treatAllWarnings(as: .error)] : [])
 
 let cSettings: [CSetting] =
-    // Calls of the C library that could write past their buffers are checked. Works with optimisation only.
+    // Checks calls of the C library that could write past their buffers. Works only with optimisation.
     [.define("_FORTIFY_SOURCE", to: "2", .when(configuration: .release))]
     + (strict ? [.treatAllWarnings(as: .error)] : [])
 
@@ -105,7 +105,7 @@ let package = Package(
             exclude: ["visible", "make_vectors.py", "make_verification.py", "README.md"],
             swiftSettings: swiftSettings
         ),
-        // A client that says over a socket exactly what it is told to.
+        // A client that sends exactly the given bytes over a socket.
         .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: swiftSettings),
         tests("SHA2Tests", ["SHA2"]),
         tests(
@@ -140,9 +140,10 @@ let package = Package(
     ]
 )
 
-// `make fuzz` builds it with coverage, and with what is internal open to it. libFuzzer has the main function.
+// `make fuzz` builds the target with coverage, and with access to internal declarations. libFuzzer has the main
+// function.
 if let fuzzing = Context.environment["FUZZING"] {
-    // Calls of these are counted: Tests/Fuzzing/Counters. Swift's library must be linked statically for it.
+    // Functions whose calls are counted (Tests/Fuzzing/Counters). Swift's library must be linked statically for it.
     let counted =
         fuzzing != "counting"
         ? []
@@ -164,7 +165,7 @@ if let fuzzing = Context.environment["FUZZING"] {
             path: "Tests/Fuzzing/Sources",
             swiftSettings: swiftSettings,
             linkerSettings: [
-                // It comes with a main function of its own, which calls the same.
+                // libFuzzer brings a second main function, which calls the same driver.
                 .unsafeFlags(["-sanitize=fuzzer", "-Xlinker", "--allow-multiple-definition"]),
                 .unsafeFlags(counted.flatMap { ["-Xlinker", "--wrap=\($0)"] }),
             ]

@@ -2,7 +2,7 @@
 
 import PackageDescription
 
-// Apart from the service's package, so that neither builds nor resolves what only the other needs.
+// A separate package, so that the service and the benchmarks do not resolve or build each other's dependencies.
 let package = Package(
     name: "Benchmarks",
     dependencies: [.package(name: "weight-init", path: "..")],

@@ -7,9 +7,9 @@
     python3 Benchmarks/bench.py --quick            two minutes for developers; prints, and writes nothing
     python3 Benchmarks/bench.py --image image.tar  the image's size from an archive of `docker save`
 
-What is compared runs alternately, A B A B, on the same machine in the same minute: figures move with the hour, ratios
-hardly. A server, or what computes in process, runs on the first processor, its client on the last, unless a section says
-otherwise. Each section's result is kept in .results/, so that a broken run is taken up where it stopped.
+Compared programs run alternately, A B A B, on the same machine in the same minute: figures change from hour to hour,
+ratios hardly. A server, or a computation in process, runs on the first processor, its client on the last, unless a
+section says otherwise. Results of sections are kept in .results/, so that an interrupted run can be resumed.
 """
 
 import argparse
@@ -36,7 +36,7 @@ HERE = Path(__file__).resolve().parent
 GIB = 1 << 30
 GAIN = "/gain?nonlinearity=leaky_relu&param=0.2"
 SMALL_TENSOR = "/init?method=kaiming_normal&shape=64,64&seed=42&format=raw"
-# Each request with a seed of its own: peers/net.c counts.
+# Each request has a different seed, which peers/net.c counts up.
 NEW_TENSOR = SMALL_TENSOR.replace("seed=42", "seed={}")
 
 
@@ -49,7 +49,7 @@ def raw(method, elements):
 
 
 def interleave(rounds, **measures):
-    """Medians of what the functions return, each called once a round, in turn."""
+    """Medians of the functions' results; each function is called once per round, in turn."""
     values = {name: [] for name in measures}
     for _ in range(rounds):
         for name, measure in measures.items():
@@ -89,12 +89,12 @@ def weight_init_at(path):
 
 
 def bare_tcp(*method):
-    """A sender without HTTP, of one block again and again or of those of a tensor."""
+    """A sender without HTTP, which sends the same block again and again, or the blocks of a tensor."""
     return Line(harness.compiled("net"), "send", "reno", *method, cpus=(SERVER_CPU,))
 
 
 def fills(variant):
-    """Generation in process, one thread, memory that is there already."""
+    """Generation in process, on one thread, into memory that is already allocated."""
     wide = variant == "avx512"
     n = 1 << 24
     cases = [
@@ -124,7 +124,7 @@ def threads():
     with in_process(cpus=both) as ours, torch_calls() as torch, in_process() as one, in_process(cpus=(CLIENT_CPU,)) as other:
 
         def side_by_side():
-            """Seconds for a tensor, two of which are made at a time."""
+            """Seconds for a tensor if two are made at the same time."""
             one.tell(request)
             other.tell(request)
             return max(float(one.read()), float(other.read())) / 2
@@ -168,7 +168,7 @@ def orthogonal_threads():
     with in_process(cpus=both) as ours, in_process() as one, in_process(cpus=(CLIENT_CPU,)) as other:
 
         def side_by_side():
-            """Seconds for a matrix, two of which are made at a time."""
+            """Seconds for a matrix if two are made at the same time."""
             one.tell(f"{request} 1")
             other.tell(f"{request} 1")
             return max(float(one.read()), float(other.read())) / 2
@@ -223,9 +223,9 @@ def sizes():
 
 
 def bodies():
-    """One body of 1 GiB over loopback: bare TCP, the service, and what PyTorch needs without any network."""
+    """One body of 1 GiB over loopback: bare TCP, the service, and PyTorch without a network."""
     elements = GIB // 4
-    # Bytes for which a client is woken that would rather sleep than have them at once.
+    # Bytes that must be there before a client that prefers to sleep is woken.
     fewest = 256 << 10
     with (
         bare_tcp() as bare,
@@ -290,7 +290,7 @@ def bodies():
 
 
 def blocks():
-    """The same body by the size of the block that is made and sent at a time, against bare TCP."""
+    """The same body for several block sizes, against bare TCP."""
     powers = range(17, 23)
     target = raw("uniform", GIB // 4)
     with contextlib.ExitStack() as stack:
@@ -314,7 +314,7 @@ def blocks():
 
 
 def lengths():
-    """Bodies as long as layers are: from the request to the last byte, against as many bytes of bare TCP."""
+    """Bodies of the length of layers, from the request to the last byte, against as many bytes of bare TCP."""
     powers = (18, 20, 22, 24)
     with bare_tcp() as bare, weight_init() as service:
         port = json.loads(bare.read())["port"]
@@ -401,9 +401,9 @@ def requests(port, target, seconds=1.5, connections=32):
 
 
 def small(rounds=7, seconds=1.5):
-    """Small requests, 32 connections, each asking again when it has been answered; first those that nobody asked before.
+    """Small requests on 32 connections, each of which asks again when it is answered; new requests come first.
 
-    The processor time that a server takes for a request is told, too: it hardly feels what else the machine does.
+    Also measures a server's processor time for a request, which hardly depends on other load of the machine.
     """
     cases = [
         ("/gain, new param", NEW_GAIN, 0.65),
@@ -443,7 +443,7 @@ def small(rounds=7, seconds=1.5):
 
 
 def costs():
-    """Instructions in user mode and allocations for a request that was not asked before: neither moves with the hour."""
+    """Instructions in user mode and allocations for a new request: neither depends on the load of the machine."""
     if not shutil.which("valgrind"):
         return {"title": COSTS, "skipped": "valgrind is not installed"}
 
@@ -474,7 +474,7 @@ COSTS = "Instructions and allocations for a request, libraries included"
 
 
 def python():
-    """The service somebody would write in an afternoon, whole: requests, tensors, JSON, memory."""
+    """A simple service around PyTorch, in all respects: requests, tensors, JSON, memory."""
     port = free_port()
     command_line = [torch_python(), HERE / "peers/torch_service.py", str(port)]
     big, million = 1 << 26, 1_000_000
@@ -510,7 +510,7 @@ def load(rounds=15):
         client.read()
         for number in range(rounds):
             for what, each in taken.items():
-                # A seed is asked for once: no reply is one that was kept.
+                # Each seed is requested once, so that no reply comes from a cache.
                 each.append(client.ask(f"{what} {100 + number}"))
     rows = [
         row(f"load_ of a ResNet-50 on the meta device, {name} of {rounds}", 1000 * of(taken["load"]), 1000 * of(taken["construct"]),
@@ -557,7 +557,7 @@ def models():
 
 
 def json_text():
-    """A million float32 to text; ours makes them as well, the peers have them already."""
+    """A million float32 to text; the service also makes the numbers, the peers already have them."""
     n = 1_000_000
     with in_process() as ours, torch_calls() as python:
         for call in (lambda: ours.ask(f"numbers {n}"), lambda: python.ask(f"numbers orjson {n}")):
@@ -628,7 +628,7 @@ def fairness():
         try:
             time.sleep(0.5)
             busy = client("load", service.port, 4, 3, GAIN, cpus=cpus)
-            # Were one answered already, less than eight would have been pending.
+            # If one had been answered, fewer than eight would be pending.
             assert all(each.poll() is None for each in pending)
         finally:
             for each in pending:
@@ -640,11 +640,11 @@ def fairness():
 
 
 def stalls():
-    """The longest that anybody waits for a small reply while the costliest requests are asked for, eight of each at a time."""
+    """The longest wait for a small reply while clients send the costliest requests, eight of each at a time."""
     cpus = tuple(sorted(os.sched_getaffinity(0)))
     kinds = [("all of these at once", costly.EVERY)]
     kinds += [(kind[0], [kind]) for kind in costly.EVERY]
-    # The rest would only be refused.
+    # With a shorter queue, further requests would only be refused.
     options = ("--work-queue", "1024")
     rows = []
     with weight_init(*options, cpus=cpus) as service:
@@ -661,7 +661,7 @@ def stalls():
 
 
 def cancellation(rounds=9):
-    """How long work goes on after its only client has left. Seeds differ: nothing is made twice."""
+    """How long work continues after its only client has left. Seeds differ, so that no result is cached."""
     cpus = tuple(sorted(os.sched_getaffinity(0)))
     kinds = [
         ("orthogonal 4096²", "/init", {"method": "orthogonal", "shape": [4096, 4096], "format": "raw"}),
@@ -678,7 +678,7 @@ def cancellation(rounds=9):
 
 
 def crowds():
-    """Latency of small requests beside many connections that want nothing, and many that send or read slowly."""
+    """Latency of small requests beside many idle connections, and beside many that send or read slowly."""
     cpus = tuple(sorted(os.sched_getaffinity(0)))
     options = ("--max-connections", "11000", "--idle-timeout", "3600", "--receive-timeout", "3600")
 
@@ -725,7 +725,7 @@ def process(with_python=True):
 
 
 def image(file):
-    """The container's image, unpacked and as it is sent."""
+    """The size of the container's image, unpacked and compressed."""
     title = "The container's image"
     archive, reason = harness.image_archive(file)
     if archive is None:
@@ -745,7 +745,7 @@ def hub(rounds=5):
     with weight_init() as service, tempfile.TemporaryDirectory(dir="/dev/shm") as folder, contextlib.ExitStack() as stack:
         information = f"/api/models/{gpt2}/revision/{kept}"
         commit = json.loads(harness.fetched(service.port, information))["sha"]
-        # The same files as the service's, with the header that the clients want to see. A file that is not there is no entry.
+        # The service's files, with the header that the clients need. Other files are missing entries.
         locations = f"""
             add_header X-Repo-Commit {commit} always;
             location ~ ^/{gpt2}/resolve/[^/]+/([a-z_.]+)$ {{
@@ -772,7 +772,7 @@ def hub(rounds=5):
             loaders[name].tell(revision)
             return json.loads(loaders[name].read())
 
-        # Also imports and first calls, which are not measured.
+        # These first loads also import libraries, and are not measured.
         if load("ours", kept)["check"] != load("nginx", kept)["check"]:
             raise SystemExit("nginx and the service have different models")
         seeds = iter(range(100, 100 + rounds))
@@ -786,7 +786,7 @@ def hub(rounds=5):
         first_bytes = {}
         for number in range(rounds):
             for turn, (place, shard) in enumerate(places.items()):
-                # The first request of a seed decodes and plans the model; the others find its plan.
+                # The first request of a seed decodes and plans the model; the others use the cached plan.
                 seed = 1000 + len(places) * number + turn
                 for request in ("first request of a seed", "seed asked for before"):
                     waited = harness.first_byte(service.port, f"/{large}/resolve/seed-{seed}/{shard}")
@@ -837,10 +837,10 @@ SECTIONS = {
 }
 
 
-# Measured with a built service alone.
+# Sections that need only a built service.
 WITHOUT_SWIFT = {"load", "hub"}
 
-# What a change of the service is most likely to move, and nothing that needs PyTorch.
+# Sections that a change of the service is most likely to affect, and that need no PyTorch.
 QUICK = {
     "costs": costs,
     "small": lambda: small(rounds=2, seconds=0.7),
@@ -898,7 +898,7 @@ def main():
             if not needs_swift:
                 print(report.plain(section))
         if not needs_swift and not (results / "environment.json").exists():
-            return print("RESULTS.md is of another run: it stays as it is.")
+            return print("RESULTS.md comes from another run and was not changed.")
         if needs_swift:
             (results / "environment.json").write_text(json.dumps(harness.environment(), indent=1, ensure_ascii=False))
     sections = {name: json.loads((results / f"{name}.json").read_text()) for name in SECTIONS if (results / f"{name}.json").exists()}
@@ -906,12 +906,12 @@ def main():
     text = report.write(sections, environment, (HERE / "NOTES.md").read_text())
     (HERE / "RESULTS.md").write_text(text)
     print(text)
-    # On a processor without AVX-512 the first of them is the other; of the others the documents quote nothing.
+    # Without AVX-512, `fills` is `fills-avx2`. The documents quote no figures of the other three.
     needed = [name for name in SECTIONS if name not in ("fills-avx2", "image", "models", "hub")]
     if all(name in sections and "skipped" not in sections[name] for name in needed):
         figures.write()
     else:
-        print("Not all was measured: the documents keep the figures they have.")
+        print("Some sections were not measured, so the documents keep their figures.")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""Writes into the documents what they quote of RESULTS.md, and what follows from it, so that nobody types a number.
+"""Writes figures of RESULTS.md, and figures computed from them, into the documents, so that nobody types a number.
 
     python3 Benchmarks/figures.py           # writes the blocks anew
-    python3 Benchmarks/figures.py --check   # names those that are not what RESULTS.md says
+    python3 Benchmarks/figures.py --check   # names blocks that differ from RESULTS.md
 
 A block stands between `<!-- figures: name -->` and `<!-- end of figures -->`.
 """
@@ -16,7 +16,7 @@ DOCUMENTS = ("README.md", "docs/operations.md")
 
 
 class Results:
-    """The tables of RESULTS.md: by the title of the section, then by what a row begins with."""
+    """The tables of RESULTS.md: by the title of the section, then by the beginning of a row."""
 
     def __init__(self, text):
         self.sections = {}
@@ -28,12 +28,12 @@ class Results:
 
     def row(self, section, what):
         """The cells: what, weight-init's, the peer's, unit, ratio, …"""
-        # Of the tables for several instruction sets the best one's is the first.
+        # The first of several tables is the one for the best instruction set.
         title = next(title for title in self.sections if title.startswith(section))
         return next(row for row in self.sections[title] if row[0].startswith(what))
 
     def first(self, *places):
-        """The first row that there is, of sections and beginnings: RESULTS.md may be of an older benchmark."""
+        """The first existing row of these sections and beginnings: RESULTS.md may come from an older benchmark."""
         for section, what in places:
             try:
                 return self.row(section, what)
@@ -50,7 +50,7 @@ class Results:
 
 MADE = "In process against PyTorch, one thread"
 ORTHOGONAL = ("Orthogonal matrices against PyTorch", "orthogonal, 1024 × 1024, float32")
-# Where older benchmarks have a row.
+# Places of rows in results of older benchmarks.
 OLD_PLACES = {ORTHOGONAL: [("Other methods against PyTorch", "orthogonal, 1024 × 1024")]}
 SMALL = "Small requests against a minimal C server"
 SENT = "A body of 1 GiB over loopback"
@@ -59,7 +59,7 @@ NGINX = "Against nginx"
 
 
 def figure(value, digits=3):
-    """As many digits as the measurement is good for."""
+    """A number with as many digits as the measurement supports."""
     if value >= 1000:
         return f"{value:,.0f}".replace(",", " ")
     return f"{value:.{digits}g}"
@@ -166,17 +166,17 @@ def sizing(results):
     return (
         f"Measured on {results.machine['processor']} with {kernels}, server and client on a core each:\n\n"
         + table(("one core", ""), core)
-        + "\nA core that makes bytes and sends them does one after the other. From what it makes in process, and the "
-        f"{figure(sent)} GB/s of zeros that it sends, follows what it serves; beside it what was measured:\n\n"
-        + table(("GB/s of one core", "made", "served, computed", "measured", "from a cache"), bodies)
-        + "\nThe last column says how many times as fast they come out of a cache, which is nginx with a file in memory "
-        f"({figure(cached)} GB/s). Where it is below 1, a cache saves the replicas' work and costs the client time.\n"
+        + "\nOne core generates bytes and sends them in turn. The table computes the served rate from the rate in process and from "
+        f"the {figure(sent)} GB/s of zeros that the core sends, beside the measured rate:\n\n"
+        + table(("GB/s of one core", "in process", "served, computed", "measured", "from a cache"), bodies)
+        + "\nThe last column says how many times as fast a cache serves them: nginx with a file in memory "
+        f"({figure(cached)} GB/s). If it is below 1, a cache saves the replicas' work and costs the client time.\n"
         f"\n{workers} workers fetch the shards of a model of 70 · 10^9 parameters in bfloat16 normals, "
         f"{figure(model / workers)} GB each and {figure(model)} GB in all, from replicas of {cores} cores:\n\n"
         + table(("replicas", "GB/s", "10 Gbit/s each", "25 Gbit/s each", "no bound but the cores"), fleet)
-        + "\nThe times are those of all workers together. A worker's range is made without the rest of the model, so "
-        f"nothing but bytes counts; one with a link of 10 Gbit/s cannot have its {figure(model / workers)} GB in less than "
-        f"{figure(model / workers / links[0])} s.\n"
+        + "\nThe times are those of all workers together. A worker's range is generated without the rest of the model, so "
+        f"only the number of bytes counts; a worker with a link of 10 Gbit/s cannot receive its {figure(model / workers)} GB in "
+        f"less than {figure(model / workers / links[0])} s.\n"
     )
 
 
@@ -184,7 +184,7 @@ BLOCKS = {"speed": speed, "sizing": sizing}
 
 
 def rewritten(text, results):
-    """The document with what its blocks should hold."""
+    """The document with up-to-date blocks."""
     return re.sub(
         r"(<!-- figures: (\w+) -->\n).*?(<!-- end of figures -->)",
         lambda match: f"{match[1]}\n{BLOCKS[match[2]](results)}\n{match[3]}",
@@ -194,7 +194,7 @@ def rewritten(text, results):
 
 
 def differing():
-    """The documents whose blocks are not what RESULTS.md says, with what they should be."""
+    """The documents whose blocks differ from RESULTS.md, with their corrected text."""
     results = Results((HERE / "RESULTS.md").read_text())
     for path in (ROOT / name for name in DOCUMENTS):
         text = path.read_text()

@@ -1,4 +1,4 @@
-"""Sets up what is measured, and runs it pinned to a processor."""
+"""Sets up measured programs, and runs them pinned to a processor."""
 
 import contextlib
 import http.client
@@ -33,10 +33,10 @@ _binary = ROOT / ".build/release/weight-init"
 
 
 class Unanswered(Exception):
-    """A process ended, or said nothing in time."""
+    """A process ended, or gave no answer in time."""
 
 
-# What is built
+# Builds
 
 
 def choose(binary):
@@ -45,7 +45,7 @@ def choose(binary):
     if binary:
         _binary = binary.resolve()
     else:
-        # As it is shipped.
+        # The release build.
         _run("make", "--directory", ROOT, "build")
 
 
@@ -75,7 +75,7 @@ def set_up(binary, with_python=True):
         _run(HERE / ".venv/bin/pip", "install", "--quiet", "-r", requirements)
         installed.write_text(requirements.read_text())
     if not shutil.which("nginx") and os.geteuid() == 0 and shutil.which("apt-get"):
-        # One without it is a section less.
+        # Without nginx, its section is skipped.
         subprocess.run(["apt-get", "install", "--yes", "-qq", "nginx-light"], stdout=subprocess.DEVNULL, check=False)
 
 
@@ -83,7 +83,7 @@ def _run(*words):
     command = [str(word) for word in words]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        # swift writes what is wrong to its standard output.
+        # swift writes its errors to standard output.
         raise SystemExit(f"{command}\n{done.stdout}{done.stderr}")
 
 
@@ -122,9 +122,9 @@ def stripped_size():
 
 
 def image_archive(file, tag="weight-init"):
-    """A file of an image as `docker save` writes it, and None; or None, and why there is none.
+    """An image's archive, as `docker save` writes it, and None; or None and the reason.
 
-    `file` is one that is there already. Else the engine of Docker is asked for `tag`.
+    `file` is an existing archive. Without it, Docker saves its image `tag`.
     """
     if file:
         return file, None
@@ -137,7 +137,7 @@ def image_archive(file, tag="weight-init"):
 
 
 def unpacked_size(archive):
-    """Bytes of the files in an image's layers; where there are no layers, of the files in the archive itself."""
+    """Bytes of the files in an image's layers; if there are no layers, of the files in the archive itself."""
     with tarfile.open(archive) as outer:
         names = outer.getnames()
         if "manifest.json" not in names:
@@ -151,7 +151,7 @@ def unpacked_size(archive):
 
 
 def gzipped_size(file):
-    """What a registry would keep and send, about."""
+    """The approximate size that a registry would store and send."""
     packer, size = zlib.compressobj(6, zlib.DEFLATED, 31), 0
     with open(file, "rb") as plain:
         while piece := plain.read(1 << 20):
@@ -159,7 +159,7 @@ def gzipped_size(file):
     return size + len(packer.flush())
 
 
-# What runs
+# Processes
 
 
 def command(*words, cpus=(CLIENT_CPU,)):
@@ -167,7 +167,7 @@ def command(*words, cpus=(CLIENT_CPU,)):
 
 
 def client(*arguments, cpus=(CLIENT_CPU,)):
-    """Runs a mode of peers/net.c; what it measured."""
+    """Runs a mode of peers/net.c; returns its measurement."""
     done = subprocess.run(command(compiled("net"), *arguments, cpus=cpus), capture_output=True, text=True, timeout=300)
     if done.returncode != 0:
         raise Unanswered(f"net {arguments}: {done.stderr or done.stdout}")
@@ -175,7 +175,7 @@ def client(*arguments, cpus=(CLIENT_CPU,)):
 
 
 class Line:
-    """A process that is asked and answers line by line, and ends with its standard input."""
+    """A process that answers line by line, and ends with its standard input."""
 
     def __init__(self, *words, cpus, environment={}):
         self.process = subprocess.Popen(
@@ -219,7 +219,7 @@ class Server:
 
     def __init__(self, words, place, cpus, environment={}):
         self.port = place
-        # A server that is ended while it computes complains about the clients that have gone.
+        # A server that is killed while it computes prints errors about lost clients.
         self.process = subprocess.Popen(
             command(*words, cpus=cpus), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=os.environ | environment
         )
@@ -243,7 +243,7 @@ class Server:
         return self
 
     def __exit__(self, *_):
-        # Not to wait for what is still being computed.
+        # Killed, because active computations could take long.
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
 
@@ -268,7 +268,7 @@ class Repeater:
 
 
 def counts(words, place, requests, times):
-    """Instructions and allocations of a server for each of the requests, by its name, on the average of so many."""
+    """Average instructions and allocations of a server for each of the named requests, over `times` repetitions."""
     with tempfile.TemporaryDirectory() as folder:
         instructions = _each(_instructions(words, place, Path(folder)), requests, times)
         allocations = _each(_allocations(words, place, Path(folder)), requests, times)
@@ -281,7 +281,7 @@ def _each(counter, requests, times):
     with server:
         for name, request in requests.items():
             repeater = Repeater(server.port, *request)
-            # What is done the first time only.
+            # Work that is done only for the first requests.
             repeater.send(3)
             before = count()
             repeater.send(times)
@@ -290,7 +290,7 @@ def _each(counter, requests, times):
 
 
 def _instructions(words, place, folder):
-    """A server under callgrind, and what returns how many instructions it has executed in user mode."""
+    """A server under callgrind, and a function that returns the instructions executed so far in user mode."""
     program, *arguments = words
     # callgrind cannot read all debug information of Swift.
     _run("strip", "-o", folder / "program", program)
@@ -301,7 +301,7 @@ def _instructions(words, place, folder):
     def count():
         nonlocal total
         _run("callgrind_control", "--dump", str(server.pid))
-        # Each dump holds what has happened since the one before.
+        # Each dump counts from the previous dump.
         [dump] = [path for path in folder.glob("out.*")]
         total += int(re.search(r"^totals: (\d+)", dump.read_text(), re.MULTILINE)[1])
         dump.unlink()
@@ -311,7 +311,7 @@ def _instructions(words, place, folder):
 
 
 def _allocations(words, place, folder):
-    """A server whose allocations are counted, and what returns their number."""
+    """A server whose allocations are counted, and a function that returns their number."""
     file = folder / "allocations"
     file.write_bytes(bytes(8))
     environment = {"LD_PRELOAD": str(compiled("allocations.so")), "ALLOCATIONS": str(file)}
@@ -320,7 +320,7 @@ def _allocations(words, place, folder):
 
 
 class Crowd:
-    """Connections that are open and want nothing, until they are told to be slow."""
+    """Idle connections, which become slow clients on demand."""
 
     def __init__(self, port, count):
         limit, highest = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -340,7 +340,7 @@ class Crowd:
         return self
 
     def slow(self, target):
-        """Every other one asks for a body and reads a little now and then; the others send a request byte by byte."""
+        """Half of the clients request a body and read a little now and then; the others send a request byte by byte."""
         readers, senders = self.sockets[::2], self.sockets[1::2]
         for each in readers:
             each.sendall(f"GET {target} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
@@ -364,7 +364,7 @@ class Crowd:
 
 
 class Attackers:
-    """Clients that ask for the same few costly replies again and again, `each` of a kind at a time, and read all they get."""
+    """Clients that repeat the same few costly requests, `each` of a kind at a time, and read all replies."""
 
     def __init__(self, port, requests, each):
         self.port = port
@@ -411,14 +411,14 @@ class Attackers:
                 except BlockingIOError:
                     pass
                 except OSError:
-                    # Answered whole, or refused before it was asked whole.
+                    # Answered completely, or refused before the request was complete.
                     self.selector.unregister(client)
                     client.close()
                     self._ask(text)
 
 
 def probed(port, seconds, targets):
-    """What probes of these targets measure at the same time, by target. They come before others on their processor."""
+    """Measurements of simultaneous probes, by target. Probes have a higher priority on their processor."""
     command_of = lambda target: ["nice", "-n", "-10", compiled("net"), "probe", str(port), str(seconds), target]
     running = {target: subprocess.Popen(command_of(target), stdout=subprocess.PIPE, text=True) for target in targets}
     found = {}
@@ -431,7 +431,7 @@ def probed(port, seconds, targets):
 
 
 def outlived(port, path, body):
-    """Seconds that the work for a request goes on after its client has left."""
+    """Seconds for which the work for a request continues after its client has left."""
     metrics = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
 
     def is_running():
@@ -446,7 +446,7 @@ def outlived(port, path, body):
             )
             while not is_running():
                 pass
-            # Somewhere in the middle.
+            # The client leaves in the middle of the work.
             time.sleep(0.05)
             assert is_running(), "the work was over before its client could leave"
         left = time.perf_counter()
@@ -479,7 +479,7 @@ def download(port, target, file):
 
 
 def first_byte(port, target):
-    """Seconds from the connection's begin to the first byte of the body; the rest is not read."""
+    """Seconds from the connection's start to the first byte of the body; the rest is not read."""
     begun = time.perf_counter()
     connection, reply = _opened(port, target)
     with connection:
@@ -488,7 +488,7 @@ def first_byte(port, target):
 
 
 def swallowed(port, target):
-    """Reads a whole body and keeps nothing; its bytes."""
+    """Reads a whole body without keeping it; returns its length in bytes."""
     connection, reply = _opened(port, target)
     piece, total = bytearray(1 << 20), 0
     with connection:
@@ -499,7 +499,7 @@ def swallowed(port, target):
 
 
 def hub_environment(port, folder):
-    """Variables with which clients of the Hugging Face Hub ask a server, and keep nothing elsewhere."""
+    """Variables that make clients of the Hugging Face Hub use a server, and store files only in `folder`."""
     return {
         "HF_ENDPOINT": f"http://127.0.0.1:{port}", "HF_HOME": str(folder), "HF_HUB_DISABLE_TELEMETRY": "1",
         "HF_HUB_DISABLE_UPDATE_CHECK": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1", "TRANSFORMERS_VERBOSITY": "error",
@@ -507,9 +507,9 @@ def hub_environment(port, folder):
 
 
 class Nginx:
-    """nginx with a file in memory and a fixed text, and more `locations`; `port` is None where it is not installed.
+    """nginx with a file in memory, a fixed text and further `locations`; `port` is None if nginx is not installed.
 
-    It also serves what is put into `folder` later.
+    It also serves files that are put into `folder` later.
     """
 
     port = None
@@ -567,7 +567,7 @@ def status_kib(pid, field):
 
 
 def processor_seconds(pid):
-    """What all threads of a process have used so far."""
+    """Processor time that all threads of a process have used so far."""
     return sum(int(task.read_text().split()[0]) for task in Path(f"/proc/{pid}/task").glob("*/schedstat")) / 1e9
 
 

@@ -19,7 +19,7 @@ import java.util.Map;
 import java.util.regex.Pattern;
 
 public class Model {
-    // Java has no JSON library of its own. The names of this model need none; a program for any model takes Jackson or Gson.
+    // Java has no JSON library of its own. A pattern is enough for this model's names; for any model, use Jackson or Gson.
     private static final Pattern ENTRY =
             Pattern.compile("\"([^\"\\\\]+)\":\\{\"dtype\":\"([A-Z0-9]+)\",\"shape\":\\[[0-9,]*\\],\"data_offsets\":\\[(\\d+),(\\d+)\\]\\}");
 

@@ -1,9 +1,9 @@
-"""Three clients in three languages start a federated training from the same weights, which nobody sends them: they get a URL.
+"""Three clients in three languages start a federated training from the same weights. They get a URL instead of the weights.
 
     pip install ../clients/python
     python federated.py
 
-Each prints the SHA-256 of its tensors, one after the other: a coordinator accepts those that are equal.
+Each client prints the SHA-256 of its tensors, one after the other. A coordinator accepts clients with the same digest.
 """
 
 import hashlib
@@ -36,7 +36,7 @@ tail -c +$((9 + header)) "$file" | sha256sum | cut -d ' ' -f 1
 
 
 def address():
-    """The URL that means the request, on any replica of the service and for any cache."""
+    """The canonical URL of the request, the same for every replica of the service and every cache."""
     body = json.dumps({**REQUEST, "seed": SEED, "format": "safetensors"}).encode()
     ask = urllib.request.Request(f"{SERVICE}/explain", body, {"Content-Type": "application/json"})
     with urllib.request.urlopen(ask, timeout=60) as reply:
@@ -49,7 +49,7 @@ def python(url):
 
 
 def javascript(url):
-    # A program of --eval is no module, unlike one of a file that ends in .mjs.
+    # `--eval` runs a script, not a module, and only a module may have `await` outside of a function.
     program = f"(async () => {{ {JAVASCRIPT} }})()"
     return subprocess.run(["node", "--eval", program, url], capture_output=True, text=True, check=True).stdout.strip()
 

@@ -3,8 +3,8 @@
     pip install ../clients/python torch
     python fsdp.py
 
-For comparison one process trains the whole model, started by its constructor, on the batches of both ranks: the losses are the same, to
-the bit.
+For comparison, one process trains the whole model, initialised by its constructor, on the batches of both ranks. The losses
+are the same, to the bit.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""A model's weights in PyTorch, where only the service has initialised them.
+"""A model's weights in PyTorch, initialised by the service alone.
 
     pip install requests safetensors torch
     python load_state_dict.py
@@ -32,7 +32,7 @@ reply = requests.post(f"{service}/init", json={**request, "format": "safetensors
 if not reply.ok:
     raise SystemExit(reply.json()["detail"])
 
-# Tensors of the device "meta" have a shape and no memory: what the service sent takes their place.
+# Tensors of the device "meta" have a shape and no memory. The service's tensors take their place.
 with torch.device("meta"):
     model = Perceptron()
 model.load_state_dict(safetensors.torch.load(reply.content), assign=True)

@@ -53,7 +53,7 @@ func main() {
 		log.Fatal(err)
 	}
 
-	// In the order of the file. Of tied tensors it has one; the header's __metadata__ says which names share it.
+	// Names in the order of the file. The file has tied tensors once; the header's __metadata__ says which names share one.
 	names := make([]string, 0, len(tensors))
 	for name := range tensors {
 		names = append(names, name)

@@ -1,15 +1,15 @@
-"""Makes what a release hands out, from a program that `make build` has made:
+"""Makes the files of a release, from a program that `make build` has made:
 
     weight-init-VERSION-linux-ARCHITECTURE.tar.gz   program, manual pages, completions, documents, unit
     weight-init_VERSION-1_ARCHITECTURE.deb          the same for Debian 12, with a system user and a service
-    weight-init-VERSION-ARCHITECTURE.spdx.json      what the program holds and links: sbom.py
+    weight-init-VERSION-ARCHITECTURE.spdx.json      the SBOM: sbom.py
     weight-init-chart-VERSION.tgz                   the Helm chart
     SHA256SUMS
 
     python3 packaging/dist.py .build/release/weight-init directory
 
-The same program gives the same bytes: times are SOURCE_DATE_EPOCH (without it, that of the commit), the order is sorted, and
-owners are root. The directory is emptied first.
+The same program gives the same bytes: times are SOURCE_DATE_EPOCH (by default the commit's), files are sorted, and owners
+are root. The directory is emptied first.
 """
 
 import datetime
@@ -31,25 +31,26 @@ import sbom
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 DEBIAN = ROOT / "packaging" / "debian"
 CHART = ROOT / "deploy" / "helm" / "weight-init"
-# Where each shell of Debian looks for completions.
+# Files in which Debian's shells look for completions.
 COMPLETIONS = {
     "bash": "bash-completion/completions/weight-init",
     "zsh": "zsh/vendor-completions/_weight-init",
     "fish": "fish/vendor_completions.d/weight-init.fish",
 }
-DOCUMENTS = ["README.md", "CHANGELOG.md", "NOTICE", "SECURITY.md", "openapi.yaml"]
-# Reports go where SECURITY.md says; a package has to name an address.
+# Documents, and what they link to.
+DOCUMENTS = [
+    "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "NOTICE", "README.md", "SECURITY.md", "openapi.yaml",
+    "Benchmarks/NOTES.md", "Benchmarks/RESULTS.md", "Tests/reference/generated", "clients/python/README.md",
+    "clients/python/pyproject.toml", "clients/python/src", "deploy", "docs", "examples",
+]  # fmt: skip
+# Debian has its own names for two of them.
+DEBIAN_NAMES = {"CHANGELOG.md": "changelog.gz", "LICENSE": "copyright"}
+# A package has to name an address. SECURITY.md says how to report a vulnerability.
 MAINTAINER = "The weight-init authors <authors@weight-init.invalid>"
 
 
 def run(*command, **options):
     return subprocess.run([str(part) for part in command], check=True, capture_output=True, text=True, **options).stdout
-
-
-def epoch():
-    """Seconds of the commit, so that the same commit gives the same files."""
-    given = os.environ.get("SOURCE_DATE_EPOCH")
-    return int(given or run("git", "-C", ROOT, "log", "-1", "--format=%ct"))
 
 
 def put(path, content, mode=0o644):
@@ -59,7 +60,7 @@ def put(path, content, mode=0o644):
 
 
 def compressed(content):
-    """gzip without a name and without a time."""
+    """Content compressed by gzip, without a name and without a time."""
     return gzip.compress(content if isinstance(content, bytes) else content.encode(), 9, mtime=0)
 
 
@@ -78,7 +79,7 @@ def archive(path, folder, tree, time):
 
 
 def common(program, tree):
-    """What both packages hold below /usr."""
+    """Makes the files that the tarball and the Debian package have in common."""
     (tree / "bin").mkdir(parents=True)
     run("strip", "-o", tree / "bin" / "weight-init", program)
     (tree / "bin" / "weight-init").chmod(0o755)
@@ -87,21 +88,28 @@ def common(program, tree):
         put(tree / "share" / "man" / "man1" / f"{name}.1", text)
     for shell, path in COMPLETIONS.items():
         script = run(stripped, "--generate-completion-script", shell)
-        # Shells read it and do not start it.
+        # Shells read the script and do not execute it.
         put(tree / "share" / path, re.sub(r"\A#!.*\n", "", script))
 
 
+def documents():
+    """The documents' files, by their paths in the repository, without files that git ignores."""
+    listed = run("git", "-C", ROOT, "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", *DOCUMENTS)
+    for name in sorted(set(listed.split("\0")) - {""}):
+        if (ROOT / name).exists():
+            yield name, (ROOT / name).read_bytes()
+
+
 def tarball(tree, version, bill, time, path):
-    for name in [*DOCUMENTS, "LICENSE"]:
-        put(tree / name, (ROOT / name).read_bytes())
-    shutil.copytree(ROOT / "docs", tree / "docs", ignore=shutil.ignore_patterns("images", "recipes"))
+    for name, content in documents():
+        put(tree / name, content)
     put(tree / "weight-init.spdx.json", bill)
     put(tree / "lib" / "systemd" / "system" / "weight-init.service", (DEBIAN / "weight-init.service").read_bytes())
     archive(path, path.name.removesuffix(".tar.gz"), tree, time)
 
 
 def copyright_file():
-    """The notices of the parts behind Debian's form of the licence, whose text every Debian system has."""
+    """The licence in Debian's form, with NOTICE as a comment. Every Debian system has the licence's text."""
     notice = (ROOT / "NOTICE").read_text().strip()
     [holder] = re.findall(r"^   Copyright (\d{4} the weight-init authors)$", (ROOT / "LICENSE").read_text(), re.MULTILINE)
     comment = "\n".join(f" {line}" if line.strip() else " ." for line in notice.splitlines())
@@ -127,7 +135,7 @@ def dependencies(program):
 
 def control(program, version, architecture, tree):
     size = sum(-(-entry.stat().st_size // 1024) if entry.is_file() else 1 for entry in tree.rglob("*"))
-    # adduser and deluser make and remove the system user.
+    # The package adduser has adduser and deluser, which make and remove the system user.
     return (
         f"Package: weight-init\nVersion: {version}\nArchitecture: {architecture}\nMaintainer: {MAINTAINER}\n"
         f"Installed-Size: {size}\nDepends: adduser, {dependencies(program)}\nSection: science\nPriority: optional\n"
@@ -141,19 +149,30 @@ def control(program, version, architecture, tree):
     )
 
 
+def renamed(text):
+    """A document with links to files by their names in the Debian package."""
+    for name, other in DEBIAN_NAMES.items():
+        text = re.sub(rf"(\]\((?:\.\./)*){re.escape(name)}\)", rf"\g<1>{other})", text)
+    return text
+
+
 def debian_package(tree, version, architecture, bill, time, path):
     usr = tree / "usr"
-    documents = usr / "share" / "doc" / "weight-init"
+    share = usr / "share" / "doc" / "weight-init"
     for page in sorted((usr / "share" / "man" / "man1").iterdir()):
         put(page.with_suffix(".1.gz"), compressed(page.read_bytes()))
         page.unlink()
     date = datetime.datetime.fromtimestamp(time, datetime.timezone.utc).strftime("%a, %d %b %Y %H:%M:%S +0000")
     entry = f"weight-init ({version}) bookworm; urgency=medium\n\n  * Release: see changelog.gz.\n\n -- {MAINTAINER}  {date}\n"
-    put(documents / "changelog.Debian.gz", compressed(entry))
-    put(documents / "changelog.gz", compressed((ROOT / "CHANGELOG.md").read_bytes()))
-    put(documents / "copyright", copyright_file())
-    put(documents / "openapi.yaml.gz", compressed((ROOT / "openapi.yaml").read_bytes()))
-    put(documents / "weight-init.spdx.json.gz", compressed(bill))
+    for name, content in documents():
+        if name.endswith(".md"):
+            content = renamed(content.decode())
+        if name not in DEBIAN_NAMES:
+            put(share / name, content)
+    put(share / "changelog.Debian.gz", compressed(entry))
+    put(share / "changelog.gz", compressed((ROOT / "CHANGELOG.md").read_bytes()))
+    put(share / "copyright", copyright_file())
+    put(share / "weight-init.spdx.json.gz", compressed(bill))
     put(usr / "share" / "lintian" / "overrides" / "weight-init", (DEBIAN / "lintian-overrides").read_bytes())
     put(tree / "lib" / "systemd" / "system" / "weight-init.service", (DEBIAN / "weight-init.service").read_bytes())
     put(tree / "etc" / "default" / "weight-init", (DEBIAN / "weight-init.default").read_bytes())
@@ -171,7 +190,7 @@ def debian_package(tree, version, architecture, bill, time, path):
         if entry.is_dir():
             entry.chmod(0o755)
         os.utime(entry, (time, time))
-    # Of its times, dpkg-deb takes the archive's own from the environment. One thread: others make other blocks.
+    # dpkg-deb takes the time of the archive itself from the environment. One thread, because more make other blocks.
     environment = {**os.environ, "SOURCE_DATE_EPOCH": str(time)}
     run("dpkg-deb", "--root-owner-group", "--threads-max=1", "-Zxz", "-z6", "--build", tree, path, env=environment)
 
@@ -179,14 +198,14 @@ def debian_package(tree, version, architecture, bill, time, path):
 def main():
     program, directory = pathlib.Path(sys.argv[1]).resolve(), pathlib.Path(sys.argv[2]).resolve()
     os.umask(0o022)
-    time = epoch()
+    time = sbom.epoch()
     os.environ["SOURCE_DATE_EPOCH"] = str(time)
     version = run(program, "--version").strip()
     architecture = run("dpkg", "--print-architecture").strip()
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(parents=True)
     with tempfile.TemporaryDirectory() as work:
-        # Both directories end in `usr`: what is made in one is the other's.
+        # The package has the tarball's files below `usr`.
         first, second = pathlib.Path(work, "tarball"), pathlib.Path(work, "package")
         common(program, first)
         bill = sbom.document(program, first / "bin" / "weight-init", version)

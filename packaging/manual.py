@@ -22,10 +22,12 @@ EXIT_STATUS = {
     "1": "A file cannot be read or written, a check fails, or the service cannot listen or does not end in time.",
     "64": "The request is refused, or a command or an option is wrong.",
 }
+# Of serve alone.
+SIGNAL_STATUS = {"128 + N": "A second signal, of number N, ended the service before it had drained."}
 
 
 def escaped(text):
-    """Text as roff prints it: backslashes, hyphens that are typed, and characters that would begin a request."""
+    """Text escaped for roff: backslashes, hyphens that are typed, and characters that would begin a request."""
     text = text.replace("\\", "\\e").replace("-", "\\-").replace("\u2212", "\\[mi]").replace("'", "\\(aq")
     text = "".join(letter if ord(letter) < 128 or letter == "\\" else f"\\[u{ord(letter):04X}]" for letter in text)
     return re.sub(r"^(?=\.)", "\\&", text, flags=re.MULTILINE)
@@ -100,7 +102,7 @@ def options(command):
 
 
 def divided(discussion):
-    """Examples, which help begins with and a manual page ends with, and the rest."""
+    """The examples of a discussion, and the rest. Help begins with examples; a manual page ends with them."""
     first, _, rest = discussion.partition("\n\n")
     heading, _, examples = first.partition("\n")
     return (examples, rest) if heading == "Examples:" else ("", discussion)
@@ -137,7 +139,7 @@ def page(command, name, version, date, others):
             "Every option is also an environment variable: --max-connections is WEIGHT_INIT_MAX_CONNECTIONS. Options override variables."
         )
     yield ".SH EXIT STATUS"
-    for status, meaning in EXIT_STATUS.items():
+    for status, meaning in (EXIT_STATUS | (SIGNAL_STATUS if command["commandName"] == "serve" else {})).items():
         yield from (".TP", status, escaped(meaning))
     if command["commandName"] == "serve":
         yield ".SH FILES"

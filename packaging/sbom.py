@@ -1,10 +1,11 @@
-"""Writes what the program holds and links as an SPDX 2.3 document in JSON.
+"""Writes the parts that the program holds and links as an SPDX 2.3 document in JSON.
 
     python3 packaging/sbom.py .build/release/weight-init > weight-init.spdx.json
 
 The packages of Package.swift are compiled in, in the versions of Package.resolved. Swift's static libraries are those whose
-symbols the program has: it must not be stripped. The C libraries are those that it is linked with, and those that these
-load, in the versions of the Debian packages that hold them here.
+symbols the program has, so the program must not be stripped. The C libraries are those that the program is linked with, and
+those that these libraries load, in the versions of this machine's Debian packages. The time is SOURCE_DATE_EPOCH; by default
+the commit's, or the present without one.
 """
 
 import datetime
@@ -17,10 +18,11 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 PROGRAM = "SPDXRef-weight-init"
-# Licences by SPDX's names. Of Debian's packages: the library as NOTICE names it, and its licence by its copyright file.
+# Licences by SPDX's names. For Debian's packages, the library as NOTICE names it, and the licence of its copyright file.
 SWIFT = "Apache-2.0 WITH Swift-exception"
 COMPILED = {
     "swift-argument-parser": SWIFT,
@@ -43,7 +45,7 @@ LINKED = {
     "libunistring2": ("libunistring", "LGPL-3.0-or-later OR GPL-2.0-or-later"),
     "zlib1g": ("zlib", "Zlib"),
 }
-# Swift's repositories, and their static libraries. Those of Foundation hold parts of swift-collections.
+# Swift's repositories, and their static libraries. Foundation's libraries hold parts of swift-collections.
 SWIFT_LIBRARIES = {
     "swift": (
         "Swift's standard library and run time, with the parts of LLVM in them",
@@ -63,8 +65,18 @@ def run(*command):
     return subprocess.run([str(part) for part in command], check=True, capture_output=True, text=True).stdout
 
 
+def epoch():
+    """Time in seconds: SOURCE_DATE_EPOCH, or the commit's, so that the same commit gives the same files, or the present."""
+    if given := os.environ.get("SOURCE_DATE_EPOCH"):
+        return int(given)
+    try:
+        return int(run("git", "-C", ROOT, "log", "-1", "--format=%ct"))
+    except (OSError, subprocess.CalledProcessError):
+        return int(time.time())
+
+
 def symbols(path):
-    """Functions that a library defines, without those that every user of them may define, too."""
+    """Functions that a library defines, without weak ones, which every user of a function may define, too."""
     outcome = subprocess.run(["nm", "--defined-only", "--extern-only", path], capture_output=True, text=True)
     return {name for _, kind, name in (line.split() for line in outcome.stdout.splitlines() if line.count(" ") == 2) if kind == "T"}
 
@@ -91,7 +103,7 @@ def held(program):
     for names in offered.values():
         for name in names:
             counts[name] = counts.get(name, 0) + 1
-    # A symbol that several libraries define, such as an inlined function's, does not tell which of them is there.
+    # A symbol that several libraries define, such as an inlined function's, does not tell which of them the program has.
     found = [name for name, names in offered.items() if any(counts[symbol] == 1 for symbol in names & there)]
     for repository, (summary, pattern) in SWIFT_LIBRARIES.items():
         parts = [name for name in found if re.fullmatch(pattern, name)]
@@ -123,7 +135,7 @@ def owner(library):
 
 
 def linked(program):
-    """Debian's packages that are loaded with the program, and if the program itself is linked with them."""
+    """Debian's packages that are loaded with the program, each with true if the program itself is linked with it."""
     needed = set(re.findall(r"\(NEEDED\).*\[(.*)\]", run("readelf", "--dynamic", "--wide", program)))
     packages = {}
     for name, path in re.findall(r"^\s*(\S+)(?: => (\S+))? \(0x", run("ldd", program), re.MULTILINE):
@@ -161,8 +173,7 @@ def relation(first, kind, second):
 
 def document(program, shipped, version, resolved=ROOT / "Package.resolved"):
     """The document's text. `program` has symbols; `shipped` is the same without them, whose digest the document has."""
-    epoch = int(os.environ.get("SOURCE_DATE_EPOCH", "0"))
-    created = datetime.datetime.fromtimestamp(epoch, datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    created = datetime.datetime.fromtimestamp(epoch(), datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
     digest = hashlib.sha256(pathlib.Path(shipped).read_bytes()).hexdigest()
     packages = [
         part(

@@ -1,6 +1,6 @@
 /*
- * Counts what a process asks of malloc and its like: LD_PRELOAD this library, and name in ALLOCATIONS a file of 8 bytes, into which
- * the number is written as it grows.
+ * Counts a process's calls of malloc and related functions. Load this library with LD_PRELOAD; the environment variable
+ * ALLOCATIONS names a file of 8 bytes, which always holds the current number.
  */
 
 #include <errno.h>

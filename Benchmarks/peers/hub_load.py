@@ -1,4 +1,4 @@
-"""GPT-2 by transformers from HF_ENDPOINT, with the environment of `make test-models`: reads a revision a line.
+"""Loads GPT-2 with transformers from HF_ENDPOINT, in the environment of `make test-models`; reads a revision per line.
 
     hub_load.py REPOSITORY FOLDER
 

@@ -1,11 +1,11 @@
-"""What a program pays for a ResNet-50 with initial weights: reads a command a line, prints the seconds it took.
+"""Measures the time for a ResNet-50 with initial weights: reads one command per line, prints the seconds it took.
 
 construct SEED    torch.manual_seed, then torchvision.models.resnet50()
 load SEED         Client.load_ of a resnet50() on the meta device, which is built before the clock starts
 
     load_module.py URL
 
-Both are compared, tensor by tensor, before the first command.
+The two models are compared, tensor by tensor, before the first command.
 """
 
 import sys

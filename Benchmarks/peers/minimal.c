@@ -1,4 +1,4 @@
-/* The least that can be asked of libmicrohttpd: one small JSON document, whatever the request. Ends with standard input. */
+/* A minimal server over libmicrohttpd: the same small JSON document for every request. Ends with its standard input. */
 
 #include <microhttpd.h>
 #include <stdint.h>

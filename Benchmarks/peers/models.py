@@ -1,7 +1,7 @@
-"""Real libraries' models, with the environment of `make test-models`: reads a command a line, prints the seconds it took.
+"""Real libraries' models, in the environment of `make test-models`: reads one command per line, prints its seconds.
 
 construct MODEL SEED        PyTorch's default generator is seeded, then the library makes MODEL
-fetch PORT MODEL SEED       posts MODEL's request to the service, and reads the reply to memory that is there already
+fetch PORT MODEL SEED       posts MODEL's request to the service, and reads the reply into allocated memory
 
 MODEL is resnet50 (torchvision), or 16 M elements by timm's `trunc_normal_` or, as trunc_normal_of_torch, by PyTorch's.
 """
@@ -25,7 +25,7 @@ from weight_init import trace
 ELEMENTS = 1 << 24
 
 
-#: Memory that is there already, so that the system's handing out of it is not what is measured.
+#: Allocated and touched memory, so that page faults are not measured.
 elements = torch.zeros(ELEMENTS)
 
 

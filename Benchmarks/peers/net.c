@@ -1,19 +1,18 @@
 /*
- * The other end of the line: fetches bodies, counts small requests, sends bytes over a bare socket.
+ * The other side of the connection: fetches bodies, counts small requests, sends bytes over a bare socket.
  *
- *   net send CONGESTION                    serve bytes without HTTP; prints its port, ends with standard input
+ *   net send CONGESTION                    serve bytes without HTTP; prints its port, ends with its standard input
  *   net send PATH                          the same at a socket in the file system, with the send buffer that the service has
  *   net send CONGESTION METHOD             the same, but each block is made before it is sent, uniform or normal, by the
- *                                          service's own kernels: what there is to be had without HTTP and all that is
- *                                          not C
- *   net receive PLACE BYTES [FEWEST]       fetch so many of them; asleep until FEWEST are there, 1 unless given
+ *                                          service's own kernels: the best speed without HTTP, in C alone
+ *   net receive PLACE BYTES [FEWEST]       fetch this number of bytes; sleep until FEWEST are there, by default 1
  *   net get PLACE TARGET [FIELD [FEWEST]]  fetch one body; FIELD is a header field such as "Range: bytes=0-9", or empty
  *   net load PLACE CONNECTIONS SECONDS TARGET
- *                                          ask again and again, one request under way for each connection; {} in the
- *                                          target is a number that no other request has
+ *                                          repeat a request, one active request for each connection; {} in the target
+ *                                          is a number that no other request has
  *   net spin PLACE CONNECTIONS SECONDS TARGET
- *                                          the same, never asleep: waking a client costs its server more than a small
- *                                          reply, and a fast server less often, for its client is seldom through
+ *                                          the same, never asleep: waking a client costs the server more than a small
+ *                                          reply, and a fast server would seldom pay it, because its client is busy
  *   net probe PLACE SECONDS TARGET         ask every few milliseconds, each time over a new connection, as probes do
  *   net start PORT CPU COMMAND...          milliseconds from starting a server, on that processor, to its first reply;
  *                                          then ends it
@@ -102,7 +101,7 @@ static int connected(const char *text) {
     return descriptor;
 }
 
-/* Has the reader sleep until so many bytes are there. */
+/* Makes the reader sleep until `fewest` bytes are there. */
 static void wait_for(int descriptor, const char *fewest) {
     const int bytes = fewest == NULL ? 0 : atoi(fewest);
     if (bytes > 0 && setsockopt(descriptor, SOL_SOCKET, SO_RCVLOWAT, &bytes, sizeof bytes) != 0) {
@@ -127,7 +126,7 @@ static bool sent(int descriptor, const void *bytes, size_t count) {
 
 static ctk_stream stream;
 
-/* The next block of a tensor; the same one again without a method. */
+/* Makes the next block of a tensor; without a method, the block stays the same. */
 static void make_block(const char *method) {
     enum { ELEMENTS = BLOCK / sizeof(float) };
     if (method == NULL) {
@@ -142,7 +141,7 @@ static void make_block(const char *method) {
 
 static int send_bytes(const char *congestion_or_path, const char *method) {
     ctk_seed(&stream, 42);
-    /* Memory that was never written is one page of zeros, over and over: it is copied from the first-level cache. */
+    /* Memory that was never written is one page of zeros everywhere, which the first-level cache would hold. */
     memset(block, 1, sizeof block);
     bool has_path = is_path(congestion_or_path);
     struct place place = place_of(has_path ? congestion_or_path : "0");
@@ -205,13 +204,13 @@ static int receive(const char *place, uint64_t count, const char *fewest) {
 
 /* MARK: Bodies */
 
-/* Bytes of a head up to and with its empty line; 0 where that has not come yet. */
+/* Bytes of a head including its empty line; 0 if the empty line has not arrived yet. */
 static size_t head_size(const char *bytes, size_t count) {
     const char *end = memmem(bytes, count, "\r\n\r\n", 4);
     return end == NULL ? 0 : (size_t)(end - bytes) + 4;
 }
 
-/* What Content-Length says; -1 where there is none. The head ends with a NUL. */
+/* The value of Content-Length; -1 if there is none. The head ends with a NUL. */
 static long long content_length(const char *head) {
     const char *field = strcasestr(head, "\r\ncontent-length:");
     return field == NULL ? -1 : atoll(field + strlen("\r\ncontent-length:"));
@@ -273,15 +272,15 @@ static int ascending(const void *one, const void *other) {
     return (difference > 0) - (difference < 0);
 }
 
-/* What is asked again and again. */
+/* The repeated request. */
 struct question {
     char text[HEAD];
     int length;
-    int last_digit; /* where the number ends that counts the requests; 0 where there is none */
+    int last_digit; /* position of the counter's last digit; 0 if the request has no counter */
 };
 
-/* Numbers have ten digits. A run begins at the microsecond that it is, and no request is as short: in half an hour none
-   comes twice. */
+/* Numbers have ten digits. A run begins with the current time in microseconds, and a request takes longer than one: in
+   half an hour no number comes twice. */
 static struct question question_of(const char *target) {
     struct question question = {.last_digit = 0};
     const char *hole = strstr(target, "{}");
@@ -333,7 +332,7 @@ static enum progress progress_of(struct client *client) {
     return client->have < client->wanted ? WAITING : ANSWERED;
 }
 
-/* Prints the latencies of so many answers. */
+/* Prints the latencies of the answers. */
 static void report(size_t answered, double taken) {
     size_t samples = answered < SAMPLES ? answered : SAMPLES;
     qsort(latencies, samples, sizeof *latencies, ascending);
@@ -401,7 +400,7 @@ static int probe(const char *place, double seconds, const char *target) {
             fail("connect");
         }
         client.have = client.wanted = 0;
-        /* One that is closed without an answer has waited, too. */
+        /* A connection that is closed without an answer has waited, too. */
         while (progress_of(&client) == WAITING) {
         }
         close(client.descriptor);
@@ -422,14 +421,14 @@ static int start_server(const char *port, int cpu, char **command) {
         fail("fork");
     }
     if (server == 0) {
-        /* This one asks all the time, and would be in its way. */
+        /* This process polls all the time, and would delay the server on the same processor. */
         cpu_set_t cpus;
         CPU_ZERO(&cpus);
         CPU_SET((size_t)cpu, &cpus);
         if (sched_setaffinity(0, sizeof cpus, &cpus) != 0) {
             _exit(127);
         }
-        /* Its lines are not ours. */
+        /* The server's output is not part of this program's. */
         (void)!freopen("/dev/null", "w", stdout);
         (void)!freopen("/dev/null", "w", stderr);
         execv(command[0], command);

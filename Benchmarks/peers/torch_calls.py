@@ -1,6 +1,6 @@
-"""PyTorch's side of what is measured in process: reads a command a line, prints the seconds it took.
+"""PyTorch's side of measurements in process: reads one command per line, prints the seconds it took.
 
-tensor METHOD DTYPE SHAPE THREADS    seed, then torch.nn.init.METHOD_ on a tensor that is there already
+tensor METHOD DTYPE SHAPE THREADS    seed, then torch.nn.init.METHOD_ on an allocated tensor
 numbers LIBRARY ELEMENTS             float32 normals to JSON text by orjson or json
 """
 
@@ -40,7 +40,7 @@ class Worker:
         dtype = getattr(torch, dtype)
         if self.tensor.dtype != dtype or list(self.tensor.shape) != shape:
             self.tensor = torch.zeros(0)
-            # Touched, so that the system's handing out of memory is not what is measured.
+            # Touched, so that page faults are not measured.
             self.tensor = torch.zeros(shape, dtype=dtype)
         torch.set_num_threads(int(threads))
 

@@ -1,4 +1,4 @@
-"""The service that somebody would write around PyTorch: FastAPI, uvicorn, torch.
+"""A simple service around PyTorch, with FastAPI and uvicorn.
 
 python torch_service.py PORT
 """

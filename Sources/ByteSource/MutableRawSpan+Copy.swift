@@ -1,7 +1,7 @@
 extension MutableRawSpan {
-    /// Writes as many of the bytes as there is room for to the front.
+    /// Copies bytes to the front of the span, as many as fit.
     ///
-    /// - Returns: How many that were.
+    /// - Returns: The number of bytes copied.
     @discardableResult
     public mutating func copy(_ bytes: RawSpan) -> Int {
         let count = Swift.min(byteCount, bytes.byteCount)

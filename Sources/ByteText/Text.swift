@@ -5,7 +5,7 @@ internal import Glibc
 /// Swift's `String` compares, hashes, sorts and folds by Unicode's canonical equivalence: `é` and `e` with an accent
 /// are one string, and a run of combining marks takes time quadratic in its length. PyTorch, JSON, HTTP and file
 /// systems compare code points or bytes. So does this type, in time linear in the bytes. Text from clients, files and
-/// the environment is a `Text` from the place where it enters; nothing here takes it back to a comparison of `String`s.
+/// the environment is a `Text` from the place where it enters, and is never compared as a `String`.
 public struct Text: Sendable {
     /// Native and contiguous, so that its bytes are always at hand.
     private let storage: String
@@ -60,19 +60,20 @@ extension Text: Hashable {
 
     public func hash(into hasher: inout Hasher) {
         withBytes { hasher.combine(bytes: $0) }
-        // As for strings: no byte of UTF-8 is 0xff, so what follows cannot be taken for more of the text.
+        // A terminator, as for strings: no byte of UTF-8 is 0xff, so bytes hashed next cannot be taken for more of the
+        // text.
         hasher.combine(0xff as UInt8)
     }
 }
 
 extension Text: Comparable {
-    /// Order of the bytes, which is also that of the code points.
+    /// Order of the bytes, which is also the order of the code points.
     public static func < (left: Text, right: Text) -> Bool {
         let order = left.order(against: right)
         return order != 0 ? order < 0 : left.byteCount < right.byteCount
     }
 
-    /// `memcmp` over the bytes that both have.
+    /// `memcmp` over the length of the shorter text.
     private func order(against other: Text) -> CInt {
         withBytes { left in
             other.withBytes { right in
@@ -94,7 +95,7 @@ extension Text: Comparable {
         utf8.contains(UInt8(ascii: character))
     }
 
-    /// Equality in which ASCII letters have no case. Other letters keep theirs: U+212A is not `k`.
+    /// Equality that ignores the case of ASCII letters only: U+212A (the Kelvin sign) is not `k`.
     public func equalsIgnoringASCIICase(_ other: Text) -> Bool {
         byteCount == other.byteCount
             && utf8.elementsEqual(other.utf8) { Text.lowercased($0) == Text.lowercased($1) }
@@ -137,12 +138,12 @@ extension Text {
         return Text(Substring(rest))
     }
 
-    /// - Returns: What follows the prefix; `nil` if the text does not begin with it.
+    /// - Returns: The text after the prefix; `nil` if the text does not begin with it.
     public func removing(prefix: Text) -> Text? {
         hasPrefix(prefix) ? Text(Substring(utf8.dropFirst(prefix.byteCount))) : nil
     }
 
-    /// - Returns: What precedes the suffix; `nil` if the text does not end with it.
+    /// - Returns: The text before the suffix; `nil` if the text does not end with it.
     public func removing(suffix: Text) -> Text? {
         hasSuffix(suffix) ? Text(Substring(utf8.dropLast(suffix.byteCount))) : nil
     }
@@ -184,7 +185,7 @@ extension Text: ExpressibleByStringInterpolation {
     }
 }
 
-/// To be written, not to be compared.
+/// The text as a string, for output and not for comparison.
 extension Text: CustomStringConvertible {
     public var description: String { storage }
 }
@@ -213,7 +214,7 @@ extension String {
 }
 
 extension Sequence<Text> {
-    /// One string of all, for a message.
+    /// All texts in one string, for a message.
     public func joined(separator: String) -> String {
         map(\.description).joined(separator: separator)
     }

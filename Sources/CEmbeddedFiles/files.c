@@ -1,6 +1,6 @@
 #include "CEmbeddedFiles.h"
 
-/* In C, because Swift would have an array with a literal for each byte, and compile it for a minute. */
+/* In C, because Swift would need an array literal with every byte, which takes a minute to compile. */
 #if defined(__clang__)
 /* An extension before C23. */
 #pragma clang diagnostic ignored "-Wc23-extensions"

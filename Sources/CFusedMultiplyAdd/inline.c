@@ -1,3 +1,3 @@
 #include "CFusedMultiplyAdd.h"
 
-// All of it stands in the header, so that callers have it inline.
+// Everything is in the header, so that callers can inline it.

@@ -1,4 +1,4 @@
-/* The daemon's life, its connections and requests. See CHTTPDaemon.h for what each function promises. */
+/* The life of a daemon, its connections and requests. CHTTPDaemon.h documents each function. */
 
 #define _GNU_SOURCE /* accept4, POLLRDHUP */
 
@@ -28,18 +28,23 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+/* Older versions accept heads that requests cannot be told apart by, and c_httpd_head_is_exact does not know them. */
+#if MHD_VERSION < 0x00097500
+#error "libmicrohttpd 0.9.75 or later is needed"
+#endif
+
 struct c_httpd_daemon {
     struct MHD_Daemon *mhd;
     c_httpd_callbacks callbacks;
     void *context;
     uint16_t port;
 
-    /* Connections are accepted here and handed to the library. Were it to listen itself, the only way to make it stop would
-       be MHD_quiesce_daemon, which races with the library's threads for the listener's place in their epoll sets, and
-       aborts the process if it loses: under load once in some hundred times. */
+    /* Connections are accepted here and handed to the library. If the library listened itself, only MHD_quiesce_daemon
+       could make it stop. That function races with the library's threads for the listener's place in their epoll sets,
+       and aborts the process if it loses: under load, once in a few hundred times. */
     int listener;
-    char *socket_path; /* NULL where the listener has an address */
-    struct stat socket_file; /* what was made there: another's is left alone */
+    char *socket_path; /* NULL if the listener has an address */
+    struct stat socket_file; /* the file made there: no other file is removed */
     int wake; /* eventfd: room for a connection, or time to end */
     pthread_t acceptor;
     unsigned int connection_limit;
@@ -74,19 +79,19 @@ static bool peer_address(const struct sockaddr *address, char *text, socklen_t t
     return false;
 }
 
-/* What stands for a connection in the library. */
+/* The context of a connection in the library. */
 struct opened {
-    void *context; /* that of connection_opened */
+    void *context; /* result of connection_opened */
     struct identity *identity; /* the certificate shown when it began */
     struct c_httpd_daemon *daemon;
     struct MHD_Connection *connection;
-    bool is_handled; /* the handler has heard of the request, or nobody will */
+    bool is_handled; /* the request has reached the handler, or never will */
     bool is_refused; /* the response has been sent from here */
     struct opened *next;
-    struct opened **link; /* what points at this one */
+    struct opened **link; /* the pointer to this one */
 };
 
-/* The open connections of a thread of the library's, which begin, live and end there. */
+/* The open connections of one thread of the library, which begin, live and end on it. */
 static _Thread_local struct opened *served;
 
 static struct opened *opened_of(struct MHD_Connection *connection) {
@@ -112,9 +117,10 @@ static void serve_no_more(struct opened *opened) {
 
 /* MARK: Lengths that cannot be read
 
-   The library answers these by itself, and writes the head of its response twice (0.9.75). It says so in the log before it
-   does, without the connection's name: that is the one of its thread whose head is whole and unheard of. The response is sent
-   from here, and the connection's output ended, so that nothing of the library's follows. */
+   The library (0.9.75) answers these requests by itself, and writes the head of its response twice. It logs a message
+   before, which does not name the connection: it is the connection of this thread whose head is whole and has not been
+   handled. So the response is sent from here, and the connection's output is ended, so that the library's response does
+   not follow. */
 
 static void refuse_length(struct c_httpd_daemon *daemon, unsigned int status) {
     for (struct opened *opened = served; opened != NULL; opened = opened->next) {
@@ -129,7 +135,8 @@ static void refuse_length(struct c_httpd_daemon *daemon, unsigned int status) {
         const union MHD_ConnectionInfo *secure =
             MHD_get_connection_info(opened->connection, MHD_CONNECTION_INFO_GNUTLS_SESSION);
         int descriptor = c_httpd_descriptor((c_httpd_connection *)opened->connection);
-        /* Short, and nothing waits to be sent before it: it fits, or the client has stopped reading. */
+        /* The response is short, and nothing waits to be sent before it: it fits unless the client has stopped
+           reading. */
         opened->is_refused = secure != NULL
                                  ? tls_send_last(secure->tls_session, bytes, count)
                                  : send(descriptor, bytes, count, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)count;
@@ -191,7 +198,7 @@ static void connection_changed(
     opened->daemon = daemon;
     opened->connection = connection;
     serve(opened);
-    /* On the thread that will shake hands. */
+    /* This thread will do the handshake. */
     opened->identity = identities_show(&daemon->identities);
     int descriptor = c_httpd_descriptor((c_httpd_connection *)connection);
     char peer[INET6_ADDRSTRLEN];
@@ -200,14 +207,15 @@ static void connection_changed(
     bool has_peer = info != NULL && info->client_addr != NULL
                     && peer_address(info->client_addr, peer, sizeof peer, &is_loopback);
     if (!has_peer) {
-        /* Over a path in the file system every send wakes the reader, so the more fits into one the better. */
+        /* On a Unix domain socket, every send wakes the reader, so a few large ones are faster than many small ones. */
         static const int size = 4 << 20;
         if (setsockopt(descriptor, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof size) != 0) {
             (void)setsockopt(descriptor, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
         }
     }
     if (is_loopback) {
-        /* BBR paces, which over loopback costs more than half of the throughput. A kernel without reno keeps what it has. */
+        /* BBR paces, which over loopback costs more than half of the throughput. A kernel without reno keeps its
+           default. */
         (void)setsockopt(descriptor, IPPROTO_TCP, TCP_CONGESTION, "reno", 4);
     }
     opened->context = daemon->callbacks.connection_opened(daemon->context, descriptor, has_peer ? peer : NULL);
@@ -270,7 +278,7 @@ static bool has_room(struct c_httpd_daemon *daemon) {
     return atomic_load(&daemon->connections) < daemon->connection_limit;
 }
 
-/* The library closes the descriptor of a connection that it does not take. */
+/* The library closes the descriptor of a connection that it rejects. */
 static bool hand_over(
     struct c_httpd_daemon *daemon, int descriptor, const struct sockaddr *peer, socklen_t peer_size) {
     atomic_fetch_add(&daemon->connections, 1);
@@ -290,7 +298,7 @@ bool c_httpd_adopt(c_httpd_daemon *daemon, int descriptor) {
     return hand_over(daemon, descriptor, (const struct sockaddr *)&peer, sizeof peer.sun_family);
 }
 
-/* False when there are no descriptors or no memory for another connection. */
+/* Returns false if there are no descriptors or no memory for another connection. */
 static bool accept_connection(struct c_httpd_daemon *daemon) {
     struct sockaddr_storage peer;
     socklen_t peer_size = sizeof peer;
@@ -316,7 +324,7 @@ static void *accept_connections(void *argument) {
         if (polled[0].revents != 0) {
             uint64_t count;
             ssize_t consumed = read(daemon->wake, &count, sizeof count);
-            (void)consumed; /* The reason is looked up above. */
+            (void)consumed; /* The loop checks the reason by itself. */
         }
         if (polled[1].revents != 0) {
             has_resources = accept_connection(daemon);
@@ -327,7 +335,7 @@ static void *accept_connections(void *argument) {
 
 /* MARK: Life */
 
-/* False where the path does not fit. */
+/* Returns false if the path is empty or does not fit. */
 static bool path_address(const char *path, struct sockaddr_un *address) {
     *address = (struct sockaddr_un){.sun_family = AF_UNIX};
     size_t size = strlen(path) + 1;
@@ -339,13 +347,19 @@ static bool path_address(const char *path, struct sockaddr_un *address) {
     return true;
 }
 
-int c_httpd_connect_to_path(const char *path) {
+int c_httpd_connect_to_path(const char *path, unsigned int seconds) {
     struct sockaddr_un address;
     if (!path_address(path, &address)) {
         return -1;
     }
     int descriptor = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (descriptor >= 0 && connect(descriptor, (const struct sockaddr *)&address, sizeof address) != 0) {
+    if (descriptor < 0) {
+        return -1;
+    }
+    /* The call waits while the listener's queue is full; no time at all would mean no limit. */
+    const struct timeval limit = {.tv_sec = seconds, .tv_usec = seconds == 0 ? 1 : 0};
+    if (setsockopt(descriptor, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit) != 0
+        || connect(descriptor, (const struct sockaddr *)&address, sizeof address) != 0) {
         int code = errno;
         close(descriptor);
         errno = code;
@@ -354,13 +368,13 @@ int c_httpd_connect_to_path(const char *path) {
     return descriptor;
 }
 
-/* A socket that nobody listens at any more, as a process leaves behind that was killed. */
+/* Returns true for a socket that nobody listens at any more, as a killed process leaves behind. */
 static bool is_abandoned(const char *path) {
     struct stat file;
     if (lstat(path, &file) != 0 || !S_ISSOCK(file.st_mode)) {
         return false;
     }
-    int descriptor = c_httpd_connect_to_path(path);
+    int descriptor = c_httpd_connect_to_path(path, 0);
     if (descriptor >= 0) {
         close(descriptor);
         return false;
@@ -387,6 +401,9 @@ static int listening_path(struct c_httpd_daemon *daemon, const char *path, c_htt
                 && (daemon->socket_path = strdup(path)) != NULL) {
                 return descriptor;
             }
+            int code = errno;
+            (void)unlink(path);
+            errno = code;
         }
     }
     *failure = (c_httpd_failure){.step = step, .code = errno};
@@ -423,7 +440,7 @@ static int listening_socket(const c_httpd_options *options, uint16_t *port, c_ht
     if (descriptor < 0) {
         goto failed;
     }
-    /* SO_REUSEADDR: a restart must not wait for old connections. Never SO_REUSEPORT: two servers would share the port. */
+    /* SO_REUSEADDR: a restart must not wait for old connections. No SO_REUSEPORT: two servers would share the port. */
     (void)setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     if (address->ai_family == AF_INET6) {
         (void)setsockopt(descriptor, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
@@ -456,13 +473,13 @@ failed:
     return -1;
 }
 
-/* GnuTLS's own choice, in the server's order, without the versions that RFC 8996 deprecates, ciphers without authentication
-   of their own (CBC), and keys that are not forgotten (RSA). */
+/* GnuTLS's default, in the server's order, without the versions that RFC 8996 deprecates, without ciphers that are not
+   AEAD (CBC), and without key exchange that lacks forward secrecy (RSA). */
 static const char tls_priorities[] = "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2:-CIPHER-ALL:+AES-256-GCM"
                                      ":+CHACHA20-POLY1305:+AES-128-GCM:-RSA:%SERVER_PRECEDENCE";
 
-/* Each arena of malloc reserves 64 MiB of address space. Where that is limited, all of it could be reserved by some threads while
-   another gets no memory for its first object. */
+/* Each arena of malloc reserves 64 MiB of address space. If the address space is limited, a few threads could reserve
+   all of it, and another thread would get no memory for its first object. */
 static void share_arena_if_address_space_is_limited(void) {
     struct rlimit limit;
     if (getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY) {
@@ -483,11 +500,13 @@ c_httpd_daemon *c_httpd_start(
     daemon->connection_limit = options->connection_limit;
     daemon->wake = -1;
     identities_begin(&daemon->identities);
-    if (options->tls_certificate != NULL
-        && identities_add(&daemon->identities, options->tls_certificate, options->tls_key) != NULL) {
-        *failure = (c_httpd_failure){.step = C_HTTPD_FAILED_START, .code = ENOMEM};
-        free(daemon);
-        return NULL;
+    if (options->tls_certificate != NULL) {
+        const char *fault = identities_add(&daemon->identities, options->tls_certificate, options->tls_key);
+        if (fault != NULL) {
+            *failure = (c_httpd_failure){.step = C_HTTPD_FAILED_IDENTITY, .reason = fault};
+            free(daemon);
+            return NULL;
+        }
     }
     const bool has_threads = options->thread_count > 0;
     daemon->listener = !has_threads                   ? -1
@@ -499,12 +518,13 @@ c_httpd_daemon *c_httpd_start(
         return NULL;
     }
 
-    /* The acceptor keeps the limit. The library would share it out among its threads and turn connections away while there
-       is room, so it gets one that no thread can reach, not even while it still counts what is over. */
+    /* The acceptor enforces the limit. The library would divide the limit among its threads and reject connections
+       while there is room. So it gets a limit that no thread can reach, even while it still counts closed
+       connections. */
     const intptr_t unreachable_limit =
         (intptr_t)(has_threads ? options->thread_count : 1) * ((intptr_t)options->connection_limit + 64);
     struct MHD_OptionItem items[] = {
-        /* The logger comes first, so that it hears of the others. */
+        /* The logger comes first, so that it gets messages about the others. */
         {MHD_OPTION_EXTERNAL_LOGGER, (intptr_t)&log_message, daemon},
         {MHD_OPTION_NOTIFY_CONNECTION, (intptr_t)&connection_changed, daemon},
         {MHD_OPTION_URI_LOG_CALLBACK, (intptr_t)&request_started, daemon},
@@ -514,7 +534,7 @@ c_httpd_daemon *c_httpd_start(
         {MHD_OPTION_CONNECTION_LIMIT, unreachable_limit, NULL},
         {MHD_OPTION_PER_IP_CONNECTION_LIMIT, (intptr_t)options->connections_per_address, NULL},
         {MHD_OPTION_CONNECTION_TIMEOUT, (intptr_t)options->idle_seconds, NULL},
-        /* Those for threads and TLS come last: without them, the list ends before. */
+        /* Options for threads and TLS come last: without them, the list ends earlier. */
         {has_threads ? MHD_OPTION_THREAD_POOL_SIZE : MHD_OPTION_END, (intptr_t)options->thread_count, NULL},
         {options->tls_certificate == NULL ? MHD_OPTION_END : MHD_OPTION_HTTPS_CERT_CALLBACK, 0, identities_retriever()},
         {MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)tls_priorities},
@@ -597,7 +617,7 @@ void c_httpd_visit_fields(c_httpd_connection *connection, c_httpd_field_visitor 
 }
 
 struct exactness {
-    const char *line; /* where the next line must start */
+    const char *line; /* the place at which the next line must start */
     bool is_exact;
 };
 
@@ -630,7 +650,7 @@ bool c_httpd_head_is_exact(
     return head.is_exact && head.line + 2 == method + size->header_size;
 }
 
-/* A head, part by part: the size of each before its bytes. */
+/* A head as a list of parts, each with its size before its bytes. */
 struct head_key {
     uint8_t *bytes;
     size_t size;
@@ -698,7 +718,7 @@ void c_httpd_wait_for_hang_up(const int *descriptors, bool *gone, size_t count, 
             polled[i] = (struct pollfd){.fd = descriptors[i], .events = POLLRDHUP};
         }
     }
-    /* Without memory this only sleeps, and the next call finds out. */
+    /* Without memory, this call only sleeps, and the next one finds out. */
     int hits = poll(polled, polled == NULL ? 0 : count, milliseconds);
     for (size_t i = 0; hits > 0 && i < count; i++) {
         gone[i] = (polled[i].revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0;
@@ -720,7 +740,7 @@ bool c_httpd_has_memory(size_t byte_count) {
         return true;
     }
     if (byte_count >= 1 << 20) {
-        /* To free so much would change when malloc asks the system. */
+        /* Not with malloc: freeing this much would raise the size from which malloc asks the system. */
         void *pages = mmap(NULL, byte_count, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         return pages != MAP_FAILED && munmap(pages, byte_count) == 0;
     }

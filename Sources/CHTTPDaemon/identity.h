@@ -1,4 +1,7 @@
-/* Certificates of a server: between daemon.c, which knows nothing of GnuTLS, and tls.c, which knows nothing of libmicrohttpd. */
+/*
+ * Certificates of a server: the interface between daemon.c, which does not use GnuTLS, and tls.c, which does not use
+ * libmicrohttpd.
+ */
 
 #ifndef C_HTTP_DAEMON_IDENTITY_H
 #define C_HTTP_DAEMON_IDENTITY_H
@@ -12,10 +15,10 @@
 struct identity;
 
 /*
- * The certificate that a daemon shows, and those before it that a connection may still be using.
+ * The certificate that a daemon shows, and older ones that a connection may still use.
  *
- * A connection uses one that was shown at its beginning or after it. So one that is no longer shown is freed when all the
- * connections have ended that had begun before the next one was shown.
+ * A connection uses a certificate that was shown at its beginning or later. So an old certificate is freed when all
+ * connections that began before its replacement have ended.
  */
 typedef struct identities {
     pthread_mutex_t mutex;
@@ -25,13 +28,14 @@ typedef struct identities {
 
 void identities_begin(identities *list);
 
-/* Shows another. Returns NULL, or what is wrong, in English; then all is as before. Not to be called by two threads at once. */
+/* Shows another certificate. Returns NULL, or an error message in English; then the old one stays. Must not be called
+   by two threads at once. */
 const char *identities_add(identities *list, const char *certificate, const char *key);
 
-/* Frees all of them. */
+/* Frees all certificates. */
 void identities_end(identities *list);
 
-/* Begins a connection: handshakes of this thread show those of this list. Returns what to release; NULL without TLS. */
+/* Begins a connection: handshakes of this thread use this list. Returns the identity to release; NULL without TLS. */
 struct identity *identities_show(identities *list);
 
 /* Ends a connection. */
@@ -39,10 +43,10 @@ void identities_release(identities *list, struct identity *since);
 
 size_t identities_count(identities *list);
 
-/* Sends the last bytes of a session, and that they are the last. `session` is a gnutls_session_t. False if they do not fit. */
+/* Sends the last bytes of a session, and ends its output. `session` is a gnutls_session_t. False if they do not fit. */
 bool tls_send_last(void *session, const uint8_t *bytes, size_t byte_count);
 
-/* For MHD_OPTION_HTTPS_CERT_CALLBACK: a gnutls_certificate_retrieve_function2. */
+/* Returns a gnutls_certificate_retrieve_function2 for MHD_OPTION_HTTPS_CERT_CALLBACK. */
 void *identities_retriever(void);
 
 #endif

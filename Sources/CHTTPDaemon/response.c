@@ -1,4 +1,4 @@
-/* Responses. See CHTTPDaemon.h for what each function promises. */
+/* Responses. CHTTPDaemon.h documents each function. */
 
 #include "CHTTPDaemon.h"
 
@@ -8,7 +8,7 @@
 
 static struct MHD_Response *mhd_response(c_httpd_response *response) { return (struct MHD_Response *)response; }
 
-/* What the library's reader callbacks need to know of ours. */
+/* Our reader, as the library's callbacks need it. */
 struct body {
     c_httpd_reader reader;
     void *context;
@@ -71,7 +71,7 @@ c_httpd_response *c_httpd_response_of_shared_bytes(
     return (c_httpd_response *)response;
 }
 
-/* The reader of a body that is never sent. Were it asked all the same, the connection is cut. */
+/* The reader of a body that is never sent. If the library called it all the same, the connection would be cut. */
 static ssize_t read_nothing(void *cls, uint64_t position, char *buffer, size_t capacity) {
     (void)cls;
     (void)position;

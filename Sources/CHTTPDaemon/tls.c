@@ -1,4 +1,4 @@
-/* TLS outside libmicrohttpd. See CHTTPDaemon.h for what each function promises. */
+/* TLS outside libmicrohttpd. CHTTPDaemon.h and identity.h document each function. */
 
 #include "CHTTPDaemon.h"
 #include "identity.h"
@@ -15,10 +15,10 @@ struct identity {
     unsigned int chain_length;
     gnutls_privkey_t key;
     struct identity *newer;
-    size_t connections; /* Open ones that began while it was shown. */
+    size_t connections; /* Open connections that began while this one was shown. */
 };
 
-/* The library gives its callback nothing to tell daemons apart by, but each of its threads serves one daemon alone. */
+/* The library does not tell its callback which daemon calls, but each of its threads serves one daemon only. */
 static _Thread_local identities *showing;
 
 static void identity_free(struct identity *identity) {
@@ -29,7 +29,7 @@ static void identity_free(struct identity *identity) {
     free(identity);
 }
 
-/* Frees those that neither are shown nor can be in use; under the lock. */
+/* Frees certificates that are neither shown nor in use. Called under the lock. */
 static void free_unused(identities *list) {
     while (list->oldest != NULL && list->oldest != list->shown && list->oldest->connections == 0) {
         struct identity *oldest = list->oldest;
@@ -144,7 +144,7 @@ static int retrieve(
         return -1;
     }
     pthread_mutex_lock(&showing->mutex);
-    /* Lives as long as the connection that asks, which began with this one or with one before it. */
+    /* Lives as long as the calling connection, which began with this certificate or an older one. */
     struct identity *identity = showing->shown;
     pthread_mutex_unlock(&showing->mutex);
     if (identity == NULL) {
@@ -175,7 +175,7 @@ static int exchange(gnutls_session_t session, const char *request, char *answer,
     while (code == GNUTLS_E_SUCCESS && filled < capacity) {
         ssize_t received = gnutls_record_recv(session, answer + filled, capacity - filled);
         if (received <= 0 && received != GNUTLS_E_INTERRUPTED) {
-            /* The end, with or without a farewell. */
+            /* The end of the stream, with or without close_notify. */
             return filled > 0 || received == 0 ? (int)filled : (int)received;
         }
         filled += received > 0 ? (size_t)received : 0;

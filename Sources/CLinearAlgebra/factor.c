@@ -6,13 +6,13 @@
 #include <string.h>
 #include <time.h>
 
-/// How long a thread waits for another's operation before it looks around.
+/// Time that a thread waits for another's operation before it checks again.
 enum { WAIT_NANOSECONDS = 2000000 };
 
 typedef struct {
     cla_factor *factor;
     cla_worker worker;
-    /// Of helpers: their thread, whether there is one to join, and whether it has left.
+    /// For helpers: the thread, whether there is one to join, and whether it has left.
     pthread_t thread;
     bool is_started;
     atomic_bool has_left;
@@ -25,13 +25,13 @@ struct cla_factor {
     void *memory;
 
     pthread_mutex_t lock;
-    /// An operation is complete.
+    /// Signalled when an operation is complete.
     pthread_cond_t progress;
-    /// Under the lock.
+    /// Used only under the lock.
     cla_schedule schedule;
     atomic_bool is_ended;
 
-    /// The one that calls `cla_factor_step` first, then helpers.
+    /// First the caller of `cla_factor_step`, then helpers.
     size_t member_count;
     member members[CLA_MOST_WORKERS];
     bool has_operation;
@@ -44,7 +44,7 @@ static atomic_size_t thread_limit = 1, threads_in_use;
 
 void cla_set_thread_limit(size_t limit) { atomic_store(&thread_limit, limit < 1 ? 1 : limit); }
 
-/// Takes a thread's place among those that may run, if there is one.
+/// Takes a place among the threads that may run, if there is one.
 static bool take_place(void) {
     size_t used = atomic_load(&threads_in_use);
     do {
@@ -69,7 +69,7 @@ static void finish_operation(cla_factor *f, cla_worker *w) {
     pthread_mutex_unlock(&f->lock);
 }
 
-/// Waits for another's operation to be complete. Called under the lock.
+/// Waits for an operation of another thread to complete. Called under the lock.
 static void wait_for_progress(cla_factor *f) {
     struct timespec until;
     clock_gettime(CLOCK_MONOTONIC, &until);
@@ -78,14 +78,14 @@ static void wait_for_progress(cla_factor *f) {
     pthread_cond_timedwait(&f->progress, &f->lock, &until);
 }
 
-/// Goes on with the worker's operation for a millisecond or two. Returns whether it is complete.
+/// Continues the worker's operation for a millisecond or two. Returns true if the operation is complete.
 static bool advance(const cla_factor *f, cla_worker *w) {
-    // A vector has half as many numbers of float64.
+    // A vector has half as many float64 numbers.
     ptrdiff_t unit = f->precision == CLA_FLOAT64 ? f->kernels.unit / 2 : f->kernels.unit;
     return f->kernels.advance[f->precision](&f->state, w, unit);
 }
 
-/// Life of a helper: operations, while there are any and it does not take another factor's thread its place.
+/// Main loop of a helper: runs operations until there are none left, or until more threads run than the limit allows.
 static void *help(void *argument) {
     member *m = argument;
     cla_factor *f = m->factor;
@@ -97,7 +97,7 @@ static void *help(void *argument) {
         pthread_mutex_unlock(&f->lock);
         if (is_complete) break;
         if (!is_taken) continue;
-        // An operation that is begun is done to the end, since the others wait for it.
+        // A started operation is finished, because other threads wait for it.
         while (!advance(f, &m->worker))
             if (atomic_load(&f->is_ended)) goto end;
         finish_operation(f, &m->worker);
@@ -114,7 +114,7 @@ static void join(member *m) {
     m->is_started = false;
 }
 
-/// Starts as many helpers as may run. Without one the work takes longer, no more.
+/// Starts as many helpers as may run. Without helpers, the work only takes longer.
 static void start_helpers(cla_factor *f) {
     for (size_t i = 1; i < f->member_count; i++) {
         member *m = &f->members[i];
@@ -145,7 +145,7 @@ static cla_slabs take_slabs(arena *a, size_t rows, size_t slabs) {
     return (cla_slabs){take(a, rows * slabs * CLA_ROW_BYTES), rows};
 }
 
-/// Sets what depends on the size of the matrix.
+/// Sets everything that depends on the size of the matrix.
 static void plan(cla_factor *f, cla_precision precision, size_t rows, size_t columns) {
     cla_state *s = &f->state;
     f->precision = precision;
@@ -170,7 +170,8 @@ static size_t lay_out(cla_factor *f, char *memory) {
     f->schedule.state = (cla_group *)(void *)take(&a, schedule->groups * sizeof(cla_group));
     s->signs = take(&a, schedule->columns * size);
     s->triangles = take_slabs(&a, most_width, all_slabs);
-    // Rows for the last tile. Lines that are a power of two apart would share places in the caches.
+    // Extra rows for the last tile. Lines that are a power of two apart would compete for the same places in the
+    // caches.
     if (schedule->is_in_slabs) s->slabs = take_slabs(&a, s->rows + CLA_MOST_TILE_ROWS + (s->rows % 64 == 0 ? 8 : 0), all_slabs);
     for (int i = 0; i < schedule->packs; i++) {
         s->packs[i].columns = take(&a, s->rows * most_width * size);
@@ -221,7 +222,7 @@ cla_factor *cla_factor_begin(
     cla_state *s = &f->state;
     s->matrix = matrix;
     s->gain = gain;
-    // Below the diagonals of the Ts, and of columns that only fill a slab.
+    // Clears the Ts below their diagonals, and the columns that only fill a slab.
     memset(s->triangles.at, 0, s->triangles.rows * f->schedule.columns / s->lanes * CLA_ROW_BYTES);
     memset(s->signs, 0, f->schedule.columns * CLA_ROW_BYTES / s->lanes);
     cla_schedule_begin(&f->schedule, f->schedule.state);
@@ -232,7 +233,7 @@ cla_factor *cla_factor_begin(
     pthread_cond_init(&f->progress, &attributes);
     pthread_condattr_destroy(&attributes);
     for (size_t i = 0; i < f->member_count; i++) f->members[i].factor = f;
-    // Whoever asks for the work has a thread already.
+    // The caller has a thread already.
     atomic_fetch_add(&threads_in_use, 1);
     return f;
 }

@@ -1,32 +1,35 @@
 // The orthogonal factor of a matrix, once for every precision and instruction set: kernels.h sets the macros below and
 // includes this file.
 //
-//   REAL    float or double                      NAME(x)   x, with the precision behind it
+//   REAL    float or double                      NAME(x)   x, followed by the precision
 //   LANES   elements of a vector                 TILE      rows of a tile
 //   WIDE    slabs of a tile: 1 or 2              FMA       a·b + c on vectors, rounded once
-//   SQRT    square root of a REAL                INTEGER   of the size of a REAL
+//   SQRT    square root of a REAL                INTEGER   an integer of the size of a REAL
 //
-// WHAT DECIDES THE BITS. Blocked Householder reflections (Schreiber and Van Loan 1989) in a fixed order. The matrix is
+// DEFINITION OF THE BITS. Blocked Householder reflections (Schreiber and Van Loan 1989) in a fixed order. The matrix is
 // m × n, m ≥ n (else it is its transpose), padded by columns of zeros to whole slabs of 64 bytes, 16 or 8 columns.
 //
-//  1. Columns go in blocks of 32 (n ≤ 128), 48 (n ≤ 512) or 96 from left to right; the last block may be narrower. A block of
-//     s slabs is halved down to single slabs: the left ⌈s / 2⌉ are factored and applied to the others, those are factored,
-//     and the two Ts are joined (`block_columns`, `plan_panel` of schedule.c).
-//  2. A slab's reflectors H = 1 − τvvᵀ are made column by column from the dots d of the column, from its diagonal element α
-//     down, with all columns of the slab (`NAME(begin_column)`): β = ∓√d so that α − β loses nothing, τ = (β − α) / β,
-//     v = x · (1 / (α − β)) with 1 on the diagonal and 0 above. Columns to the right become fma(v, −(x − d / β), ·). T's column is
-//     −τ times a chain over the columns before it. If d is not above 0, v and τ are 0. Dots are sums over four rows at a time
-//     in four accumulators, (0 + 1) + (2 + 3), of runs of 128 rows that are added in order (`NAME(run)`).
-//  3. Products: each element of VᵀA is a chain of fused multiply-adds from 0 down the rows, for each 256 rows from the first one
-//     that counts, and these are added in order. Elements of T·W, W·T and V·W are one chain over all their columns.
-//  4. Blocks are applied to the columns to their right as A − V(Tᵀ(VᵀA)), rounded at each bracket. T of two neighbours gets
-//     −((T₁(V₁ᵀV₂))T₂) as its corner.
-//  5. Q begins as the unit matrix with the signs of R's diagonal, so that A = QR with R's diagonal positive. Blocks from right to left
-//     change the columns to their right, whose rows of that block are 0 until then, as Q − V(T(VᵀQ)), and replace their own columns
-//     by E − V(T V₀ᵀ), V₀ being the upper square of V with each row times its sign. The result is multiplied by the gain.
+//  1. Columns are in blocks of 32 (n ≤ 128), 48 (n ≤ 512) or 96 from left to right; the last block may be narrower. A
+//     block of s slabs is halved down to single slabs: the left ⌈s / 2⌉ are factored and applied to the others, those
+//     are factored, and the two Ts are joined (`block_columns`, `plan_panel` of schedule.c).
+//  2. A slab's reflectors H = 1 − τvvᵀ are made column by column (`NAME(begin_column)`) from the dots d of the column,
+//     from its diagonal element α down, with all columns of the slab: β = ∓√d so that α − β loses nothing,
+//     τ = (β − α) / β, and v = x · (1 / (α − β)) with 1 on the diagonal and 0 above. Columns to the right become
+//     fma(v, −(x − d / β), ·). T's column is −τ times a chain over the columns before it. If d is not above 0, v and τ
+//     are 0. Dots are sums over four rows at a time in four accumulators, (0 + 1) + (2 + 3), of runs of 128 rows that
+//     are added in order (`NAME(run)`).
+//  3. Products: each element of VᵀA is a chain of fused multiply-adds from 0 down the rows, for each 256 rows from the
+//     first one that counts, and these are added in order. Elements of T·W, W·T and V·W are one chain over all their
+//     columns.
+//  4. Blocks are applied to the columns to their right as A − V(Tᵀ(VᵀA)), rounded at each bracket. T of two neighbours
+//     gets −((T₁(V₁ᵀV₂))T₂) as its corner.
+//  5. Q begins as the unit matrix with the signs of R's diagonal, so that A = QR with R's diagonal positive. Blocks
+//     from right to left change the columns to their right, in which the block's rows are 0 until then, as
+//     Q − V(T(VᵀQ)). They replace their own columns by E − V(T V₀ᵀ), where V₀ is the upper square of V with each row
+//     times its sign. The result is multiplied by the gain.
 //
-// All else is free: vectors, tiles, the rows of A − VW in a block, which columns go together, threads. Products leave out
-// terms that are 0 because a triangle is: they change nothing.
+// Everything else is free: vectors, tiles, the rows of A − VW in a block, which columns go together, threads. Products
+// leave out the terms in the zero half of a triangle: these terms change nothing.
 
 enum {
     NAME(SLAB) = CLA_ROW_BYTES / sizeof(REAL),
@@ -57,18 +60,18 @@ INLINE size_t NAME(up)(size_t n, size_t to) { return (n + to - 1) / to * to; }
 // MARK: Products
 
 typedef struct {
-    /// TILE numbers for each k, and so tile by tile.
+    /// TILE numbers for each k, one tile after the other.
     const REAL *left;
-    /// From tile to tile.
+    /// Elements from tile to tile.
     size_t left_step;
     size_t tiles;
     const REAL *right;
-    /// From slab to slab.
+    /// Elements from slab to slab.
     size_t right_step;
     REAL *to;
     size_t to_step;
     size_t slabs, k;
-    /// The side of the left operand that is 0 in all rows: row i has k ≤ i only, or k ≥ i only.
+    /// The triangle of the left operand that is 0: with ABOVE, row i has k ≤ i only; with BELOW, k ≥ i only.
     enum { NAME(NONE), NAME(ABOVE), NAME(BELOW) } zeros;
 } NAME(product);
 
@@ -120,7 +123,7 @@ INLINE void NAME(all_tiles)(sink to, const NAME(product) * p) {
     }
 }
 
-/// Works a product out, rows of zeros of its last tile included: there must be room for them.
+/// Computes a product, including the rows of zeros of its last tile: there must be room for them.
 static __attribute__((noinline)) void NAME(multiply)(sink to, const NAME(product) * p) {
     switch (to) {
     case STORE: NAME(all_tiles)(STORE, p); break;
@@ -167,8 +170,8 @@ static void NAME(pack_rows)(const cla_slabs *m, size_t r, size_t n, size_t c, si
 /// Rows that are copied at a time, so that both sides stay in the cache.
 enum { NAME(FEW) = 16 };
 
-/// Copies `rows` rows, at most FEW, of `columns` columns, at most SLAB, between the caller's matrix and a slab: in, with
-/// zeros for the other columns, or out, times the gain.
+/// Copies `rows` rows, at most FEW, of `columns` columns, at most SLAB, between the caller's matrix and a slab: in,
+/// with zeros for the other columns, or out, times the gain.
 INLINE void NAME(copy_few)(
     const cla_state *s, bool in, size_t r, size_t rows, size_t c, size_t columns, REAL *slab, REAL gain) {
     REAL *other = (REAL *)s->matrix + (s->is_transposed ? c * s->rows + r : r * s->columns + c);
@@ -234,8 +237,8 @@ static void NAME(first_run)(NAME(reflection) * to, const REAL *p, size_t rows) {
     EACH_PART(v) to->dots.part[v] += (sum[0].part[v] + sum[1].part[v]) + (sum[2].part[v] + sum[3].part[v]);
 }
 
-/// Makes the reflector's part of `rows` rows below the diagonal, at most a run, changes the columns to its right by it, and adds
-/// the dots of the next column.
+/// Makes the reflector's part of `rows` rows below the diagonal, at most a run. Changes the columns to its right by it,
+/// and adds up the dots of the next column.
 static void NAME(run)(NAME(reflection) * to, REAL *p, size_t rows) {
     const size_t j = to->column, next = j + 1 < SLAB ? j + 1 : j;
     row_t less = to->less, sum[4] = {0};
@@ -268,7 +271,7 @@ static void NAME(run)(NAME(reflection) * to, REAL *p, size_t rows) {
     EACH_PART(v) to->dots.part[v] += (sum[0].part[v] + sum[1].part[v]) + (sum[2].part[v] + sum[3].part[v]);
 }
 
-/// Makes the reflector of the next column from its dots: T's column, and what the columns to the right are changed by. `p` is
+/// Makes the reflector of the next column from its dots: T's column, and the change of the columns to the right. `p` is
 /// the diagonal element's row.
 static void NAME(begin_column)(NAME(reflection) * to, REAL *p, REAL *sign) {
     const size_t j = to->column;
@@ -309,14 +312,14 @@ static void NAME(store_triangle)(const NAME(reflection) * from, REAL *t) {
 
 // MARK: Operations, a unit at a time
 
-/// Rest of a unit, in multiply-adds.
+/// Remaining work of a unit, in multiply-adds.
 typedef ptrdiff_t NAME(budget);
 #define budget_t NAME(budget)
 
-/// Work on a row of a panel: memory is waited for.
+/// Costs in multiply-adds of a panel's row, of a copied element and of a packed element, which wait for memory.
 enum { NAME(ROW_WORK) = 256, NAME(COPY_WORK) = 64, NAME(PACK_WORK) = 32 };
 
-/// `rows` rows of a slab, of which there may be a copy only.
+/// `rows` rows of a slab, or a copy of them if the matrix is not in slabs.
 static REAL *NAME(open)(const cla_state *s, cla_worker *w, size_t r, size_t rows, size_t c) {
     if (s->slabs.at != NULL) return PLACE(&s->slabs, r, c);
     REAL *window = (REAL *)(void *)w->window;
@@ -365,7 +368,8 @@ static bool NAME(reflect)(const cla_state *s, cla_worker *w, budget_t left) {
     return true;
 }
 
-/// The sums of VᵀA for the next rows, up to all of them. V's first row that counts is `first`; A is the columns from `from` to `end`.
+/// Adds up VᵀA over the next rows, up to all of them. V's first row that counts is `first`; A is the columns from
+/// `from` to `end`.
 static bool NAME(inner)(const cla_state *s, cla_worker *w, budget_t *left, size_t first, size_t from, size_t end) {
     const cla_operation *o = &w->operation;
     const size_t tiles = UP(o->width, TILE) / TILE, slabs = (end - from) / SLAB;
@@ -393,7 +397,7 @@ static bool NAME(inner)(const cla_state *s, cla_worker *w, budget_t *left, size_
     return true;
 }
 
-/// The upper triangle T, or its transpose, times the sums.
+/// Multiplies the upper triangle T, or its transpose, by the sums.
 static void NAME(change)(const cla_state *s, cla_worker *w, bool is_transposed, size_t slabs) {
     const cla_operation *o = &w->operation;
     REAL *packed = (REAL *)(void *)w->triangle;
@@ -425,7 +429,7 @@ static const REAL *NAME(rows_of)(const cla_state *s, cla_worker *w, size_t r, si
     return (const REAL *)(void *)w->left;
 }
 
-/// `to` less rows of V times what `NAME(change)` made.
+/// Subtracts from `to` rows of V times the result of `NAME(change)`.
 static void NAME(subtract)(const cla_worker *w, const REAL *left, size_t rows, REAL *to, size_t to_step, size_t slabs) {
     const cla_operation *o = &w->operation;
     NAME(product) product = {
@@ -445,7 +449,8 @@ static void NAME(subtract)(const cla_worker *w, const REAL *left, size_t rows, R
 static bool NAME(update)(const cla_state *s, cla_worker *w, budget_t left) {
     const cla_operation *o = &w->operation;
     const size_t below = o->column + o->width, slabs = (o->end - o->from) / SLAB;
-    // On the way forward the block's own rows become R's, which nobody wants; on the way back they are 0 before.
+    // On the way forward, the block's own rows become rows of R, which are not needed. On the way back, they are 0
+    // before.
     const size_t inner = o->is_backward ? below : o->column, outer = o->is_backward ? o->column : below;
     if (w->phase == 0) {
         if (w->row == 0) w->row = inner;
@@ -488,7 +493,7 @@ static bool NAME(merge)(const cla_state *s, cla_worker *w, budget_t left) {
         .k = right,
     };
     NAME(multiply)(STORE, &product);
-    // By way of another place, because the last tile's rows of zeros would lie on the neighbour's T.
+    // Copied from other memory, because the last tile's rows of zeros would overwrite the neighbour's T.
     for (size_t i = 0; i < slabs; i++) {
         REAL *from = PLACE(&w->product, 0, i * SLAB), *to = PLACE(&s->triangles, o->column - o->block, o->from + i * SLAB);
         for (size_t x = 0; x < o->width * SLAB; x++) to[x] = -from[x];

@@ -6,7 +6,7 @@
 //   WIDE               slabs of a tile: 1 or 2          CLA_UNIT   multiply-adds of a millisecond or two
 //   CLA_FMA            1 if the target fuses a multiply-add in hardware
 //
-// Contraction is off in the including file: nothing is fused but what says so.
+// Contraction is off in the including file: only explicit multiply-adds are fused.
 
 #include <string.h>
 

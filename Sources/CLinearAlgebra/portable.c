@@ -1,6 +1,6 @@
 #include "state.h"
 
-// Whatever the compiler may assume of every processor of its target: on x86-64 no fused multiply-add.
+// Uses only instructions that every processor of the target has: on x86-64, no fused multiply-add.
 
 #define CLA_TABLE cla_portable
 #define CLA_VECTOR_BYTES 16

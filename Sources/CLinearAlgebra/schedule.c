@@ -1,7 +1,7 @@
 #include "schedule.h"
 
 enum {
-    /// Slabs of a group, about.
+    /// Approximate number of slabs of a group.
     GROUP_SLABS = 16,
 };
 
@@ -47,7 +47,7 @@ static size_t last_block(const cla_schedule *s, size_t group) {
 
 static size_t end_column(const cla_schedule *s, size_t block) { return smaller((block + 1) * s->block, s->columns); }
 
-/// The block whose turn it is on a group's way back, and whether its own columns are next.
+/// Returns the next block on a group's way back. `is_own` is true if the block's own columns are next.
 static size_t backward_block(const cla_schedule *s, size_t group, bool *is_own) {
     size_t first = first_block(s, group), last = last_block(s, group), done = s->state[group].done;
     size_t of_own = 2 * (last - first) + 1;
@@ -79,7 +79,7 @@ static bool is_applied_backward(const cla_schedule *s, size_t block) {
 
 static int pack_index(const cla_schedule *s, size_t block) { return s->packs == 0 ? -1 : (int)block % s->packs; }
 
-/// The chain's next operation. Returns whether there is one, and its operands are there.
+/// Finds the chain's next operation. Returns true if there is one and its operands are ready.
 static bool next_of_chain(const cla_schedule *s, cla_operation *operation) {
     size_t packs = (size_t)s->packs;
     if (s->factored < s->blocks) {
@@ -110,7 +110,8 @@ static bool next_of_chain(const cla_schedule *s, cla_operation *operation) {
     return block + packs >= s->blocks || is_applied_backward(s, block + packs);
 }
 
-/// A group's next operation. Returns 0 if its operands are not there, else a number that is the smaller the more urgent it is.
+/// Finds a group's next operation. Returns 0 if its operands are not ready, else a number that is smaller for a more
+/// urgent operation.
 static size_t next_of_group(const cla_schedule *s, size_t g, cla_operation *operation) {
     const cla_group *group = &s->state[g];
     size_t from = first_block(s, g) * s->block, end = end_column(s, last_block(s, g)), block = group->done;
@@ -175,7 +176,7 @@ static void finish_chain(cla_schedule *s, const cla_operation *operation) {
     if (operation->kind == CLA_PACK || s->packs == 0 || is_last) s->factored++, s->steps_done = 0;
 }
 
-/// Ends the stages of a group in which there is nothing more to do.
+/// Moves a group past the stages that have no operations left.
 static void move_on(cla_schedule *s, size_t g) {
     cla_group *group = &s->state[g];
     for (;;) {

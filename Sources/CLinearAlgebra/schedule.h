@@ -4,13 +4,15 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/// The order of the operations of a decomposition: a few lines of operations, each done one after the other. An operation
-/// waits for those of other lines that its operands come from, so that lines may be worked on by several threads.
+/// The order of the operations of a decomposition. The operations form a few lines; those of one line run one after the
+/// other. An operation waits for the operations of other lines that make its operands, so several threads can work on
+/// different lines.
 ///
-/// * The chain factors the blocks from left to right, each slab by slab, and packs their reflectors for the other lines;
-///   afterwards it packs them from right to left.
-/// * Each group of columns is loaded, changed by the blocks to its left as they come, and once R is complete becomes columns of
-///   Q: changed by the blocks from right to left, where its own blocks replace their reflectors by their part of Q.
+/// * The chain factors the blocks from left to right, each slab by slab, and packs their reflectors for the other
+///   lines. Afterwards it packs the reflectors from right to left.
+/// * Each group of columns is loaded, and changed by each block to its left as soon as that block is factored. Once R
+///   is complete, the blocks from right to left turn the group into columns of Q; the group's own blocks replace their
+///   reflectors by their part of Q.
 
 typedef enum {
     /// Brings columns from the caller's matrix into slabs.
@@ -32,15 +34,15 @@ typedef enum {
 typedef struct {
     cla_kind kind;
     bool is_backward;
-    /// First column of the block, whose row 0 of T is at.
+    /// First column of the block, to which row 0 of T belongs.
     size_t block;
     /// Columns of the reflectors.
     size_t column, width;
-    /// Columns that are changed; of a merge, the right neighbour's.
+    /// Columns that are changed; for a merge, the right neighbour's.
     size_t from, end;
-    /// Index of the pack that holds the reflectors, or is to; −1 if they are packed on the way.
+    /// Index of the pack that holds the reflectors, or will hold them; −1 if the operation packs them itself.
     int pack;
-    /// The line of the schedule that it belongs to.
+    /// The line of the schedule that the operation belongs to.
     size_t line;
 } cla_operation;
 
@@ -58,7 +60,7 @@ typedef struct {
 } cla_panel_step;
 
 typedef struct {
-    /// Operations that are complete, of the stage `stage`.
+    /// Complete operations of the current stage.
     size_t done;
     enum { CLA_LOADING, CLA_FORWARD, CLA_BACKWARD, CLA_STORING, CLA_COMPLETE } stage;
     bool is_busy;
@@ -79,18 +81,18 @@ typedef struct {
     cla_group *state;
 } cla_schedule;
 
-/// Sets everything but the progress: how a matrix of so many columns is divided.
+/// Plans how a matrix of this many columns is divided. Sets everything but the progress.
 void cla_schedule_plan(cla_schedule *, size_t columns, size_t lanes, size_t threads);
 
-/// Begins, with room for the progress of `groups` groups.
+/// Begins the schedule. `groups` has room for the progress of each group.
 void cla_schedule_begin(cla_schedule *, cla_group *groups);
 
-/// Takes an operation whose operands are there.
+/// Takes an operation whose operands are ready.
 ///
-/// Returns whether there is one.
+/// Returns false if there is none.
 bool cla_schedule_take(cla_schedule *, cla_operation *);
 
-/// Says that an operation is complete.
+/// Marks an operation as complete.
 void cla_schedule_finish(cla_schedule *, const cla_operation *);
 
 bool cla_schedule_is_complete(const cla_schedule *);

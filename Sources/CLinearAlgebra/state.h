@@ -8,9 +8,9 @@
 #include "schedule.h"
 
 enum {
-    /// Bytes of a slab's row: a vector of AVX-512, a line of the cache.
+    /// Bytes of a slab's row: one vector of AVX-512, one cache line.
     CLA_ROW_BYTES = 64,
-    /// Rows of the highest tile of any instruction set.
+    /// Upper bound of the rows of a tile, for every instruction set.
     CLA_MOST_TILE_ROWS = 16,
     /// Rows of a block of a product VᵀA, whose sums are added to the sums of the blocks before. Decides the bits.
     CLA_INNER_ROWS = 256,
@@ -23,20 +23,20 @@ enum {
 
 /// A matrix in slabs: columns that fill CLA_ROW_BYTES side by side, row after row, one slab after the other.
 ///
-/// A slab is the right operand of a product packed as a tile reads it, the result of a product as a tile writes it, and the
-/// rows of a panel.
+/// A slab has three uses: it is the right operand of a product, packed as a tile reads it; the result of a product, as
+/// a tile writes it; and the rows of a panel.
 typedef struct {
     char *at;
-    /// From a slab to the next.
+    /// Rows from a slab to the next.
     size_t rows;
 } cla_slabs;
 
-/// The reflectors of a block, packed as left operands for all who apply them.
+/// The reflectors of a block, packed as left operands for all operations that apply them.
 typedef struct {
     char *columns, *rows;
 } cla_pack;
 
-/// A thread's place in the operation that it is doing, and its memory.
+/// A thread's current operation, its progress in it, and its memory.
 typedef struct {
     cla_operation operation;
     /// Next row of the operation's current phase.
@@ -52,8 +52,8 @@ typedef struct {
     char *reflection;
 } cla_worker;
 
-/// The matrix, and what all threads share of its decomposition. Set up at the beginning, and then constant but for what the
-/// pointers point to.
+/// The matrix, and the part of its decomposition that all threads share. Set up at the beginning; afterwards only the
+/// memory behind the pointers changes.
 typedef struct {
     size_t rows, columns;
     /// Columns of a block.
@@ -64,8 +64,8 @@ typedef struct {
     double gain;
     /// The caller's matrix.
     void *matrix;
-    /// The matrix in slabs: the reflectors of the columns done, and in the end Q. None if it is so narrow that slabs would
-    /// be half empty: then the caller's matrix is read and written in windows of a few rows.
+    /// The matrix in slabs: the reflectors of the columns done, and in the end Q. There are none if the matrix is so
+    /// narrow that slabs would be half empty: then the caller's matrix is read and written in windows of a few rows.
     cla_slabs slabs;
     /// T of every block, at the block's columns.
     cla_slabs triangles;
@@ -79,7 +79,7 @@ typedef struct {
     const char *name;
     /// Work that takes a millisecond or two, in multiply-adds of float32.
     ptrdiff_t unit;
-    /// Goes on with the worker's operation, for about a unit. Returns whether it is complete.
+    /// Continues the worker's operation for about a unit. Returns true if the operation is complete.
     bool (*advance[2])(const cla_state *, cla_worker *, ptrdiff_t unit);
 } cla_kernels;
 

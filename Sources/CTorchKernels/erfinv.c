@@ -8,8 +8,8 @@
 
 // MARK: One number at a time
 
-// erfinv(x) / x, highest power first, as polynomials of x² or of w = −log (1 − x²), less the centre of their range. Made by
-// Tests/Derivations/erfinv.py.
+// erfinv(x) / x, highest power first, as polynomials of x² or of w = −log (1 − x²), less the centre of its range. Made
+// by Tests/Derivations/erfinv.py.
 /// x² − 0.125, |x| < ½.
 static const double erfinv_small[] = {
     0x1.063bf23dd4b2bp-3, 0x1.edddec9473319p-4, 0x1.b2c171dce489cp-4, 0x1.9e7945a83181bp-4, 0x1.8edff1daa7577p-4,
@@ -59,7 +59,7 @@ static double reduced(double u, double *k) {
     return m;
 }
 
-/// log u for a normal double u, within an ulp or two, without the C library's, whose bits differ from one to the next.
+/// log u for a normal double u, within an ulp or two. Not the C library's log, whose bits differ between libraries.
 static double log_exact(double u) {
     double k, m = reduced(u, &k);
     double q = (m - 1) / (m + 1), square = q * q, sum = 1.0 / 23;
@@ -80,7 +80,7 @@ static double ratio(double x) {
 /// erfinv(x), decided by `ratio`, which is within 2^-52.
 static float erfinv_exact(float x) {
     float magnitude = __builtin_fabsf(x);
-    // So near to a tie that it takes 2^-57. For every other float the double decides.
+    // So near to a tie that only an error below 2^-57 would decide it. For every other float, the double decides.
     if (magnitude == 0x1.51904ep-3f) return __builtin_copysignf(0x1.2d5172p-3f, x);
     if (!(magnitude < 1)) {
         uint32_t undefined = 0xffc00000;
@@ -94,9 +94,9 @@ static float erfinv_exact(float x) {
 
 typedef double f64x4 __attribute__((ext_vector_type(4)));
 
-/// The polynomial as four of t^4, whose chains of dependent operations are a quarter as long.
+/// The polynomial as four polynomials in t^4, whose chains of dependent operations are a quarter as long.
 ///
-/// The first ones are 0 if the number of coefficients is no multiple of four.
+/// The first coefficients are 0 if their number is no multiple of four.
 static inline double in_four(const double *coefficients, size_t count, double t) {
     double square = t * t, fourth = square * square;
     f64x4 sum = {0, 0, 0, 0};
@@ -111,7 +111,7 @@ static inline double in_four(const double *coefficients, size_t count, double t)
 
 #define IN_FOUR(coefficients, t) in_four(coefficients, sizeof coefficients / sizeof *coefficients, t)
 
-/// As `log_exact`, within 2^-48 or so.
+/// Like `log_exact`, but within about 2^-48.
 static double log_quick(double u) {
     static const double series[] = {
         1.0 / 23, 1.0 / 21, 1.0 / 19, 1.0 / 17, 1.0 / 15, 1.0 / 13, 1.0 / 11, 1.0 / 9, 1.0 / 7, 1.0 / 5, 1.0 / 3};
@@ -170,7 +170,7 @@ static ctk_erfinv_row make_row(double u, double width) {
     if (high < c[0] + 0x1p-15) high = __builtin_nextafterf(high, 8);
     double low = (high - c[0] - 0x1p-15) * 0x1p38 + 0.5;
     uint32_t lower = low < 0xffff ? (uint32_t)low : 0xffff;
-    // The upper 16 bits make the nearest cubic coefficient that there is with these lower ones.
+    // The upper 16 bits make the nearest cubic coefficient that has these lower bits.
     float cubic = (float)(c[3] / (width * width * width));
     uint32_t bits;
     memcpy(&bits, &cubic, sizeof bits);

@@ -41,7 +41,7 @@ typedef float f32w __attribute__((ext_vector_type(CTK_LANES * CTK_WIDTH)));
 typedef union { u32w all; u32v each[CTK_WIDTH]; } u32w_parts;
 typedef union { f32w all; f32v each[CTK_WIDTH]; } f32w_parts;
 
-// The same in memory of any alignment and declared type.
+// The same types in memory of any alignment and declared type.
 typedef u32v u32v_memory __attribute__((aligned(1), may_alias));
 typedef f32v f32v_memory __attribute__((aligned(1), may_alias));
 typedef u64v u64v_memory __attribute__((aligned(1), may_alias));
@@ -65,7 +65,7 @@ INLINE void store_u16(void *p, u16v v) { *(u16v_memory *)p = v; }
 #if CTK_FMA
 
 #define fma_f32(a, b, c) __builtin_elementwise_fma(a, b, c)
-/// a·b + c where a·b is exact, so that it is the same fused or not.
+/// a·b + c for an exact product a·b, so that the result is the same fused or not.
 #define fma_exact(a, b, c) fma_f32(a, b, c)
 
 #else
@@ -124,8 +124,8 @@ INLINE u32v temper(u32v y) {
     return y ^ (y >> 18);
 }
 
-/// k − 2^24 as a signed number, where k is the lower 24 bits of a word: what normals are made of. With AVX-512 this and
-/// the last step of tempering are one instruction.
+/// k − 2^24 as a signed number, the input of normals; k is the lower 24 bits of a word. With AVX-512, this and the last
+/// step of tempering are one instruction.
 INLINE u32v numerator(u32v word) { return word | 0xff000000; }
 
 /// Destination of a word.
@@ -134,7 +134,7 @@ typedef enum {
     UNTEMPERED,
     WORD,
     NUMERATOR,
-    NUMERATOR_APART,  // as `numerators` has them for 16 lanes; all is at multiples of 16 then
+    NUMERATOR_APART,  // in the order of `numerators` for 16 lanes; positions are multiples of 16
     UNIFORM_F32,
     UNIFORM_F32_TO_MEMORY,
     UNIFORM_F16,
@@ -230,15 +230,15 @@ INLINE void emit_span(sink kind, const uint32_t *state, void *out, size_t at, si
     }
 }
 
-/// Shifts vectors of state by some lanes, so that elements begin at a line of memory wherever their block does: a
-/// store to two lines takes as long as two.
+/// Shifts vectors of state by some lanes, so that stores are aligned to cache lines wherever a block begins: a store
+/// across two lines takes as long as two stores.
 typedef struct {
-    u32v last;   // The vector before.
-    u32v lanes;  // Of it and the next one.
-    size_t lag;  // Lanes of it.
+    u32v last;   // The previous vector.
+    u32v lanes;  // Indices of lanes in the previous and the next vector.
+    size_t lag;  // Number of lanes from the previous vector.
 } realignment;
 
-/// The vector that begins in the last one and ends in `next`. Of 16 lanes only: the others have no such instruction.
+/// The vector that begins in the last one and ends in `next`. For 16 lanes only: the others have no such instruction.
 INLINE u32v realign(realignment *shift, u32v next) {
     u32v moved = next;
 #if CTK_LANES == 16
@@ -248,7 +248,7 @@ INLINE u32v realign(realignment *shift, u32v next) {
     return moved;
 }
 
-/// Makes the vector of new words at k from the old ones at k, those at k + 1 and those at k + 397, and its elements.
+/// Makes the vector of new words at k from the words at k, k + 1 and k + 397, and its elements.
 INLINE void renew(
     sink kind, uint32_t *words, size_t k, u32v next, u32v far, void *out, size_t at, realignment *shift,
     const uniform_range *range) {
@@ -277,19 +277,20 @@ INLINE void regenerate(
     renew(kind, words, k, next, load_u32(words + k - 227), out, at, shift, range);
 }
 
-/// Elements from which on uniforms are written past the caches, which is twice as fast: they would not stay there anyway.
+/// Number of elements from which on uniforms bypass the caches, which is twice as fast: so many would not stay in the
+/// caches anyway.
 enum { TO_MEMORY = 1 << 22 };
 
-/// Makes float32 uniforms from `at` to `end`, whole blocks, by stores to whole lines where it can.
+/// Makes float32 uniforms from `at` to `end`, whole blocks, by stores to whole lines if possible.
 ///
-/// Returns where it ends, which may be `at`: others have no reason to be made in this way.
+/// Returns where it ends. It returns `at` if this way has no advantage.
 INLINE size_t draw_lines(uint32_t *words, float *out, size_t at, size_t end, int past_caches, const uniform_range *range) {
     size_t lag = (uintptr_t)(out + at) % sizeof(f32v) / sizeof(float);
     if (lag == 0 && past_caches) {
         for (; at < end; at += CTK_STATE_WORDS)
             regenerate(UNIFORM_F32_TO_MEMORY, words, out, at, NULL, range);
     } else if (LANES == 16 && lag != 0 && at < end) {
-        // Before the first block there may be no room for what is moved to there.
+        // The first block is not shifted, because there may be no room before it.
         regenerate(UNIFORM_F32, words, out, at, NULL, range);
         realignment shift = {.last = load_u32(words + CTK_STATE_WORDS - LANES), .lag = lag};
         for (uint32_t i = 0; i < LANES; i++) shift.lanes[i] = (uint32_t)(LANES - lag) + i;
@@ -301,7 +302,7 @@ INLINE size_t draw_lines(uint32_t *words, float *out, size_t at, size_t end, int
             for (; at < end; at += CTK_STATE_WORDS) regenerate(UNIFORM_F32, words, out, at, &shift, range);
         emit(UNIFORM_F32, shift.last, out, at - LANES, range);
     }
-    if (past_caches) __atomic_thread_fence(__ATOMIC_SEQ_CST);  // Such stores are not ordered by those after them.
+    if (past_caches) __atomic_thread_fence(__ATOMIC_SEQ_CST);  // Without it, later stores could come before these.
     return at;
 }
 
@@ -323,9 +324,9 @@ INLINE void draw(sink kind, ctk_stream *stream, void *out, size_t n, const unifo
 
 static void words(ctk_stream *stream, uint32_t *out, size_t n) { draw(WORD, stream, out, n, NULL); }
 
-/// Draws what `n` normals are made of, a multiple of 16. For vectors of 16 lanes the first halves of two blocks come
-/// first, then the second halves of the two, so that each pair fills a vector; `out` has room for an even number of
-/// blocks there.
+/// Draws the numerators of `n` normals; `n` is a multiple of 16. For vectors of 16 lanes the first halves of two blocks
+/// come first, then the second halves of the two, so that each pair fills a vector; `out` has room for an even number
+/// of blocks there.
 static void numerators(ctk_stream *stream, uint32_t *out, size_t n) {
     if (LANES == 16 && stream->used % 16 == 0) {
         draw(NUMERATOR_APART, stream, out, n, NULL);
@@ -389,7 +390,8 @@ static void uniform_bf16(
 
 /// The low 53 bits of (first word · 2^32 + second word), times 2^-53, for LANES / 2 pairs of words. Exact.
 ///
-/// The upper 21 bits become the end of a double near 2^31, the lower 32 that of one near 1/2; the offsets cancel.
+/// The upper 21 bits become the end of a double near 2^31, the lower 32 the end of a double near 1/2; the offsets
+/// cancel.
 INLINE f64v unit_f64(const uint32_t *pairs) {
     u64v both = load_u64(pairs);
     f64v high = (f64v)((both & 0x1fffff) | 0x41e0000000000000);
@@ -421,11 +423,11 @@ static void uniform_f64(
 
 // MARK: Normals
 
-// The transforms come in pieces, so that those of one group can stand between those of another. k is a numerator.
+// The transforms are split into pieces, so that the pieces of two groups can be interleaved. k is a numerator.
 
 /// u = (1 + m) · 2^e for u = 1 − k·2^-24, with 1 + m in [√½, √2).
 ///
-/// Cephes logf with every step scaled by a power of two where that saves one: it changes no rounding.
+/// Cephes logf, with steps scaled by a power of two if that saves an operation: it changes no rounding.
 INLINE void split(const u32w *k, f32w *m, u32w *exponent) {
     // −u · 2^24 is an integer and converts exactly.
     f32w u = __builtin_convertvector((i32w)*k, f32w);
@@ -474,7 +476,7 @@ INLINE void radius(const u32w *k, f32w *out) {
     *out = __builtin_elementwise_sqrt(square);
 }
 
-/// 2π·k·2^-24 − quadrant·π/2, where quadrant, of which the lower two bits count, is the one that leaves the least.
+/// 2π·k·2^-24 − quadrant·π/2, for the quadrant that leaves the least. Only the lower two bits of quadrant count.
 ///
 /// The quadrant is the same as from the truncated product angle · 4/π of Cephes.
 INLINE void reduce(const u32w *k, f32w *rest, u32w *quadrant) {
@@ -483,8 +485,8 @@ INLINE void reduce(const u32w *k, f32w *rest, u32w *quadrant) {
 #if CTK_FMA
     // (u + 2^24) · 2π·2^-24, where 2^24 · 2π·2^-24 is exact.
     f32w angle = fma_f32(u, (f32w)(0x1.921fb6p2f * 0x1p-24f), (f32w)(0x1.921fb6p2f));
-    // u · 2^-22 is rounded to the quadrant − 4 at the end of a great number. Halves would go to the even neighbour;
-    // with the float below 2^-22 they come out a little higher and go up, while nothing else gets as far as a half.
+    // Adding a large number rounds u · 2^-22 to the quadrant − 4. Halves would round to the even neighbour. With the
+    // float below 2^-22 as the factor they are a little higher and round up, and nothing else reaches a half.
     f32w rounded = fma_f32(u, (f32w)(0x1.fffffep-23f), (f32w)(0x1.8p23f));
     *quadrant = (u32w)rounded;
     f32w y = rounded - (0x1.8p23f - 4);
@@ -493,8 +495,8 @@ INLINE void reduce(const u32w *k, f32w *rest, u32w *quadrant) {
     *quadrant = ((*k & 0xffffff) + (1u << 21)) >> 22;
     f32w y = __builtin_convertvector((i32w)*quadrant, f32w);
 #endif
-    // Cephes sinf and cosf; the parts of π/4 twice, because y counts quadrants and not octants. What the first two parts
-    // leave is a multiple of 2^-24 below 1 and thus exact, and so is their sum.
+    // Cephes sinf and cosf; the parts of π/4 are doubled, because y counts quadrants, not octants. The remainder after
+    // the first two parts is a multiple of 2^-24 below 1 and thus exact, and so is the sum of these parts.
     f32w x = fma_f32(y, (f32w)(2 * -0x1.92p-1f + 2 * -0x1.fb4p-13f), angle);
     *rest = fma_f32(y, (f32w)(2 * -0x1.4442d2p-25f), x);
 }
@@ -580,7 +582,7 @@ INLINE void store_as(stored type, void *out, size_t at, f32v v) {
 INLINE void store_blocks(stored type, void *out, size_t at, f32v a, f32v b) {
 #if CTK_LANES == 16
     if (type == F32) {
-        // The processor stores halves for nothing, but the compiler would rather put them together first.
+        // The processor stores halves at no cost, but the compiler would combine them first.
         volatile f32h_memory *halves = (f32h_memory *)((float *)out + at);
         halves[0] = a.lo;
         halves[1] = b.lo;
@@ -613,7 +615,8 @@ INLINE void load_halves(int which, const uint32_t *words, u32w_parts *out) {
     }
 }
 
-/// Keeps the compiler from moving what makes `vector` to after this place, and what takes it to before. Costs nothing.
+/// Keeps the compiler from moving the computation of `vector` to after this place, and its uses to before. Costs
+/// nothing.
 #if defined(__x86_64__)
 #define HOLD(vector) __asm__ volatile("" : "+v"(vector))
 #elif defined(__aarch64__)
@@ -626,7 +629,8 @@ INLINE void hold(f32w_parts *vectors) {
     for (size_t i = 0; i < CTK_WIDTH; i++) HOLD(vectors->each[i]);
 }
 
-/// The square roots that are taken in one of four places: a quarter of them, or all that there are.
+/// Takes the square roots of one of four places: a quarter of the vectors; if there is one vector, the last place takes
+/// it.
 INLINE void take_roots(size_t place, f32w_parts *vectors) {
     for (size_t i = place * CTK_WIDTH / 4; i < (place + 1) * CTK_WIDTH / 4; i++) {
         HOLD(vectors->each[i]);
@@ -635,7 +639,8 @@ INLINE void take_roots(size_t place, f32w_parts *vectors) {
     }
 }
 
-/// GROUP numerators to GROUP normals. Takes the squares of their radii, and leaves those of the group at `next`.
+/// Turns GROUP numerators into GROUP normals. Takes the squares of their radii from `squares`, and leaves there those
+/// of the group at `next`.
 ///
 /// Square roots in a row keep one of the processor's units from other work, so they stand far apart. Between them are
 /// the logarithms of the next group, for which nothing here has to wait.
@@ -672,13 +677,13 @@ INLINE void normal_group(
     }
 }
 
-/// Moves a group of finished normals past the caches.
+/// Writes a group of finished normals to memory, bypassing the caches.
 INLINE void to_memory(const uint32_t *made, float *out) {
     for (size_t i = 0; i < GROUP; i += LANES) __builtin_nontemporal_store((f32v)load_u32(made + i), (f32v *)(out + i));
 }
 
-/// Normals that go past the caches, a whole number of scratches, are made in place of their words first: a line has to
-/// leave for memory whole, and vectors of 16 lanes have it in halves.
+/// Normals that bypass the caches, a whole number of scratches, are first made in place of their words: a cache line
+/// must be written whole, and vectors of 16 lanes hold it in halves.
 INLINE void normals(stored type, int past_caches, ctk_stream *stream, void *out, size_t blocks, float mean, float std) {
     _Static_assert(SCRATCH_WORDS % GROUP == 0, "a scratch is a whole number of groups");
     _Alignas(64) uint32_t scratch[SCRATCH_WORDS + GROUP], made[GROUP];
@@ -687,7 +692,7 @@ INLINE void normals(stored type, int past_caches, ctk_stream *stream, void *out,
     while (blocks > 0) {
         size_t count = blocks < SCRATCH_WORDS / 16 ? blocks : SCRATCH_WORDS / 16;
         size_t n = 16 * count;
-        // Surplus of the last group and the last pair of blocks.
+        // Zeros for the surplus of the last group and the last pair of blocks.
         if (n < SCRATCH_WORDS)
             for (size_t i = n / 32 * 32; i < n + GROUP; i += LANES) store_u32(scratch + i, (u32v)0);
         numerators(stream, scratch, n);
@@ -722,7 +727,7 @@ static void normal_f32(ctk_stream *stream, float *out, size_t blocks, float mean
     if (LANES > 4 && blocks >= TO_MEMORY / 16 && (uintptr_t)out % sizeof(f32v) == 0) {
         size_t whole = blocks - blocks % (SCRATCH_WORDS / 16);
         normals(F32, 1, stream, out, whole, mean, std);
-        __atomic_thread_fence(__ATOMIC_SEQ_CST);  // Such stores are not ordered by those after them.
+        __atomic_thread_fence(__ATOMIC_SEQ_CST);  // Without it, later stores could come before these.
         out += 16 * whole;
         blocks -= whole;
     }
@@ -778,7 +783,7 @@ INLINE void sine_cosine(double angle, double *sine, double *cosine) {
     *cosine = cos(angle);
 #endif
 }
-/// Indices of `count` numbers in [0, 1), in ascending order but for the order within 1/64.
+/// Indices of `count` numbers in [0, 1), in ascending order except within each 1/64.
 INLINE void order_roughly(const double *u, size_t count, uint16_t *order) {
     enum { BUCKETS = 64 };
     uint16_t start[BUCKETS + 1] = {0};
@@ -787,8 +792,8 @@ INLINE void order_roughly(const double *u, size_t count, uint16_t *order) {
     for (size_t i = 0; i < count; i++) order[start[(size_t)(u[i] * BUCKETS)]++] = (uint16_t)i;
 }
 
-/// The library's sine and cosine take one of a dozen paths by the size of the angle. Half of the time would go into
-/// mispredicted branches if the angles did not come sorted.
+/// Takes sines and cosines in the order of the angles. The library's functions choose one of a dozen paths by the size
+/// of the angle, and with unsorted angles half of the time would go into mispredicted branches.
 static void normal_f64(ctk_stream *stream, double *out, size_t blocks, double mean, double std) {
     enum { CHUNK = 64, PAIRS = 8 * CHUNK };
     _Alignas(64) uint32_t scratch[4 * PAIRS];
@@ -823,7 +828,7 @@ static void normal_f64(ctk_stream *stream, double *out, size_t blocks, double me
 // MARK: Jump
 //
 // One step of the generator is a linear map A of its 19937 bits, and p(A) = 0 for its characteristic polynomial p. So
-// A^n = g(A) with g = t^n mod p, and word m after n steps is the sum of the words m + i now over the terms t^i of g
+// A^n = g(A) with g = t^n mod p, and word m after n steps is the sum of the current words m + i over the terms t^i of g
 // (Haramoto, Matsumoto, Nishimura, Panneton, L'Ecuyer, INFORMS J. Computing 20, 2008).
 //
 // A polynomial is an array of 64-bit words, bit i of the whole the coefficient of t^i.
@@ -921,7 +926,7 @@ static void power(uint64_t *g, uint64_t n) {
     while (squarings-- > 0) square(g, n >> squarings & 1, &offsets);
 }
 
-/// Replaces a block of words by g(A) of it. All its words must come from the recurrence.
+/// Replaces a block of words by g(A) applied to it. All its words must come from the recurrence.
 static void apply(const uint64_t *g, uint32_t *block) {
     enum { ACCUMULATORS = 13 };
     _Static_assert(STATE_VECTORS % ACCUMULATORS == 0, "the block is a whole number of passes");
@@ -933,7 +938,7 @@ static void apply(const uint64_t *g, uint32_t *block) {
     for (size_t first = 0; first < CTK_DEGREE; first += CTK_STATE_WORDS) {
         memcpy(sequence, sequence + CTK_STATE_WORDS, sizeof sum);
         regenerate(DISCARD, sequence + CTK_STATE_WORDS, NULL, 0, NULL, NULL);
-        // The terms by their place within a vector, so that all those of one place are read at vector boundaries.
+        // Takes the terms by their place within a vector, so that all terms of one place are read at vector boundaries.
         for (size_t place = 0; place < LANES; place++) {
             for (size_t i = 0; i < 2 * CTK_STATE_WORDS; i += LANES)
                 store_u32(aligned + i, load_u32(sequence + place + i));
@@ -962,7 +967,7 @@ static void apply(const uint64_t *g, uint32_t *block) {
 static void jump(ctk_stream *stream, uint64_t n) {
     uint64_t blocks = regenerations(&stream->used, n);
     if (blocks == 0) return;
-    // The first word of a seeded block does not come from the recurrence; those of the next block all do.
+    // The first word of a seeded block does not come from the recurrence; all words of the next block do.
     regenerate(DISCARD, stream->words, NULL, 0, NULL, NULL);
     if (blocks == 1) return;
     _Alignas(64) uint64_t g[POLYNOMIAL_WORDS];
@@ -1076,7 +1081,7 @@ INLINE size_t list(const uint16_t *pending, size_t blocks, uint16_t *places) {
             for (size_t i = block; i < blocks; i++) bits |= (uint64_t)pending[i] << 16 * (i - block);
         if (bits == 0) continue;
         size_t here = (size_t)__builtin_popcountll(bits);
-        // A loop of as many steps as there are would mostly end with a wrong guess.
+        // A loop of exactly as many steps as needed would mostly end with a mispredicted branch.
         for (size_t i = 0; i < here || i < AT_ONCE; i++) {
             places[count + i] = (uint16_t)(16 * block + (size_t)__builtin_ctzll(bits | 1ull << 63));
             bits &= bits - 1;
@@ -1086,7 +1091,7 @@ INLINE size_t list(const uint16_t *pending, size_t blocks, uint16_t *places) {
     return count;
 }
 
-/// Sets the bits of the listed elements that `masks` has, and no others.
+/// Sets the bits of the listed elements that are marked in `masks`, and no others.
 INLINE void relist(const uint16_t *places, size_t count, const uint16_t *masks, uint16_t *pending, size_t blocks) {
     memset(pending, 0, blocks * sizeof(uint16_t));
     for (size_t i = 0; i < count; i += 16) {
@@ -1221,7 +1226,7 @@ static ctk_range redraw_f64(
 
 typedef float f32x4 __attribute__((ext_vector_type(4), may_alias));
 
-/// The rows of every fourth lane behind each other, at `offsets` in bytes.
+/// The rows of every fourth lane, one after the other; `offsets` are in bytes.
 INLINE f32v rows_at(const char *rows, const uint32_t *offsets) {
 #define ROW(i) (*(const f32x4 *)(rows + offsets[i]))
 #if CTK_LANES == 16
@@ -1237,7 +1242,7 @@ INLINE f32v rows_at(const char *rows, const uint32_t *offsets) {
 #undef ROW
 }
 
-/// The bits of u, shifted by this, are the place of its row in bytes, if those that the rows do not tell apart are 0.
+/// Shift that turns the bits of u into the place of its row in bytes, if the bits that do not select a row are 0.
 enum { ROW_SHIFT = 23 - CTK_ERFINV_STEP_BITS - 4 };
 
 /// Finds the row of each number, in bytes from where u = 0 would have one, and the number's distance from its end.
@@ -1262,7 +1267,7 @@ INLINE void erfinv_places(const float *values, size_t vectors, uint32_t *offsets
     last = 1 - least;
     memcpy(&last_bits, &last, sizeof last_bits);
     if (__builtin_expect(__builtin_reduce_max(greatest) <= last_bits, 1)) return;
-    // Some have no row. They get the first one, which gives NaN and so decides nothing.
+    // Some numbers have no row. They get the first row, which gives NaN and so decides nothing.
     for (size_t i = 0; i < vectors; i++) {
         f32v magnitude = (f32v)(load_u32(values + i * LANES) & 0x7fffffff), u = 1 - magnitude;
         u = magnitude <= last ? u : (f32v)beyond;
@@ -1272,14 +1277,15 @@ INLINE void erfinv_places(const float *values, size_t vectors, uint32_t *offsets
 
 typedef _Bool lanes_of_bits __attribute__((ext_vector_type(CTK_LANES)));
 
-/// More than the error of `rest` below, and of `low`, as a part of it. `make prove-erfinv` tries all floats: it is 2^-22.09 at most.
+/// Upper bound of the relative error of `rest` below, and of `low`. `make prove-erfinv` tries all floats: the error is
+/// 2^-22.09 at most.
 #define CUBIC_ERROR 0x1p-22f
 
-/// The ends of where the true value lies, rounded: the result, if both are the same number.
+/// Bounds of the true value, rounded. If both are the same number, it is the result.
 typedef struct { f32v result, other; } erfinv_bounds;
 
 INLINE erfinv_bounds erfinv_near(f32v x, const uint32_t *offsets, f32v t) {
-    // Where u = 0 would have a row: not a pointer's arithmetic, because it is outside of the table.
+    // The address of a row for u = 0. It is outside of the table, so it is computed as an integer.
     const char *rows = (const char *)((uintptr_t)(ctk_erfinv_rows + 1) - (CTK_ERFINV_LEAST >> ROW_SHIFT));
     f32v a = rows_at(rows, offsets), b = rows_at(rows, offsets + 1);
     f32v c = rows_at(rows, offsets + 2), d = rows_at(rows, offsets + 3);
@@ -1287,7 +1293,7 @@ INLINE erfinv_bounds erfinv_near(f32v x, const uint32_t *offsets, f32v t) {
     f32v high = ADJOIN(ab, cd, 0, 1), first = ADJOIN(ab, cd, 2, 3);
     ab = ALTERNATE(a, b, 2, 3), cd = ALTERNATE(c, d, 2, 3);
     f32v second = ADJOIN(ab, cd, 0, 1), third = ADJOIN(ab, cd, 2, 3);
-    // One instruction, which the compiler does not find for the upper bits of one and the lower of the other.
+    // A choice of halves, which is one instruction. The compiler does not find it for masks of bits.
     f32v constant = (f32v)((i16d)((u32v)0 + 0xffff) ? (u16d)third : (u16d)((u32v)0 + 0xb8000000));
     f32v result, other;
 #if CTK_FMA
@@ -1310,7 +1316,7 @@ INLINE erfinv_bounds erfinv_near(f32v x, const uint32_t *offsets, f32v t) {
     return (erfinv_bounds){result, other};
 }
 
-/// NaN of an operation on numbers that has no result: processors differ in its sign.
+/// The result of an operation. If it is NaN although the operands are numbers, its sign is the same on every processor.
 INLINE f32v undefined_alike(f32v x, float operand, f32v result) {
 #if defined(__x86_64__)
     return result;
@@ -1352,7 +1358,7 @@ INLINE f32v from_f16(u16v v) {
 #endif
 }
 
-/// Values that all steps are done on before the next are fetched: they stay in the first cache.
+/// Values that all steps are applied to before the next values are loaded: they stay in the first-level cache.
 enum { CHANGED = 512, TOGETHER = 4 };
 
 INLINE f32v rounded_as(stored type, f32v x) {
@@ -1361,12 +1367,12 @@ INLINE f32v rounded_as(stored type, f32v x) {
     return x;
 }
 
-/// Steps that often follow the inverse of the error function, some of which may do nothing: −0 is added, 1 a factor.
+/// Steps that often follow the inverse of the error function. A step may do nothing: adding −0, or multiplying by 1.
 typedef struct { ctk_step scale, shift, limit; } affine;
 
-/// Reads the inverse of the error function and those of the three steps that follow it, in this order.
+/// Reads the inverse of the error function and those of the three steps that follow it in this order.
 ///
-/// Returns `false` if there is no `scale`: a product with 1 is not for numbers that nothing is to be done to.
+/// Returns `false` if there is no `scale`: values without a following step must not be multiplied by 1.
 INLINE int read_affine(const ctk_step **step, const ctk_step *end, affine *found) {
     if (++*step == end || (*step)->operation != CTK_MULTIPLY) return 0;
     found->scale = *(*step)++;
@@ -1386,7 +1392,7 @@ INLINE f32v erfinv_finish(stored type, f32v x, const affine *then) {
     return then == NULL ? x : apply_affine(type, x, then);
 }
 
-/// The inverse of the error function, and the steps after it if there are any, in place.
+/// Applies the inverse of the error function, and the steps after it if there are any, in place.
 INLINE void erfinv_and(
     stored type, float *values, size_t vectors, const uint32_t *offsets, const float *distances, const affine *then) {
     // Numbers that the table does not decide. They come last, so that nothing waits for them.
@@ -1412,7 +1418,7 @@ INLINE void erfinv_and(
     }
     if (count == 0) return;
     for (size_t i = 0; i < count; i++) undecided[i] = ctk_erfinv(undecided[i]);
-    // All of a vector is numbers, also what is not needed.
+    // Unused lanes of a vector must be numbers, too.
     for (size_t i = count; i % LANES != 0; i++) undecided[i] = 0;
     for (size_t i = 0; i < count; i += LANES)
         store_f32(undecided + i, erfinv_finish(type, *(const f32v_memory *)(undecided + i), then));
@@ -1420,7 +1426,7 @@ INLINE void erfinv_and(
 }
 
 INLINE void change_narrow(stored type, void *values, size_t n, const ctk_step *steps, size_t count) {
-    // All of it is numbers, also what is never stored.
+    // Unused elements must be numbers, too, although they are never stored.
     _Alignas(64) float wide[CHANGED] = {0};
     _Alignas(64) uint16_t narrow[CHANGED] = {0};
     _Alignas(64) uint32_t offsets[CHANGED];
@@ -1431,7 +1437,7 @@ INLINE void change_narrow(stored type, void *values, size_t n, const ctk_step *s
     for (size_t at = 0; at < n; at += CHANGED) {
         size_t these = n - at < CHANGED ? n - at : CHANGED, vectors = (these + LANES - 1) / LANES;
         char *place = (char *)values + at * size;
-        // Whole ones are changed where they are.
+        // A whole run of floats is changed in place.
         float *changed = type == F32 && these == CHANGED ? (float *)place : wide;
         if (type == F32) {
             if (changed == wide) memcpy(wide, place, these * size);
@@ -1446,7 +1452,7 @@ INLINE void change_narrow(stored type, void *values, size_t n, const ctk_step *s
             const ctk_step *end = step;
             // The buffers have room for whole groups.
             if (step->operation == CTK_INVERSE_ERROR) {
-                // First all places in the table, so that the loads of rows need not wait for them.
+                // Finds all places in the table first, so that the loads of rows need not wait for them.
                 erfinv_places(changed, vectors, offsets, distances);
                 affine then = {
                     .scale = {CTK_MULTIPLY, 1, 0},
@@ -1510,7 +1516,7 @@ static void change_f64(void *values, size_t n, const ctk_step *steps, size_t cou
                 break;
             case CTK_INVERSE_ERROR: break;
             }
-            // As `undefined_alike`.
+            // Like `undefined_alike`.
             if (x != x && before == before && step->first == step->first) {
                 uint64_t undefined = 0xfff8000000000000;
                 memcpy(&x, &undefined, sizeof x);

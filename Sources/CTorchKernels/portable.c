@@ -1,6 +1,6 @@
 #include "tables.h"
 
-// Whatever the compiler may assume of every processor of its target: on x86-64 no fused multiply-add.
+// Uses only instructions that every processor of the target has: on x86-64, no fused multiply-add.
 
 #define CTK_TABLE ctk_portable
 #define CTK_LANES 4

@@ -1,2 +1,2 @@
-/* zlib, for elements that a request spells out. */
+/* zlib, for compressed elements in a request. */
 #include <zlib.h>

@@ -1,8 +1,8 @@
 internal import CEmbeddedFiles
 
-/// A file that is a part of the program.
+/// A file that is embedded in the program.
 ///
-/// Sendable because its bytes stay where they are and nobody writes to them.
+/// Sendable because its bytes never move and never change.
 package struct EmbeddedFile: @unchecked Sendable {
     /// The page at `/`.
     package static let page = EmbeddedFile(c_embedded_page())
@@ -13,9 +13,9 @@ package struct EmbeddedFile: @unchecked Sendable {
     package static let openAPIinYAML = EmbeddedFile(c_embedded_openapi_yaml())
     /// The built-in models, as `make models` writes them.
     package static let models = EmbeddedFile(c_embedded_models())
-    /// Digests of what PyTorch makes of many requests.
+    /// Digests of PyTorch's results for many requests.
     package static let vectors = EmbeddedFile(c_embedded_vectors())
-    /// Digests of what this program makes of orthogonal ones.
+    /// Digests of this program's results for orthogonal requests.
     package static let orthogonalVectors = EmbeddedFile(c_embedded_orthogonal_vectors())
 
     // Unsafe because C gives a pointer and a length.
@@ -25,10 +25,10 @@ package struct EmbeddedFile: @unchecked Sendable {
         memory = UnsafeRawBufferPointer(start: file.bytes, count: file.count)
     }
 
-    /// A copy of all of it.
+    /// A copy of the whole file.
     package var bytes: [UInt8] { Array(memory) }
 
-    /// A copy of a part; `nil` if the file ends before the part does.
+    /// A copy of a part; `nil` if the part is not within the file.
     package func bytes(_ count: Int, at position: Int) -> [UInt8]? {
         guard (0...memory.count).contains(position), (0...memory.count - position).contains(count) else { return nil }
         return Array(memory[position..<position + count])

@@ -1,12 +1,12 @@
 import Synchronization
 
-/// The memory that the bodies under way have, shared out so that who reads slowly cannot take it all.
+/// Memory of the response bodies that are being sent, shared out so that slow readers cannot take it all.
 ///
-/// A body gets as large a block as the configuration says while there is plenty, a smaller one the less is left, and never
-/// what further connections would need for the smallest. So a body is refused only where the memory is less than the
-/// connections allowed need.
+/// Each body gets one block. The block has the configured size while there is plenty of memory, and is smaller when
+/// less is left. A smallest block stays free for each connection that may still open, so a body is refused only if the
+/// limit is too low for the smallest blocks of all connections.
 ///
-/// Bytes that a response holds besides its block count as well: `reserve(_:)`.
+/// `reserve(_:)` counts bytes that a response holds besides its block.
 final class BodyMemory: Sendable {
     /// The smallest block that is worth sending.
     static let smallestBlock = 16 << 10
@@ -16,7 +16,7 @@ final class BodyMemory: Sendable {
         var bodies = 0
     }
 
-    /// Of a body that is long, while there is plenty.
+    /// Bytes of a long body's block while there is plenty of memory.
     let blockSize: Int
     private let limit: Int
     private let connectionLimit: Int
@@ -32,13 +32,13 @@ final class BodyMemory: Sendable {
     /// Bytes that are taken.
     var held: Int { limit - state.withLock { $0.available } }
 
-    /// A block for a body of some length; `nil` where there is no memory for it.
+    /// A block for a body of `byteCount` bytes; `nil` if there is no memory for it.
     func take(byteCount: Int) -> Block? {
         let smallest = min(Self.smallestBlock, blockSize, byteCount)
         let size: Int? = state.withLock { state in
             guard smallest <= state.available else { return nil }
             let share = (state.available - kept(state)) / 4
-            // In units of the smallest, so that elements do not straddle blocks.
+            // A multiple of the smallest block, so that elements do not straddle blocks.
             let size = min(blockSize, byteCount, max(smallest, share - share % Self.smallestBlock))
             state.available -= size
             state.bodies += 1
@@ -47,8 +47,8 @@ final class BodyMemory: Sendable {
         return size.map { Block(of: self, size: $0, isBody: true) }
     }
 
-    /// Counts bytes that a response holds; `nil` if they are not to be had without what further connections need, of which up to
-    /// half of the memory is kept for them.
+    /// Counts bytes that a response holds; `nil` if too few are free. The smallest blocks of further connections stay
+    /// free, up to half of the limit.
     func reserve(_ byteCount: Int) -> Block? {
         let isReserved = state.withLock { state in
             guard byteCount <= state.available - min(kept(state), limit / 2) else { return false }
@@ -58,7 +58,7 @@ final class BodyMemory: Sendable {
         return isReserved ? Block(of: self, size: byteCount, isBody: false) : nil
     }
 
-    /// The smallest blocks of the connections that may still come.
+    /// Bytes of the smallest blocks of the connections that may still open.
     private func kept(_ state: State) -> Int {
         max(0, connectionLimit - state.bodies - 1) * Self.smallestBlock
     }
@@ -70,7 +70,7 @@ final class BodyMemory: Sendable {
         }
     }
 
-    /// Counts as taken until it goes away.
+    /// Bytes that count as taken until this object is freed.
     final class Block: Sendable {
         let size: Int
         fileprivate let isBody: Bool

@@ -2,33 +2,33 @@ import ByteSource
 import CHTTPDaemon
 import HTTPExchange
 
-/// The body of one response while it is sent. Used by the thread that serves the connection alone.
+/// The body of one response while it is sent. Used only by the thread that serves the connection.
 final class BodyReader {
-    /// Bytes asked of a source at a time, at least.
+    /// Minimum number of bytes asked of a source at a time.
     private static let smallestSize = 4 << 10
-    /// Nanoseconds in which all bodies under way on a thread should have had a turn, and those of one turn.
+    /// Nanoseconds in which all active bodies of a thread should have a turn, and nanoseconds of one turn.
     private static let roundTime = 16_000_000
     private static let turnTimes = 200_000...2_000_000
-    /// Nanoseconds without a byte after which it is worth a call of the system to see whether the client is still there.
+    /// Nanoseconds without a byte after which a system call checks that the client is still there.
     private static let silence = 500_000_000
 
     private var body: ResponseBody
-    /// The same body, where the memory that it holds counts as deferred work's.
+    /// The same body, if its memory counts as a job's.
     private let held: HeldBody?
     private let service: Service
     private let connection: Connection
-    /// Counted as long as this is there.
+    /// Memory that counts as taken as long as this object exists.
     private let memory: [BodyMemory.Block]
     /// `true` if the end of the connection ends the client's body.
     let isUnframed: Bool
     /// Bytes that have been read.
     private(set) var byteCount = 0
-    /// Bytes to ask for in one call. Fewer than there is room for after calls that took long.
+    /// Bytes to ask for in one call: fewer than the buffer holds after calls that took long.
     private var size = Int.max
-    /// When the last bytes were read.
+    /// Time at which the last bytes were read.
     private var lastRead = Timestamp.now
 
-    /// - Parameter memory: Counts for as long as the body is there.
+    /// - Parameter memory: Counts as taken as long as the body exists.
     init(_ body: ResponseBody, holding memory: [BodyMemory.Block], _ sending: Sending, isUnframed: Bool) {
         self.body = body
         self.memory = memory
@@ -39,18 +39,18 @@ final class BodyReader {
     }
 
     deinit {
-        // Before its memory stops counting.
+        // Frees the body before its memory stops counting.
         body = .empty
     }
 
-    /// Gives up the library's reference.
+    /// Releases the library's reference.
     static func release(_ reader: Unmanaged<BodyReader>) {
         let (service, memory) = reader._withUnsafeGuaranteedRef { ($0.service, $0.held?.byteCount ?? 0) }
         service.freeing.release(reader, memory: memory)
     }
 
-    /// The number of bytes written, 0 where there is none yet; negative at the end, and where the body breaks its promises,
-    /// which cuts the connection.
+    /// Reads part of the body. Returns the number of bytes written, which is 0 if there are none yet. Returns a
+    /// negative number at the end, or if the body breaks its promises, which cuts the connection.
     func read(at position: UInt64, into buffer: UnsafeMutableRawBufferPointer) -> Int64 {
         size = min(size, buffer.count)
         var count = readPiece(at: position, into: UnsafeMutableRawBufferPointer(rebasing: buffer.prefix(size)))
@@ -110,7 +110,8 @@ final class BodyReader {
         }
     }
 
-    /// Asks for fewer bytes next time where a call has taken long, so that others have their turn, and for more where not.
+    /// Runs a call and measures its time. After a long call, the next one asks for fewer bytes, so that other bodies
+    /// have their turn; after a short call, for more.
     private func timed<Result>(_ call: () -> Result) -> Result {
         let start = Timestamp.now
         let result = call()

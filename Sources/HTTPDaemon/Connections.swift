@@ -2,11 +2,12 @@ import CHTTPDaemon
 import Glibc
 import Synchronization
 
-/// An open connection and the request that it is at.
+/// An open connection and its current request.
 ///
-/// Sendable because what other threads look at is atomic; the rest belongs to the thread that serves the connection.
+/// Sendable because the state that other threads read is atomic, and the rest belongs to the thread that serves the
+/// connection.
 final class Connection: @unchecked Sendable {
-    /// A request that was answered before, and what answers it again.
+    /// The kept reply to a repeated request, and the handle that sends it.
     struct Repetition {
         let reply: KeptReply
         let handle: KeptReply.Handle
@@ -17,19 +18,19 @@ final class Connection: @unchecked Sendable {
 
     let descriptor: Int32
     let peer: String?
-    /// When the request that is arriving must be whole, in nanoseconds; `.max` while none is.
+    /// Deadline of the request that is arriving, in nanoseconds; `.max` while none is arriving.
     private let dueNanoseconds: Atomic<UInt64>
-    /// When the first line of the request had arrived.
+    /// Time at which the first line of the request arrived.
     private(set) var started = Timestamp(nanoseconds: 0)
-    /// The request's target exactly as sent; empty where its first line has none.
+    /// The request's target exactly as sent; empty if its first line has none.
     private(set) var target: [UInt8] = []
     var repetition: Repetition?
-    /// `due` and time when the body's first byte was waited for.
+    /// Deadline and time at the arrival of the head.
     private var bodyStart = (due: Timestamp(nanoseconds: .max), time: Timestamp(nanoseconds: 0))
     /// `true` if the end of the connection ends the active body.
     private let hasUnframedBody = Atomic(false)
     private let phase = Atomic(Phase.idle)
-    /// The response that went past the library. Belongs to who is refusing, then to nobody.
+    /// The response that was sent without the library. Only the refusing thread uses it until the phase is `refused`.
     private var last: LastResponse?
 
     private enum Phase: UInt8, AtomicRepresentable {
@@ -37,9 +38,9 @@ final class Connection: @unchecked Sendable {
         case idle
         /// The request's first line has arrived, and the rest has not.
         case receiving
-        /// The request gets a last response, and no other.
+        /// The request gets a last response and no other.
         case refusing
-        /// It has been sent.
+        /// The last response has been sent.
         case refused
     }
 
@@ -54,25 +55,26 @@ final class Connection: @unchecked Sendable {
         set { dueNanoseconds.store(newValue.nanoseconds, ordering: .relaxed) }
     }
 
-    /// The first line of a request has arrived.
+    /// Begins a request, whose first line has arrived.
     func begin(target: UnsafeBufferPointer<UInt8>, at time: Timestamp) {
         started = time
-        // The next request's goes where this one's is.
+        // The next target reuses this one's memory.
         self.target.removeAll(keepingCapacity: true)
         self.target.append(contentsOf: target)
         phase.store(.receiving, ordering: .releasing)
     }
 
-    /// The head of a request has arrived, and its body is next.
+    /// Begins the body of a request, whose head has arrived.
     func beginBody() {
         bodyStart = (due, .now)
     }
 
-    /// Part of the body has arrived: the next part is due when the body would fall behind the rate.
+    /// Moves the deadline when part of the body has arrived: the next part is due when the body would fall behind the
+    /// rate.
     ///
     /// - Parameters:
     ///   - byteCount: Bytes of the body so far.
-    ///   - rate: Bytes per second on average, after a grace. 0 is any.
+    ///   - rate: Minimum average of bytes per second, after a grace period. 0 is no minimum.
     func receivedBody(_ byteCount: Int, atLeast rate: Int) {
         guard rate > 0 else { return }
         let allowance = Self.bodyGrace + Service.grace + .seconds(Double(byteCount) / Double(rate))
@@ -85,16 +87,16 @@ final class Connection: @unchecked Sendable {
         set { hasUnframedBody.store(newValue, ordering: .relaxed) }
     }
 
-    /// - Returns: False if the request is being refused: then there is nothing more to say.
+    /// - Returns: False if the request is already being refused, and gets no other response.
     func receivedWhole() -> Bool {
         due = Timestamp(nanoseconds: .max)
         let original = phase.compareExchange(expected: .receiving, desired: .idle, ordering: .relaxed).original
         return original == .receiving || original == .idle
     }
 
-    /// Ends a request that has not arrived whole with a response that goes past the library.
+    /// Refuses a request that has not arrived whole, with a response that is sent without the library.
     ///
-    /// - Parameter send: Makes and sends it, given the request's target.
+    /// - Parameter send: Makes and sends the response, given the request's target.
     func refuse(_ send: (_ target: [UInt8]) -> LastResponse?) {
         guard phase.compareExchange(expected: .receiving, desired: .refusing, ordering: .acquiring).exchanged else {
             return
@@ -103,14 +105,14 @@ final class Connection: @unchecked Sendable {
         phase.store(.refused, ordering: .releasing)
     }
 
-    /// Ends the connection, by a reset if its end would be taken for the end of a body that is not through. The descriptor must
-    /// still be this connection's.
+    /// Ends the connection. Resets the connection if the client would otherwise take its end for the end of an
+    /// incomplete body. The descriptor must still be this connection's.
     func cut() {
         if isFramedByItsEnd { c_httpd_reset(descriptor) }
         shutdown(descriptor, Int32(SHUT_RDWR))
     }
 
-    /// The response that went past the library, once the library is done with the request.
+    /// The response that was sent without the library. Called when the library is done with the request.
     func takeLast() -> LastResponse? {
         phase.load(ordering: .acquiring) == .refused ? last.take() : nil
     }
@@ -118,7 +120,8 @@ final class Connection: @unchecked Sendable {
 
 /// The open connections, and the thread that ends those whose request takes too long to arrive.
 ///
-/// The library knows inactivity alone: a client that sends a byte a second would hold its connection for ever.
+/// The library has a timeout for inactivity only: a client that sends one byte a second would hold its connection for
+/// ever.
 final class Connections: Sendable {
     private struct State {
         var open: [Int32: Connection] = [:]
@@ -145,7 +148,7 @@ final class Connections: Sendable {
         state.withLock { _ = $0.open.removeValue(forKey: connection.descriptor) }
     }
 
-    /// Starts looking for late ones every `interval`.
+    /// Starts looking for late requests every `interval`.
     ///
     /// - Parameter refusing: Makes the response to a late request; `nil` sends none.
     func startCutting(
@@ -166,10 +169,10 @@ final class Connections: Sendable {
         thread.withLock { $0.take() }?.join()
     }
 
-    /// Ends every connection, and gives the daemon a second to close them, which on a busy machine takes more than a moment.
+    /// Ends every connection, and gives the daemon up to a second to close them, which takes time on a busy machine.
     ///
-    /// libmicrohttpd 0.9.75 reads through a null pointer if it is stopped while it refuses a request by itself: its threads have
-    /// to be through with what they have received.
+    /// libmicrohttpd 0.9.75 dereferences a null pointer if it is stopped while it refuses a request by itself. So its
+    /// threads must first process everything that they have received.
     func cutAll() {
         state.withLock { state in
             for connection in state.open.values { connection.cut() }
@@ -178,7 +181,8 @@ final class Connections: Sendable {
         while count > 0, .now < deadline { usleep(500) }
     }
 
-    /// Once nobody is there any more. What malloc keeps for later would else be more or less after each rush.
+    /// Returns free memory to the system when the last connection has closed. Otherwise the memory that malloc keeps
+    /// would vary from one burst of requests to the next.
     private func giveBackMemory() {
         let isDue = state.withLock { state in
             guard state.holdsMemory, state.open.isEmpty else { return false }
@@ -188,14 +192,14 @@ final class Connections: Sendable {
         if isDue { c_httpd_give_back_memory() }
     }
 
-    /// Ends the connections whose request is late, those on which a request has begun with a refusal.
+    /// Ends the connections whose request is late. If the request has begun, its connection gets a refusal first.
     private func cutLate(refusing: (_ target: [UInt8]) -> LastResponse?) {
         let now = Timestamp.now
         let late = state.withLock { state in state.open.values.filter { $0.due < now } }
         for connection in late {
             state.withLock { state in
-                // Under the lock: what is still listed has not been closed, so the descriptor is this connection's. The
-                // daemon sees the end of the stream and closes it.
+                // Under the lock: a listed connection has not been closed, so the descriptor is still its own. The
+                // daemon sees the end of the stream and closes the connection.
                 guard state.open[connection.descriptor] === connection, connection.due < now else { return }
                 connection.refuse { target in
                     let response = refusing(target)

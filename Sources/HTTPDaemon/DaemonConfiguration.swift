@@ -3,46 +3,53 @@ public import Settings
 
 /// Address and limits of a daemon. The defaults suit a service behind a proxy.
 public struct DaemonConfiguration: Sendable {
-    /// Path of a socket in the file system to listen at, instead of an address. One that nobody listens at any more is replaced.
+    /// Path of a Unix domain socket to listen at, instead of an address. A socket that nobody listens at any more is
+    /// replaced.
     public var socketPath: String?
     /// A numeric IPv4 or IPv6 address, or `localhost`. `::` takes IPv4 as well.
     public var host = "127.0.0.1"
     /// 0 picks a free port.
     public var port: UInt16 = 8080
-    /// Threads that serve connections. The library wants at least 2.
+    /// Threads that serve connections. The library needs at least 2.
     public var threadCount = 2
     /// Connections open at the same time, over all threads. More wait in the kernel's queue.
     public var connectionLimit = 1024
-    /// Connections open at the same time from one address; 0 is no limit, because behind a proxy everybody has one address.
+    /// Connections open at the same time from one address; 0 is no limit. There is none by default, because behind a
+    /// proxy all clients have the proxy's address.
     public var connectionsPerAddress = 0
-    /// Without traffic for so long, a connection is closed. Whole seconds.
+    /// Time without traffic after which a connection is closed, in whole seconds.
     public var idleTimeout: Duration = .seconds(30)
-    /// A request must have arrived whole so long after its connection was opened, or after its first line.
+    /// Time in which a request must arrive whole, counted from the opening of its connection and again from its first
+    /// line.
     public var receiveTimeout: Duration = .seconds(30)
-    /// Bytes for the head of a request, buffers included. A longer head gets the library's own page: 414 or 431. The library
-    /// clears all of it after each request: at 32 KiB that is a fourteenth of the time of a small one, and grows with the size.
+    /// Bytes for the head of a request, buffers included. A longer head gets the library's own page, with 414 or 431.
+    /// The library clears all of this memory after each request: 32 KiB take a fourteenth of the time of a small
+    /// request, more memory takes longer.
     public var connectionMemory = 32 << 10
-    /// Bytes per second at which a request body must arrive on average, after 5 seconds; 0 is any.
+    /// Minimum average rate of a request body in bytes per second, after 5 seconds; 0 is no limit.
     public var minimumReceiveRate = 1 << 10
-    /// Bytes of a request body; more is refused with 413.
+    /// Maximum size of a request body in bytes; a larger one is refused with 413.
     public var bodyLimit = 1 << 20
-    /// Bytes of a refused body that are read and dropped so that the client sees the refusal; past them the connection is cut.
+    /// Bytes of a refused body that are read and dropped so that the client sees the refusal. After them, the
+    /// connection is cut.
     public var drainLimit = 8 << 20
-    /// Bytes asked of a source at a time, at most: of a short body it is a sixteenth, but at least 64 KiB. Memory of a
-    /// response while it is sent.
+    /// Block size in bytes: the maximum asked of a source at a time. Each response holds one block while it is sent.
+    /// Short bodies use blocks of a sixteenth of their length, but at least 64 KiB.
     public var blockSize = 1 << 20
-    /// Bytes of all request bodies while they are received and until their requests have been answered; more get 503.
+    /// Bytes of all request bodies until their requests have been answered; beyond it, requests get 503.
     public var uploadMemory = 64 << 20
-    /// Bytes that all responses being sent hold: their blocks, and bodies that are whole in memory. The less is left, the
-    /// smaller the blocks of new ones, down
-    /// to 16 KiB; where there is not even that, 503. What is sent in chunks goes through the connection's memory instead.
+    /// Bytes that all responses being sent hold: their blocks, and bodies that are whole in memory. New responses use
+    /// smaller blocks as this memory fills up, down to 16 KiB; if not even 16 KiB are free, they get 503. A chunked
+    /// response counts up to 64 KiB for its stream, but its chunks go through the connection's memory.
     public var bodyMemory = 256 << 20
     /// Bytes of small responses that are kept for further requests with the same head; 0 keeps none.
     public var replyCacheSize = 8 << 20
     public var deferred = DeferredLimits()
-    /// With it the daemon speaks TLS, 1.2 or 1.3, and nothing else. `HTTPDaemon.renew` changes it.
+    /// Certificate and key. With them, the daemon speaks TLS 1.2 or 1.3 and nothing else. `HTTPDaemon.renew` replaces
+    /// them.
     public var identity: TLSIdentity?
-    /// Hears what there is to say, on any thread: a fault of the service, or what the library says, which is mostly of clients.
+    /// Receives messages, on any thread: faults of the service, and messages of the library, which are mostly about
+    /// clients.
     public var log: @Sendable (_ message: String, _ isFault: Bool) -> Void = { _, _ in }
 
     public init() {}
@@ -50,12 +57,12 @@ public struct DaemonConfiguration: Sendable {
 
 /// Certificate and key of a server.
 public struct TLSIdentity: Sendable {
-    /// In PEM: the certificate, then those that sign it.
+    /// In PEM: the certificate, followed by its chain.
     public let certificate: String
     /// In PEM, not encrypted.
     public let key: String
 
-    /// - Throws: `DaemonError.badCertificate`, where they cannot be read or do not belong together.
+    /// - Throws: `DaemonError.badCertificate` if they cannot be read or do not belong together.
     public init(certificate: String, key: String) throws(DaemonError) {
         if let fault = c_httpd_tls_fault(certificate, key) {
             throw .badCertificate(String(cString: fault))
@@ -65,21 +72,21 @@ public struct TLSIdentity: Sendable {
     }
 }
 
-/// Limits of deferred work. Work is short or long by its `cost`; each kind has a queue and memory of its own.
+/// Limits of deferred work. Its jobs are short or long by their `cost`; each kind has its own queue and memory.
 public struct DeferredLimits: Sendable {
-    /// Threads for long work. They do short work, too, while no long work waits.
+    /// Threads for long jobs. While no long job waits, they run short jobs, too.
     public var threadCount = 1
-    /// Threads for short work alone.
+    /// Threads for short jobs only.
     public var shortThreadCount = 1
-    /// The cost up to which work is short.
+    /// Cost up to which a job is short.
     public var shortCost: Duration = .milliseconds(100)
-    /// Pieces of work that may wait in each of the two queues; more are refused.
+    /// Jobs that may wait in each of the two queues; more are refused.
     public var queueLimit = 64
-    /// Work that has waited this long is refused.
+    /// Time after which a waiting job is refused.
     public var waitLimit: Duration = .seconds(30)
-    /// Bytes held by all long work and by its responses until they have been sent. Work that needs more is refused.
+    /// Bytes held by all long jobs, and by their responses until they have been sent. A job that needs more is refused.
     public var memoryLimit = 1 << 30
-    /// The same for short work. Work of little cost that needs more counts as long.
+    /// The same for short jobs. A job of low cost that needs more memory counts as long.
     public var shortMemoryLimit = 64 << 20
     /// Seconds after which a refused client is told to try again.
     public var retryAfterSeconds = 1
@@ -88,10 +95,10 @@ public struct DeferredLimits: Sendable {
 }
 
 extension DaemonConfiguration {
-    /// The address in numbers.
+    /// The numeric address.
     var numericHost: String { Self.numericHost(host) }
 
-    /// A host's address in numbers: `localhost` is 127.0.0.1.
+    /// The numeric address of a host: `localhost` is 127.0.0.1.
     public static func numericHost(_ host: String) -> String {
         host == "localhost" ? "127.0.0.1" : host
     }
@@ -205,22 +212,26 @@ extension DaemonConfiguration: Configurable {
 
     /// - Throws: `DaemonError.invalidConfiguration`.
     func validate() throws(DaemonError) {
+        // First: the ranges below are formed from these numbers.
+        for setting in DaemonConfiguration.settings where !setting.isValid(in: self) {
+            throw .invalidConfiguration("\(setting.name) must be \(setting.accepted ?? "different")")
+        }
         let rules: [(holds: Bool, otherwise: String)] = [
-            // With fewer connections than threads the library never stops again.
+            // With fewer connections than threads, the library hangs when it is stopped.
             (
                 (threadCount...1_000_000).contains(connectionLimit),
                 "max-connections must lie between the number of threads (\(threadCount)) and 1000000"
             ),
             (
                 (0...connectionLimit).contains(connectionsPerAddress),
-                "the limit of connections per address must lie between 0 and the connection limit"
+                "max-connections-per-address must lie between 0 and max-connections (\(connectionLimit))"
             ),
             ((0...1 << 30).contains(bodyLimit), "the body limit must be at most 1 GiB"),
             ((0...1 << 40).contains(drainLimit), "the drain limit must be at most 1 TiB"),
             (bodyMemory >= blockSize, "max-body-memory must be at least block-bytes (\(blockSize))"),
             (
                 uploadMemory >= bodyLimit,
-                "max-upload-memory must be at least the limit of a request's body (\(bodyLimit))"
+                "max-upload-memory must be at least max-body-bytes (\(bodyLimit))"
             ),
             ((1...256).contains(deferred.shortThreadCount), "threads for short work must be between 1 and 256"),
             (deferred.shortCost >= .zero, "the cost of short work must not be negative"),
@@ -229,9 +240,6 @@ extension DaemonConfiguration: Configurable {
                 "the memory for deferred work must not be negative"
             ),
         ]
-        for setting in DaemonConfiguration.settings where !setting.isValid(in: self) {
-            throw .invalidConfiguration("\(setting.name) must be \(setting.accepted ?? "different")")
-        }
         for rule in rules where !rule.holds {
             throw .invalidConfiguration(rule.otherwise)
         }

@@ -2,21 +2,21 @@ import CHTTPDaemon
 import HTTPExchange
 import Synchronization
 
-/// Threads for work that must not hold up those that serve connections.
+/// Threads for jobs that must not block the threads that serve connections.
 ///
 /// Life of a job, every step under the pool's one lock:
 ///
 ///     waiting ──► running ──► settled
 ///        └───────────┴───────────▲     client gone, waited too long, no memory, or pool stopped
 ///
-/// Whoever settles a job resumes its connection, under the same lock. Settling happens once; so each suspension is resumed
-/// once, and after `stop` nothing is suspended. The descriptor of an unsettled job is open, because a suspended connection
-/// is not closed.
+/// A job is settled once, and its connection is resumed under the same lock. So each suspension is resumed once, and
+/// after `stop` no connection is suspended. The descriptor of an unsettled job is open, because the library does not
+/// close a suspended connection.
 ///
-/// There are two lanes, one for short jobs and one for long ones, each with a queue, memory and threads of its own. So short
-/// work never waits for long work.
+/// There are two lanes, one for short jobs and one for long ones. Each has its own queue, memory and threads, so a
+/// short job never waits for a long one.
 final class DeferredPool: Sendable {
-    /// How a job ended, for the exchange that waits for it.
+    /// Result of a job, for the exchange that waits for it.
     enum Outcome {
         case finished(Reply, MemoryHold)
         /// No room, no time, or the service is stopping.
@@ -31,15 +31,15 @@ final class DeferredPool: Sendable {
     }
 
     private struct LaneState {
-        /// By `DeferredJob.urgency`. The first blocks the others while it waits for memory.
+        /// In the order of `DeferredJob.urgency`. The first job blocks the others while it waits for memory.
         var waiting: [DeferredJob] = []
         var memoryHeld = 0
-        /// Threads of this lane that run a job, of whichever lane.
+        /// Threads of this lane that run a job of either lane.
         var busyThreads = 0
     }
 
     private struct State {
-        /// By the lane's raw value.
+        /// Indexed by the lane's raw value.
         var lanes = [LaneState(), LaneState()]
         var running: [DeferredJob] = []
         var isStopped = false
@@ -52,10 +52,11 @@ final class DeferredPool: Sendable {
         var waiting: [DeferredJob] { lanes.flatMap(\.waiting) }
     }
 
-    /// Milliseconds. A client that leaves later than its job was submitted by this is noticed at once.
+    /// Milliseconds after which the watching thread sees a new job. From then on, it notices at once if the job's
+    /// client leaves.
     private static let watchInterval: Int32 = 10
 
-    /// Bytes for what threads that serve connections take piece by piece.
+    /// Bytes that stay free for the small allocations of the threads that serve connections.
     private static let spareMemory = 16 << 20
 
     private let limits: DeferredLimits
@@ -94,7 +95,7 @@ final class DeferredPool: Sendable {
         }
     }
 
-    /// Takes a job whose connection is suspended already. It is settled in any case, perhaps before this returns.
+    /// Takes a job whose connection is already suspended. The job is settled in any case, perhaps before this returns.
     func submit(_ job: DeferredJob) {
         job.lane = job.cost <= limits.shortCost && job.memory <= limits.shortMemoryLimit ? .short : .long
         state.withLock { state in
@@ -133,7 +134,7 @@ final class DeferredPool: Sendable {
         }
     }
 
-    /// Deferred work's part of the load.
+    /// The jobs' part of the load.
     var load: TransportLoad {
         state.withLock { state in
             var load = TransportLoad()
@@ -144,7 +145,7 @@ final class DeferredPool: Sendable {
         }
     }
 
-    /// Settles every job and takes no more. Work that runs is told that nobody waits for it.
+    /// Settles every job and takes no more. Running jobs see that they are cancelled.
     func stop() {
         state.withLock { state in
             state.isStopped = true
@@ -155,7 +156,7 @@ final class DeferredPool: Sendable {
         }
     }
 
-    /// Waits until the work that was running at `stop` has returned.
+    /// Waits until the jobs that were running at `stop` have returned.
     func join() {
         for thread in threads.withLock({ threads in
             defer { threads.removeAll() }
@@ -188,12 +189,12 @@ final class DeferredPool: Sendable {
         case stop
     }
 
-    /// The life of a thread that belongs to a lane.
+    /// Main loop of a thread of a lane.
     private func work(_ lane: Lane) {
         while case .run(let job) = state.wait(for: { next(&$0, for: lane) }) {
             let hold = MemoryHold(pool: self, lane: job.lane, memory: job.memory)
             let outcome = outcome(of: job, hold)
-            // The hold must not end under the lock, which it takes itself.
+            // The hold must not be freed under the lock, because freeing it takes the lock.
             withExtendedLifetime(hold) {
                 state.withLock { state in
                     state.running.removeAll { $0 === job }
@@ -205,7 +206,8 @@ final class DeferredPool: Sendable {
     }
 
     private func outcome(of job: DeferredJob, _ hold: MemoryHold) -> Outcome {
-        // What a job takes piece by piece could no longer be refused, and others that run may not have taken theirs yet.
+        // A failed allocation of a running job would end the process. Other running jobs may not have allocated all of
+        // their memory yet, so the check covers them, too.
         let promised = state.withLock { $0.running.map(\.memory).reduce(Self.spareMemory, +) }
         guard c_httpd_has_memory(promised) else { return .saturated(.workMemory) }
         let reply = job.run { job.cancelled.load(ordering: .relaxed) }
@@ -217,7 +219,7 @@ final class DeferredPool: Sendable {
         guard !state.isStopped else {
             return .stop
         }
-        // Those that do both look for long jobs first, for nobody else does these.
+        // Threads of the long lane look for long jobs first, because no other threads run these.
         for jobLane in [lane, .short] {
             guard let job = state[jobLane].waiting.first,
                 job.memory <= memoryLimit(jobLane) - state[jobLane].memoryHeld
@@ -231,8 +233,8 @@ final class DeferredPool: Sendable {
         return nil
     }
 
-    /// The library does not look at a suspended connection, so this does: a client that is gone, or that has closed its
-    /// half, gives its place to others.
+    /// Watches suspended connections, which the library does not do. If a client is gone or has closed its half, its
+    /// job is settled and makes room for others.
     private func watch() {
         while true {
             let jobs = state.wait { state -> [DeferredJob]? in
@@ -247,7 +249,8 @@ final class DeferredPool: Sendable {
             let now = Timestamp.now
             state.withLock { state in
                 for (job, isGone) in zip(jobs, gone) where isGone {
-                    // Settled in the meantime: then the descriptor may have been another's, and nothing happens.
+                    // Does nothing for a job that has been settled in the meantime, whose descriptor may now be another
+                    // connection's.
                     settle(job, .clientGone)
                 }
                 for job in state.waiting where job.waitsUntil <= now {
@@ -259,12 +262,12 @@ final class DeferredPool: Sendable {
     }
 }
 
-/// Work together with the suspended connection that waits for it.
+/// A job, and the suspended connection that waits for it.
 ///
-/// Sendable because `waitsUntil`, `isSettled` and `outcome` are touched under the pool's lock only, and the rest is set before
-/// the pool lists the job.
+/// Sendable because `waitsUntil`, `isSettled` and `outcome` are only used under the pool's lock, and the rest is set
+/// before the pool lists the job.
 final class DeferredJob: @unchecked Sendable {
-    /// Multiple of its cost for which a job lets cheaper ones overtake it.
+    /// Multiple of a job's cost for which cheaper jobs may overtake it.
     fileprivate static let patience = 16
 
     fileprivate let connection: OpaquePointer
@@ -274,7 +277,7 @@ final class DeferredJob: @unchecked Sendable {
     fileprivate let run: (_ isCancelled: @escaping @Sendable () -> Bool) -> Reply
     fileprivate let cancelled = Atomic(false)
     fileprivate var lane = DeferredPool.Lane.long
-    /// The earliest goes first. Jobs of equal cost go in the order that they came.
+    /// Time by which jobs are ordered: the earliest runs first. Jobs of equal cost run in the order of their arrival.
     fileprivate var urgency = Timestamp(nanoseconds: .max)
     fileprivate var waitsUntil = Timestamp(nanoseconds: .max)
     fileprivate var isSettled = false
@@ -284,13 +287,13 @@ final class DeferredJob: @unchecked Sendable {
         self.connection = connection
         descriptor = c_httpd_descriptor(connection)
         memory = max(0, work.memory)
-        // Times the patience it is still a duration.
+        // Multiplied by the patience, the cost must not overflow.
         cost = min(max(.zero, work.cost), .seconds(1 << 32))
         run = work.run
     }
 }
 
-/// Memory that counts as used until this goes away: with the response, or with the work when nobody waits for it.
+/// Memory that counts as used until this object is freed: with the response, or with the job if nobody waits for it.
 final class MemoryHold: Sendable {
     private let pool: DeferredPool
     private let lane: DeferredPool.Lane

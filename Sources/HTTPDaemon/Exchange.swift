@@ -5,7 +5,7 @@ import HTTPTypes
 
 /// One request and its response.
 ///
-/// Used by the thread that serves its connection alone; what other threads do with a deferred job goes through the pool.
+/// Used only by the thread that serves its connection. Other threads reach a deferred job through the pool.
 ///
 ///     started ──► receiving ──► answered
 ///        │            ├──────► suspended ──► answered
@@ -13,13 +13,13 @@ import HTTPTypes
 ///        ├──────► discarding ───────────────────┤
 ///        └─ refused at once, connection closed ─┘
 ///
-/// Suspended work may find that there is more to do: then the exchange is suspended again.
+/// A job may find that another job has to follow: then the exchange is suspended again.
 final class Exchange {
     private enum State {
-        /// The request line is there, the fields are not.
+        /// The request line has arrived, the fields have not.
         case started
         case receiving(ReceivedBody)
-        /// Refused, but the library takes an answer only when the body is over.
+        /// Refused, but the library takes an answer only after the whole body.
         case discarding(Refusal, dropped: Int)
         case suspended(DeferredJob)
         case answered
@@ -37,7 +37,7 @@ final class Exchange {
     private var isHTTP11 = true
     private var note: ResponseNote?
     private var sent: SentBody?
-    /// The body of deferred work's response, which holds memory until it has been sent. Given up by `service.freeing`.
+    /// The body of a job's response, which holds memory until it has been sent. Released by `service.freeing`.
     private var held: Unmanaged<HeldBody>?
     private var sendsHeldBody = true
     /// Cache key of the reply, if it can be cached.
@@ -45,7 +45,7 @@ final class Exchange {
     /// The kept reply that is being sent.
     private var repetition: Connection.Repetition?
 
-    /// - Parameter replyKey: Set where the reply is worth keeping.
+    /// - Parameter replyKey: Cache key, if the reply is worth keeping.
     init(service: Service, connection: Connection, replyKey: [UInt8]?) {
         self.service = service
         self.connection = connection
@@ -63,7 +63,7 @@ final class Exchange {
         service.freeing.release(held, memory: held._withUnsafeGuaranteedRef(\.byteCount))
     }
 
-    /// The library has something of the request, or its end, or has come back from a suspension.
+    /// Continues the exchange: the library has part of the request, has reached its end, or has resumed the exchange.
     ///
     /// - Returns: False cuts the connection.
     func proceed(
@@ -85,7 +85,7 @@ final class Exchange {
             return dropped + bytes.count <= service.configuration.drainLimit
         case .suspended(let job):
             let goesOn = takeOutcome(of: job, on: handle)
-            // Here, because the call above has given up its own references.
+            // Only now, because the call above has released its own references.
             if !sendsHeldBody { giveUpBody() }
             return goesOn
         case .answered:
@@ -93,7 +93,7 @@ final class Exchange {
         }
     }
 
-    /// Says of the exchange how it ended.
+    /// Describes the exchange in `end`.
     func complete(_ end: inout ExchangeEnd) {
         end.method = head.method
         end.fields = head.headerFields
@@ -104,8 +104,8 @@ final class Exchange {
 
     // MARK: Receiving
 
-    /// An answer to the head alone drops the body and closes the connection: right for a request that cannot be trusted to
-    /// end where it says, and for nothing else.
+    /// Reads the head. An answer to the head alone drops the body and closes the connection, so it is only for a
+    /// request whose end cannot be trusted or whose body would be refused.
     private func takeHead(
         on handle: OpaquePointer,
         method: UnsafePointer<CChar>,
@@ -151,17 +151,18 @@ final class Exchange {
 
         // The same head can come with another body.
         if reader.isChunked { replyKey = nil }
-        // The library gives leave to send the body that there is none of, and then takes no answer where more has arrived.
+        // The library would send 100 Continue for a body that is empty, and then take no answer if more bytes have
+        // arrived.
         if reader.expectsContinue, !reader.isChunked, reader.contentLength ?? 0 == 0 {
-            // What is kept is an answer to the end of a request, not to its head.
+            // Kept replies answer the end of a request, not its head.
             replyKey = nil
             return takeRequest(emptyBody, on: handle)
         }
         let limit = service.configuration.bodyLimit
         if let length = reader.contentLength, length > limit {
             let refusal = Refusal.bodyTooLarge(limit: limit)
-            // A client that does not wait for leave is sending already, and would see a reset rather than the answer if the
-            // connection were closed before it is through.
+            // A client that does not wait for 100 Continue is already sending its body. If the connection closed before
+            // the end of the body, the client would see a reset instead of the answer.
             if reader.expectsContinue || length > service.configuration.drainLimit {
                 return answer(service.handler.refuse(refusal, head: head), on: handle, closes: true)
             }
@@ -178,7 +179,7 @@ final class Exchange {
     }
 
     private func takeBody(_ body: ReceivedBody, _ bytes: UnsafeBufferPointer<UInt8>) -> Bool {
-        // The head alone does not tell what is answered.
+        // The answer does not depend on the head alone.
         replyKey = nil
         if body.count + bytes.count > service.configuration.bodyLimit {
             state = .discarding(.bodyTooLarge(limit: service.configuration.bodyLimit), dropped: 0)
@@ -255,7 +256,8 @@ final class Exchange {
             self.repetition = repetition
             return repetition.handle.queue(on: handle)
         }
-        // Work that has been deferred holds no more of the request than it says.
+        // The request's body is no longer needed. A job's own memory includes the parts of the request that its
+        // response holds.
         body = nil
         func queue(_ response: OutgoingResponse, _ held: HeldBody? = nil) -> OutgoingResponse.Queueing {
             note = response.note

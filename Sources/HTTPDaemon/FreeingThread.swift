@@ -1,11 +1,11 @@
 import HTTPExchange
 import Synchronization
 
-/// A thread that frees what takes long to free, so that no thread does so that serves connections: the plan of a model of
-/// 80 000 tensors takes tens of milliseconds.
+/// A thread that frees large objects, so that the threads that serve connections need not: freeing the plan of a model
+/// of 80 000 tensors takes tens of milliseconds.
 final class FreeingThread: Sendable {
     private struct State {
-        /// Each with a reference that is this thread's to give up.
+        /// Objects, each with a reference that this thread must release.
         var waiting: [Unmanaged<AnyObject>] = []
         var isStopped = false
     }
@@ -25,7 +25,7 @@ final class FreeingThread: Sendable {
         thread.withLock { $0 = started }
     }
 
-    /// Gives up a reference for the caller, on this thread where much is freed with it.
+    /// Releases a reference for the caller: on this thread if that frees much memory, else at once.
     ///
     /// - Parameter memory: Bytes that the object holds.
     func release(_ object: Unmanaged<some AnyObject>, memory: Int) {
@@ -39,20 +39,20 @@ final class FreeingThread: Sendable {
         }
     }
 
-    /// Frees what is left, and ends. References are given up by their holders from here on.
+    /// Frees the remaining objects and ends the thread. From then on, `release(_:memory:)` frees objects at once.
     func stop() {
         state.withLock { $0.isStopped = true }
         thread.withLock { $0.take() }?.join()
     }
 
-    /// - Returns: `nil` for the time being, and none for ever.
+    /// - Returns: `nil` while there is nothing to free; an empty array if there never will be.
     private static func next(_ state: inout State) -> [Unmanaged<AnyObject>]? {
         defer { state.waiting = [] }
         return state.waiting.isEmpty && !state.isStopped ? nil : state.waiting
     }
 }
 
-/// The body of deferred work's response, and the count of the memory that it holds, until nothing needs either.
+/// The body of a job's response, and the hold on the memory that counts for it.
 final class HeldBody {
     private var body: ResponseBody?
     private let memory: MemoryHold
@@ -66,7 +66,7 @@ final class HeldBody {
     var byteCount: Int { memory.byteCount }
 
     deinit {
-        // Before it stops counting.
+        // Frees the body before its memory stops counting.
         body = nil
     }
 }

@@ -5,12 +5,12 @@ import Synchronization
 
 /// An HTTP/1.1 server: libmicrohttpd's threads in front of a `RequestHandler`.
 ///
-/// Ending it so that nobody notices: let readiness turn false, `quiesce()`, `drain(for:)`, `stop()`.
+/// To end it without failed requests: let readiness turn false, then call `quiesce()`, `drain(for:)` and `stop()`.
 public final class HTTPDaemon: Sendable {
-    /// The port bound; 0 for a socket of the file system.
+    /// The bound port; 0 for a Unix domain socket.
     public let port: UInt16
     private let service: Service
-    /// `nil` once stopped. Used under the lock only, so that no call meets a freed daemon.
+    /// `nil` once stopped. Used only under the lock, so that no call gets a freed daemon.
     private let handle: Mutex<OpaquePointer?>
 
     /// Binds, listens and serves.
@@ -20,7 +20,8 @@ public final class HTTPDaemon: Sendable {
         try self.init(configuration: configuration, handler: handler, hasThreads: true)
     }
 
-    /// - Parameter hasThreads: False listens nowhere, and connections are adopted and served by ``run(waiting:)``.
+    /// - Parameter hasThreads: If false, the daemon listens nowhere; connections are adopted, and served by
+    ///   ``run(waiting:)``.
     init(configuration: DaemonConfiguration, handler: any RequestHandler, hasThreads: Bool) throws(DaemonError) {
         try configuration.validate()
         let service = Service(configuration: configuration, handler: handler)
@@ -66,7 +67,7 @@ public final class HTTPDaemon: Sendable {
         stop()
     }
 
-    /// Requests whose first line has arrived and whose response has not gone out whole.
+    /// Requests whose first line has arrived and whose response has not been sent whole.
     public var activeExchanges: Int {
         service.activeExchanges
     }
@@ -81,15 +82,16 @@ public final class HTTPDaemon: Sendable {
         var load = service.pool.load
         load.activeExchanges = activeExchanges
         load.openConnections = openConnections
+        load.connectionLimit = service.configuration.connectionLimit
         (load.repeatedRequests, load.replyCacheBytes) = service.replies.load
         load.bodyMemory = service.bodyMemory.held
         load.uploadMemory = service.uploadMemory.held
         return load
     }
 
-    /// Shows another certificate to those who connect from now on. Does nothing for a daemon that speaks no TLS.
+    /// Shows another certificate on new connections. Does nothing for a daemon without TLS.
     ///
-    /// - Throws: `DaemonError.badCertificate`; then it shows the one it had.
+    /// - Throws: `DaemonError.badCertificate`; then the old certificate stays in use.
     public func renew(_ identity: TLSIdentity) throws(DaemonError) {
         guard service.configuration.identity != nil else { return }
         let fault = handle.withLock { handle in
@@ -99,7 +101,7 @@ public final class HTTPDaemon: Sendable {
         if let fault { throw .badCertificate(fault) }
     }
 
-    /// Serves one end of a socket pair, which this closes in any case.
+    /// Serves one end of a socket pair. The daemon closes the descriptor in any case.
     func adopt(_ descriptor: Int32) -> Bool {
         handle.withLock { handle in
             guard let handle else {
@@ -110,15 +112,15 @@ public final class HTTPDaemon: Sendable {
         }
     }
 
-    /// Serves connections of a daemon without threads, having waited for something to do. Always on one thread, which is the
-    /// one that adopts them.
+    /// Waits for something to do, then serves the connections of a daemon without threads. Must be called on the thread
+    /// that adopts connections.
     func run(waiting milliseconds: Int32) {
         let handle = handle.withLock { handle in handle.map { UInt(bitPattern: $0) } }
         // Not under the lock: handlers may ask for the daemon's load.
         if let handle = handle.flatMap(OpaquePointer.init(bitPattern:)) { c_httpd_run(handle, milliseconds) }
     }
 
-    /// Accepts no more connections. Those open are served on; each closes with its next response.
+    /// Stops accepting connections. Open ones are still served; each closes after its next response.
     public func quiesce() {
         service.isQuiescing = true
         handle.withLock { handle in
@@ -128,10 +130,10 @@ public final class HTTPDaemon: Sendable {
         }
     }
 
-    /// Waits until no exchange is in flight, at most for `limit`. What a client has sent and no thread has read yet is not
-    /// in flight: quiesce a moment after readiness has turned false.
+    /// Waits until no exchange is active, at most for `limit`. A request that no thread has read yet is not active, so
+    /// quiesce a moment after readiness has turned false.
     ///
-    /// - Returns: Whether none is.
+    /// - Returns: `true` if no exchange is active.
     public func drain(for limit: Duration) -> Bool {
         let deadline = Timestamp.now + limit
         while activeExchanges > 0 {
@@ -143,8 +145,8 @@ public final class HTTPDaemon: Sendable {
         return true
     }
 
-    /// Cuts all connections and ends all threads; waits for deferred work that is running, which is told to end.
-    /// Does nothing the second time. Not to be called by a handler.
+    /// Cuts all connections and ends all threads. Cancels running jobs and waits for them. Does nothing the second
+    /// time. Must not be called by a handler.
     public func stop() {
         let handle = handle.withLock { handle in
             defer { handle = nil }
@@ -169,7 +171,7 @@ public final class HTTPDaemon: Sendable {
     }
 }
 
-/// Strings for C, for the time of a call.
+/// Passes strings to C for the time of a call.
 private func withCStrings<Result>(
     _ text: String,
     _ others: [String?],

@@ -1,12 +1,12 @@
 import CHTTPDaemon
 import Glibc
 
-/// Why a service did not answer.
+/// Reason why a service did not answer.
 public struct ProbeError: Error {
     public var reason: String
-    /// `true` if the address or path can be that of no service.
+    /// `true` if no service can have this address or path.
     public var isOfAddress = false
-    /// `true` if something answered, or hung up, that may speak another protocol.
+    /// `true` if the peer answered or hung up, and may speak another protocol.
     fileprivate var isOfProtocol = false
     /// `true` if the service speaks TLS and the probe did not.
     public var isOfTLS = false
@@ -20,11 +20,11 @@ public struct ProbeError: Error {
 
 /// One request over a socket: as little HTTP as a health check needs.
 ///
-/// The calls of the socket interface take addresses and buffers by pointer; none outlives its call.
+/// The calls of the socket interface take addresses and buffers by pointer; no pointer outlives its call.
 public struct HTTPProbe {
     public var host: String
     public var port: UInt16
-    /// Instead of both, the path of a socket in the file system.
+    /// Path of a Unix domain socket, instead of host and port.
     public var socketPath: String?
     /// Seconds for each of connecting, sending and receiving.
     public var timeout: Int
@@ -44,12 +44,12 @@ public struct HTTPProbe {
         do {
             return try ask(path)
         } catch {
-            // To a service with TLS a request in plain text is noise: it hangs up, or answers with an alert.
+            // A service with TLS answers a request in plain text with an alert, or hangs up.
             guard error.isOfProtocol, !usesTLS else { throw error }
             var secure = self
             secure.usesTLS = true
             guard (try? secure.ask(path)) != nil else { throw error }
-            throw ProbeError(reason: "it speaks TLS alone", isOfTLS: true)
+            throw ProbeError(reason: "it accepts TLS only", isOfTLS: true)
         }
     }
 
@@ -66,7 +66,7 @@ public struct HTTPProbe {
         return status
     }
 
-    /// "HTTP/1.1 200" is all that is looked at.
+    /// Bytes of an answer that the probe reads: "HTTP/1.1 200".
     private static let answerSize = 12
 
     private func answer(to request: String, _ descriptor: Int32) throws(ProbeError) -> [UInt8] {
@@ -103,16 +103,23 @@ public struct HTTPProbe {
     }
 
     private func connect(to path: String) throws(ProbeError) -> Int32 {
-        let descriptor = c_httpd_connect_to_path(path)
+        let descriptor = c_httpd_connect_to_path(path, UInt32(timeout))
         guard descriptor >= 0 else {
-            // As `serve` says it of a path that is too long or empty.
+            // The message of `serve` for a path that is too long or empty.
             guard errno != ENAMETOOLONG else {
                 throw ProbeError(reason: DaemonError.invalidSocketPath(path).description, isOfAddress: true)
             }
-            throw .last("cannot connect")
+            throw noConnection
         }
         limitTime(of: descriptor)
         return descriptor
+    }
+
+    /// The error of a call that did not connect, from `errno`.
+    private var noConnection: ProbeError {
+        // Of a socket's path and of an address.
+        [EAGAIN, EINPROGRESS].contains(errno)
+            ? ProbeError(reason: "no connection within \(timeout) s") : .last("cannot connect")
     }
 
     private func limitTime(of descriptor: Int32) {
@@ -128,14 +135,14 @@ public struct HTTPProbe {
         hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
         var found: UnsafeMutablePointer<addrinfo>?
         guard getaddrinfo(host, String(port), &hints, &found) == 0, let address = found?.pointee else {
-            throw ProbeError(reason: "\"\(host)\" is not an address in numbers", isOfAddress: true)
+            throw ProbeError(reason: "\"\(host)\" is not a numeric address", isOfAddress: true)
         }
         defer { freeaddrinfo(found) }
         let descriptor = socket(address.ai_family, address.ai_socktype, address.ai_protocol)
         guard descriptor >= 0 else { throw .last("no socket") }
         limitTime(of: descriptor)
         guard Glibc.connect(descriptor, address.ai_addr, address.ai_addrlen) == 0 else {
-            let error = ProbeError.last("cannot connect")
+            let error = noConnection
             close(descriptor)
             throw error
         }

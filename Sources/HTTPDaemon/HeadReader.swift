@@ -1,10 +1,10 @@
 import HTTPExchange
 import HTTPTypes
 
-/// Reads the head of a request field by field and refuses what two readers could understand differently.
+/// Reads the head of a request field by field, and refuses heads that two readers could understand differently.
 ///
-/// The library takes the first of several `Content-Length` fields, ignores one beside `Transfer-Encoding`, and passes unknown
-/// codings through: each a way to smuggle a request past a proxy (RFC 9112, sections 5 and 6).
+/// The library takes the first of several `Content-Length` fields, ignores one beside `Transfer-Encoding`, and passes
+/// unknown codings through. Each of these lets a client smuggle a request past a proxy (RFC 9112, sections 5 and 6).
 struct HeadReader {
     private static let fieldLimit = 256
     /// Fields that carry one value; a second one is an error or an attack.
@@ -12,7 +12,7 @@ struct HeadReader {
         "authorization", "content-length", "content-type", "expect", "host", "if-range", "range", "transfer-encoding",
     ]
 
-    /// Fields that say where a request ends or whose it is, in ASCII alone.
+    /// Fields that decide where a request ends or which host gets it; their values must be ASCII.
     private static let framing: [HTTPField.Name?] = [hostName, .connection, .contentLength, .expect, .transferEncoding]
 
     private static let hostName = HTTPField.Name("host")
@@ -64,7 +64,7 @@ struct HeadReader {
         return true
     }
 
-    /// Checks of the head as a whole.
+    /// Checks the head as a whole.
     mutating func finish() {
         guard refusal == nil else {
             return
@@ -91,7 +91,7 @@ struct HeadReader {
             }
             contentLength = length
         case .transferEncoding:
-            // Not trimmed: with white space behind it the library does not recognise the coding.
+            // Not trimmed: the library does not recognise the coding if white space follows it.
             guard Self.isEqual(value, "chunked") else {
                 return refuse("transfer-encoding other than chunked")
             }
@@ -108,8 +108,8 @@ struct HeadReader {
         return true
     }
 
-    /// Compares as the library does: bytes, but letters of ASCII without case. Other letters are never the same, so that
-    /// U+212A (KELVIN SIGN) is no `k`.
+    /// Compares bytes as the library does, ignoring the case of ASCII letters only: U+212A (KELVIN SIGN) is not equal
+    /// to `k`.
     ///
     /// - Parameter word: In lower case.
     private static func isEqual(_ value: UnsafeBufferPointer<UInt8>, _ word: StaticString) -> Bool {
@@ -125,7 +125,7 @@ struct HeadReader {
         return false
     }
 
-    /// `nil` for anything but digits; more than `Int.max` is `Int.max`, which is over every limit.
+    /// `nil` for anything but digits. A number above `Int.max` becomes `Int.max`, which is over every limit.
     private static func decimal(_ text: UnsafeBufferPointer<UInt8>) -> Int? {
         guard !text.isEmpty, text.allSatisfy({ (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }) else {
             return nil

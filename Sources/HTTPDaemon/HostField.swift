@@ -2,7 +2,7 @@ import Glibc
 
 /// The `Host` field: `uri-host [ ":" port ]` (RFC 9110, section 7.2; RFC 3986, section 3.2.2), which may be empty.
 ///
-/// Stricter than the RFCs where a host could be misread: no comma, which joins repeated fields, no address of a future
+/// Stricter than the RFCs, so that no host is misread: no comma, which joins repeated fields, no address of a future IP
 /// version, and no port beyond 65535.
 enum HostField {
     private typealias Bytes = Slice<UnsafeBufferPointer<UInt8>>
@@ -16,7 +16,7 @@ enum HostField {
         return isAddress(value[1..<end]) && isPort(value[(end + 1)...])
     }
 
-    /// Unreserved characters, `sub-delims` but the comma, and bytes as `%` and two digits.
+    /// Unreserved characters, `sub-delims` except the comma, and bytes as `%` and two digits.
     private static func isName(_ name: Bytes) -> Bool {
         var rest = name
         while let byte = rest.popFirst() {
@@ -40,7 +40,7 @@ enum HostField {
         return inet_pton(AF_INET6, String(decoding: text, as: UTF8.self), &address) == 1
     }
 
-    /// Nothing, or a colon and the digits of a port, which may be none.
+    /// Nothing, or a colon and the digits of a port. The digits may be missing.
     private static func isPort(_ text: Bytes) -> Bool {
         guard let colon = text.first else { return true }
         let digits = text.dropFirst()

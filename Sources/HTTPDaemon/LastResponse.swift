@@ -2,17 +2,17 @@ import Glibc
 import HTTPExchange
 import HTTPTypes
 
-/// A refusal that goes past the library, as the last bytes of its connection: to a length that the library cannot read, and to
-/// a request that is late.
+/// A refusal that is sent without the library, as the last bytes of its connection. It answers a length that the
+/// library cannot read, or a late request.
 ///
-/// The method may not be known, so a body is sent in any case. The end of the connection follows.
+/// The method may be unknown, so the body is always sent. Then the connection ends.
 struct LastResponse {
     let bytes: [UInt8]
     let bodyByteCount: Int
     let status: Int
     let note: ResponseNote
 
-    /// - Returns: `nil` if the body is not there as bytes.
+    /// - Returns: `nil` if the body is not an array of bytes.
     init?(_ response: OutgoingResponse) {
         guard case .bytes(let body) = response.body else { return nil }
         bodyByteCount = body.count
@@ -36,7 +36,7 @@ struct LastResponse {
         }
     }
 
-    /// Sends what fits without waiting.
+    /// Sends as many bytes as fit without waiting.
     func send(to descriptor: Int32) {
         _ = Glibc.send(descriptor, bytes, bytes.count, Int32(MSG_NOSIGNAL) | Int32(MSG_DONTWAIT))
     }

@@ -1,6 +1,6 @@
 import Glibc
 
-/// A value behind a mutex, and waiting until it has become what one waits for.
+/// A value behind a mutex, with a condition variable to wait for its changes.
 ///
 /// `Mutex` of the standard library has no condition variable.
 final class Monitor<Value>: @unchecked Sendable {
@@ -27,7 +27,7 @@ final class Monitor<Value>: @unchecked Sendable {
         mutex.deallocate()
     }
 
-    /// Runs `body` alone on the value, and wakes those who wait.
+    /// Runs `body` under the lock, and wakes all waiting threads.
     func withLock<Result>(_ body: (inout Value) -> Result) -> Result {
         pthread_mutex_lock(mutex)
         defer {
@@ -37,7 +37,7 @@ final class Monitor<Value>: @unchecked Sendable {
         return body(&value)
     }
 
-    /// Asks `body` again after every change until it gives a result, or until `deadline` has passed: then `nil`.
+    /// Calls `body` after every change until it returns a result. Returns `nil` once `deadline` has passed.
     func wait<Result>(until deadline: Timestamp? = nil, for body: (inout Value) -> Result?) -> Result? {
         pthread_mutex_lock(mutex)
         defer { pthread_mutex_unlock(mutex) }
@@ -58,7 +58,7 @@ final class Monitor<Value>: @unchecked Sendable {
     }
 }
 
-/// Nanoseconds of the monotonic clock: small enough for an atomic, and what POSIX waits take.
+/// A time of the monotonic clock, in nanoseconds: small enough for an atomic, and usable for POSIX waits.
 struct Timestamp: Comparable {
     var nanoseconds: UInt64
 
@@ -81,20 +81,20 @@ struct Timestamp: Comparable {
         self < earlier ? 0 : Int(clamping: nanoseconds - earlier.nanoseconds)
     }
 
-    /// A later time; more than the clock can hold is for ever.
+    /// A later time; a time beyond the clock's range is for ever.
     func advanced(by nanoseconds: UInt64) -> Timestamp {
         let (sum, overflow) = self.nanoseconds.addingReportingOverflow(nanoseconds)
         return Timestamp(nanoseconds: overflow ? .max : sum)
     }
 
-    /// - Parameter duration: At least 0; more than the clock can hold is for ever.
+    /// - Parameter duration: At least 0; a time beyond the clock's range is for ever.
     static func + (time: Timestamp, duration: Duration) -> Timestamp {
         time.advanced(by: duration.clampedNanoseconds)
     }
 }
 
 extension Duration {
-    /// At most as many as there can be; 0 for less than none.
+    /// Nanoseconds, clamped to the range of `UInt64`.
     var clampedNanoseconds: UInt64 {
         let (seconds, attoseconds) = components
         let whole = UInt64(clamping: seconds).multipliedReportingOverflow(by: 1_000_000_000)
@@ -103,11 +103,11 @@ extension Duration {
     }
 }
 
-/// A thread of our own.
+/// A POSIX thread.
 struct Thread: Sendable {
     private let handle: pthread_t
 
-    /// - Throws: `DaemonError.system`, where the system gives no more threads.
+    /// - Throws: `DaemonError.system` if the system allows no more threads.
     init(_ body: @escaping @Sendable () -> Void) throws(DaemonError) {
         final class Start {
             let body: @Sendable () -> Void

@@ -2,7 +2,7 @@ import CHTTPDaemon
 import Glibc
 import Synchronization
 
-/// The memory that request bodies have while they are received, until their requests have been answered.
+/// Memory of request bodies, from their first bytes until their requests have been answered.
 final class UploadMemory: Sendable {
     private let limit: Int
     private let taken = Atomic(0)
@@ -27,9 +27,10 @@ final class UploadMemory: Sendable {
     }
 }
 
-/// A request body that grows as it arrives. Its memory is asked for in a way that can fail, and counts until it goes away.
+/// A request body that grows as it arrives. A failed allocation does not end the process. The memory counts as taken
+/// until this object is freed.
 ///
-/// Announced bytes cost nothing: memory is taken for bytes that have arrived, with as much again in advance.
+/// Memory is taken for bytes that have arrived and for as many again, not for the length that the client announces.
 final class ReceivedBody {
     private static let smallestCapacity = 4 << 10
 
@@ -39,7 +40,7 @@ final class ReceivedBody {
     private(set) var count = 0
     private var capacity = 0
 
-    /// - Parameter limit: Bytes that there will be at most.
+    /// - Parameter limit: Maximum number of bytes.
     init(in memory: UploadMemory, limit: Int) {
         self.memory = memory
         self.limit = limit
@@ -50,7 +51,7 @@ final class ReceivedBody {
         memory.giveBack(capacity)
     }
 
-    /// Adds bytes, no more than the limit leaves room for. False if there is no memory for them.
+    /// Adds bytes; the caller keeps to the limit. False if there is no memory for them.
     func append(_ bytes: UnsafeBufferPointer<UInt8>) -> Bool {
         guard let source = bytes.baseAddress, grow(to: count + bytes.count), let start else { return bytes.isEmpty }
         (start + count).copyMemory(from: source, byteCount: bytes.count)
@@ -70,7 +71,7 @@ final class ReceivedBody {
         return true
     }
 
-    /// The bytes, which this holds no longer but counts on; `nil` if there is no memory for them.
+    /// Moves the bytes to an array, and keeps counting their memory. `nil` if there is no memory for the array.
     func takeBytes() -> [UInt8]? {
         guard count > 0 else { return [] }
         guard c_httpd_has_memory(count) else { return nil }

@@ -4,13 +4,13 @@ import HTTPExchange
 import HTTPTypes
 import Synchronization
 
-/// Small responses that every request with the same head gets, ready to be sent.
+/// Small responses, ready to be sent, to repeated requests with the same head.
 ///
-/// Of what workers, caches and pages ask, much has been asked before in the very same bytes. Such a request is answered without
-/// being taken apart again: its head is compared with those kept, whole, and the response gets a name of its own.
+/// Workers, caches and pages often repeat a request byte for byte. A repeated request is answered without being parsed:
+/// its whole head is compared with the kept heads, and the response gets a new request ID.
 ///
-/// Bounded in bytes and in number. What has been asked once is not kept, so that requests which are never the same twice cost
-/// nothing but a look.
+/// The cache is bounded in bytes and in number. It keeps a reply when its request comes a second time, so that requests
+/// that never repeat cost only a lookup.
 final class ReplyCache: Sendable {
     /// The longest head, in bytes, that is looked up: as much as fits on the stack.
     private static let longestKey = 1024
@@ -19,19 +19,19 @@ final class ReplyCache: Sendable {
 
     private struct Slot {
         var reply: KeptReply?
-        /// Of the head that was met last.
+        /// Hash of the last head for this slot.
         var hash: UInt64 = 0
     }
 
     private struct State {
-        /// By the lowest bits of the hash.
+        /// Indexed by the lowest bits of the hash.
         var slots = [Slot](repeating: Slot(), count: ReplyCache.slotCount)
         var matches = 0
     }
 
     private let limit: Int
     private let state = Mutex(State())
-    /// Of all replies that there are, those too that are no longer kept and still being sent to slow readers.
+    /// Bytes of all replies, including those that are no longer kept but still being sent to slow readers.
     let memory = KeptMemory()
 
     /// - Parameter limit: Bytes; 0 keeps nothing.
@@ -39,12 +39,12 @@ final class ReplyCache: Sendable {
         self.limit = limit
     }
 
-    /// How many requests have been matched, and the bytes of what is kept.
+    /// Number of matched requests, and bytes of the kept replies.
     var load: (Int, Int) { (state.withLock { $0.matches }, memory.byteCount) }
 
     enum Match {
         case kept(KeptReply)
-        /// Met for the second time: worth keeping the reply under this key.
+        /// The head has come a second time: its reply is worth keeping under this key.
         case again([UInt8])
         case new
     }
@@ -84,9 +84,10 @@ final class ReplyCache: Sendable {
         }
     }
 
-    /// Keeps a reply in the place of another. Where all of them take too much, they go: what is still asked for comes back.
+    /// Keeps a reply in its slot, in place of another one. If all replies take more than the limit, the cache is
+    /// emptied; replies in demand soon return.
     ///
-    /// - Returns: False where those that are being sent leave no room for it.
+    /// - Returns: False if replies that are still being sent leave no room for it.
     func keep(_ reply: KeptReply) -> Bool {
         let slot = Self.slot(reply.key.withUnsafeBytes(Self.hash))
         return state.withLock { state in
@@ -105,7 +106,7 @@ final class ReplyCache: Sendable {
     }
 
     private static func hash(_ key: UnsafeRawBufferPointer) -> UInt64 {
-        // Who makes heads that collide only drives out what is kept.
+        // A client that sends colliding heads only evicts kept replies.
         key.baseAddress.map { c_httpd_hash($0.assumingMemoryBound(to: UInt8.self), key.count) } ?? 0
     }
 }
@@ -119,22 +120,22 @@ final class KeptMemory: Sendable {
     fileprivate func add(_ count: Int) { bytes.add(count, ordering: .relaxed) }
 }
 
-/// A response to send again, and the library's handles of it, each of which serves one exchange at a time.
+/// A response to send again, and the library's handles of it. Each handle serves one exchange at a time.
 final class KeptReply: Sendable {
-    /// Bytes that each one takes besides its key and its body, at most: fields, and as many handles as are kept.
+    /// Maximum bytes of a reply besides its key and its body: its fields and idle handles.
     private static let overhead = 8 << 10
-    /// Handles that are kept while nobody needs them.
+    /// Maximum number of idle handles.
     private static let idleLimit = 4
 
-    /// A handle, and the name that it was last sent under.
+    /// A handle, and the request ID with which it was last sent.
     ///
-    /// Sendable because it belongs to one exchange, or to nobody.
+    /// Sendable because at most one exchange uses it at a time.
     struct Handle: @unchecked Sendable {
         let response: OpaquePointer
         let status: UInt32
         var id: String
 
-        /// Hands it to the library. False where that does not take it.
+        /// Queues the response. False if the library rejects it.
         func queue(on connection: OpaquePointer) -> Bool {
             c_httpd_queue(connection, status, response)
         }
@@ -143,7 +144,7 @@ final class KeptReply: Sendable {
     let key: [UInt8]
     private let memory: KeptMemory
     private let byteCount: Int
-    /// Of every request that gets this.
+    /// Method and fields of every request that gets this reply.
     private let method: HTTPRequest.Method
     private let requestFields: HTTPFields
     private let head: HTTPResponse
@@ -152,8 +153,8 @@ final class KeptReply: Sendable {
     private let naming: ResponseNaming
     private let idle = Mutex<[Handle]>([])
 
-    /// - Parameter memory: Counts it until it goes away.
-    /// - Returns: `nil` for what is not small, has no body, or does not hold for other requests.
+    /// - Parameter memory: Counts the reply's bytes until the reply is freed.
+    /// - Returns: `nil` if the response is not small, has no body, or is not valid for other requests.
     init?(_ response: OutgoingResponse, to request: HTTPRequest, key: [UInt8], memory: KeptMemory) {
         guard let naming = response.naming, let body = SmallBody(response.body) else { return nil }
         self.key = key
@@ -195,7 +196,7 @@ final class KeptReply: Sendable {
         return Connection.Repetition(reply: self, handle: handle)
     }
 
-    /// A handle under the name that the first response had.
+    /// A handle with the request ID of the first response.
     private func make() -> Handle? {
         guard let response = body.makeResponse() else { return nil }
         guard head.headerFields.add(to: response) else {
@@ -205,7 +206,8 @@ final class KeptReply: Sendable {
         return Handle(response: response, status: UInt32(head.status.code), id: note.id)
     }
 
-    /// Takes a handle back, when the library is done with it, and says what it was for. Without a status it was not sent.
+    /// Takes a handle back when the library is done with it, and describes its exchange in `end`. Without a status, the
+    /// response was not sent.
     fileprivate func complete(_ end: inout ExchangeEnd, _ handle: Handle) {
         end.method = method
         end.fields = requestFields
@@ -224,7 +226,7 @@ final class KeptReply: Sendable {
 }
 
 extension Connection.Repetition {
-    /// Says how it ended, and gives back what was lent.
+    /// Describes the exchange in `end`, and returns the handle.
     func complete(_ end: inout ExchangeEnd) {
         reply.complete(&end, handle)
     }

@@ -7,13 +7,13 @@ extension OutgoingResponse {
     /// Fate of a response.
     enum Queueing {
         case queued(SentBody)
-        /// There is no memory left to send it by.
+        /// There is no memory left to send it.
         case noMemory
-        /// The library does not take it: a field with no value, a body where there can be none.
+        /// The library rejects it: for example a field without a value, or a body for a status that has none.
         case refused
     }
 
-    /// Hands the response to the library, which keeps what it needs until it has been sent.
+    /// Hands the response to the library, which keeps it until it has been sent.
     func queue(on connection: OpaquePointer, _ sending: Sending) -> Queueing {
         let status = head.status.code
         guard (200...999).contains(status) else { return .refused }
@@ -37,7 +37,7 @@ extension OutgoingResponse {
         return c_httpd_queue(connection, UInt32(status), response) ? .queued(made.1) : .refused
     }
 
-    /// The last resort, where a response cannot be sent as it is.
+    /// The last resort if a response cannot be sent as it is.
     static var internalError: OutgoingResponse {
         let problem = #"{"type":"about:blank","title":"Internal Server Error","status":500}"#
         return OutgoingResponse(
@@ -47,13 +47,13 @@ extension OutgoingResponse {
     }
 
     private static func unsentHandle(_ body: ResponseBody, isHead: Bool) -> OpaquePointer? {
-        // An empty body says Content-Length: 0, which of a 304 would be a lie.
+        // An empty body would add Content-Length: 0, which is wrong for a 304.
         if case .empty = body, !isHead { return unsent(byteCount: nil) }
         return unsent(byteCount: body.byteCount)
     }
 
-    /// A response with a body, and the memory that it holds counted; `nil` if there is not enough. The response is `nil` where
-    /// there can be no such body.
+    /// Creates a response with a body, and counts the memory that it holds. Returns `nil` if there is too little
+    /// memory; the response is `nil` if there can be no such body.
     private func makeSent(_ sending: Sending) -> (OpaquePointer?, SentBody)? {
         let memory = sending.service.bodyMemory
         var held: [BodyMemory.Block] = []
@@ -97,7 +97,8 @@ extension OutgoingResponse {
         if let byteCount = body.byteCount {
             return c_httpd_response_of_reader(UInt64(byteCount), block.size, read, reader, release)
         }
-        // The library puts chunks into the connection's memory, not into a block of their own. To HTTP/1.0 it sends none.
+        // The library writes chunks to the connection's memory, not to a block of their own. It sends no chunks to
+        // HTTP/1.0 clients.
         return c_httpd_response_of_stream(bodyReader.isUnframed ? block.size : 1, read, reader, release)
     }
 
@@ -106,7 +107,7 @@ extension OutgoingResponse {
     }
 }
 
-/// How a response is sent, as far as the response does not say.
+/// Properties of an exchange that decide how its response is sent.
 struct Sending {
     let service: Service
     let connection: Connection
@@ -116,12 +117,12 @@ struct Sending {
     let isHTTP11: Bool
     /// `true` if the connection ends with this response.
     let closes: Bool
-    /// The response's body where the memory that it holds counts already.
+    /// The response's body, if the memory that it holds counts already.
     let held: HeldBody?
 }
 
 extension HTTPFields {
-    /// Adds them to a response of the library's. False where it does not take one, or writes it by itself from the body.
+    /// Adds the fields to a response of the library. False if the library rejects a field, or derives it from the body.
     func add(to response: OpaquePointer) -> Bool {
         allSatisfy { field in
             guard field.name != .contentLength, field.name != .transferEncoding else { return false }
@@ -143,26 +144,26 @@ extension ResponseBody {
         if case .bytes(let bytes) = self, bytes.count > SmallBody.largestSize { bytes.count } else { 0 }
     }
 
-    /// The bytes that a block for the body need not exceed; `nil` where there is nothing to read.
+    /// Largest useful size of a block for the body, in bytes; `nil` if there is nothing to read.
     fileprivate var readByteCount: Int? {
         switch self {
         case .bytes(let bytes) where !bytes.isEmpty: Self.piece(of: bytes.count)
         case .source(_, let range) where !range.isEmpty: Self.piece(of: range.count)
-        // Counted for what the stream itself holds.
+        // Stands for the memory that the stream itself holds.
         case .stream: SmallBody.largestSize
         case .bytes, .source, .empty, .unsent: nil
         }
     }
 
-    /// A sixteenth, unless that is small: the client receives one block while the next is made, which of a short body is
-    /// much of the time.
+    /// A sixteenth of the body, unless that is small. The client receives one block while the next is made, and a short
+    /// body in few large blocks would lose much of this overlap.
     private static func piece(of byteCount: Int) -> Int {
         let sixteenth = byteCount / 16
         return max(min(byteCount, SmallBody.largestSize), sixteenth - sixteenth % BodyMemory.smallestBlock)
     }
 }
 
-/// How much of a body has been handed to the library.
+/// Part of a body that has been handed to the library.
 enum SentBody {
     case whole(Int)
     case read(BodyReader)

@@ -6,7 +6,8 @@ import Synchronization
 
 /// State shared by all exchanges of a daemon.
 final class Service: Sendable {
-    /// How much later than a late request's refusal its connection is cut, so that the client can read it.
+    /// Time between the refusal of a late request and the end of its connection, so that the client can read the
+    /// refusal.
     static let grace: Duration = .seconds(5)
 
     let configuration: DaemonConfiguration
@@ -17,7 +18,7 @@ final class Service: Sendable {
     let uploadMemory: UploadMemory
     let replies: ReplyCache
     let connections = Connections()
-    /// Nanoseconds in which a request must have arrived, and with which the next one must have.
+    /// Nanoseconds until a request must have arrived, and until the next one on an idle connection must have.
     private let receiveAllowance: UInt64
     private let idleAllowance: UInt64
     private let active = Atomic(0)
@@ -42,7 +43,7 @@ final class Service: Sendable {
         active.load(ordering: .acquiring)
     }
 
-    /// From here on every response closes its connection: the client's next request goes to another replica.
+    /// `true` if every response closes its connection, so that the client's next request goes to another replica.
     var isQuiescing: Bool {
         get { quiescing.load(ordering: .relaxed) }
         set { quiescing.store(newValue, ordering: .relaxed) }
@@ -50,8 +51,9 @@ final class Service: Sendable {
 }
 
 extension Service {
-    /// The trampolines from C. The context is the service; a connection's context is a `Connection`, a request's an `Exchange`
-    /// or, where it has none, the connection's; each is retained where it starts and released where it ends.
+    /// Trampolines from C. The context is the service. A connection's context is a `Connection`. A request's context is
+    /// an `Exchange` or, if it needs none, the connection's context. Each context is retained at its start and released
+    /// at its end.
     static var callbacks: c_httpd_callbacks {
         c_httpd_callbacks(
             connection_opened: { service, descriptor, peer in
@@ -98,8 +100,8 @@ extension Service {
         Unmanaged<Service>.fromOpaque(pointer).takeUnretainedValue()
     }
 
-    /// Both are held elsewhere for as long as a callback can come: counting references to them would be a good part of a small
-    /// request.
+    /// Calls `body` without counting references, which would take a good part of a small request's time. Both objects
+    /// are held elsewhere as long as a callback can come.
     private static func with<Result>(
         _ service: UnsafeMutableRawPointer,
         _ connection: UnsafeMutableRawPointer,
@@ -127,11 +129,11 @@ extension Service {
         connections.remove(Unmanaged<Connection>.fromOpaque(pointer).takeRetainedValue())
     }
 
-    /// - Parameter target: `nil` where the request line has none.
+    /// - Parameter target: `nil` if the request line has none.
     private func begin(_ connection: Connection, target: UnsafePointer<CChar>?) {
         let now = Timestamp.now
         connection.begin(
-            // As long as the request's first line.
+            // The pointer lives as long as the request's first line.
             target: UnsafeBufferPointer(
                 start: target.map { UnsafeRawPointer($0).assumingMemoryBound(to: UInt8.self) },
                 count: target.map { strlen($0) } ?? 0
@@ -142,9 +144,9 @@ extension Service {
         active.add(1, ordering: .relaxed)
     }
 
-    /// The library refuses a head for its length, and leaves the words to us.
+    /// Writes the refusal of a head whose length the library cannot read.
     ///
-    /// - Returns: Bytes of the response, written to `destination`; 0 for none.
+    /// - Returns: Number of bytes written to `destination`; 0 for no response.
     private func refuseLength(
         _ connection: Connection,
         isTooLarge: Bool,
@@ -165,9 +167,9 @@ extension Service {
         return count
     }
 
-    /// A refusal that goes past the library.
+    /// A refusal that is sent without the library.
     private func lastResponse(_ refusal: Refusal, target: [UInt8]) -> LastResponse? {
-        // Of the request, nothing but the target is known.
+        // Only the target of the request is known.
         let path = String(decoding: target, as: UTF8.self)
         let head = HTTPRequest(method: .get, scheme: nil, authority: nil, path: path)
         return LastResponse(handler.refuse(refusal, head: head))
@@ -176,12 +178,13 @@ extension Service {
     /// Starts ending the connections whose request takes too long to arrive.
     func startCutting() throws(DaemonError) {
         try connections.startCutting(every: min(.seconds(1), configuration.receiveTimeout)) { [self] target in
-            // GnuTLS takes nothing from a second thread.
+            // A GnuTLS session must not be used by a second thread.
             configuration.identity == nil ? lastResponse(.timedOut, target: target) : nil
         }
     }
 
-    /// The library has something of the request, or its end, or has come back from a suspension. False cuts the connection.
+    /// Continues a request: the library has part of it, has reached its end, or has resumed the connection. Returning
+    /// false cuts the connection.
     private func proceed(
         _ connection: Connection,
         _ request: inout UnsafeMutableRawPointer,
@@ -194,7 +197,7 @@ extension Service {
         if request != Unmanaged.passUnretained(connection).toOpaque() {
             exchange = Unmanaged<Exchange>.fromOpaque(request).takeUnretainedValue()
         } else if connection.repetition != nil {
-            // What is kept has no body in its request.
+            // Only requests without a body have kept replies.
             return connection.receivedWhole() && bytes.isEmpty
                 && connection.repetition?.handle.queue(on: handle) == true
         } else {
@@ -214,9 +217,9 @@ extension Service {
         return exchange.proceed(on: handle, method: method, version: version, bytes: bytes)
     }
 
-    /// The library is done with a request, whichever way it ended.
+    /// Completes a request when the library is done with it.
     ///
-    /// - Parameter status: Of the response, the library's own included; 0 where there was none.
+    /// - Parameter status: Status of the response, also if the library made it; 0 if there was none.
     private func end(_ connection: Connection, _ exchange: Exchange?, status: Int, isWhole: Bool) {
         let now = Timestamp.now
         connection.due = now.advanced(by: idleAllowance)

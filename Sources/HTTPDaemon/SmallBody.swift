@@ -3,24 +3,23 @@ import CHTTPDaemon
 import Glibc
 import HTTPExchange
 
-/// All of a small body: handed over whole, so that head and body go out in one piece, with one system call. Several responses
-/// can read from it.
+/// A small body in one buffer, so that one system call sends head and body. Several responses can share it.
 ///
-/// Sendable because nobody writes to it once it is there.
+/// Sendable because nothing writes to it after its initialisation.
 final class SmallBody: @unchecked Sendable {
-    /// Bytes.
+    /// Largest size of a small body, in bytes.
     static let largestSize = 64 << 10
-    /// Bytes up to which a body belongs to its connection's own memory.
+    /// Bytes up to which a body does not count against `BodyMemory`.
     static let uncountedSize = 4 << 10
 
-    // Not an array's, which may move.
+    // Not an array, whose storage may move.
     private let memory: UnsafeMutableRawBufferPointer
-    /// Counted for as long as this is there.
+    /// Memory that counts as taken as long as this body exists.
     private let memoryHeld: [BodyMemory.Block]
 
-    /// - Parameter held: What counts for as long as the body is there.
-    /// - Returns: `nil` for a body that is not small, has nothing in it, or takes more work than one call may do, and if there is
-    ///   no memory for it.
+    /// - Parameter held: Memory that counts as taken as long as the body exists.
+    /// - Returns: `nil` if the body is not small, is empty, or takes more work than one call may do, or if there is no
+    ///   memory for it.
     init?(_ body: ResponseBody, holding held: [BodyMemory.Block] = []) {
         guard let count = body.byteCount, 1...Self.largestSize ~= count, let start = malloc(count) else { return nil }
         memory = UnsafeMutableRawBufferPointer(start: start, count: count)
@@ -42,7 +41,7 @@ final class SmallBody: @unchecked Sendable {
 
     var count: Int { memory.count }
 
-    /// A response over it; `nil` where the library makes none.
+    /// A response with this body; `nil` if the library creates none.
     func makeResponse() -> OpaquePointer? {
         guard let start = memory.baseAddress else { return nil }
         // Released at the end of the response.

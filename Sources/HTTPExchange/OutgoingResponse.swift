@@ -7,13 +7,13 @@ public enum ResponseBody {
     case bytes([UInt8])
     /// These bytes of a source; the length is `range.count` and never 0.
     case source(any ByteSource, range: Range<Int>)
-    /// As long as it turns out to be: sent chunked.
+    /// A body of unknown length, sent chunked.
     case stream(any ByteStream)
-    /// The body that a `GET` would have had, which is not sent: for `HEAD` and 304. `nil` where its length is unknown
-    /// (a `GET` would have been chunked).
+    /// The body that a `GET` would have had, which is not sent: for `HEAD` and 304. `nil` if its length is unknown (a
+    /// `GET` would have been chunked).
     case unsent(byteCount: Int?)
 
-    /// The length; `nil` where it is known only at the end.
+    /// The length; `nil` if it is known only at the end.
     public var byteCount: Int? {
         switch self {
         case .empty: 0
@@ -30,12 +30,13 @@ public enum ResponseBody {
 public struct OutgoingResponse {
     public var head: HTTPResponse
     public var body: ResponseBody
-    /// Bytes of memory that the response holds until it has been sent, its body's bytes or what a stream walks included. `nil`
-    /// counts as many as deferred work took, and of a response that is ready those of a `bytes` body.
+    /// Bytes of memory that the response holds until it has been sent, including its body's bytes or the data that a
+    /// stream reads. `nil` means as many as the deferred work held or, for a response that is ready, the bytes of a
+    /// `bytes` body.
     public var memory: Int?
     public var note = ResponseNote()
-    /// Set where every request with the same head, to the last field, gets this response: then the transport may keep it and
-    /// answer by itself. Each gets a name of its own all the same.
+    /// Set if every request with an identical head gets this response. The transport may then cache the response and
+    /// answer by itself, with a new request ID each time.
     public var naming: ResponseNaming?
 
     public init(head: HTTPResponse, body: ResponseBody = .empty) {
@@ -44,7 +45,7 @@ public struct OutgoingResponse {
     }
 }
 
-/// How responses that are otherwise the same are told apart.
+/// The header by which copies of a cached response are told apart, and its values.
 public struct ResponseNaming: Sendable {
     /// The field that holds the note's `id`.
     public var field: HTTPField.Name

@@ -1,27 +1,30 @@
 public import HTTPTypes
 
-/// The answer to a request: there already, or to be worked out away from the thread that serves connections.
+/// The answer to a request: ready, or to be made on another thread than the one that serves connections.
 public enum Reply {
     case ready(OutgoingResponse)
     case deferred(DeferredWork)
 }
 
-/// Work that must be whole before the first byte can be sent, such as a QR decomposition or the plan of a large model.
+/// Work that must be complete before the first byte can be sent, such as a QR decomposition or the plan of a large
+/// model.
 public struct DeferredWork: Sendable {
-    /// Bytes of memory the work holds while it runs and, unless the response says otherwise, until that has been sent.
+    /// Bytes of memory that the work holds while it runs and, unless the response says otherwise, until the response
+    /// has been sent.
     public var memory: Int
-    /// Estimate of the processor time that the work takes. Work of little cost is never queued behind work of much.
+    /// Estimate of the processor time that the work takes. Cheap work is never queued behind expensive work.
     public var cost: Duration
     /// The handler's note on the exchange, should it end before there is a response.
     public let note: ResponseNote?
-    /// Makes the response, or finds that it takes more work than was known: a deferred reply is done next, with the memory and
-    /// in the queue that it asks for, and what this work held is given back before. `isCancelled` turns true when nobody
-    /// waits for it any more; what is returned then is dropped. Work asks it every few milliseconds.
+    /// Makes the response, or returns a deferred reply if it finds that more work is needed. The deferred work then
+    /// runs next, with its own memory and in the queue for its own cost, after this work's memory has been released.
+    /// `isCancelled` turns true when nobody waits for the response any more; the result is then dropped. The work calls
+    /// it every few milliseconds.
     public let run: @Sendable (_ isCancelled: @escaping @Sendable () -> Bool) -> Reply
 
     /// Work that ends with the response.
     ///
-    /// - Parameter cost: An hour, unless given: work of unknown cost is queued with long work.
+    /// - Parameter cost: An hour by default: work of unknown cost is queued with long work.
     public init(
         memory: Int,
         cost: Duration = .seconds(3600),
@@ -42,7 +45,7 @@ public struct DeferredWork: Sendable {
         run = attempt
     }
 
-    /// Work that may find that there is more to do.
+    /// Work that may find that more work is needed.
     public static func attempt(
         memory: Int,
         cost: Duration,
@@ -53,7 +56,7 @@ public struct DeferredWork: Sendable {
     }
 }
 
-/// Why the transport refuses a request before, or instead of, handing it to the handler.
+/// Reason for which the transport refuses a request before, or instead of, handing it to the handler.
 public enum Refusal: Sendable, Equatable {
     /// The framing or the head is not acceptable HTTP: 400.
     case malformed(String)
@@ -63,7 +66,7 @@ public enum Refusal: Sendable, Equatable {
     case expectationFailed(String)
     /// The request did not arrive in time: 408.
     case timedOut
-    /// The head has more fields than are taken: 431.
+    /// The head has more fields than are accepted: 431.
     case tooManyFields(limit: Int)
     /// There is no room for the request now: 503.
     case saturated(Saturation, retryAfterSeconds: Int)
@@ -71,15 +74,15 @@ public enum Refusal: Sendable, Equatable {
 
 /// An exhausted resource.
 public enum Saturation: Sendable, Equatable, CaseIterable {
-    /// As much deferred work waits as may.
+    /// The queue of deferred work is full.
     case workQueue
-    /// The work waited as long as it may.
+    /// The work waited until its timeout.
     case workTime
-    /// The work needs more memory than there is for all of it.
+    /// The work needs more memory than its limit allows, or than the host has.
     case workMemory
-    /// Responses under way hold all the memory that there is for their bodies.
+    /// Active responses hold all the memory for response bodies.
     case bodyMemory
-    /// Requests being received hold all the memory that there is for their bodies.
+    /// Arriving requests hold all the memory for request bodies.
     case uploadMemory
     /// The transport is ending.
     case stopping
@@ -90,10 +93,10 @@ public protocol RequestHandler: Sendable {
     /// Answers a request. Returns quickly: long work is deferred, long bodies are sources or streams.
     func respond(to request: IncomingRequest) -> Reply
 
-    /// Puts a refusal into the words and the form of the service.
+    /// Makes the service's response to a refused request.
     func refuse(_ refusal: Refusal, head: HTTPRequest) -> OutgoingResponse
 
-    /// Hears of each exchange once, when the transport is done with it. Returns quickly.
+    /// Receives the end of each exchange, once. Returns quickly.
     func ended(_ exchange: ExchangeEnd)
 }
 

@@ -12,7 +12,8 @@ package struct WorkEstimate: Sendable, Equatable {
         self.memory = memory
     }
 
-    /// Longer than a thread that serves connections may take: for work that is deferred however little it is.
+    /// A duration longer than a thread that serves connections may take. Adding it to an estimate makes sure that the
+    /// work is deferred.
     static let deferredDuration = Duration.milliseconds(3)
 
     static func + (left: WorkEstimate, right: WorkEstimate) -> WorkEstimate {
@@ -22,14 +23,14 @@ package struct WorkEstimate: Sendable, Equatable {
 
 /// Counts that decide how long planning a model of the catalogue takes and how much memory it needs.
 package struct PlanningNeed: Sendable, Equatable {
-    /// Planning takes about as long as that of so many tensors of average requests.
+    /// Planning takes about as long as planning this many tensors of average requests.
     let tensors: Int
     /// Bytes of the literals' text in the request.
     let literalText: Int
     /// Bytes of the literals' elements.
     let literalBytes: Int
 
-    /// Bytes of the request, without literals, for a tensor.
+    /// Bytes of an average request for each tensor, without literals.
     private static let averageBytes = 128
 
     /// - Parameters:
@@ -47,13 +48,13 @@ package struct PlanningNeed: Sendable, Equatable {
 
 /// The most work that one attempt at an answer may do.
 ///
-/// The first attempt is made on a thread that serves connections, and may take about 2 ms. An attempt that its allowance is
-/// too small for ends early, and the next one is deferred work with a wider allowance. Planning is bounded by counts, so
-/// an attempt in vain costs no more than its allowance.
+/// The first attempt is made on a thread that serves connections, and may take about 2 ms. If its allowance is too
+/// small, an attempt ends early, and the next attempt is deferred work with a wider allowance. Planning is bounded by
+/// counts, so an unsuccessful attempt costs no more than its allowance.
 package struct Allowance: Sendable {
     /// Bytes of a request that may be parsed.
     package private(set) var requestBytes: Int
-    /// Tensors that may be planned, and half the layers and the steps.
+    /// Number of tensors that may be planned. Twice as many layers and steps may be.
     private(set) var tensors: Int
     /// Comparisons of rules with parameters.
     private(set) var ruleMatches: Int
@@ -66,7 +67,7 @@ package struct Allowance: Sendable {
     /// Turns true when nobody waits for the answer any more. The attempt then ends within a few milliseconds.
     package private(set) var isCancelled: @Sendable () -> Bool = { false }
 
-    /// For a thread that serves connections.
+    /// The allowance on a thread that serves connections.
     package static let immediate = Allowance(
         requestBytes: 4 << 10,
         tensors: steps[0],
@@ -76,7 +77,7 @@ package struct Allowance: Sendable {
         work: WorkEstimate(duration: .milliseconds(2), memory: 1 << 20)
     )
 
-    /// For whoever waits alone for the answer.
+    /// The allowance for a caller that keeps no other request waiting, such as the command.
     package static let unbounded = Allowance(
         requestBytes: .max,
         tensors: .max,
@@ -139,9 +140,9 @@ package struct Allowance: Sendable {
         need.duration <= work.duration && need.memory <= work.memory
     }
 
-    /// The cost of an attempt that uses all of it.
+    /// The cost of an attempt that uses the whole allowance.
     ///
-    /// - Parameter limits: Bounds what may be planned.
+    /// - Parameter limits: Limits that bound planning.
     package func estimate(within limits: ServiceLimits) -> WorkEstimate {
         let tensors = min(tensors, max(limits.tensors.maximumTensors, limits.tensors.maximumLayers))
         let bytes = min(requestBytes, max(limits.maximumBodyBytes, limits.maximumLocationBytes))
@@ -162,10 +163,11 @@ package struct Allowance: Sendable {
     private static let durationOfByte = Duration.nanoseconds(200)
     private static let durationOfTensor = Duration.microseconds(25)
     private static let durationOfLiteralByte = Duration.nanoseconds(5)
-    /// Parsed JSON and decoded members take so many bytes for each byte of their text.
+    /// Bytes that parsed JSON and decoded members take for each byte of their text.
     private static let memoryOfByte = 32
     private static let durationOfLiteralText = Duration.nanoseconds(15)
-    /// The unpacked request, its members, the canonical request, and the header that has it.
+    /// Bytes for each byte of the literals' text. The unpacked request, its members, the canonical request and the
+    /// header hold copies of the text.
     private static let memoryOfLiteralText = 6
 
     /// The limits of planning, narrowed to this allowance.
@@ -181,9 +183,9 @@ package struct Allowance: Sendable {
 }
 
 extension InitMembers {
-    /// Plans as much as the allowance allows.
+    /// Plans the request within the allowance.
     ///
-    /// - Returns: `nil` if it is too small for this request.
+    /// - Returns: `nil` if the allowance is too small for the request.
     func plan(_ asking: Asking) throws(InitError) -> Plan? {
         let limits = asking.context.limits.tensors
         let narrow = asking.allowance.narrowing(limits)
@@ -195,7 +197,8 @@ extension InitMembers {
         do {
             return try plan(narrow, isCancelled: asking.allowance.isCancelled)
         } catch {
-            // It is not known which limit that was: the service's own is met again by a wider allowance.
+            // The error does not tell whether the allowance or the service's limit was exceeded. If it was the
+            // service's limit, the attempt with a wider allowance meets it again.
             guard case .model = self, error.kind == .tooLarge, !narrow.hasCounts(of: limits) else { throw error }
             return nil
         }
@@ -203,8 +206,8 @@ extension InitMembers {
 }
 
 extension [ModelEntry] {
-    /// The number of tensors that they are probably built of. Planning them only to find that there are too many would cost as
-    /// much as the allowance.
+    /// Estimated number of tensors. Without the estimate, an attempt with too many tensors would use its whole
+    /// allowance before it fails.
     fileprivate var probableTensors: Int {
         reduce(0) { sum, entry in
             let tensors =
@@ -219,7 +222,7 @@ extension [ModelEntry] {
 }
 
 extension LayerRequest {
-    /// A weight and mostly a bias, if the layer has tensors at all.
+    /// A weight and, unless it is turned off, a bias; 0 for a layer without tensors.
     fileprivate var probableTensors: Int {
         guard LayerType.named(type)?.hasState == true else { return 0 }
         return arguments["bias"] == .boolean(false) ? 1 : 2
@@ -235,12 +238,12 @@ extension Limits {
 }
 
 extension Int {
-    func addingClamped(_ other: Int) -> Int {
+    package func addingClamped(_ other: Int) -> Int {
         let (sum, overflow) = addingReportingOverflow(other)
         return overflow ? .max : sum
     }
 
-    func multipliedClamped(by other: Int) -> Int {
+    package func multipliedClamped(by other: Int) -> Int {
         let (product, overflow) = multipliedReportingOverflow(by: other)
         return overflow ? .max : product
     }

@@ -11,21 +11,22 @@ package struct Answer: Sendable {
 
     package enum Content: Sendable {
         case bytes([UInt8])
-        /// In memory, or unpacked before the first byte.
+        /// A file in memory, or one that is unpacked before the first byte.
         case file(ModelFile)
         case document(JSONDocument)
-        /// Worked out before the first byte; `nil` when cancelled.
+        /// A document computed before the first byte; `nil` when cancelled.
         case computed(@Sendable (_ isCancelled: () -> Bool) throws(InitError) -> JSONDocument?)
-        /// Any part of it can be made.
+        /// A body of known length that can be made from any position.
         case source(byteCount: Int, make: @Sendable (PreparedPlan) throws(InitError) -> any ByteSource)
-        /// Its length is known when it has been made. `isShort` if that is done at once. `nil` when cancelled.
+        /// A body whose length is known only when it has been made. `isShort` if it is short enough to be made whole
+        /// before it is sent. `nil` when cancelled.
         case generated(
             isShort: Bool,
             make: @Sendable (PreparedPlan, _ isCancelled: () -> Bool) throws(InitError) -> AnswerBody?
         )
     }
 
-    /// How long the same request has the same answer.
+    /// Time for which the same request has the same answer.
     package enum Lifetime: Sendable {
         /// A pure function of the request.
         case forever
@@ -38,7 +39,7 @@ package struct Answer: Sendable {
     package var content: Content
     package var mediaType: String
     package var lifetime: Lifetime
-    /// `nil` stands for the identity of the bytes, which must then be there.
+    /// `nil` stands for the identity of the bytes, which must then be in memory.
     package var identity: Identity?
     /// The canonical request as a URL, given the path of the operation.
     package var url: (@Sendable (_ path: Text) -> Text)?
@@ -52,7 +53,7 @@ package struct Answer: Sendable {
     package var fileName: Text?
     /// SHA-256 of the bytes, if it is known without making them.
     package private(set) var sha256: [UInt8]?
-    /// Set if the bytes alone do not tell what they hold.
+    /// Shape and dtype, set if the bytes alone do not tell them.
     package var tensor: (shape: Shape, dtype: DType)?
 
     package init(_ content: Content, mediaType: String, lifetime: Lifetime) {
@@ -85,7 +86,7 @@ package enum AnswerBody {
 }
 
 extension Answer {
-    /// Writes a document that is short.
+    /// Replaces a short document by its bytes.
     package mutating func assemble() {
         guard case .document(let document) = content, let bytes = document.encoded(limit: Answer.assembledBytes) else {
             return
@@ -111,7 +112,7 @@ extension Answer {
         }
     }
 
-    /// The length that the body would have, if finding it out costs next to nothing.
+    /// The length of the body, if it is known or making the body costs almost nothing.
     package func statedByteCount(within allowance: Allowance) throws(InitError) -> Int? {
         guard case .generated(isShort: true, let make) = content, allowance.covers(work),
             let plan = try preparation?.trivial(), case .bytes(let bytes)? = try make(plan, { false })
@@ -119,7 +120,7 @@ extension Answer {
         return bytes.count
     }
 
-    /// The object that the answer is, with all the work done that comes before it; `nil` if it is none.
+    /// The answer as a JSON object, after the work before its first byte; `nil` if its content is not a JSON document.
     package func document() throws(InitError) -> JSONDocument? {
         switch content {
         case .document(let document): document
@@ -129,7 +130,7 @@ extension Answer {
         }
     }
 
-    /// The work that is to be done before the first byte, now that some of it may have been done for others.
+    /// The work left before the first byte. Preparation that another request has done is not counted.
     package var pendingWork: WorkEstimate {
         guard let preparation, !preparation.isReady else { return work }
         return preparation.estimate + work
@@ -143,7 +144,7 @@ extension Answer {
     /// The body, with all the work done that comes before its first byte.
     package func body() throws(InitError) -> AnswerBody {
         guard let (body, _) = try body(isCancelled: { false }) else {
-            throw InitError(.failed, [], "nobody has cancelled the work, but it has ended")
+            throw InitError(.failed, [], "the work ended without a result although nobody cancelled it")
         }
         return body
     }
@@ -171,7 +172,7 @@ extension Answer {
     }
 
     private func prepared(_ isCancelled: () -> Bool) throws(InitError) -> (PreparedPlan, Int)? {
-        guard let preparation else { throw InitError(.failed, [], "a body without a plan") }
+        guard let preparation else { throw InitError(.failed, [], "the body has no plan") }
         return try preparation.make(isCancelled, preparation.ready())
     }
 }
@@ -186,7 +187,7 @@ extension Text {
 }
 
 extension AnswerBody {
-    /// Bytes that are made at a time to be hashed.
+    /// Block size in bytes for hashing.
     static let hashedBytes = 64 << 10
 
     /// The SHA-256 of the whole body; `nil` when cancelled.

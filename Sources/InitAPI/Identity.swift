@@ -1,12 +1,13 @@
 package import ByteText
 internal import SHA2
 
-/// Everything that decides the bytes of an answer: two answers of the same identity have the same bytes on every host.
+/// A digest of everything that decides the bytes of an answer: two answers of the same identity have the same bytes on
+/// every host.
 package struct Identity: Sendable, Equatable {
     /// 128 bits of a SHA-256 in hexadecimal digits.
     package let digest: Text
 
-    /// The identity of whatever is told apart by these texts.
+    /// The identity of an answer that these texts tell apart from all others.
     package init(of parts: Text...) {
         var whole: [UInt8] = []
         for part in parts {

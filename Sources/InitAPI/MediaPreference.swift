@@ -1,14 +1,17 @@
 internal import ByteText
 import WeightInit
 
-/// How welcome media types are to whoever asks.
+/// A client's preferences among media types.
 package protocol MediaPreference: Sendable {
-    /// From 0, not acceptable, to 1.
+    /// The quality of a media type, from 0 (not acceptable) to 1.
     func quality(of mediaType: String) -> Double
+
+    /// What is asked for, at the end of a sentence: `, found "text/html"`.
+    var found: String { get }
 }
 
 extension MediaPreference {
-    /// The most welcome of what is offered, the first among equals; `nil` if none is acceptable.
+    /// The offer with the highest quality, the first among equals; `nil` if none is acceptable.
     func preferred<Offer>(among offers: [Offer], mediaType: (Offer) -> String) -> Offer? {
         var best: (offer: Offer, quality: Double)?
         for offer in offers {
@@ -21,12 +24,15 @@ extension MediaPreference {
     /// - Throws: `notOffered` if JSON is not acceptable.
     func requireJSON() throws(InitError) {
         guard quality(of: Answer.json) > 0 else {
-            throw InitError(.notOffered, [], "only \(Answer.json) is offered here", allowed: [Text(Answer.json)])
+            let detail = "only \(Answer.json) is offered here\(found)"
+            throw InitError(.notOffered, [], detail, allowed: [Text(Answer.json)])
         }
     }
 }
 
-/// Whoever asks takes everything.
+/// The preferences of a caller that accepts every media type.
 struct AnyMediaType: MediaPreference {
     func quality(of mediaType: String) -> Double { 1 }
+
+    var found: String { "" }
 }

@@ -1,11 +1,11 @@
 package import ByteText
 import WeightInit
 
-/// A member of a request, as a person is offered it.
+/// A member of a request, as the command line offers it.
 package struct OfferedMember: Sendable {
     package var name: Text
     package var aliases: [Text] = []
-    /// The words it may be, where it is one of some.
+    /// The accepted words, if the value is one of a list.
     package var words: [Text] = []
     /// `true` for a flag without a value.
     package var isFlag = false
@@ -18,7 +18,7 @@ extension OfferedMember {
         MemberTable.askedTensor.map(OfferedMember.init) + parameters
     }
 
-    /// Members of a request for a model that choose what is sent of it, and how.
+    /// Members of a request for a model that choose which tensors are sent, and how.
     package static var ofModel: [OfferedMember] {
         [MemberTable.cast, MemberTable.include, MemberTable.slices].map(OfferedMember.init)
     }

@@ -1,14 +1,14 @@
 package import ByteText
 package import WeightInit
 
-/// Something that can be asked: one row for the routes, the command line and the catalogue.
+/// An operation of the API: one row for the routes, the command line and the catalogue.
 package struct Operation: Sendable {
     package let name: Text
     /// Members of a request for one tensor, or of a request without structure, as the command line offers them.
     package let members: [OfferedMember]
     /// Gives the members of a request their types.
     ///
-    /// Takes time in proportion to the length of the request, and not to what the request asks for.
+    /// Takes time in proportion to the length of the request, whatever the size of the requested tensors.
     package let decode: @Sendable (RequestMembers) throws(InitError) -> any Question
 
     /// `true` if the operation takes a JSON body as well as a query.
@@ -39,7 +39,7 @@ package struct Operation: Sendable {
 
 /// A request whose members have their types.
 package protocol Question: Sendable {
-    /// - Throws: `invalid` for what the decoder refuses.
+    /// - Throws: `invalid` for members that cannot be decoded.
     init(_ members: RequestMembers) throws(InitError)
 
     /// Checks and plans; the answer's bytes are made when they are asked for.
@@ -49,7 +49,7 @@ package protocol Question: Sendable {
     func answer(_ asking: Asking) throws(InitError) -> Answer?
 }
 
-/// The circumstances in which a question is asked.
+/// The context of a question: limits and caches, the client's preferences, and the allowance.
 package struct Asking: Sendable {
     package let context: OperationContext
     /// Chooses among the media types that the answer can have.
@@ -83,7 +83,7 @@ package final class OperationContext: Sendable {
     ///
     /// - Parameters:
     ///   - members: Names and values as a query holds them, decoded.
-    ///   - document: A request in JSON. Members of it that `members` name as well are left out.
+    ///   - document: A request in JSON. Members that `members` also name are ignored.
     /// - Throws: `InitError`; its path starts at a member.
     package func answer(
         _ operation: Operation,
@@ -92,7 +92,7 @@ package final class OperationContext: Sendable {
     ) throws(InitError) -> Answer {
         var given = try RequestMembers(texts: members).withJSON(of: [MemberTable.include, MemberTable.slices])
         if let document {
-            // Who brings a document has it in memory already: its values are not counted again.
+            // The caller has the document in memory already, so the number of its values is not limited.
             var request = try RequestMembers(
                 parsing: document,
                 JSONLimits(depth: limits.maximumJSONDepth, values: .max)
@@ -101,7 +101,7 @@ package final class OperationContext: Sendable {
             given.given += request.given
         }
         guard let answer = try operation.decode(given).answer(Asking(self, AnyMediaType(), within: .unbounded)) else {
-            throw InitError(.failed, [], "planning had no bound and was given up")
+            throw InitError(.failed, [], "planning stopped although it has no limit")
         }
         return answer
     }

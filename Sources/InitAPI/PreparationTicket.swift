@@ -24,20 +24,20 @@ struct PreparationTicket: Sendable {
         key = Identity(of: members.canonicalDraws.encodedText, Release.profile).digest
     }
 
-    /// The prepared plan where that takes no work.
+    /// The prepared plan, if preparing takes no work.
     func trivial() throws(InitError) -> PreparedPlan? {
         isTrivial ? try plan.prepared() : nil
     }
 
-    /// `true` if preparing takes no work, or if it has been done.
+    /// `true` if preparing takes no work, or if its result is cached.
     var isReady: Bool { isTrivial || cache.kept(key) != nil }
 
-    /// The prepared plan where that takes no work, or where it has been done.
+    /// The prepared plan, if preparing takes no work or its result is cached.
     func ready() throws(InitError) -> PreparedPlan? {
         try trivial() ?? cache.kept(key).map(plan.prepared)
     }
 
-    /// Prepares the plan, or waits for who is doing it, unless it is `ready`.
+    /// Prepares the plan, or waits for the thread that is preparing it, unless `ready` is given.
     ///
     /// - Returns: Also the bytes of memory that the plan then holds and the cache does not count. `nil` when cancelled.
     func make(_ isCancelled: () -> Bool, _ ready: PreparedPlan?) throws(InitError) -> (PreparedPlan, Int)? {
@@ -52,7 +52,7 @@ struct PreparationTicket: Sendable {
 extension WorkEstimate {
     fileprivate init(_ cost: PreparationCost) {
         // Counting means making all elements once. A factorisation of n elements takes less than n^1.5 steps of a few
-        // nanoseconds, and at least 16 bytes an element.
+        // nanoseconds each, and at least 16 bytes for each element.
         let elements = Double(cost.memory) / 16
         let nanoseconds = 2 * Double(cost.countedElements) + cost.readWork + 2 * elements * elements.squareRoot()
         self.init(

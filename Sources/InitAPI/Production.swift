@@ -25,7 +25,7 @@ package final class Production: Sendable {
     }
 }
 
-/// A number that only grows, added to by any thread.
+/// A number that only grows and to which any thread can add.
 package final class Counter: Sendable {
     private let count = Atomic(0)
 
@@ -33,7 +33,7 @@ package final class Counter: Sendable {
 
     package var value: Int { count.load(ordering: .relaxed) }
 
-    /// Wraps around, as a scraper expects of a counter that starts anew.
+    /// Wraps around at the end of its range, which a scraper handles like a restart.
     package func add(_ amount: Int = 1) {
         count.wrappingAdd(amount, ordering: .relaxed)
     }

@@ -1,11 +1,11 @@
 public import Settings
 public import WeightInit
 
-/// Limits of what one request may hold and ask for. An error names the limit that it exceeds.
+/// Limits on the size of one request and on the work that it may ask for. An error names the limit that it exceeds.
 public struct ServiceLimits: Sendable {
     /// Bytes of a request's body.
     public var maximumBodyBytes = 1 << 20
-    /// Depth of arrays and objects within each other in a request's JSON.
+    /// Depth of nested arrays and objects in a request's JSON.
     public var maximumJSONDepth = 64
     /// Values in a request's JSON, at every level.
     public var maximumJSONValues = 1 << 17
@@ -13,21 +13,21 @@ public struct ServiceLimits: Sendable {
     public var maximumJSONElements = 1 << 24
     /// Elements of the tensors of a summary.
     public var maximumSummaryElements = 1 << 32
-    /// Elements made before the first byte: to count the words that they take, or for norms.
+    /// Elements made before the first byte, to count the random words that they take or to compute norms.
     public var maximumCountedElements = 1 << 40
     /// Bytes of memory for the work before a reply's first byte.
     public var maximumWorkBytes = 2 << 30
     /// Bytes of the cache of work results: orthogonal matrices, sparse masks, counted stream positions. 0 turns it off.
     public var cacheBytes = 256 << 20
-    /// Bytes of a model's tensors over which they are split into several files.
+    /// Bytes of a model's tensors above which the tensors are split into several files.
     public var maximumShardBytes = 5_000_000_000
-    /// Bytes of memory of the files of all models that are added to the catalogue.
+    /// Bytes of memory of the files of all models that the operator adds to the catalogue.
     public var maximumModelBytes = 64 << 20
     /// Files and directories that a directory of models may have in all.
     public var maximumModelFiles = 10_000
     /// Bytes of the cache of decoded and planned models of the catalogue. 0 turns it off.
     public var modelCacheBytes = 16 << 20
-    /// Bytes of a URL in a reply's head. libmicrohttpd has no room for a longer one, and neither has a request.
+    /// Bytes of a URL in a reply's head. libmicrohttpd has no room for a longer URL, in a reply or in a request.
     public var maximumLocationBytes = 16 << 10
     /// Limits of the tensors themselves.
     public var tensors = Limits()

@@ -3,16 +3,16 @@ import Glibc
 import Synchronization
 package import WeightInit
 
-/// Values in a cache: few enough to be looked through for the oldest.
+/// Maximum number of values in a cache: few enough to search for the oldest one.
 private let maximumCount = 4096
 
 /// Values that take work, cached for later requests and made once for simultaneous ones.
 ///
-/// Bounded in bytes; the value used longest ago goes first. What a reply still uses is not dropped, because dropping it would
-/// free nothing; where that leaves no room, what is new is not kept. So the bytes that this holds never pass the limit, and all
-/// else is held by replies that count it themselves.
+/// The cache is bounded in bytes and drops the least recently used value first. A value that a reply still uses is not
+/// dropped, because dropping it would free no memory. If that leaves no room, a new value is not cached. So the cache
+/// never holds more bytes than its limit, and a value outside it is counted by the reply that holds it.
 package final class SharedCache<Value: AnyObject & Sendable>: Sendable {
-    /// A value, and the bytes of it that nobody but its reply counts.
+    /// A value, and the bytes of it that its reply must count because the cache does not.
     struct Share: Sendable {
         var value: Value
         var uncountedBytes: Int
@@ -26,9 +26,9 @@ package final class SharedCache<Value: AnyObject & Sendable>: Sendable {
         var lastUse: UInt64
     }
 
-    /// A value that is being made, for those who wait for it.
+    /// A value that is being made, shared by the requests that wait for it.
     ///
-    /// Sendable because it is touched under the cache's lock only.
+    /// Sendable because it is accessed under the cache's lock only.
     fileprivate final class Flight: @unchecked Sendable {
         var waiting = 0
         var outcome: Outcome?
@@ -37,7 +37,7 @@ package final class SharedCache<Value: AnyObject & Sendable>: Sendable {
     fileprivate enum Outcome: Sendable {
         case made(Value, uncountedBytes: Int)
         case failed(InitError)
-        /// The request that made it was cancelled while none waited.
+        /// The request that was making the value was cancelled, and no other request waited.
         case cancelled
     }
 
@@ -68,10 +68,10 @@ package final class SharedCache<Value: AnyObject & Sendable>: Sendable {
         self.size = size
     }
 
-    /// Bytes that are kept.
+    /// Bytes of the cached values.
     package var byteCount: Int { state.withLock { $0.byteCount } }
 
-    /// Values that have been begun.
+    /// Number of values that were not cached, so that their making has begun.
     package var madeCount: Int { state.withLock { $0.madeCount } }
 
     /// The cached value of a key.
@@ -79,7 +79,7 @@ package final class SharedCache<Value: AnyObject & Sendable>: Sendable {
         state.withLock { $0.use(key) }
     }
 
-    /// Forgets all values. Those that are being made are not kept.
+    /// Drops all values. Values that are being made will not be cached.
     func removeAll() {
         state.withLock { state in
             state.entries = [:]
@@ -90,7 +90,7 @@ package final class SharedCache<Value: AnyObject & Sendable>: Sendable {
 
     /// The cached value of a key, the one that another thread is computing, or the result of `make`.
     ///
-    /// - Returns: `nil` once `isCancelled` has turned true. Work that others wait for goes on nevertheless.
+    /// - Returns: `nil` once `isCancelled` has turned true. Work that other requests wait for continues nevertheless.
     func share(_ key: Text, isCancelled: () -> Bool, make: @escaping Make) throws(InitError) -> Share? {
         while true {
             switch state.withLock({ $0.join(key) }) {
@@ -100,7 +100,7 @@ package final class SharedCache<Value: AnyObject & Sendable>: Sendable {
                 switch wait(for: flight, isCancelled) {
                 case .made(let value, let bytes): return Share(value: value, uncountedBytes: bytes)
                 case .failed(let error): throw error
-                // Nobody is there to make it any more: perhaps this one is.
+                // The request that was making the value is gone. This request joins again and may make it.
                 case .cancelled: continue
                 case nil: return nil
                 }
@@ -125,11 +125,11 @@ package final class SharedCache<Value: AnyObject & Sendable>: Sendable {
         }
     }
 
-    /// Keeps what has been made, if there is room, and tells those who wait.
+    /// Caches the made value, if there is room, and passes the outcome to the requests that wait.
     private func settle(_ flight: Flight, _ key: Text, _ outcome: Outcome) -> Outcome {
         state.withLock { state in
             var outcome = outcome
-            // Another flight, if all values were forgotten meanwhile.
+            // The key can belong to another flight, if all values were dropped meanwhile.
             if state.flights[key] === flight {
                 state.flights[key] = nil
                 if case .made(let value, let bytes) = outcome, state.keep(value, key, bytes: bytes, limit: limit) {
@@ -150,7 +150,7 @@ package final class SharedCache<Value: AnyObject & Sendable>: Sendable {
                 return flight.outcome
             }
             if isGivenUp || outcome != nil { return outcome }
-            // A mutex has nothing to wait on, and what is waited for takes longer than this.
+            // A mutex has no condition to wait for. Values take longer to make than this sleep.
             usleep(1000)
         }
     }
@@ -175,7 +175,7 @@ extension SharedCache.State {
         return .make(flight)
     }
 
-    /// - Returns: Whether there was room.
+    /// - Returns: `true` if there was room.
     fileprivate mutating func keep(_ value: Value, _ key: Text, bytes: Int, limit: Int) -> Bool {
         guard bytes <= limit else { return false }
         while byteCount > limit - bytes || entries.count >= maximumCount {
@@ -188,13 +188,13 @@ extension SharedCache.State {
         return true
     }
 
-    /// The key used longest ago of those that no source holds.
+    /// The key of the least recently used value that no reply holds.
     private mutating func oldestUnused() -> Text? {
         var oldest: (key: Text, lastUse: UInt64)?
-        // By hand, because the collection of indices would hold the entries, too.
+        // A loop by hand, because `entries.indices` would hold a second reference to the entries.
         var index = entries.startIndex
         while index < entries.endIndex {
-            // No one else can take hold of it now: for that, too, the lock is needed.
+            // No other thread can take a reference meanwhile, because that needs the lock, too.
             if isKnownUniquelyReferenced(&entries.values[index].value) {
                 let entry = entries[index]
                 if entry.value.lastUse < oldest?.lastUse ?? .max { oldest = (entry.key, entry.value.lastUse) }
@@ -208,7 +208,7 @@ extension SharedCache.State {
 package typealias PreparationCache = SharedCache<Preparation>
 
 extension SharedCache<Preparation> {
-    /// Of results of plans' preparations.
+    /// A cache of the results of plans' preparations.
     convenience init(limit: Int) {
         self.init(limit: limit) { $0.byteCount }
     }

@@ -1,13 +1,14 @@
 import SHA2
 
-/// Rights of a page (Content Security Policy, level 3), as a field's value.
+/// Rights of a page (Content Security Policy, level 3), as the value of the header.
 enum ContentSecurityPolicy {
-    /// A page that runs its own script and applies its own style, known by their digests, and asks where it came from.
+    /// The policy of a page that runs only its own script, applies only its own style, both known by their digests, and
+    /// sends requests only to its own origin.
     static func script(in page: [UInt8]) -> String {
         value(of: page, "script-src", ["connect-src 'self'", "img-src data:", "require-trusted-types-for 'script'"])
     }
 
-    /// A page that is only read.
+    /// The policy of a page without scripts.
     static func text(in page: [UInt8]) -> String {
         value(of: page, nil, [])
     }

@@ -1,7 +1,11 @@
-/// A page made from a document of `docs`: headings, paragraphs and code within lines, which is all that the document may have.
+internal import ByteText
+
+/// A page to read: headings, paragraphs and inline code.
 struct DocumentPage {
     let html: [UInt8]
 
+    /// A page made from a document of `docs`.
+    ///
     /// - Parameter markdown: Headings begin with `# ` or `## `; empty lines end paragraphs. No lists, tables and links.
     init(markdown: [UInt8]) {
         let lines = String(decoding: markdown, as: UTF8.self).split(separator: "\n", omittingEmptySubsequences: false)
@@ -18,6 +22,26 @@ struct DocumentPage {
                 body.append("<p>\(DocumentPage.inline(block))</p>")
             }
         }
+        self.init(title: title, body: body)
+    }
+
+    /// A page of a heading, a paragraph and a link to the service's own page.
+    ///
+    /// - Parameters:
+    ///   - text: Shown as it is, whatever it has.
+    ///   - home: Path of the service's own page.
+    init(title: String, text: String, home: Text) {
+        let title = DocumentPage.escaped(title[...])
+        self.init(
+            title: title,
+            body: [
+                "<h1>\(title)</h1>", "<p>\(DocumentPage.escaped(text[...]))</p>",
+                "<p><a href=\"\(home)\">weight-init: the page to try the service</a></p>",
+            ]
+        )
+    }
+
+    private init(title: String, body: [String]) {
         let page = """
             <!doctype html>
             <html lang="en">
@@ -39,14 +63,14 @@ struct DocumentPage {
         html = Array(page.utf8)
     }
 
-    /// A heading ends with its line, whatever follows.
+    /// Splits lines into headings and a paragraph. A heading ends with its line.
     private static func blocks(_ lines: ArraySlice<Substring>) -> [String] {
         let headings = lines.prefix { $0.hasPrefix("#") }
         let rest = lines.dropFirst(headings.count)
         return headings.map(String.init) + (rest.isEmpty ? [] : [rest.joined(separator: " ")])
     }
 
-    /// Text with code between backquotes.
+    /// HTML of text that has code between backquotes.
     private static func inline(_ text: String) -> String {
         text.split(separator: "`", omittingEmptySubsequences: false).enumerated()
             .map { $0.offset.isMultiple(of: 2) ? escaped($0.element) : "<code>\(escaped($0.element))</code>" }

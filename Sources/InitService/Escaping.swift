@@ -1,5 +1,5 @@
 extension StringProtocol {
-    /// The same text with other text in place of some characters.
+    /// The same text, in which each character of `escapes` is replaced by its escape.
     func escaped(_ escapes: KeyValuePairs<Unicode.Scalar, String>) -> String {
         var escaped = ""
         for scalar in unicodeScalars {

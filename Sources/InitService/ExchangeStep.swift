@@ -3,7 +3,7 @@ import HTTPExchange
 import HTTPTypes
 import InitAPI
 
-/// Something that is done for every exchange, whatever its route: a check before the route, a change of its response, or both.
+/// A step of every exchange, whatever its route: a check before the route, a change of its response, or both.
 struct ExchangeStep: Sendable {
     private let check: @Sendable (RoutedHead, ServicePolicy) throws(Problem) -> Void
     private let change: @Sendable (inout OutgoingResponse, RoutedHead, ServicePolicy) -> Void
@@ -16,7 +16,7 @@ struct ExchangeStep: Sendable {
         self.change = change
     }
 
-    /// In the order in which they run. All checks come before the route, all changes after it.
+    /// The steps in the order in which they run. All checks come before the route, all changes after it.
     static let all: [ExchangeStep] = [
         token, headWithoutBody, identifier, trace, privacy, crossOrigin, noSniffing, naming,
     ]
@@ -31,16 +31,16 @@ struct ExchangeStep: Sendable {
     }
 }
 
-/// The head of a request, and where it leads.
+/// The head of a request, and the route that it matches.
 struct RoutedHead: Sendable {
     let head: HTTPRequest
     /// `nil` if nothing is at the path.
     private(set) var route: Route?
-    /// Segments of the path that stand for those in braces of the route's.
+    /// Segments of the path in the places of those in braces in the route's path.
     private(set) var captures: [Text]
-    /// `true` if the routes are for those who run the service, who need no token.
+    /// `true` if the routes are those of the metrics port, which need no token.
     let isOpen: Bool
-    /// The request's name: the client's, or one made for it.
+    /// The request ID: the client's, or one made by the service.
     let id: String
     let isNamedByClient: Bool
     let ids: RequestIDs
@@ -55,7 +55,8 @@ struct RoutedHead: Sendable {
 }
 
 extension ExchangeStep {
-    /// A request has one of the tokens. Probes and pages need none, and a browser asks for leave before it sends one.
+    /// Checks that a request has one of the tokens. Probes and pages need none. Neither does `OPTIONS`, which a browser
+    /// sends without the token to ask whether it may send one.
     private static let token = ExchangeStep(check: { request, policy throws(Problem) in
         guard let tokens = policy.tokens, request.head.method != .options, !request.isOpen,
             request.route?.needsToken != false
@@ -63,27 +64,28 @@ extension ExchangeStep {
         try tokens.check(request.head.headerFields)
     })
 
-    /// A response to HEAD has no body, also if it is a problem.
+    /// Removes the body of a response to `HEAD`, also if the body is a problem document.
     private static let headWithoutBody = ExchangeStep(change: { response, request, _ in
         guard request.head.method == .head else { return }
         response.body = .unsent(byteCount: response.body.byteCount)
     })
 
-    /// Request and response have an ID, in the response, in the log and in the metrics.
+    /// Adds the request ID to the response and to its log line, and the route to its log line and metrics.
     private static let identifier = ExchangeStep(change: { response, request, _ in
         let note = request.note
         (response.note.route, response.note.id) = (note.route, note.id)
         response.head.headerFields.append(HTTPFields.Further.requestID, request.id)
     })
 
-    /// A response belongs to its request's trace (W3C Trace Context).
+    /// Adds the request's `traceparent` to the response (W3C Trace Context).
     private static let trace = ExchangeStep(change: { response, request, _ in
         let fields = request.head.headerFields
         guard TraceParent.traceID(of: fields) != nil, let given = fields[HTTPFields.Further.traceParent] else { return }
         response.head.headerFields.append(HTTPFields.Further.traceParent, given)
     })
 
-    /// A response that needs a token is not kept for those who have none.
+    /// Makes responses private if the service needs tokens, so that no shared cache sends them to clients without a
+    /// token.
     private static let privacy = ExchangeStep(change: { response, _, policy in
         guard policy.tokens != nil, let caching = response.head.headerFields[.cacheControl], caching.isPublic else {
             return
@@ -91,18 +93,19 @@ extension ExchangeStep {
         response.head.headerFields[.cacheControl] = "private" + caching.dropFirst("public".count)
     })
 
-    /// Pages of the configured origins may read the response.
+    /// Lets pages of the configured origins read the response.
     private static let crossOrigin = ExchangeStep(change: { response, request, policy in
         let methods = request.head.method == .options ? response.head.headerFields[.allow] : nil
         policy.crossOrigin?.add(to: &response.head.headerFields, for: request.head, methods: methods)
     })
 
-    /// Browsers take the media type as it is said.
+    /// Tells browsers to trust `Content-Type`.
     private static let noSniffing = ExchangeStep(change: { response, _, _ in
         response.head.headerFields.append(.noSniffing)
     })
 
-    /// The transport may keep what any cache may for long, under IDs of its own.
+    /// Lets the transport cache a response that any cache may keep for more than a minute. Each copy gets its own
+    /// request ID.
     private static let naming = ExchangeStep(change: { response, request, _ in
         guard !request.isNamedByClient, request.head.method == .get, response.head.status == .ok,
             let field = HTTPFields.Further.requestID,
@@ -115,7 +118,8 @@ extension ExchangeStep {
 }
 
 extension String {
-    /// `true` if `Cache-Control` begins so; the service writes it, so case does not vary.
+    /// `true` if the value of `Cache-Control` begins with `public`. The service writes the value, so its case does not
+    /// vary.
     fileprivate var isPublic: Bool { utf8.starts(with: "public".utf8) }
 }
 

@@ -6,7 +6,7 @@ public import Logging
 import Synchronization
 import WeightInit
 
-/// Turns requests into replies. Knows nothing of sockets: whoever has some hands it whole requests.
+/// Turns requests into replies. The service knows nothing of sockets: a transport hands it complete requests.
 public final class InitService: RequestHandler {
     let operations: OperationContext
     let policy: ServicePolicy
@@ -16,7 +16,7 @@ public final class InitService: RequestHandler {
     private let digests = RepresentationDigests()
     private let draining = Atomic(false)
 
-    /// - Parameter logger: Hears of each exchange, at `info`; of those that failed, at `error`.
+    /// - Parameter logger: Logs each exchange: at `error` if its status is 500, else at `info`.
     public init(
         limits: ServiceLimits = ServiceLimits(),
         policy: ServicePolicy = ServicePolicy(),
@@ -28,12 +28,13 @@ public final class InitService: RequestHandler {
         self.logger = logger
     }
 
-    /// Sets where the metrics get the transport's load from.
+    /// Sets the function from which the metrics get the transport's load.
     public func observe(_ load: @escaping @Sendable () -> TransportLoad) {
         metrics.observe(load)
     }
 
-    /// From here on `/readyz` answers 503, so that nobody sends more; all else is answered as before.
+    /// Makes `/readyz` and `/health` answer 503 from now on, so that load balancers send no more requests. All other
+    /// routes answer as before.
     public func beginDraining() {
         draining.store(true, ordering: .relaxed)
     }
@@ -71,7 +72,7 @@ public final class InitService: RequestHandler {
 
     private var newTiming: ServerTiming? { policy.timesResponses ? ServerTiming() : nil }
 
-    /// Answers if the allowance is enough for that; else the reply is the next attempt, which has a wider one.
+    /// Answers within the allowance. If the allowance is too small, the reply is a deferred attempt with a wider one.
     private func attempt(
         _ request: IncomingRequest,
         at routes: RouteTable,
@@ -82,13 +83,18 @@ public final class InitService: RequestHandler {
         var timing = timing
         var routed = routed(request.head, at: routes, nil, id: id)
         let outcome: RouteOutcome
-        // The only place where an error becomes a response.
+        // All errors of checks and routes become responses here.
         do throws(Problem) {
             let target = try RequestTarget(request.head.path ?? "")
             routed.lead(to: routes.match(target))
             outcome = try answer(request, target, routed, at: routes, within: allowance)
         } catch {
-            outcome = .response(error.response(below: policy.pathPrefix))
+            // The port for metrics has no page that a problem's page could lead to.
+            outcome = .response(
+                routes.areOpen
+                    ? error.response(below: policy.pathPrefix)
+                    : error.response(to: request.head, below: policy.pathPrefix)
+            )
         }
         timing?.endAttempt()
         switch outcome {
@@ -121,6 +127,8 @@ public final class InitService: RequestHandler {
         try ExchangeStep.check(routed, policy)
         guard let route = routed.route else {
             if !routes.areOpen, let problem = problem(modelAloneIn: target) { throw problem }
+            // On the metrics port a route would have been found.
+            if target.path == Route.metrics.path.text { throw Problem(metricsAreApart: routes.paths) }
             throw Problem(noRouteAt: target.path, known: routes.paths)
         }
         guard method != .options else { return .response(.options(allow: route.allow)) }
@@ -151,7 +159,7 @@ public final class InitService: RequestHandler {
         return try route.respond(self, routeRequest)
     }
 
-    /// - Parameter id: The request's name, if it has been given one.
+    /// - Parameter id: The request ID made in an earlier attempt, if there was one.
     private func routed(
         _ head: HTTPRequest,
         at routes: RouteTable,
@@ -186,7 +194,7 @@ public final class InitService: RequestHandler {
     }
 }
 
-/// The end of an attempt.
+/// The outcome of an attempt.
 enum RouteOutcome {
     case response(OutgoingResponse)
     /// The allowance was too small; the next attempt gets this one.

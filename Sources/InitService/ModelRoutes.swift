@@ -4,14 +4,15 @@ import HTTPTypes
 import InitAPI
 import WeightInit
 
-/// Models by name, and the Hub's protocol for them: what `huggingface_hub` asks, answered as `huggingface.co` does.
+/// Models by name, and the Hub's protocol for them: the requests of `huggingface_hub`, answered as `huggingface.co`
+/// answers them.
 extension Route {
     static let models: [Route] = [
         model,
         .repository("/api/models/{org}/{name}", Found.information),
         .repository("/api/models/{org}/{name}/revision/{revision}", Found.information),
         .repository("/api/models/{org}/{name}/tree/{revision}", Found.tree),
-        // Files lie side by side: there are no directories.
+        // A repository has no directories.
         .repository("/api/models/{org}/{name}/tree/{revision}/{path}", isOpen: true) { _, _, _ in .missing },
         .repository("/{org}/{name}/resolve/{revision}/{file}", isOpen: true, Found.file),
     ]
@@ -26,7 +27,8 @@ extension Route {
         }
     }
 
-    /// A part of a repository, whose path begins with organisation, name and, if it has one, revision.
+    /// The route of a part of a repository. The captures of its path begin with organisation, name and, if there is
+    /// one, revision.
     private static func repository(
         _ path: Text,
         isOpen: Bool = false,
@@ -56,7 +58,7 @@ extension Route {
     }
 }
 
-/// Result of a look into a repository.
+/// Result of a lookup in a repository.
 private enum Found {
     case resource(Representation)
     case missing
@@ -70,13 +72,13 @@ private enum Found {
         case .missing: return .missing
         case .found(let answer):
             var representation = Representation(answer)
-            // Names of files are letters, digits and a few signs.
+            // Names of files need no escaping: they have only letters, digits and a few signs.
             representation.fields.append(.contentDisposition, #"inline; filename="\#(name)";"#)
             return .resource(representation)
         }
     }
 
-    /// The Hub's JSON for a repository, with the members that are known here.
+    /// The Hub's JSON about a repository, as far as the service knows its members.
     @Sendable static func information(
         _ repository: ModelRepository,
         _: Text,
@@ -130,13 +132,13 @@ private enum Found {
 }
 
 extension ModelRepository.Entry {
-    /// Bytes of the file that stands for a large one in a Git repository.
+    /// Bytes of a Git LFS pointer, the file that stands for a large one in a Git repository.
     private static let pointerBytes = 134
 
-    /// Identifier, size and, if it is known, SHA-256, which the Hub has of large files only.
+    /// Identifier, size and, if it is known, SHA-256, which the Hub gives for large files only.
     fileprivate func blob(_ identifier: Text) -> [JSONValue.Member] {
         var members: [JSONValue.Member] = []
-        // As many digits as Git's have. Git's own are not known before the bytes are made.
+        // As many digits as a Git object ID has. The real object ID is not known before the bytes are made.
         members.append(identifier, .string(identity.digest + Text(decoding: Array(identity.digest.utf8.prefix(8)))))
         members.append("size", .integer(byteCount))
         members.append(
@@ -153,7 +155,8 @@ extension ModelRepository.Entry {
 }
 
 extension InitService {
-    /// The problem with a path of a model that lacks the organisation, as some of the Hub's names do: it offers whole names.
+    /// The problem for a path whose model name lacks the organisation, as some of the Hub's names do. It offers full
+    /// names.
     func problem(modelAloneIn target: RequestTarget) -> Problem? {
         let segments = Array(target.segments.dropFirst(target.segments.first == "api" ? 1 : 0))
         let name: Text?
@@ -177,7 +180,7 @@ extension InitService {
     /// - Throws: 404.
     fileprivate func model(_ request: RouteRequest) throws(Problem) -> CatalogueModel {
         do {
-            // A segment with a slash in it makes no name.
+            // A capture with a slash in it matches no name.
             return try operations.models.require(request.captures[0] + "/" + request.captures[1])
         } catch {
             throw Problem(hub: "RepoNotFound", error.detail, allowed: error.allowed)
@@ -200,11 +203,11 @@ extension InitService {
 }
 
 extension Problem {
-    /// A problem with the Hub's word for it.
+    /// A problem with the Hub's error code.
     fileprivate init(hub code: String, _ detail: String, allowed: [Text] = []) {
         self.init(.notFound, detail, faults: [Fault(place: nil, detail: detail, allowed: allowed)])
         fields.append(HTTPFields.Further.errorCode, code)
-        // A field's value is ASCII.
+        // The value of a header must be ASCII.
         let message = detail.unicodeScalars.map { (" "..."~").contains($0) ? String($0) : "?" }.joined()
         fields.append(HTTPFields.Further.errorMessage, message)
     }

@@ -11,16 +11,16 @@ struct Route: Sendable {
     let methods: [HTTPRequest.Method]
     /// `false` for probes and pages.
     var needsToken = true
-    /// `true` if the query changes nothing, so that it may hold anything.
+    /// `true` if the route ignores the query, whatever it holds.
     var ignoresQuery = false
     let respond: @Sendable (InitService, RouteRequest) throws(Problem) -> RouteOutcome
 
-    /// `OPTIONS` is answered everywhere.
+    /// Value of `Allow`. Every route also answers `OPTIONS`.
     var allow: String {
         (methods + [.options]).map(\.rawValue).joined(separator: ", ")
     }
 
-    /// An operation.
+    /// The route of an operation.
     private static func operation(_ operation: Operation) -> Route {
         Route(path: RoutePath("/" + operation.name), methods: [.get, .head] + (operation.takesBody ? [.post] : [])) {
             service,
@@ -47,7 +47,7 @@ struct Route: Sendable {
         }
     }
 
-    /// A document, which takes no members.
+    /// The route of a document, which takes no members.
     private static func document(
         _ path: Text,
         needsToken: Bool = true,
@@ -61,7 +61,7 @@ struct Route: Sendable {
         }
     }
 
-    // Browsers download text/markdown, and the document is made to be read as it is.
+    // As plain text, because browsers download text/markdown instead of showing it.
     private static let readme = Representation(
         document: EmbeddedFile.readme.bytes,
         mediaType: "text/plain; charset=utf-8",
@@ -106,7 +106,7 @@ struct Route: Sendable {
     static let probes: [Route] = [
         .document("/livez", needsToken: false) { _ in .probe("ok") },
         .document("/readyz", needsToken: false, readiness),
-        // Where load balancers look that know nothing of Kubernetes.
+        // The path that load balancers outside Kubernetes ask for.
         .document("/health", needsToken: false, readiness),
     ]
 }
@@ -124,14 +124,14 @@ extension Route {
 struct RouteTable: Sendable {
     static let all = RouteTable(Route.all)
     static let withoutMetrics = RouteTable(Route.all.filter { $0.path.text != Route.metrics.path.text })
-    /// Of the port for those who run the service.
+    /// The routes of the metrics port.
     static let metricsPort = RouteTable([Route.metrics] + Route.probes, areOpen: true)
 
     let paths: [Text]
     /// `true` if no route needs a token.
     let areOpen: Bool
     private let byPath: [Text: Route]
-    /// Routes whose paths stand for many, in the order in which they are tried.
+    /// Routes with segments in braces, in the order in which they are tried.
     private let patterns: [Route]
 
     private init(_ routes: [Route], areOpen: Bool = false) {
@@ -142,7 +142,7 @@ struct RouteTable: Sendable {
         patterns = routes.filter { !$0.path.isExact }
     }
 
-    /// The route of a target, and the segments that stand for those in braces.
+    /// The route of a target, and the target's segments in the places of those in braces.
     func match(_ target: RequestTarget) -> (route: Route, captures: [Text])? {
         if let path = target.path, let route = byPath[path] { return (route, []) }
         for route in patterns {

@@ -1,6 +1,6 @@
 internal import ByteText
 
-/// A route's path: `/models/{org}/{name}`. A segment in braces stands for any one.
+/// A route's path: `/models/{org}/{name}`. A segment in braces stands for any segment.
 struct RoutePath: Sendable {
     private enum Segment: Equatable {
         case text(Text)
@@ -11,7 +11,7 @@ struct RoutePath: Sendable {
     let text: Text
     private let segments: [Segment]
 
-    /// - Parameter isOpen: `true` if the last segment in braces stands for all that are left.
+    /// - Parameter isOpen: `true` if the last segment, which is in braces, stands for all remaining segments.
     init(_ text: Text, isOpen: Bool = false) {
         self.text = text
         var segments = text.split(separator: "/").dropFirst().map { $0.hasPrefix("{") ? Segment.any : .text($0) }
@@ -19,10 +19,10 @@ struct RoutePath: Sendable {
         self.segments = segments
     }
 
-    /// `true` if the path stands for itself only.
+    /// `true` if no segment is in braces.
     var isExact: Bool { !segments.contains(.any) && !segments.contains(.rest) }
 
-    /// The segments that stand for those in braces; `nil` if the path is another one.
+    /// The segments of a path in the places of those in braces; `nil` if the path does not match.
     func match(_ given: [Text]) -> [Text]? {
         var captures: [Text] = []
         for (index, segment) in segments.enumerated() {

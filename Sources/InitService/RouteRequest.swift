@@ -10,15 +10,15 @@ struct RouteRequest: Sendable {
     let fields: HTTPFields
     /// The route's path.
     let path: Text
-    /// The path at which a proxy has the service.
+    /// The path below which a proxy serves the service.
     let prefix: PathPrefix?
-    /// Segments of the target that stand for those in braces.
+    /// Segments of the target in the places of those in braces.
     let captures: [Text]
     let members: RequestMembers
-    /// How the client wrote the members.
+    /// Form in which the client wrote the members.
     let form: Problem.Form
     let allowance: Allowance
-    /// Bytes.
+    /// Maximum bytes of the URL in `Content-Location`.
     let longestLocation: Int
     /// Digests of representations, if the client wants one.
     let digests: RepresentationDigests?
@@ -28,7 +28,7 @@ struct RouteRequest: Sendable {
 
     var accept: Accept { Accept(fields.text(.accept)) }
 
-    /// The circumstances of the question that the request asks.
+    /// The context of the question that the request asks.
     func asking(_ operations: OperationContext) -> Asking {
         Asking(operations, accept, within: allowance)
     }
@@ -36,7 +36,7 @@ struct RouteRequest: Sendable {
     /// The response with a question's answer.
     ///
     /// - Parameters:
-    ///   - need: Counts of a model of the catalogue; `nil` if they are known only when all is planned.
+    ///   - need: Counts of a model of the catalogue; `nil` if they are known only after planning.
     ///   - answer: `nil` if the allowance is too small for planning.
     func respond(
         with operations: OperationContext,
@@ -49,7 +49,7 @@ struct RouteRequest: Sendable {
     }
 }
 
-/// Finds a request's members, wherever the method has them.
+/// Finds a request's members, in the query or in the body.
 struct MemberReader {
     let limits: ServiceLimits
 
@@ -61,7 +61,7 @@ struct MemberReader {
         case body([UInt8])
     }
 
-    /// - Throws: 415 for another media type than JSON, 413 for a body over the limit, 400 for members in two places.
+    /// - Throws: 415 for a media type other than JSON, 413 for a body over the limit, 400 for members in two places.
     func place(of request: IncomingRequest, _ target: RequestTarget) throws(Problem) -> Place {
         guard request.head.method == .post else {
             guard request.body.isEmpty else {
@@ -72,14 +72,17 @@ struct MemberReader {
             }
             guard let json = target.query.first(where: { $0.name == "request" }) else { return .query(target.query) }
             guard target.query.count == 1 else {
-                let fault = Problem.Fault(place: .parameter("request"), detail: "stands alone in the query")
-                throw Problem(.invalid, "request: stands alone in the query", faults: [fault])
+                let fault = Problem.Fault(
+                    place: .parameter("request"),
+                    detail: "must be the only parameter of the query"
+                )
+                throw Problem(.invalid, "request: must be the only parameter of the query", faults: [fault])
             }
             return .queriedJSON(json.text)
         }
         try checkMediaType(request.head.headerFields)
-        guard target.query.isEmpty else {
-            throw Problem(.invalid, "a POST request has its members in the body, not in the query")
+        if let name = target.query.first?.name {
+            throw Problem(.invalid(name, "a POST request has its members in the body, not in the query"), form: .query)
         }
         guard request.body.count <= limits.maximumBodyBytes else {
             throw .bodyTooLarge(limit: limits.maximumBodyBytes)
@@ -87,7 +90,7 @@ struct MemberReader {
         return .body(request.body)
     }
 
-    /// - Throws: `invalid` where it is not JSON or not an object.
+    /// - Throws: `invalid` if the text is not JSON or not an object.
     func members(at place: Place) throws(InitError) -> RequestMembers {
         let json = JSONLimits(
             depth: limits.maximumJSONDepth,
@@ -101,10 +104,10 @@ struct MemberReader {
         }
     }
 
-    /// `application/json`, in UTF-8 where a charset is named at all.
+    /// Checks for `application/json` without a content coding and, if a charset is named, in UTF-8.
     private func checkMediaType(_ fields: HTTPFields) throws(Problem) {
         if let coding = fields.text(.contentEncoding), !coding.trimmed.equalsIgnoringASCIICase("identity") {
-            let detail = "the body must not be encoded, found " + coding.quotedForMessage
+            let detail = "the body must not be encoded" + Problem.found(coding)
             throw Problem(
                 .unsupportedMediaType,
                 detail,
@@ -118,8 +121,7 @@ struct MemberReader {
         guard parts.first == "application/json",
             charsets.allSatisfy({ $0 == "charset=utf-8" || $0 == #"charset="utf-8""# })
         else {
-            let found = field.map { ", found " + $0.quotedForMessage } ?? ""
-            let detail = "the body must be application/json in UTF-8" + found
+            let detail = "the body must be application/json in UTF-8" + Problem.found(field)
             throw Problem(
                 .unsupportedMediaType,
                 detail,
@@ -137,6 +139,11 @@ extension MemberReader.Place {
 }
 
 extension Problem {
+    /// The end of a sentence about a header field: its value; `none` if the request does not have it.
+    static func found(_ value: Text?) -> String {
+        ", found " + (value?.quotedForMessage ?? "none")
+    }
+
     static func bodyTooLarge(limit: Int) -> Problem {
         Problem(.overLimit, "the body is over the limit of \(limit) bytes (--max-body-bytes)")
     }

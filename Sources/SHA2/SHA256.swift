@@ -4,7 +4,7 @@ internal import CNettle
 ///
 /// Nettle uses the processor's SHA instructions if there are any.
 public struct SHA256: Sendable {
-    /// Each function of Nettle that takes it only reads and writes this structure: a copy is an independent digest.
+    /// Nettle's functions keep all state of a digest in this structure, so a copy is an independent digest.
     private var context = sha256_ctx()
 
     /// The digest of no bytes so far.

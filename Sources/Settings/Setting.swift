@@ -1,7 +1,7 @@
 /// One value that the operator of a program can set: a row of a table.
 ///
-/// The option, its environment variable, its check, its line of `--help`, its line of the documents and the name in error
-/// messages all come from the row. The default is the value that `Values` starts with.
+/// The option, its environment variable, its check, its line of `--help`, its line of the documents and the name in
+/// error messages all come from the row. The default is the value that `Values` starts with.
 public struct Setting<Values>: Sendable {
     /// Name of the option without its dashes: `max-layers`.
     public let name: String
@@ -13,9 +13,10 @@ public struct Setting<Values>: Sendable {
     public let choices: [String]
     /// `true` if the value is the path of a file.
     public let isFile: Bool
-    /// Requirement, as it follows "must be", for a number that was given with a unit or a fraction; `nil` if the value is no number.
+    /// Requirement, as it follows "must be", for a number that was given with a unit or a fraction; `nil` if the value
+    /// is not a number.
     private let wholeNumber: String?
-    /// Place of the value: what error messages are found by.
+    /// Place of the value, by which error messages find the setting's name.
     private let path: any AnyKeyPath & Sendable
     private let read: @Sendable (Values) -> String?
     private let write: @Sendable (inout Values, String) -> Bool
@@ -60,7 +61,7 @@ public struct Setting<Values>: Sendable {
         path as AnyKeyPath == place as AnyKeyPath
     }
 
-    /// The same setting of values that are a part of others.
+    /// The same setting for values that contain these values.
     public func within<Outer>(_ part: any WritableKeyPath<Outer, Values> & Sendable) -> Setting<Outer> {
         Setting<Outer>(
             name: name,
@@ -77,7 +78,7 @@ public struct Setting<Values>: Sendable {
     }
 }
 
-/// Values that an operator can set, with a row for each.
+/// Values that an operator can set, with a row of the table for each.
 public protocol Configurable {
     static var settings: [Setting<Self>] { get }
 }
@@ -92,7 +93,7 @@ extension Configurable {
 // MARK: Kinds of values
 
 extension Setting {
-    /// A value at one place, with its form as text.
+    /// A value at one place, with its conversion to and from text.
     private init<Value>(
         _ name: String,
         _ path: any WritableKeyPath<Values, Value> & Sendable,
@@ -125,7 +126,7 @@ extension Setting {
 
     /// A whole number.
     ///
-    /// - Parameter unit: What it counts, for the message about a number that was given with a unit: `bytes`.
+    /// - Parameter unit: Unit of the number, for the message about a number that was given with a unit: `bytes`.
     public init<Number: FixedWidthInteger & Sendable>(
         _ name: String,
         _ path: any WritableKeyPath<Values, Number> & Sendable,
@@ -145,7 +146,7 @@ extension Setting {
         )
     }
 
-    /// A port that need not be given.
+    /// An optional port.
     public init(_ name: String, _ path: any WritableKeyPath<Values, UInt16?> & Sendable, _ help: String) {
         let range = UInt16.min ... .max
         self.init(
@@ -184,7 +185,7 @@ extension Setting {
         self.init(name, path, help, accepted: nil, text: { $0 }, parse: { $0 })
     }
 
-    /// A text that need not be given.
+    /// An optional text.
     public init(
         _ name: String,
         _ path: any WritableKeyPath<Values, String?> & Sendable,
@@ -212,7 +213,7 @@ extension Setting {
         )
     }
 
-    /// A value that its type reads from text, and that need not be given.
+    /// An optional value, which a function parses from text.
     ///
     /// - Parameter accepted: Accepted texts, as they follow "must be".
     public init<Value: Sendable>(

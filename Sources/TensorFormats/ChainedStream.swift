@@ -1,6 +1,6 @@
 public import ByteSource
 
-/// Bytes that are there already, as a stream.
+/// A stream of bytes in memory.
 public final class BytesStream: ByteStream {
     private let bytes: [UInt8]
     private var position = 0
@@ -26,7 +26,7 @@ public final class ChainedStream: ByteStream {
     private var current: (any ByteStream)?
 
     /// - Parameters:
-    ///   - count: How many streams there are.
+    ///   - count: Number of streams.
     ///   - make: Makes one of them, given its index; called once for each, in order.
     public init(count: Int, make: @escaping (Int) -> any ByteStream) {
         self.count = count
@@ -53,14 +53,16 @@ public final class ChainedStream: ByteStream {
                 continue
             }
             written += count
-            // Asked again, for it could have been at its end, it had more: its reads are short because they are long.
+            // A stream is read once more after its first read, because it may be at its end. If it had more bytes, its
+            // reads are short because they take long.
             if count == 0 || hasGiven { break }
             hasGiven = true
         }
         return written
     }
 
-    /// Room worth reading on for, so that small tensors do not make small reads; at least what a stream may count on.
+    /// Room for which a call reads on, so that small tensors do not make small reads. It is at least the room that
+    /// every stream is promised.
     private static let leastRoom = 1024
     /// Streams that one call may begin: making one can cost a seek in the generator.
     private static let streamsPerRead = 8

@@ -1,6 +1,6 @@
 public import ByteSource
 
-/// Bytes that are there already.
+/// A source of bytes in memory.
 public final class BytesSource: ByteSource {
     private let bytes: [UInt8]
 
@@ -17,15 +17,15 @@ public final class BytesSource: ByteSource {
     }
 }
 
-/// Sources one after the other, each made when reading first comes to it and dropped when reading moves on, so that a
-/// model of many tensors streams in the memory of one.
+/// Sources one after the other. Each is made when reading first reaches it and dropped when reading moves on, so that a
+/// model of many tensors streams in the memory of one tensor.
 public final class ConcatenatedSource: ByteSource {
-    /// A stretch of the whole.
+    /// One of the sources.
     public struct Part {
         public let byteCount: Int
         public let make: () -> any ByteSource
 
-        /// - Parameter make: Makes a source of that many bytes. It is called again when reading comes back to the part.
+        /// - Parameter make: Makes a source of that many bytes. It is called again when reading returns to the part.
         public init(byteCount: Int, make: @escaping () -> any ByteSource) {
             self.byteCount = byteCount
             self.make = make
@@ -38,7 +38,7 @@ public final class ConcatenatedSource: ByteSource {
 
     public let byteCount: Int
 
-    /// Parts that have bytes, and where each of them ends.
+    /// Parts that have bytes, and the position at which each of them ends.
     private let parts: [Part]
     private let ends: [Int]
     private var current: (index: Int, source: any ByteSource)?
@@ -46,7 +46,7 @@ public final class ConcatenatedSource: ByteSource {
     /// Parts that one call may begin: making a source can cost a seek in the generator.
     private static let partsPerRead = 8
 
-    /// - Throws: `tooLarge` where the bytes of all parts cannot be counted in 63 bits.
+    /// - Throws: `tooLarge` if the bytes of all parts cannot be counted in 63 bits.
     public init(_ parts: [Part]) throws(FormatError) {
         self.parts = parts.filter { $0.byteCount > 0 }
         var ends: [Int] = []
@@ -72,7 +72,7 @@ public final class ConcatenatedSource: ByteSource {
             if current?.index != index {
                 guard begun < Self.partsPerRead else { break }
                 begun += 1
-                // Before the next is made, so that never two are alive.
+                // Dropped before the next source is made, so that two are never alive at once.
                 current = nil
                 current = (index, parts[index].make())
             }
@@ -81,7 +81,7 @@ public final class ConcatenatedSource: ByteSource {
             var room = destination._mutatingExtracting(written..<written + wanted)
             let count = source.read(at: offset, into: &room)
             written += count
-            // A source that gave less than it could has done its share of work.
+            // After a short read, the source has done as much work as one call may do.
             guard count == wanted else { break }
             offset += count
             if offset == parts[index].byteCount {

@@ -1,6 +1,6 @@
 public import WeightInit
 
-/// One row for each type: how formats call it, and how its elements are read.
+/// One row for each type: its names in the formats, and the code that reads its elements.
 extension DType {
     private var row: (numPy: String?, safetensors: String, element: any TensorElement.Type) {
         switch self {

@@ -4,12 +4,12 @@ import ByteSource
 struct ElementReader<Bits: FixedWidthInteger & UnsignedInteger & BitwiseCopyable> {
     private let source: any ByteSource
     private var position = 0
-    /// Elements as they came, little-endian.
+    /// Elements as the source gave them, little-endian.
     private(set) var buffer: [Bits]
     /// Elements in the buffer, of which those before `nextIndex` have been taken.
     private var count = 0
     var nextIndex = 0
-    /// Bytes of an element that came in part, behind the last whole one.
+    /// Bytes of an incomplete element, behind the last complete one.
     private var partialByteCount = 0
     private var lastReadWasShort = false
 
@@ -28,7 +28,7 @@ struct ElementReader<Bits: FixedWidthInteger & UnsignedInteger & BitwiseCopyable
 
     /// `true` if there is an element; reads the source at most once.
     ///
-    /// After a source has given less than it was asked for, which it does when it has worked for long, one call says no.
+    /// After a short read, which means that the source has worked for long, one call returns `false` without reading.
     mutating func isReady() -> Bool {
         guard available == 0 else { return true }
         if lastReadWasShort {

@@ -1,7 +1,7 @@
 public import ByteText
 public import WeightInit
 
-/// Tensors cannot be written in a format.
+/// The reason why tensors cannot be written in a format.
 public enum FormatError: Error, Sendable, Equatable, CustomStringConvertible {
     /// The format has no such element type.
     case unrepresentable(DType, in: TensorFormat)
@@ -9,7 +9,7 @@ public enum FormatError: Error, Sendable, Equatable, CustomStringConvertible {
     case duplicateName(Text)
     /// The format reserves this name.
     case reservedName(Text)
-    /// Over the limits of the format, or over 2^63 − 1 bytes.
+    /// A size over the limits of the format, or over 2^63 − 1 bytes.
     case tooLarge(String)
 
     public var description: String {

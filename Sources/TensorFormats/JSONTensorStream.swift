@@ -3,9 +3,9 @@ public import WeightInit
 
 /// A tensor's numbers as JSON: lists nested as the shape is, after a prefix.
 ///
-/// A scalar is a bare number. Lists of nothing stand where NumPy's `tolist` has them: `[[],[]]` for a shape of `[2, 0]`,
+/// A scalar is a bare number. Empty lists stand where NumPy's `tolist` has them: `[[],[]]` for a shape of `[2, 0]`,
 /// `[]` for `[0, 3]`. Numbers are written in the fewest digits that read back as the same element, see ``NumberText``.
-/// Memory does not depend on the size, and a call does no more than its room asks for.
+/// Memory does not depend on the size, and a call does no more work than its room requires.
 public final class JSONTensorStream: ByteStream {
     private let stream: ChainedStream
 
@@ -24,8 +24,8 @@ public final class JSONTensorStream: ByteStream {
     }
 }
 
-/// The numbers and brackets. Not generic itself, for a generic class is compiled once for all types, with a call for every
-/// number; the closure is compiled for each.
+/// The numbers and brackets. The class is not generic, because a generic class is compiled once for all types, with a
+/// call for every number. The closure is compiled for each type.
 private final class NestedNumbers: ByteStream {
     private let write: (inout MutableRawSpan) -> Int?
 
@@ -58,7 +58,7 @@ private struct NestedNumberPrinter<Element: TensorElement> {
     private var opening: Int
 
     init(source: any ByteSource, shape: Shape) {
-        // Behind a dimension of 0 nothing is ever written.
+        // Nothing is written for the dimensions behind a dimension of 0.
         let written = shape.dimensions.firstIndex(of: 0).map { shape.dimensions[...$0] } ?? shape.dimensions[...]
         elements = ElementReader(source)
         depth = written.count
@@ -87,7 +87,7 @@ private struct NestedNumberPrinter<Element: TensorElement> {
                 leftInRow &-= written
                 guard written == count else { break }
                 guard leftInRow == 0 else { continue }
-                // The comma behind the last is overwritten.
+                // The comma behind the last element is overwritten.
                 end &-= 1
             }
             endRow()
@@ -95,15 +95,15 @@ private struct NestedNumberPrinter<Element: TensorElement> {
         return end
     }
 
-    /// Writes elements that are there, a comma behind each.
+    /// Writes elements of the buffer, with a comma behind each.
     ///
-    /// - Returns: How many of them there was room for.
+    /// - Returns: The number of elements written, for which there was room.
     private func write(_ count: Int, into destination: inout MutableRawSpan, _ end: inout Int) -> Int {
         let powers = PowersOfTen.shared
         let numbers = elements.buffer.span
         let first = elements.nextIndex
         let last = first &+ count
-        // Unsafe for the writers' sake, see `NumberText`: there is room for a number wherever one begins.
+        // Unsafe because the writers take a pointer, see `NumberText`. A number begins only where there is room for it.
         let (written, newEnd) = destination.withUnsafeMutableBytes { bytes in
             guard let base = bytes.baseAddress else { return (0, 0) }
             let lastStart = base + bytes.count - NumberText.room
@@ -121,7 +121,7 @@ private struct NestedNumberPrinter<Element: TensorElement> {
         return written
     }
 
-    /// Writes as much of what stands between lists as there is room for.
+    /// Writes the punctuation between lists, as much as fits.
     private mutating func punctuate(_ destination: inout MutableRawSpan, _ end: inout Int) {
         let limit = destination.byteCount
         while closing > 0, end < limit {

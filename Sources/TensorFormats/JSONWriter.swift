@@ -1,7 +1,7 @@
 public import ByteText
 public import WeightInit
 
-/// A value that has a form in JSON.
+/// A value that can be written as JSON.
 public protocol JSONWritable {
     /// Appends exactly one value.
     func write(to writer: inout JSONWriter)
@@ -9,11 +9,11 @@ public protocol JSONWritable {
 
 /// Writes JSON (RFC 8259) to a growing buffer, without spaces, members in the order they are given.
 ///
-/// Commas and colons are its own affair; that what is begun is ended, and that members have names, is the caller's.
+/// The writer adds commas and colons. The caller ends what it begins, and gives each member a name.
 ///
-/// Strings are UTF-8; only what must be escaped is: `"`, `\`, and the characters below U+0020, by their two-character
-/// escapes where they have one. A number is written as ``NumberText`` says, so that it reads back as the same bits; those
-/// that JSON does not have are the strings `"inf"`, `"-inf"` and `"nan"`.
+/// Strings are UTF-8; only `"`, `\` and the characters below U+0020 are escaped, by a two-character escape if there is
+/// one. A number is written as ``NumberText`` says, so that it reads back as the same bits. Infinities and NaN are the
+/// strings `"inf"`, `"-inf"` and `"nan"`.
 public struct JSONWriter: Sendable {
     public private(set) var bytes: [UInt8] = []
     /// `true` if the next value in the innermost list or object follows another.
@@ -21,7 +21,7 @@ public struct JSONWriter: Sendable {
 
     public init() {}
 
-    /// Takes what has been written so far; what is written next goes on behind it.
+    /// Takes the bytes written so far. Later output continues behind them.
     public mutating func takeBytes() -> [UInt8] {
         defer { bytes.removeAll() }
         return bytes
@@ -123,7 +123,7 @@ public struct JSONWriter: Sendable {
     private mutating func appendEscaped(_ text: Text) {
         let begin = bytes.count
         bytes.append(contentsOf: text.utf8)
-        // Looked through in the buffer, where a byte is found at less cost than in the text. Few texts have any.
+        // The search is in the buffer, where it costs less than in the text. Few texts need an escape.
         guard bytes[begin...].contains(where: Self.isEscaped) else { return }
         // Pieces between escapes are appended whole: a request as text has megabytes of literals.
         let utf8 = Array(bytes[begin...])

@@ -9,10 +9,10 @@ public import WeightInit
 /// | 2 | bytes that follow of the header, little-endian |
 /// | … | a Python dictionary as ASCII text, spaces, a line feed |
 ///
-/// The dictionary has the keys `descr`, `fortran_order` and `shape`, in this order, and a comma after the last:
-/// `{'descr': '<f4', 'fortran_order': False, 'shape': (64, 3, 7, 7), }`. A shape of one dimension is `(5,)`, a scalar's is
-/// `()`. NumPy leaves room for the first dimension to grow to 21 digits, then pads to a multiple of 64 bytes, so that
-/// the elements, row-major and little-endian, start aligned. The bytes are those that NumPy itself writes.
+/// The dictionary has the keys `descr`, `fortran_order` and `shape`, in this order, and a comma after the last value:
+/// `{'descr': '<f4', 'fortran_order': False, 'shape': (64, 3, 7, 7), }`. A shape of one dimension is `(5,)`, a scalar's
+/// is `()`. NumPy leaves room for the first dimension to grow to 21 digits, then pads to a multiple of 64 bytes, so
+/// that the elements, row-major and little-endian, start aligned. The bytes are those that NumPy itself writes.
 ///
 /// Source: `numpy/lib/_format_impl.py`.
 public enum NumPyHeader {

@@ -1,31 +1,32 @@
-/// How numbers are written in JSON: in the fewest digits that read back as the same element.
+/// The text of numbers in JSON: the fewest digits that read back as the same element.
 ///
-/// "Read back" means rounding the decimal to the element's own type. Of several decimals of that length it is the nearest
-/// to the number. Magnitudes from 10^−4 to below 10^16 are written out with a point (`0.001`, `1.0`, `16777216.0`), all
-/// others with an exponent of at least two digits (`1e-05`, `6.02e+23`): the form of Python's `repr`. Zero keeps its sign
-/// (`-0.0`). What JSON has no number for is one of the strings `"inf"`, `"-inf"`, `"nan"`. Integers have no point.
+/// "Read back" means rounding the decimal to the element's own type. Of several decimals of that length, the nearest to
+/// the number is written. Magnitudes from 10^−4 to below 10^16 are written out with a point (`0.001`, `1.0`,
+/// `16777216.0`), all others with an exponent of at least two digits (`1e-05`, `6.02e+23`): the form of Python's
+/// `repr`. Zero keeps its sign (`-0.0`). Infinities and NaN are the strings `"inf"`, `"-inf"` and `"nan"`. Integers
+/// have no point.
 ///
 /// The writers take a pointer, because a check for each of the half dozen stores behind a number costs a tenth of the
-/// speed: one check, for `room` bytes, is made before the number instead. Digits are stored eight at a time, which takes a
-/// little-endian host.
+/// speed: one check, for `room` bytes, is made before the number instead. Digits are stored eight at a time, which
+/// requires a little-endian host.
 enum NumberText {
-    /// Bytes that must be writable from where a number begins; its text has at most 24.
+    /// Bytes that must be writable from the start of a number; its text has at most 24.
     static let room = 40
 
     /// Writes `digits` · 10^`exponent` with a digit count from `least` to `least` + 2, 9 at most.
     ///
-    /// - Returns: Where the text ends.
+    /// - Returns: The end of the text.
     @inline(__always)
     static func write(narrow decimal: ShortestDecimal, least: Int, to out: UnsafeMutableRawPointer)
         -> UnsafeMutableRawPointer
     {
-        // Brought to nine digits, so that the first has a fixed place.
+        // Scaled to nine digits, so that the first digit has a fixed place.
         let isLonger = decimal.digits >= powerOfTen(least)
         let isLongest = decimal.digits >= powerOfTen(least &+ 1)
         let factor = isLongest ? powerOfTen(7 &- least) : isLonger ? powerOfTen(8 &- least) : powerOfTen(9 &- least)
         let digits = decimal.digits &* factor
         let scale = decimal.exponent &+ least &- 1 &+ (isLonger ? 1 : 0) &+ (isLongest ? 1 : 0)
-        // Outside these the eight digits do not reach the point; the wide form takes any scale.
+        // Other scales need an exponent, or more digits before the point; the wide form takes any scale.
         guard UInt(bitPattern: scale &+ 4) < 12 else {
             return write(digits: digits &* 100_000_000, scale: scale, to: out)
         }
@@ -108,7 +109,7 @@ enum NumberText {
         return out + (layout.fraction &+ max(significant &- layout.whole, layout.leastFraction))
     }
 
-    /// Writes characters that are there already, 40 at most.
+    /// Writes given characters, 40 at most.
     static func write(_ text: StaticString, to out: UnsafeMutableRawPointer) -> UnsafeMutableRawPointer {
         text.withUTF8Buffer { characters in
             for (offset, character) in characters.enumerated() {
@@ -130,12 +131,12 @@ enum NumberText {
         var point: Int
         /// Offset of the digits behind the point, which are written a second time.
         var fraction: Int
-        /// Digits behind the point at least, of those that go there.
+        /// Minimum number of digits at `fraction`.
         var leastFraction: Int
 
         @inline(__always)
         init(scale: Int) {
-            // All ones below one.
+            // All bits are set for numbers below 1.
             let mask = scale &>> (Int.bitWidth - 1)
             whole = scale & ~mask
             first = (1 &- scale) & mask
@@ -145,7 +146,7 @@ enum NumberText {
         }
     }
 
-    /// A constant where the exponent is one.
+    /// A power of ten, which is a constant if the exponent is one.
     @inline(__always)
     private static func powerOfTen(_ exponent: Int) -> UInt64 {
         var power: UInt64 = 1
@@ -173,7 +174,7 @@ enum NumberText {
     /// The digits of two numbers below 10^4, one in each byte, the first in the lowest.
     @inline(__always)
     private static func digits(ofFours upper: UInt32, _ lower: UInt32) -> UInt64 {
-        // Split in halves, side by side; the factors divide exactly for as many digits as there are.
+        // Split in halves, side by side; the factors divide exactly for numbers of this size.
         let fours = UInt64(upper) | UInt64(lower) &<< 32
         let hundreds = (fours &* 10_486) &>> 20 & 0x0000_007f_0000_007f
         let twos = hundreds | (fours &- hundreds &* 100) &<< 16

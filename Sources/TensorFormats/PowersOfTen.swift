@@ -1,7 +1,7 @@
-/// The leading bits of powers of ten, rounded up: what finding the shortest decimal needs of them.
+/// The leading bits of powers of ten, rounded up, with which the shortest decimal is found.
 ///
-/// For each exponent e, with r = ⌊log₂ 10ᵉ⌋, `wide` has ⌈10ᵉ · 2^(127 − r)⌉ and `narrow` ⌈10ᵉ · 2^(63 − r)⌉. They are worked
-/// out in exact integer arithmetic, once.
+/// For each exponent e, with r = ⌊log₂ 10ᵉ⌋, `wide` has ⌈10ᵉ · 2^(127 − r)⌉ and `narrow` ⌈10ᵉ · 2^(63 − r)⌉. They are
+/// computed once, in exact integer arithmetic.
 struct PowersOfTen: Sendable {
     static let shared = PowersOfTen()
 
@@ -15,14 +15,15 @@ struct PowersOfTen: Sendable {
 
     private init() {
         var wide: [UInt128] = []
-        // 2^1280 / 10^n, rounded down at each step, is what rounding down once gives; its 310 bits at the least are enough.
+        // Dividing 2^1280 by 10 n times, rounding down each time, gives the same as rounding 2^1280 / 10^n down once.
+        // The quotient has at least 310 bits, which are enough.
         var quotient = [UInt64](repeating: 0, count: 20) + [1]
         for _ in Self.wideExponents.lowerBound..<0 {
             var remainder: UInt64 = 0
             for index in quotient.indices.reversed() {
                 (quotient[index], remainder) = UInt64(10).dividingFullWidth((remainder, quotient[index]))
             }
-            // No power of two is a multiple of ten: something was always cut off.
+            // No power of two is a multiple of ten, so a remainder was always cut off.
             wide.append(Self.leadingBits(of: quotient) &+ 1)
         }
         wide.reverse()
@@ -45,7 +46,7 @@ struct PowersOfTen: Sendable {
         }
     }
 
-    /// The 128 bits from the highest set one on, of a number whose digits are `limbs`, the least first.
+    /// The 128 bits from the highest set bit on, of a number whose digits are `limbs`, the least significant first.
     private static func leadingBits(of limbs: [UInt64]) -> UInt128 {
         let bitCount = bitCount(of: limbs)
         var result: UInt128 = 0

@@ -7,11 +7,12 @@ internal import WeightInit
 /// A file is the length of the header (8 bytes, little-endian), the header (a JSON object, padded with spaces to a
 /// multiple of 8 bytes), and the tensors' elements without gaps. The header has one member for each tensor,
 /// `"name":{"dtype":"F32","shape":[2,3],"data_offsets":[0,24]}`, whose offsets count bytes from the end of the header;
-/// `__metadata__`, where there is any, stands first, an object of strings with sorted keys.
+/// `__metadata__`, if there is any, comes first: an object of strings with sorted keys.
 ///
-/// The elements lie by descending size of item, tensors of the same size in the order they were declared in, and the
-/// header names them in that order. So every element is aligned to its own size, and the bytes depend on nothing but the
-/// declaration. The reference library, too, sorts by type, but by name within a type.
+/// Tensors are sorted by descending item size; tensors with the same item size keep the order in which they were
+/// declared. The header names them in the same order as their elements lie. So every element is aligned to its own
+/// size, and the bytes depend on nothing but the declaration. The reference library also sorts by type, but by name
+/// within a type.
 ///
 /// Source: `safetensors/src/tensor.rs`.
 public struct SafetensorsLayout: Sendable {
@@ -22,7 +23,7 @@ public struct SafetensorsLayout: Sendable {
     /// Bytes of the whole file.
     public let byteCount: Int
 
-    /// Bytes of the elements of each tensor, in the order declared.
+    /// Bytes of the elements of each tensor, in the declared order.
     private let byteCounts: [Int]
 
     /// The longest header, in bytes, that the reference library reads.
@@ -30,9 +31,9 @@ public struct SafetensorsLayout: Sendable {
 
     private static let metadataName: Text = "__metadata__"
 
-    /// Lays tensors out.
+    /// Computes the layout of tensors.
     ///
-    /// - Throws: `duplicateName`, `reservedName` for `__metadata__`, `tooLarge` where the header is over 100 MB or the
+    /// - Throws: `duplicateName`, `reservedName` for `__metadata__`, `tooLarge` if the header is over 100 MB or the
     ///   file over 2^63 − 1 bytes.
     public init(_ tensors: [TensorDescription], metadata: [Text: Text] = [:]) throws(FormatError) {
         var names: Set<Text> = []
@@ -92,8 +93,8 @@ public struct SafetensorsLayout: Sendable {
 
     /// The whole file.
     ///
-    /// - Parameter elements: Makes the source of the elements of a tensor, given by its index as declared, when the first
-    ///   of them is asked for; asked again when reading turns back to the tensor after another.
+    /// - Parameter elements: Makes the source of a tensor's elements, given the tensor's declared index. It is called
+    ///   when reading reaches the tensor, and again when reading returns to it from another tensor.
     public func file(elements: @escaping (Int) -> any ByteSource) throws(FormatError) -> ConcatenatedSource {
         let tensors = order.map { index in
             ConcatenatedSource.Part(byteCount: byteCounts[index]) { elements(index) }

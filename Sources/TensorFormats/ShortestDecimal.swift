@@ -1,25 +1,26 @@
-/// The shortest decimal that rounds to a binary number, and among those of its length the nearest.
+/// The shortest decimal that rounds to a binary number, and the nearest one among those of the same length.
 ///
-/// This is Schubfach: of the multiples of the largest power of ten that fits into the interval of everything that rounds to
-/// the number, at least one and at most ten lie in the interval, and at most one of the next larger power. Products with
-/// powers of ten are cut to two bits behind the point, and an odd last bit stands for what was cut off, which leaves every
-/// comparison with the interval's ends right.
+/// This is Schubfach: of the multiples of the largest power of ten that fits into the interval of everything that
+/// rounds to the number, at least one and at most ten lie in the interval; of the multiples of the next larger power,
+/// at most one does. Products with powers of ten are cut to two bits behind the point. The last bit is set if anything
+/// else was cut off, so that every comparison with the interval's ends stays correct.
 ///
 /// Source: Raffaello Giulietti, "The Schubfach way to render doubles", 2021.
 struct ShortestDecimal {
-    /// May end in zeros.
+    /// Digits as an integer, which may end in zeros.
     var digits: UInt64
     /// The number is `digits` · 10^`exponent`.
     var exponent: Int
 
-    /// For `significand` · 2^`exponent` of at most 53 bits and a float64's exponents.
+    /// The decimal of `significand` · 2^`exponent`, for a significand of at most 53 bits and the exponents of float64.
     ///
-    /// - Parameter isLowerCloser: Whether the next number towards zero is half as far as the one away from it.
+    /// - Parameter isLowerCloser: `true` if the next number towards zero is half as far away as the next number away
+    ///   from zero.
     init(_ significand: UInt64, exponent: Int, isLowerCloser: Bool, powers: [UInt128]) {
         let scale = WideScale(exponent, isLowerCloser: isLowerCloser, powers: powers)
         self.exponent = scale.decimalExponent
         let middle = scale.quarters(4 &* significand)
-        // The ends themselves round to the number where its significand is even.
+        // The ends themselves round to the number if its significand is even.
         let isOdd = significand & 1
         let lower = scale.quarters(4 &* significand &- (isLowerCloser ? 1 : 2)) &+ isOdd
         let upper = scale.quarters(4 &* significand &+ 2) &- isOdd
@@ -37,7 +38,8 @@ struct ShortestDecimal {
         digits = isLowIn == isHighIn ? nearest(middle) : floor &+ (isHighIn ? 1 : 0)
     }
 
-    /// The same for a number between neighbours equally far, of at least 7 and at most 24 bits and a float32's exponents.
+    /// The same for a number with equally distant neighbours, a significand of 7 to 24 bits and the exponents of
+    /// float32.
     @inline(__always)
     init(regular significand: UInt32, exponent: Int, powers: [UInt64]) {
         let scale = NarrowScale(exponent, powers: powers)
@@ -51,7 +53,7 @@ struct ShortestDecimal {
         )
     }
 
-    /// The same for at least 7 and at most 53 bits and a float64's exponents.
+    /// The same for a significand of 7 to 53 bits and the exponents of float64.
     @inline(__always)
     init(regular significand: UInt64, exponent: Int, powers: [UInt128]) {
         let scale = WideScale(exponent, isLowerCloser: false, powers: powers)
@@ -64,10 +66,11 @@ struct ShortestDecimal {
     }
 }
 
-/// Picks the digits for a number between neighbours equally far: the interval reaches half a unit to either side at least,
-/// so that the nearest whole number is in it. Which way it goes is as good as random: arithmetic, not branches.
+/// Picks the digits for a number with equally distant neighbours. The interval reaches at least half a unit to either
+/// side, so that the nearest whole number is in it. The choice is unpredictable, so it is made by arithmetic and not by
+/// branches.
 ///
-/// - Parameters: In quarters.
+/// All parameters are in quarters.
 @inline(__always)
 private func shortest<Word: FixedWidthInteger & UnsignedInteger>(
     _ middle: Word,
@@ -104,7 +107,7 @@ private struct NarrowScale {
     @inline(__always)
     func quarters(_ significand: UInt32) -> UInt32 {
         let (high, low) = factor.multipliedFullWidth(by: UInt64(significand) &<< shift)
-        // The factor is rounded up: what is below the 33rd bit can come from that alone.
+        // The factor is rounded up: the lowest 33 bits can come from the rounding alone.
         return UInt32(truncatingIfNeeded: high) | (low &>> 33 != 0 ? 1 : 0)
     }
 }
@@ -134,13 +137,13 @@ private struct WideScale {
     }
 }
 
-/// ⌊log₁₀ 2^`exponent`⌋, or ⌊log₁₀ (¾ · 2^`exponent`)⌋: right for −1500 … 1500.
+/// ⌊log₁₀ 2^`exponent`⌋, or ⌊log₁₀ (¾ · 2^`exponent`)⌋: correct for −1500 … 1500.
 @inline(__always)
 private func floorLog10(twoTo exponent: Int, isLowerCloser: Bool) -> Int {
     (exponent &* 1_262_611 &- (isLowerCloser ? 524_031 : 0)) &>> 22
 }
 
-/// ⌊log₂ 10^`exponent`⌋: right for −1233 … 1233.
+/// ⌊log₂ 10^`exponent`⌋: correct for −1233 … 1233.
 @inline(__always)
 private func floorLog2(tenTo exponent: Int) -> Int {
     (exponent &* 1_741_647) &>> 19

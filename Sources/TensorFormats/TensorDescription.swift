@@ -1,7 +1,7 @@
 public import ByteText
 public import WeightInit
 
-/// A tensor without its numbers, as a format needs to know it.
+/// Name, shape and dtype of a tensor that a format writes.
 public struct TensorDescription: Sendable, Equatable {
     public let name: Text
     public let shape: Shape

@@ -1,4 +1,4 @@
-/// An element type: what its bits stand for, and how JSON writes them.
+/// An element type: the number that its bits stand for, and its text in JSON.
 protocol TensorElement {
     associatedtype Bits: FixedWidthInteger & UnsignedInteger & BitwiseCopyable & Sendable
 
@@ -9,12 +9,12 @@ protocol TensorElement {
     ///
     /// - Parameters:
     ///   - bits: The element, as a number of the host's byte order.
-    ///   - out: `NumberText.room` bytes can be written there.
-    /// - Returns: Where the text ends.
+    ///   - out: Start of at least `NumberText.room` writable bytes.
+    /// - Returns: The end of the text.
     static func write(_ bits: Bits, powers: PowersOfTen, to out: UnsafeMutableRawPointer) -> UnsafeMutableRawPointer
 }
 
-/// A binary floating-point format of IEEE's kind.
+/// A binary floating-point format with the fields of IEEE 754.
 protocol FloatElement: TensorElement {
     static var fractionBits: UInt64 { get }
 
@@ -27,7 +27,7 @@ extension FloatElement {
     @inline(__always) static var exponentBits: UInt64 { UInt64(Bits.bitWidth) &- 1 &- fractionBits }
     @inline(__always) static var largestExponent: UInt64 { 1 &<< exponentBits &- 1 }
 
-    /// The power of two that the last bit of a number with the least exponent stands for.
+    /// Exponent of the power of two that the last bit of a subnormal number stands for.
     @inline(__always) static var leastExponent: Int { 2 &- Int(largestExponent &>> 1) &- 1 &- Int(fractionBits) }
 
     @inline(__always)
@@ -47,7 +47,7 @@ extension FloatElement {
         )
     }
 
-    /// Writes what is out of the ordinary: zeros, subnormal numbers, powers of two, what is not finite.
+    /// Writes the special cases: zeros, subnormal numbers, powers of two, infinities and NaN.
     @inline(never)
     static func writeUnusual(_ bits: UInt64, powers: PowersOfTen, to out: UnsafeMutableRawPointer)
         -> UnsafeMutableRawPointer
@@ -76,8 +76,8 @@ extension FloatElement {
 
 /// A float of at most 32 bits, with an exponent no wider than float32's.
 protocol NarrowFloatElement: FloatElement {
-    /// Digits of the shortest decimal of a normal number at least, before zeros at its end are dropped; as many as the
-    /// least significand has. At most there are two more.
+    /// Minimum number of digits in the shortest decimal of a normal number, before zeros at its end are dropped: as
+    /// many as the least significand has. The maximum is two more.
     static var leastDigitCount: Int { get }
 }
 

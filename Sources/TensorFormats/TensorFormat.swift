@@ -14,10 +14,10 @@ public struct TensorFormat: Sendable {
     public private(set) var excludedTypes: [DType] = []
     public let encoder: Encoder
 
-    /// How the bytes of a format come about.
+    /// The way in which the bytes of a format are made.
     public enum Encoder: Sendable {
-        /// A header, then the elements of one tensor: little-endian, row-major. Without a header, shape and dtype have to be
-        /// told beside the bytes.
+        /// A header, then the elements of one tensor: little-endian, row-major. Without a header, shape and dtype must
+        /// be sent beside the bytes.
         case file(header: (@Sendable (TensorDescription) throws(FormatError) -> [UInt8])?)
         /// A safetensors file of any number of tensors; see ``SafetensorsLayout``.
         case safetensors

@@ -5,45 +5,47 @@ public import WeightInit
 
 /// Statistics of a tensor's numbers.
 ///
-/// Mean, standard deviation, least, greatest and histogram are those of the finite numbers. They are worked out in float64
-/// in a fixed order, so that they are the same on every processor.
+/// Mean, standard deviation, minimum, maximum and histogram cover the finite numbers. They are computed in float64 in a
+/// fixed order, so that they are the same on every processor.
 public struct TensorSummary: Sendable, Equatable {
     public let shape: Shape
     public let dtype: DType
     public let zeroCount: Int
     /// Infinities and NaN.
     public let nonFiniteCount: Int
-    /// `nil` where there is no finite number.
+    /// `nil` if there is no finite number.
     public let mean: Double?
-    /// The unbiased one, over n − 1, as PyTorch's `std()`; `nil` for fewer than two finite numbers.
+    /// The unbiased standard deviation, divided by n − 1 like PyTorch's `std()`; `nil` for fewer than two finite
+    /// numbers.
     public let std: Double?
     public let min: Double?
     public let max: Double?
-    /// Of the elements as the `raw` format has them.
+    /// SHA-256 of the elements in the `raw` format.
     public let sha256: [UInt8]
-    /// `nil` where there is no finite number.
+    /// `nil` if there is no finite number.
     public let histogram: Histogram?
 
-    /// How many numbers lie where.
+    /// Counts of numbers in bins of equal width.
     public struct Histogram: Sendable, Equatable {
         public static let binCount = 32
 
-        /// One more than there are bins. A bin has its lower edge, the last its upper one as well.
+        /// Edges of the bins, one more than there are bins. A bin includes its lower edge, and the last bin its upper
+        /// edge as well.
         public let edges: [Double]
         public let counts: [Int]
-        /// Finite numbers outside the edges; 0 where these were found from the numbers.
+        /// Finite numbers outside the edges; 0 if the edges were computed from the numbers.
         public let below: Int
         public let above: Int
     }
 
-    /// Reads a source from its start, twice where no range is given, in memory that does not depend on its length.
+    /// Reads a source from its start, twice if no range is given, in memory that does not depend on its length.
     ///
     /// - Parameters:
     ///   - source: The elements, little-endian and row-major.
-    ///   - range: What the histogram covers; from the least to the greatest number where there is none, or it is not
-    ///     finite. A range of a single number is widened by ½ on either side, as NumPy does.
-    ///   - isCancelled: Asked every 64 KiB.
-    /// - Returns: `nil` where it was cancelled.
+    ///   - range: Range of the histogram. Without one, or if it is not finite, the histogram reaches from the least to
+    ///     the greatest number. A range of a single number is widened by ½ on either side, as NumPy does.
+    ///   - isCancelled: Called at least every 64 KiB.
+    /// - Returns: `nil` when cancelled.
     public static func compute(
         _ source: any ByteSource,
         shape: Shape,
@@ -69,7 +71,7 @@ public struct TensorSummary: Sendable, Equatable {
         var bins = range.flatMap(Bins.init)
         let hadRange = bins != nil
         let isComplete = forEachChunk(of: source, as: element, isCancelled) { bits, finite, count in
-            // Unsafe because the digest takes parts of a buffer of such elements in no other form.
+            // Unsafe because the digest takes a part of this buffer in no other form.
             bits.withUnsafeBytes { bytes in
                 let part = bytes.prefix(count * Element.Bits.bitWidth / 8)
                 hash.update(bufferPointer: UnsafeRawBufferPointer(rebasing: part))
@@ -101,9 +103,10 @@ public struct TensorSummary: Sendable, Equatable {
         )
     }
 
-    /// Hands on the elements in chunks of a fixed size, whatever the source's reads are, the last one apart.
+    /// Passes the elements on in chunks of a fixed size, except the last chunk, whatever sizes the source's reads have.
     ///
-    /// - Parameter body: Gets the bits, the finite numbers among them, and how many of the bits count.
+    /// - Parameter body: Receives the bits, the finite numbers among them, and the number of valid elements in the
+    ///   bits.
     private static func forEachChunk<Element: TensorElement>(
         of source: any ByteSource,
         as element: Element.Type,
@@ -137,8 +140,9 @@ public struct TensorSummary: Sendable, Equatable {
         return true
     }
 
-    /// Appends the members to an object that has been begun: `shape`, `dtype`, `elements`, `zeros`, `nonfinite`, `mean`,
-    /// `std`, `min`, `max`, `sha256` in hexadecimal, and `histogram` with `edges`, `counts`, `below` and `above`.
+    /// Appends the members to an object that has been begun: `shape`, `dtype`, `elements`, `zeros`, `nonfinite`,
+    /// `mean`, `std`, `min`, `max`, `sha256` in hexadecimal, and `histogram` with `edges`, `counts`, `below` and
+    /// `above`.
     public func writeMembers(to writer: inout JSONWriter) {
         writer.member("shape", shape)
         writer.member("dtype", dtype)
@@ -193,12 +197,12 @@ private struct Moments {
             low = value < low ? value : low
             high = value > high ? value : high
         }
-        // Adding zero makes −0 a plain 0, so that which of the two came first does not matter.
+        // Adding 0 turns −0 into 0, so that the result does not depend on which of the two came first.
         min = low + 0
         max = high + 0
 
         let chunkCount = Double(values.count)
-        // Around the first, so that equal numbers have exactly their mean, and no deviation.
+        // Relative to the first number, so that the mean of equal numbers is exact and their deviation is 0.
         let chunkMean = first + Self.sum(values) { $0 - first } / chunkCount
         let chunkSquares = Self.sum(values) { value in
             let deviations = value - chunkMean
@@ -249,7 +253,7 @@ private struct Bins {
         let width = (high - low) / Double(binCount)
         edges = (0...binCount).map { index in
             guard index < binCount else { return high }
-            // Between the most distant of float64's numbers the difference overflows.
+            // The difference between distant float64 numbers can overflow.
             let fraction = Double(index) / Double(binCount)
             return width.isFinite ? low + Double(index) * width : low * (1 - fraction) + high * fraction
         }
@@ -270,7 +274,8 @@ private struct Bins {
                 continue
             }
             let offset = (value - low) * scale
-            // A guess, put right by the edges, which decide; also false for what overflowed.
+            // An estimate, which the loops below correct: the edges decide. The comparison is false after an overflow,
+            // too.
             var bin = offset < Double(binCount - 1) ? Int(offset) : binCount - 1
             while bin > 0, value < edges[bin] { bin -= 1 }
             while bin < binCount - 1, value >= edges[bin + 1] { bin += 1 }

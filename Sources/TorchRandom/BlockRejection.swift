@@ -1,6 +1,6 @@
 internal import CTorchKernels
 
-/// Tells which values of blocks of 16 lie outside bounds.
+/// Bounds that accept or reject the values of blocks of 16.
 public struct BlockRejection: Sendable {
     private let kernels: Kernels
     let format: FloatFormat
@@ -8,8 +8,8 @@ public struct BlockRejection: Sendable {
     let high: UInt64
 
     /// - Parameters:
-    ///   - low: Values below it are outside; rounded to the format.
-    ///   - high: Values above it are outside; rounded to the format.
+    ///   - low: The lower bound, which is rounded to the format; smaller values are outside.
+    ///   - high: The upper bound, which is rounded to the format; larger values are outside.
     public init(_ format: FloatFormat, low: Double, high: Double, kernels: Kernels = .selected) {
         self.kernels = kernels
         self.format = format
@@ -17,12 +17,12 @@ public struct BlockRejection: Sendable {
         self.high = format.bits(high)
     }
 
-    /// Finds what is outside; NaN never is.
+    /// Finds the values outside of the bounds; NaN never is outside.
     ///
     /// - Parameters:
     ///   - values: Blocks of 16 elements at any alignment, at least as many as there are masks.
-    ///   - masks: One for each block, the first element's bit lowest.
-    /// - Returns: The blocks from the first to the last that hold such values.
+    ///   - masks: Receives a mask for each block; the lowest bit is the first element's.
+    /// - Returns: The blocks from the first to the last that hold values outside of the bounds.
     public func findOutside(_ values: RawSpan, masks: inout [UInt16]) -> Range<Int> {
         let blocks = min(masks.count, values.byteCount / (WordStream.blockSize * format.itemSize))
         guard blocks > 0 else { return 0..<0 }

@@ -7,9 +7,10 @@ public struct ElementChain: Sendable {
         case subtract(Double)
         case multiply(Double)
         case divide(Double)
-        /// The larger of the element and `low`, and then the smaller of that and `high`; NaN stays.
+        /// max(low, x), then min(high, x); NaN stays NaN.
         case clamp(low: Double, high: Double)
-        /// The inverse of the error function, to the nearest float32; in 16 bits that is rounded once more. Not of float64.
+        /// The inverse of the error function as the nearest float32, which 16-bit formats round once more. Not for
+        /// float64.
         case inverseError
     }
 
@@ -20,7 +21,7 @@ public struct ElementChain: Sendable {
     /// Work of the inverse of the error function, in generator words.
     public static let workOfInverseError = 8
 
-    /// - Parameter steps: Their operands are rounded already.
+    /// - Parameter steps: Steps whose operands have already been rounded.
     public init(_ steps: [Step], format: FloatFormat, kernels: Kernels = .selected) {
         self.format = format
         self.kernels = kernels
@@ -36,7 +37,7 @@ public struct ElementChain: Sendable {
         }
     }
 
-    /// Replaces the elements of a span, of any alignment, by the results.
+    /// Replaces the elements of a span by the results, at any alignment.
     public func apply(to elements: inout MutableRawSpan) {
         let functions = kernels.functions.pointee
         let count = elements.byteCount / format.itemSize

@@ -14,7 +14,7 @@ public enum FloatFormat: String, CaseIterable, Sendable {
         }
     }
 
-    /// Generator words behind one uniform element, and behind one element of a normal block.
+    /// Number of generator words for one uniform element, or for one element of a normal block.
     public var wordsPerElement: UInt64 {
         self == .float64 ? 2 : 1
     }
@@ -41,7 +41,7 @@ public enum FloatFormat: String, CaseIterable, Sendable {
         }
     }
 
-    /// The number that an element's bits stand for, exactly.
+    /// The exact number that an element's bits stand for.
     public func value(bits: UInt64) -> Double {
         switch self {
         case .float32: Double(Float(bitPattern: UInt32(truncatingIfNeeded: bits)))
@@ -51,12 +51,12 @@ public enum FloatFormat: String, CaseIterable, Sendable {
         }
     }
 
-    /// The nearest number that the format holds; ±infinity past the largest.
+    /// The number that the format holds after rounding as in ``bits(_:)``; ±infinity past the largest.
     public func rounded(_ value: Double) -> Double {
         self.value(bits: bits(value))
     }
 
-    /// Rounds to nearest even; NaN becomes the positive quiet one.
+    /// Rounds to nearest, ties to even; each NaN becomes the positive quiet NaN.
     public static func bfloat16Bits(_ value: Float) -> UInt16 {
         guard !value.isNaN else { return 0x7fc0 }
         let bits = value.bitPattern

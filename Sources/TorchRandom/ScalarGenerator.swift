@@ -1,11 +1,11 @@
 /// MT19937 (Matsumoto and Nishimura 1998), seeded as `std::mt19937` and PyTorch seed it, one word after the other.
 ///
-/// The plain form that everything quicker is tested against.
+/// The reference that faster generators are tested against.
 public struct ScalarGenerator: Sendable {
     static let stateWords = 624
 
     private var state: [UInt32]
-    /// How many words of the current block have been drawn.
+    /// Number of words of the current block that have been drawn.
     private var used = ScalarGenerator.stateWords
 
     public init(seed: UInt32) {
@@ -47,7 +47,7 @@ extension ScalarGenerator {
         Float(next() & 0xff_ffff) * 0x1p-24
     }
 
-    /// A float64 in [0, 1): the low 53 bits of two words, the first of them the high half.
+    /// A float64 in [0, 1): the low 53 bits of two words; the first word is the high half.
     public mutating func u53() -> Double {
         let high = UInt64(next())
         let low = UInt64(next())

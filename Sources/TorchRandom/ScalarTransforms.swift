@@ -1,11 +1,12 @@
 private import Glibc
 
-/// The arithmetic between words and values, one value at a time, each fused step written out.
+/// The arithmetic from words to values, one value at a time.
 ///
-/// The plain form that the vector kernels are tested against. Steps that are not `addingProduct` round on their own.
+/// The reference that the vector kernels are tested against. Only `addingProduct` is fused; each other operation
+/// rounds.
 public enum ScalarTransforms {
-    /// One element of `uniform_`: `x` in [0, 1), then x·(to − from) + from, rounded to the format, and what comes out as
-    /// `to` replaced by `from`.
+    /// One element of `uniform_`: x·(to − from) + from for `x` in [0, 1), rounded to the format. A result equal to `to`
+    /// becomes `from`.
     ///
     /// - Returns: The element's bits.
     public static func uniform(_ x: Float, from: Float, to: Float, format: FloatFormat) -> UInt64 {
@@ -99,7 +100,7 @@ public enum ScalarTransforms {
         }
     }
 
-    /// The float64 form of ``normalBlock(_:mean:std:)``; logarithm, sine and cosine are the C library's.
+    /// The float64 form of ``normalBlock(_:mean:std:)``, with log, sin and cos of the C library.
     public static func normalBlock(_ block: inout [Double], mean: Double, std: Double) {
         for j in 0..<8 {
             let r = (-2 * Glibc.log(1 - block[j])).squareRoot()
@@ -109,8 +110,8 @@ public enum ScalarTransforms {
         }
     }
 
-    /// The two standard normals of a pair of float64 uniforms, as PyTorch draws fewer than 16: the first is used at
-    /// once, the second kept for the next draw.
+    /// The two standard normals of a pair of float64 uniforms, as PyTorch draws fewer than 16 normals: the first is
+    /// used at once, the second is kept for the next draw.
     public static func normalPair(_ u1: Double, _ u2: Double) -> (now: Double, kept: Double) {
         let r = (-2 * log1p(-u2)).squareRoot()
         let theta = twoPi * u1

@@ -1,10 +1,10 @@
 extension WordStream {
-    /// The first entries of `torch.randperm(count)` from the current position on.
+    /// The first entries of `torch.randperm(count)`, drawn from the current position on.
     ///
-    /// The whole permutation draws `count` − 1 words, of which only those of the prefix are drawn here.
+    /// The whole permutation takes `count` − 1 words; only the prefix's words are drawn here.
     ///
     /// - Parameters:
-    ///   - count: Below 214 748 364, from where on PyTorch draws 64-bit numbers.
+    ///   - count: Number of entries, below 214 748 364: from there on, PyTorch draws 64-bit numbers.
     public func randomPermutation(of count: Int, prefix: Int) -> [Int] {
         var order = (0..<UInt32(count)).map { $0 }
         var span = order.mutableSpan
@@ -12,11 +12,12 @@ extension WordStream {
         return order.prefix(prefix).map { Int($0) }
     }
 
-    /// Draws some entries of a permutation, one word each, after all entries before them.
+    /// Draws some entries of a permutation, one word each; all entries before them must have been drawn.
     ///
-    /// Each entry is swapped with one behind it (Fisher and Yates), as `torch.randperm` does; the last one has none.
+    /// Each entry is swapped with itself or an entry behind it (Fisher and Yates), as in `torch.randperm`. The last
+    /// entry takes no word.
     ///
-    /// - Parameter order: All entries: the numbers from 0 on, as the draws so far have left them.
+    /// - Parameter order: All entries: the numbers from 0 on, in the order after the draws so far.
     public func permute(_ order: inout MutableSpan<UInt32>, entries: Range<Int>) {
         var next = entries.lowerBound
         let end = min(entries.upperBound, max(0, order.count - 1))

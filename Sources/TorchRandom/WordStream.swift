@@ -1,16 +1,15 @@
 internal import CTorchKernels
 
-/// The generator of one request, at a position that can be moved: a position counts the 32-bit words drawn since
-/// seeding.
+/// A generator whose position can be moved. The position is the number of 32-bit words drawn since seeding.
 ///
 /// Keeps one block of generator state, and moves by any distance in well under a millisecond. Used by one thread at a
 /// time.
 public final class WordStream {
     public let seed: UInt32
     private let kernels: UnsafePointer<ctk_kernels>
-    // Owned: the state is too large for a property, and the kernels want it aligned.
+    // Owned: the state is too large for a property, and the kernels need it aligned.
     private let state: UnsafeMutablePointer<ctk_stream>
-    /// Words drawn since seeding.
+    /// Number of words drawn since seeding.
     public private(set) var position: UInt64 = 0
 
     public init(seed: UInt32, kernels: Kernels = .selected) {
@@ -20,7 +19,7 @@ public final class WordStream {
         ctk_seed(state, seed)
     }
 
-    /// Another one at the same position, which costs less than seeding.
+    /// A copy at the same position, which costs less than seeding.
     public init(copying other: WordStream) {
         seed = other.seed
         kernels = other.kernels
@@ -60,8 +59,8 @@ public final class WordStream {
         return WordStream.workOfSeeking(distance)
     }
 
-    /// Cost of moving by a distance, in generated words: passing over a word is about a quarter of making it, and from
-    /// some distance on it takes no longer.
+    /// Cost of moving by a distance, in generated words. Skipping a word costs about a quarter of making it, and from
+    /// some distance on the cost is constant.
     public static func workOfSeeking(_ distance: UInt64) -> Int {
         Int(min(distance, 1 << 22)) / 4
     }
@@ -79,7 +78,7 @@ public final class WordStream {
         position += UInt64(count)
     }
 
-    /// A float64 in [0, 1), of two words.
+    /// A float64 in [0, 1), from the next two words.
     public func u53() -> Double {
         let high = UInt64(next())
         let low = UInt64(next())
@@ -117,11 +116,11 @@ public final class WordStream {
         position += UInt64(elements) * format.wordsPerElement
     }
 
-    /// Elements in a block of normals.
+    /// Number of elements in a block of normals.
     public static let blockSize = Int(CTK_NORMAL_BLOCK)
 
-    /// Fills `blocks` blocks of 16 elements at the front of `destination` as `normal_(mean, std)` does for 16 elements
-    /// and more.
+    /// Fills `blocks` blocks of 16 elements at the front of `destination` as `normal_(mean, std)` does for at least 16
+    /// elements.
     ///
     /// - Parameter destination: At least 16 × `blocks` × item size bytes, at any alignment.
     public func fillNormalBlocks(
@@ -151,11 +150,11 @@ public final class WordStream {
     /// Draws blocks as ``fillNormalBlocks(_:mean:std:blocks:into:)`` does, and replaces the values that are pending.
     ///
     /// - Parameters:
-    ///   - rejection: What is outside of its bounds stays pending. Its format is that of the values.
-    ///   - blocks: Those to draw, of the ones that there are masks for.
-    ///   - values: All of these blocks, of 16 elements each at any alignment.
-    ///   - pending: A mask for each block, the first element's bit lowest.
-    /// - Returns: Those of `blocks` from the first to the last in which anything is pending still.
+    ///   - rejection: Bounds, in the format of the values. Values outside of them stay pending.
+    ///   - blocks: Indices of the blocks to draw.
+    ///   - values: All blocks, of 16 elements each, at any alignment.
+    ///   - pending: A mask for each of all blocks; the lowest bit is the first element's.
+    /// - Returns: The range of `blocks` from the first to the last in which a value is still pending.
     public func redrawNormalBlocks(
         _ rejection: BlockRejection,
         mean: Double,
@@ -202,10 +201,11 @@ public final class WordStream {
         return blocks.lowerBound + range.first..<blocks.lowerBound + range.end
     }
 
-    /// Bytes that are made aside at a time where the destination is not aligned.
+    /// Bytes that are made in a buffer at a time if the destination is not aligned.
     private static let scratchSize = 16384
 
-    /// Has `count` units of `unit` elements written to the front of a span, whose length the span itself guards.
+    /// Calls `write` for `count` units of `unit` elements at the front of a span; the extraction traps if the span is
+    /// too short.
     private func fill(
         _ destination: inout MutableRawSpan,
         itemSize: Int,

@@ -10,7 +10,7 @@ extension AccessTokens {
         }
     }
 
-    /// - Throws: `Failure`; then the tokens are what they were.
+    /// - Throws: `Failure`; then the old tokens stay valid.
     func reload(file path: String) throws {
         let list = try contents(of: path, for: "--token-file")
         do {
@@ -21,7 +21,7 @@ extension AccessTokens {
     }
 }
 
-/// Bytes of tokens or certificates, which are read into memory as a whole.
+/// Maximum size in bytes of a file of tokens or certificates, which is read into memory as a whole.
 private let optionFileLimit = 16 << 20
 
 /// The bytes of a file that an option names.

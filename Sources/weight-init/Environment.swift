@@ -4,24 +4,24 @@ import Settings
 import TorchRandom
 import WeightInit
 
-/// Environment variables of the command that nothing reads, as a mistyped name.
+/// Environment variables with the command's prefix that nothing reads, for example because of a mistyped name.
 enum Environment {
     private static let prefix: Text = "WEIGHT_INIT_"
 
-    /// Names behind the prefix, as options have them: of `serve` and `health`, which share a container's variables.
+    /// Names without the prefix, spelled like options. `serve` and `health` share a container's variables.
     private static let options: [(name: Text, variable: Text)] =
         (ServeTable.settings.map { ($0.name, $0.environmentVariable) }
         + HealthTable.settings.map { ($0.name, $0.environmentVariable) }).map { (Text($0), Text($1)) }
 
-    /// Of the kernels, and of the examples, which may run in the same shell.
+    /// Variables of the kernels, and of the examples, which may run in the same shell.
     private static let others: [Text] = ["kernel", "url"]
 
-    /// Of programs that ask, which may run in the same shell; `serve` reads its tokens from a file.
+    /// Variable of client programs, which may run in the same shell. `serve` reads its tokens from a file.
     private static let token: Text = "token"
 
     /// A sentence that names the variables without effect; `nil` if there are none.
     ///
-    /// - Parameter hasTokens: `true` if the service has tokens: then that of a program is no mistake.
+    /// - Parameter hasTokens: `true` if the service has tokens: then a client's token variable is no mistake.
     static func warning(hasTokens: Bool) -> String? {
         let names = options.map(\.name)
         let known = names + others + (hasTokens ? [token] : [])
@@ -40,7 +40,8 @@ enum Environment {
     /// Variables with the prefix.
     private static var all: [(name: Text, value: Text)] {
         var all: [(name: Text, value: Text)] = []
-        // Unsafe because the list is one of pointers, the last of them NULL. Nothing here changes the environment.
+        // Unsafe because the environment is a list of pointers that ends with NULL. Nothing here changes the
+        // environment.
         var next = environ
         while let entry = next.pointee {
             let parts = Text(String(cString: entry)).split(separator: "=", maxSplits: 1)
@@ -50,7 +51,7 @@ enum Environment {
         return all
     }
 
-    /// `true` for the addresses that Kubernetes gives to containers beside a service whose name begins with weight-init.
+    /// `true` for variables that Kubernetes sets in containers beside a service whose name begins with weight-init.
     private static func isOfKubernetes(_ name: Text, _ value: Text) -> Bool {
         ["tcp://", "udp://", "sctp://"].contains { value.hasPrefix($0) }
             || ["_SERVICE_HOST", "_SERVICE_PORT"].contains { name.contains($0) }

@@ -1,5 +1,5 @@
 extension String {
-    /// Help of a command that begins with examples.
+    /// Help text that begins with examples.
     static func beginning(with examples: [String], _ text: String) -> String {
         (["Examples:"] + examples.map { "  " + $0 }).joined(separator: "\n") + "\n\n" + text
     }

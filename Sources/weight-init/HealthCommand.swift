@@ -1,4 +1,5 @@
 import ArgumentParser
+import ByteText
 import Glibc
 import HTTPDaemon
 import Settings
@@ -14,8 +15,10 @@ struct HealthCommand: ParsableCommand {
                 "weight-init health --unix-socket /run/weight-init.sock",
             ],
             """
-            For a container's HEALTHCHECK. It reads the address from the same options and environment variables as serve. A \
-            service with TLS needs --tls-certificate here, too.
+            For a container's HEALTHCHECK. It reads the address from the same options and environment variables as serve. If the \
+            metrics have a port of their own, health asks that one, which answers also while clients hold all connections \
+            of the other; --port or --unix-socket on the command line makes it ask the service's own. A service with TLS \
+            needs --tls-certificate here, too.
             """
         )
     )
@@ -25,34 +28,49 @@ struct HealthCommand: ParsableCommand {
 
     func run() throws {
         let settings = try options.values(withEnvironment: true)
-        let daemon = settings.service.daemon
+        let isAsked = { (name: Text) in options.given.contains { $0.name == name } }
+        let target = settings.service.probed(
+            atMetrics: isAsked("metrics-port") || !isAsked("port") && !isAsked("unix-socket")
+        )
         do throws(ProbeError) {
             let probe = HTTPProbe(
-                host: reachable(daemon.host),
-                port: daemon.port,
-                socketPath: daemon.socketPath,
+                host: reachable(target.host),
+                port: target.port,
+                socketPath: target.socketPath,
                 timeout: Int(settings.timeout.components.seconds),
-                usesTLS: settings.service.tlsCertificate != nil
+                usesTLS: target.usesTLS
             )
             let status = try probe.status(of: "/livez")
             guard status == 200 else { throw ProbeError(reason: "it answered with \(status)") }
         } catch  where error.isOfAddress {
             throw ValidationError(error.reason)
         } catch {
-            let address = daemon.socketPath ?? "\(daemon.host) port \(daemon.port)"
+            let address = target.socketPath ?? "\(target.host) port \(target.port)"
             let hint = error.isOfTLS ? "; --tls-certificate, or WEIGHT_INIT_TLS_CERTIFICATE, makes health use TLS" : ""
             printError("not healthy at \(address): \(error.reason)\(hint)")
             throw ExitCode(1)
         }
     }
 
-    /// The address in numbers, which is the loopback address for a service that listens on all.
+    /// The numeric address to connect to: the loopback address if the service listens on all interfaces.
     private func reachable(_ host: String) -> String {
         switch host {
         case "0.0.0.0": "127.0.0.1"
         case "::": "::1"
         default: DaemonConfiguration.numericHost(host)
         }
+    }
+}
+
+extension ServeSettings {
+    /// Address of the probes.
+    ///
+    /// - Parameter prefersMetrics: `true` for that of the metrics, if they have a port of their own. It is always plain HTTP.
+    fileprivate func probed(
+        atMetrics prefersMetrics: Bool
+    ) -> (host: String, port: UInt16, socketPath: String?, usesTLS: Bool) {
+        if prefersMetrics, let metricsPort { return (metricsHost ?? daemon.host, metricsPort, nil, false) }
+        return (daemon.host, daemon.port, daemon.socketPath, tlsCertificate != nil)
     }
 }
 
@@ -65,8 +83,9 @@ struct HealthSettings {
 /// The options of `health`.
 enum HealthTable: SettingTable {
     static let defaults = HealthSettings()
+    private static let shared = ["host", "port", "unix-socket", "tls-certificate", "metrics-port", "metrics-host"]
     static let settings: [Setting<HealthSettings>] =
-        ServeSettings.settings.filter { ["host", "port", "unix-socket", "tls-certificate"].contains($0.name) }
+        ServeSettings.settings.filter { Self.shared.contains($0.name) }
         .map { $0.within(\.service) } + [
             Setting("timeout", \.timeout, .seconds(1) ... .seconds(3600), "Seconds to wait for an answer.")
         ]

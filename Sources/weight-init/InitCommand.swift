@@ -146,7 +146,7 @@ struct InitCommand: ParsableCommand {
 }
 
 extension AnswerBody {
-    /// All bytes, of an answer that is known to be short.
+    /// All bytes of an answer that is known to be short.
     fileprivate var bytes: [UInt8] {
         switch self {
         case .bytes(let bytes): return bytes

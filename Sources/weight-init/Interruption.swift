@@ -6,8 +6,8 @@ enum Interruption {
     /// Address of the path of the file to remove, or 0. A signal handler reads it, so it is atomic.
     private static let unfinished = Atomic<UInt>(0)
 
-    /// Makes SIGINT, SIGTERM and SIGHUP remove a file before they end the process, and a limit on the size of files an
-    /// error of writing.
+    /// Makes SIGINT, SIGTERM and SIGHUP remove a file before they end the process. Ignores SIGXFSZ, so that a write
+    /// beyond the limit on file sizes returns an error.
     static func removes(_ path: String?) {
         // Never freed: the process has one such file.
         unfinished.store(UInt(bitPattern: path.flatMap { strdup($0) }), ordering: .sequentiallyConsistent)
@@ -34,7 +34,7 @@ enum Interruption {
         let address = unfinished.load(ordering: .sequentiallyConsistent)
         if let path = UnsafePointer<CChar>(bitPattern: address) { unlink(path) }
         signal(number, SIG_DFL)
-        // Delivered after the handler returns.
+        // Delivered after the handler has returned.
         raise(number)
     }
 }

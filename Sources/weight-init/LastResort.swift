@@ -1,6 +1,6 @@
 import Glibc
 
-/// Ends the process when its orderly end takes longer than it may.
+/// Ends the process if its orderly end takes too long.
 ///
 /// A handler that does not return, or a log that nobody reads, would keep the threads from ending.
 enum LastResort {
@@ -10,9 +10,9 @@ enum LastResort {
     // Written before the alarm is set, read by the handler of its signal.
     nonisolated(unsafe) private static var line = UnsafeMutableBufferPointer<UInt8>(start: nil, count: 0)
 
-    /// Ends the process with status 1 if it is still there after so many seconds.
+    /// Ends the process with status 1 if it still runs after this many seconds.
     ///
-    /// - Parameter format: Of the line that is then logged, if standard error takes it at once.
+    /// - Parameter format: Format of the line that is then logged, if standard error takes it at once.
     static func endProcess(after seconds: Int, logging format: LogFormat) {
         var time = timespec()
         clock_gettime(CLOCK_REALTIME, &time)
@@ -22,7 +22,7 @@ enum LastResort {
             at: time,
             format
         )
-        // Made now, because a handler of signals may not. Never freed.
+        // Made now, because a signal handler must not allocate. Never freed.
         line = .allocate(capacity: bytes.count)
         _ = line.initialize(from: bytes)
         signal(SIGALRM) { _ in LastResort.end() }

@@ -7,8 +7,8 @@ enum LogFormat: String, CaseIterable, ExpressibleByArgument {
     case text, json
 }
 
-/// Writes each event as one line of ASCII to standard error. No text in an event can end its line, start another, or send a
-/// command to a terminal.
+/// Writes each event as one line of ASCII to standard error. No text in an event can end its line, start another line,
+/// or send a command to a terminal.
 struct LineLogHandler: LogHandler {
     let format: LogFormat
     var logLevel = Logger.Level.notice

@@ -50,16 +50,18 @@ struct MethodsCommand: ParsableCommand {
     }
 }
 
-/// A list of the catalogue as a table.
-private struct CatalogueTable {
-    /// Member of the catalogue.
+/// A list of a document as a table.
+struct CatalogueTable {
+    /// Member of the document.
     let name: Text
     private let heading: [String]
+    /// Indices of columns of numbers.
+    private let numbers: Range<Int>
     private let cells: @Sendable (JSONValue) -> [String]
 
     static let all = [
         CatalogueTable("methods", ["method", "aliases", "arguments"]) { method in
-            // The alias with PyTorch's underscore is that of every method.
+            // Every method has an alias with PyTorch's underscore.
             let aliases = method.words("aliases").filter { !$0.hasSuffix("_") }
             return [method.cell("name"), aliases.joined(separator: ", "), method.arguments]
         },
@@ -82,9 +84,27 @@ private struct CatalogueTable {
         },
     ]
 
-    private init(_ name: Text, _ heading: [String], _ cells: @escaping @Sendable (JSONValue) -> [String]) {
+    /// The catalogue of models, in the answer of `models`.
+    static let models = CatalogueTable(
+        "models",
+        ["model", "tensors", "parameters", "size", "description"],
+        numbers: 1..<4
+    ) { model in
+        [
+            model.cell("name"), model.cell("tensors").digitsGrouped, model.cell("parameters").digitsGrouped,
+            Double(model.cell("bytes")).map(ByteText.of) ?? "", model.cell("description"),
+        ]
+    }
+
+    private init(
+        _ name: Text,
+        _ heading: [String],
+        numbers: Range<Int> = 0..<0,
+        _ cells: @escaping @Sendable (JSONValue) -> [String]
+    ) {
         self.name = name
         self.heading = heading
+        self.numbers = numbers
         self.cells = cells
     }
 
@@ -92,8 +112,19 @@ private struct CatalogueTable {
         Table.aligned(
             [heading] + (catalogue[name]?.elements ?? []).map(cells),
             headedIn: style,
-            within: Screen.output.columns ?? 100
+            within: Screen.output.columns ?? 100,
+            numbers: numbers
         )
+    }
+}
+
+extension String {
+    /// Digits in groups of three.
+    fileprivate var digitsGrouped: String {
+        let groups = stride(from: count % 3 - 3, to: count, by: 3).map { start in
+            String(dropFirst(max(0, start)).prefix(start < 0 ? start + 3 : 3))
+        }
+        return groups.filter { !$0.isEmpty }.joined(separator: " ")
     }
 }
 
@@ -102,7 +133,7 @@ extension JSONValue {
 
     fileprivate func words(_ name: Text) -> [String] { self[name]?.elements.map(Table.cell) ?? [] }
 
-    /// The arguments of a method or layer: `gain=1.0`, and the name alone of those without a default.
+    /// The arguments of a method or layer, such as `gain=1.0`. An argument without a default has only its name.
     fileprivate var arguments: String { (self["parameters"]?.elements ?? []).map(\.argument).joined(separator: " ") }
 
     fileprivate var argument: String {

@@ -3,7 +3,8 @@ import InitAPI
 import TorchRandom
 import WeightInit
 
-/// Options written for what is an argument, and the other way round: the parser says only that it does not expect them.
+/// Hints for options that should be arguments, and for arguments that should be options. The parser says only that it
+/// does not expect them.
 enum Misplaced {
     /// Names of the arguments of subcommands, in their order.
     private static let positions: [Text: [Text]] = [
@@ -13,15 +14,15 @@ enum Misplaced {
     /// Text to write instead; `nil` if nothing is misplaced.
     ///
     /// - Parameters:
-    ///   - words: The subcommand's name and what stands behind it.
-    ///   - message: The parser's, about these words.
+    ///   - words: The subcommand's name and the words after it.
+    ///   - message: The parser's message about these words.
     static func hint(for words: [Text], refusedWith message: Text) -> String? {
         guard let command = words.first, !message.contains("Did you mean") else { return nil }
         if message.contains("nexpected argument") { return options(for: words.dropFirst(), of: command) }
         return positions[command].flatMap { argument(of: command, $0, words.dropFirst()) }
     }
 
-    /// `--shape 64,3` where `64,3` stands alone.
+    /// The hint if an argument is written as an option, such as `--shape 64,3` for `64,3`.
     private static func argument(of command: Text, _ names: [Text], _ words: ArraySlice<Text>) -> String? {
         var values: [Text: Text] = [:]
         var name: Text?
@@ -42,9 +43,9 @@ enum Misplaced {
         return "\(subject): weight-init \(([command] + written).joined(separator: " "))"
     }
 
-    /// Options for values that stand alone; `nil` if they look like none.
+    /// The hint if values stand without their options; `nil` if they look like values of none.
     private static func options(for words: ArraySlice<Text>, of command: Text) -> String? {
-        // A word behind an option without = is its value.
+        // A word after an option without = is the option's value.
         let alone = zip([command] + words, words).filter { before, word in
             !word.hasPrefix("-") && (!before.hasPrefix("--") || before.contains("=" as Unicode.Scalar))
         }.map(\.1)

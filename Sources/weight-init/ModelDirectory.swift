@@ -5,10 +5,11 @@ import WeightInit
 
 /// A directory of models: `organisation/name/init.json`, and files beside it.
 ///
-/// A model that cannot be read or made is left out, with one line that says why. Symbolic links are followed only to files
-/// within the directory, as a mounted ConfigMap has them.
+/// A model that cannot be read or made is left out, with one line that gives the reason. Symbolic links, as in a
+/// mounted ConfigMap, are followed only to files within the directory.
 ///
-/// A directory with too many entries is left out. At most that many are read in all, in the order of their names.
+/// A directory with more than `maximumModelFiles` entries is left out. Once more than as many have been read in all, in the
+/// order of their names, no further directory is read.
 struct ModelDirectory {
     let path: String
     let limits: ServiceLimits
@@ -69,7 +70,7 @@ struct ModelDirectory {
         do {
             for name in names where !isDirectory("\(directory)/\(name)") {
                 guard CatalogueModel.isName(Text(name)) else {
-                    throw Failure("\(Text(name).quotedForMessage) is no name for a file here")
+                    throw Failure("\(Text(name).quotedForMessage) is not a valid file name for a model")
                 }
                 files.append(ModelFile(name: Text(name), bytes: try reader.bytes(of: "\(directory)/\(name)")))
             }
@@ -123,7 +124,7 @@ struct ModelDirectory {
         before place: String,
         _ report: (String) -> Void
     ) -> [CatalogueModel] {
-        report("\(place) and all after it are left out: \(path) \(tooMany)")
+        report("\(place) and all later models are left out: \(path) \(tooMany)")
         return models
     }
 
@@ -156,7 +157,7 @@ private struct ModelReader {
         guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
             throw Failure("\(path) is not a regular file")
         }
-        // Asked of the open file, so that no link can be changed in between.
+        // Checked for the open file, so that no link can be changed in between.
         guard let place = Self.place(of: descriptor), place.utf8.starts(with: (root + "/").utf8) else {
             throw Failure("\(path) is a link that leaves the directory")
         }

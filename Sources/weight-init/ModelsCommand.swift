@@ -26,7 +26,8 @@ struct ModelsCommand: ParsableCommand {
     func run() throws {
         do {
             let context = OperationContext(models: try catalogue.models(LimitTable.defaults))
-            try show(context.answer(.models, []), as: form.format)
+            guard let catalogue = try context.answer(.models, []).document()?.value else { return }
+            try show(catalogue, as: form.format) { CatalogueTable.models.text(of: catalogue, $0) }
         } catch let error as InitError {
             throw ValidationError(error)
         }

@@ -5,11 +5,11 @@ enum OpenFiles {
     /// Open files besides connections: standard streams, epoll, eventfds, and spare ones.
     private static let others = 64
 
-    /// Opens `/dev/null` in place of standard streams that are closed: else the next file or connection would be one of them, and
-    /// the log would go there.
+    /// Opens `/dev/null` in place of closed standard streams. Otherwise the next file or connection would get the
+    /// number of one of them, and the log would go there.
     static func openStandardStreams() {
         for stream in [STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO] where fcntl(stream, F_GETFD) == -1 {
-            // The lowest number that is free is this one.
+            // The lowest free number is this stream's.
             _ = open("/dev/null", O_RDWR)
         }
     }

@@ -7,7 +7,7 @@ import Settings
 struct OptionRow {
     var names: [String]
     var help: String
-    /// The only values, if there is a list.
+    /// The accepted values, if there is a list.
     var words: [String] = []
     var isFile = false
     /// `true` for an option without a value, which means `true`.
@@ -19,7 +19,7 @@ protocol OptionTable {
     static var rows: [OptionRow] { get }
 }
 
-/// Options with a row each: a new row of a table is an option, with its help and its completion.
+/// Options from the rows of a table: a new row is a new option, with its help and its completion.
 ///
 /// The parser finds options by reflection and reads them through `Decodable`; both go through the table here.
 struct TableOptions<Table: OptionTable>: ParsableArguments, CustomReflectable {
@@ -63,7 +63,7 @@ extension OptionRow {
         let specification = NameSpecification(names.map { .customLong($0) })
         let argumentHelp = ArgumentHelp(.init(stringLiteral: help), valueName: names[0])
         if isFlag { return Flag(wrappedValue: false, name: specification, help: argumentHelp) }
-        // Whatever follows is the value: numbers can be negative.
+        // The next word is always the value: numbers can be negative.
         return Option<String?>(
             name: specification,
             parsing: .unconditional,

@@ -2,8 +2,8 @@ import Glibc
 
 /// The output: standard output, a device, a pipe, or a file that gets its name when it is complete.
 ///
-/// Until then a locked file with the extension `.partial` holds the bytes. If the command ends early, the partial file is
-/// removed, or kept if it can be resumed.
+/// Until then, a locked file with the extension `.partial` holds the bytes. If the command ends early, the partial file
+/// is removed, or kept if it can be resumed.
 struct OutputFile: ~Copyable {
     let descriptor: Int32
     /// `nil` for a device, a pipe or standard output.
@@ -125,8 +125,10 @@ private struct Partial {
             case S_IFREG: break
             default: return nil
             }
+        } else if lstat(path, &status) == 0 {
+            throw Failure("\(path) is a symbolic link to a file that does not exist")
         }
-        // Of a symbolic link, the target is replaced.
+        // Replaces the target of a symbolic link, not the link.
         finalPath = realPath(path) ?? path
         self.path = finalPath + ".partial"
         self.isReplacing = isReplacing
@@ -157,7 +159,7 @@ private struct Partial {
     }
 }
 
-/// The path without links; `nil` where nothing is there.
+/// The path without symbolic links; `nil` if it does not exist.
 private func realPath(_ path: String) -> String? {
     guard let resolved = realpath(path, nil) else { return nil }
     defer { free(resolved) }

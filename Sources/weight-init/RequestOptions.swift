@@ -78,7 +78,8 @@ struct RequestOptions: ParsableArguments {
         }
     }
 
-    /// A refused request, with the option or the place in the file at fault; `Failure` if the request is not to blame.
+    /// The error of a refused request, with the option or the place in the file at fault; `Failure` if the request is
+    /// not to blame.
     func invalid(_ error: InitError) -> any Error {
         if [.outOfMemory, .failed].contains(error.kind) { return Failure(error.message) }
         let others = members.given.map(\.name) + overrides.given.map(\.name) + ["format", "digest"]
@@ -86,7 +87,7 @@ struct RequestOptions: ParsableArguments {
     }
 }
 
-/// The limits of a request that its author makes alone, of which some are options.
+/// Limits of a request that runs on its author's own machine. Some of them are options.
 enum LimitTable: SettingTable {
     static let defaults: ServiceLimits = {
         var limits = ServiceLimits()
@@ -123,7 +124,7 @@ func contents(of path: String, limit: Int = 1 << 30) throws(Failure) -> [UInt8] 
     return try contents(of: descriptor, path, limit: limit)
 }
 
-/// The bytes of an open file from where it stands, up to its end.
+/// The bytes of an open file from its current position to its end.
 ///
 /// - Parameter path: Name of the file, for errors.
 func contents(of descriptor: Int32, _ path: String, limit: Int) throws(Failure) -> [UInt8] {

@@ -12,7 +12,7 @@ struct Screen {
 
     /// `true` if the stream is a terminal that takes escape sequences.
     ///
-    /// `TERM` tells; a terminal that has set none is taken for one that shows text only.
+    /// `TERM` decides: if it is unset, empty or `dumb`, the terminal shows text only.
     var takesEscapes: Bool {
         isTerminal && !["", "dumb"].contains(environmentVariable("TERM") ?? "")
     }
@@ -22,7 +22,7 @@ struct Screen {
         takesEscapes && (environmentVariable("NO_COLOR") ?? "").isEmpty
     }
 
-    /// Columns of the terminal; `nil` if the stream is none or does not tell.
+    /// Columns of the terminal; `nil` if the stream is not a terminal or does not report them.
     var columns: Int? {
         var size = winsize()
         guard ioctl(descriptor, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0 else { return nil }
@@ -30,7 +30,7 @@ struct Screen {
     }
 }
 
-/// Looks of text on a terminal, as escape sequences (ECMA-48, SGR).
+/// Styles of text on a terminal, as escape sequences (ECMA-48, SGR).
 struct TextStyle {
     let isColoured: Bool
 

@@ -25,7 +25,7 @@ struct ServeCommand: ParsableCommand {
 
             On SIGTERM or SIGINT /readyz turns 503. After --drain-delay the service stops accepting connections, and \
             active replies have --drain-timeout to finish. A second signal ends it at once. SIGHUP makes it read \
-            --models, --token-file, --tls-certificate and --tls-key again.
+            --models, --token-file, --tls-certificate and --tls-key again; if its terminal was closed, it ends.
             """
         )
     )
@@ -60,12 +60,21 @@ struct ServeCommand: ParsableCommand {
         if let shortage = OpenFiles.makeRoom(forConnections: settings.daemon.connectionLimit) {
             logger.warning("\(shortage)")
         }
+        let memory = MemoryBudget(settings)
+        logger.info("memory of the service: at most \(memory.sum.mebibytes) MiB")
+        if let shortage = memory.shortage() { logger.warning("\(shortage)") }
+        if let name = Kernels.ignoredName {
+            let names = Kernels.all.map(\.name).joined(separator: ", ")
+            logger.warning(
+                "WEIGHT_INIT_KERNEL is \(name), and this processor has \(names): \(Kernels.selected.name) is used"
+            )
+        }
         // Before the first thread starts: threads inherit the blocked signals, so that only this one receives them.
-        let signals = TerminationSignals(
-            reloads: settings.tokenFile != nil || settings.tlsCertificate != nil || settings.models != nil
-        )
+        let signals = TerminationSignals()
         if !Libm.deviation.isEmpty {
-            logger.warning("log, sin and cos of this host have other last bits than PyTorch's: \(Libm.consequence)")
+            logger.warning(
+                "functions such as log, sin and cos of this host have other last bits than PyTorch's: \(Libm.consequence)"
+            )
         }
         var policy = ServicePolicy()
         policy.tokens = try settings.tokenFile.map { try AccessTokens(file: $0) }
@@ -93,12 +102,17 @@ struct ServeCommand: ParsableCommand {
         var announcement = ["weight-init serves at \(address)"]
         if let metricsDaemon {
             let address = authority(settings.metricsHost ?? host, metricsDaemon.port)
-            announcement.append("weight-init gives metrics at http://\(address)/metrics")
+            announcement.append("weight-init serves metrics at http://\(address)/metrics")
         }
-        // At once: whoever waits for the first line has the second, too. A service that nobody listens to serves all the same.
+        // In one write, so that a reader of the first line gets the second, too. The service runs even if this output
+        // fails.
         try? StandardOutput.writeLine(announcement.joined(separator: "\n"))
 
         let signal = signals.wait {
+            guard settings.hasFiles else {
+                logger.notice("SIGHUP: neither --models, --token-file nor --tls-certificate has files to read again")
+                return
+            }
             if let tokenFile = settings.tokenFile, let tokens = policy.tokens {
                 do {
                     try tokens.reload(file: tokenFile)

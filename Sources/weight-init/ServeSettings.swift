@@ -115,7 +115,7 @@ extension ServeSettings {
         return limits
     }
 
-    /// For a scraper or two, and probes.
+    /// The configuration of the daemon for metrics, which serves a scraper or two, and probes.
     func metricsConfiguration(_ port: UInt16, _ logger: Logger) -> DaemonConfiguration {
         var configuration = DaemonConfiguration()
         configuration.host = metricsHost ?? daemon.host
@@ -132,17 +132,18 @@ extension ServeSettings {
             return nil
         }
         let hosts = [daemon.host, metricsHost ?? daemon.host].map { Text(DaemonConfiguration.numericHost($0)) }
-        // An address of all interfaces has those of each in it; :: has those of IPv4, too.
+        // 0.0.0.0 includes every IPv4 address, and :: includes every address.
         let isShared =
             hosts[0] == hosts[1] || hosts.contains("::")
             || hosts.contains("0.0.0.0") && !hosts.contains { $0.contains(":" as Unicode.Scalar) }
         return isShared ? metricsPort : nil
     }
 
-    /// Reads the directory of models, if there is one. A model that cannot be read or made is a line in the log, and so is the
-    /// directory.
+    /// Reads the directory of models, if there is one. Logs each model that cannot be read or made, and a directory
+    /// that cannot be read.
     ///
-    /// - Parameter consequence: What the line says of a directory that cannot be read. The models are then what they were.
+    /// - Parameter consequence: End of the log line about a directory that cannot be read. The catalogue then stays as
+    ///   it was.
     func readModels(into catalogue: ModelCatalogue, _ logger: Logger, otherwise consequence: String) {
         guard let models else { return }
         do {
@@ -156,6 +157,11 @@ extension ServeSettings {
         }
     }
 
+    /// `true` if there are files that SIGHUP makes the service read again.
+    var hasFiles: Bool {
+        models != nil || tokenFile != nil || tlsCertificate != nil
+    }
+
     func identity() throws -> TLSIdentity? {
         guard let tlsCertificate, let tlsKey else { return nil }
         return try TLSIdentity(certificateFile: tlsCertificate, keyFile: tlsKey)
@@ -163,7 +169,7 @@ extension ServeSettings {
 }
 
 extension Logger {
-    /// Takes what a daemon reports.
+    /// Logs the messages of a daemon.
     fileprivate var daemonLog: @Sendable (_ message: String, _ isFault: Bool) -> Void {
         { log(level: $1 ? .error : .debug, "\($0)") }
     }

@@ -16,7 +16,7 @@ extension SettingTable {
 }
 
 extension TableOptions where Table: SettingTable {
-    /// The defaults, changed by environment variables, changed by options.
+    /// The defaults, overridden by environment variables and then by options.
     ///
     /// - Throws: `ValidationError` naming the variable or option with a value that is not accepted.
     func values(withEnvironment readsEnvironment: Bool) throws(ValidationError) -> Table.Values {
@@ -25,6 +25,10 @@ extension TableOptions where Table: SettingTable {
             let name = setting.environmentVariable
             // Kubernetes sets WEIGHT_INIT_PORT to tcp://… in the containers beside a service with the name weight-init.
             guard let text = environmentVariable(name), !text.hasPrefix("tcp://") else { continue }
+            // A variable that a script left empty would be an empty path or address.
+            guard !text.isEmpty || setting.accepted != nil else {
+                throw ValidationError("\(name) must not be empty; unset it for the default.")
+            }
             try setting.require(text, of: name, in: &values)
         }
         for (name, text) in given {
@@ -39,7 +43,7 @@ extension Setting {
     /// - Parameter given: Name of the option or variable that has the text.
     fileprivate func require(_ text: String, of given: String, in values: inout Values) throws(ValidationError) {
         guard set(text, in: &values) else {
-            throw ValidationError("\(given) must be \(requirement(of: text)), not \(text).")
+            throw ValidationError("\(given) must be \(requirement(of: text)), not \(text.isEmpty ? "empty" : text).")
         }
     }
 }

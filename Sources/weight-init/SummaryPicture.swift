@@ -2,7 +2,7 @@ import ByteText
 import Glibc
 import InitAPI
 
-/// A summary as a terminal shows it: statistics, and how many numbers lie where.
+/// A summary for a terminal: statistics and a histogram.
 enum SummaryPicture {
     /// Lines of a histogram.
     private static let height = 8
@@ -31,7 +31,7 @@ enum SummaryPicture {
             let level = height - line
             let cells = histogram.counts.map { count in
                 let isFilled = filledLevels(count, of: most) >= level
-                // A few numbers of many are there, too.
+                // A bin with few of many numbers is shown, too.
                 let sign = isFilled ? "#" : count > 0 && level == 1 ? "." : " "
                 return String(repeating: sign, count: binWidth)
             }
@@ -107,7 +107,7 @@ private struct Histogram {
     var below: Int
     var above: Int
 
-    /// - Returns: `nil` if the value is no histogram, as of a tensor without numbers.
+    /// - Returns: `nil` if the value is not a histogram, for example for a tensor without numbers.
     init?(_ value: JSONValue) {
         edges = value["edges"]?.elements.compactMap(\.double) ?? []
         counts = value["counts"]?.elements.compactMap(\.integer) ?? []

@@ -2,7 +2,7 @@ import ByteText
 import HTTPDaemon
 
 extension TLSIdentity {
-    /// - Throws: `Failure` that names the file at fault, and what it should hold.
+    /// - Throws: `Failure` that names the file at fault, and its expected contents.
     init(certificateFile: String, keyFile: String) throws(Failure) {
         let certificate = try contents(of: certificateFile, for: "--tls-certificate")
         let key = try contents(of: keyFile, for: "--tls-key")
@@ -12,7 +12,7 @@ extension TLSIdentity {
                 key: String(decoding: key, as: UTF8.self)
             )
         } catch {
-            // The library's words for these mistakes are of its own structures.
+            // The library's messages for these mistakes are about its internal structures.
             let mistakes = [
                 PEMContent(certificate).mistake(for: .certificate).map {
                     "--tls-certificate: \(certificateFile) \($0)"
@@ -25,7 +25,7 @@ extension TLSIdentity {
     }
 }
 
-/// Contents of a file in PEM, by the lines before its blocks.
+/// Contents of a PEM file, read from the first lines of its blocks.
 private struct PEMContent {
     enum Part: String {
         case certificate = "a certificate"
@@ -39,7 +39,7 @@ private struct PEMContent {
         let lines = Text(decoding: bytes).split(separator: "\n").map { $0.removing(suffix: "\r") ?? $0 }
         let labels = lines.compactMap { $0.removing(prefix: "-----BEGIN ")?.removing(suffix: "-----") }
         parts = labels.compactMap { label in
-            // X509 CERTIFICATE, EC PRIVATE KEY. A CERTIFICATE REQUEST is none.
+            // Suffixes, because X509 CERTIFICATE and EC PRIVATE KEY count, too. A CERTIFICATE REQUEST does not.
             if label.hasSuffix("CERTIFICATE") {
                 .certificate
             } else if label.hasSuffix("PRIVATE KEY") {
@@ -51,7 +51,7 @@ private struct PEMContent {
         isEncrypted = labels.contains("ENCRYPTED PRIVATE KEY") || lines.contains("Proc-Type: 4,ENCRYPTED")
     }
 
-    /// Mistake in the file, if it is to hold this; `nil` if there is none.
+    /// Mistake in a file that should hold the expected part; `nil` if there is none.
     func mistake(for expected: Part) -> String? {
         if expected == .key, isEncrypted { return "is encrypted; it has to hold a private key without a passphrase" }
         guard !parts.contains(expected) else { return nil }

@@ -65,7 +65,7 @@ enum Table {
         }
     }
 
-    /// The objects of a nonempty list of objects alone.
+    /// The objects of a list that has at least one and nothing else; else `nil`.
     private static func objects(in value: JSONValue) -> [[Named]]? {
         guard case .array(let elements) = value, !elements.isEmpty else { return nil }
         let objects = elements.compactMap { element -> [Named]? in
@@ -111,15 +111,24 @@ enum Table {
     ///
     /// - Parameters:
     ///   - style: Style of the first row, if that is a heading.
-    ///   - columns: Width in which the last cell of a row is broken into lines at spaces; unbroken without one.
-    static func aligned(_ rows: [[String]], headedIn style: TextStyle? = nil, within columns: Int? = nil) -> String {
+    ///   - columns: Width at which the last cell of a row is broken into lines at spaces; `nil` for no limit.
+    ///   - numbers: Indices of the columns that are aligned at the right.
+    static func aligned(
+        _ rows: [[String]],
+        headedIn style: TextStyle? = nil,
+        within columns: Int? = nil,
+        numbers: Range<Int> = 0..<0
+    ) -> String {
         let count = rows.map(\.count).max() ?? 0
         let widths = (0..<count).map { column in rows.map { $0.count > column ? $0[column].count : 0 }.max() ?? 0 }
         let indent = widths.dropLast().reduce(0) { $0 + $1 + 2 }
         return rows.enumerated().map { index, row in
-            var cells = zip(row, widths).map { $0 + String(repeating: " ", count: $1 - $0.count) }
+            var cells = zip(row, widths).enumerated().map { column, cell in
+                let padding = String(repeating: " ", count: cell.1 - cell.0.count)
+                return numbers.contains(column) ? padding + cell.0 : cell.0 + padding
+            }
             if let columns, cells.count == count, let last = row.last {
-                // A column that is too narrow for words is not worth keeping to.
+                // A column too narrow for words gets 20 characters.
                 let lines = broken(last, to: max(columns - indent, 20))
                 cells[count - 1] = lines.joined(separator: "\n" + String(repeating: " ", count: indent))
             }
@@ -132,7 +141,7 @@ enum Table {
         String(line.prefix(line.count - line.reversed().prefix { $0 == " " }.count))
     }
 
-    /// Lines of words, each of at most so many characters if its words are not longer.
+    /// Lines of words, each of at most `columns` characters unless a single word is longer.
     private static func broken(_ text: String, to columns: Int) -> [String] {
         var lines: [String] = []
         var count = 0

@@ -5,20 +5,20 @@ import Glibc
 import InitAPI
 import WeightInit
 
-/// A request, and what PyTorch has made of it.
+/// A request, and the tensor that PyTorch has made for it.
 struct VerificationVector {
     enum Expectation {
         /// The SHA-256 of the elements' bytes, in hexadecimal.
         case digest(String)
-        /// The elements, and how far each may be from them.
+        /// The elements, and the largest distance that each may have.
         case elements([Double], tolerance: Double)
     }
 
-    /// As in a URL.
+    /// Query of the request, as in a URL.
     let query: String
     let members: [(name: Text, text: Text)]
     let expectation: Expectation
-    /// Whose tensor it is, as a message says it.
+    /// Origin of the expected tensor, for messages.
     let maker: String
 
     var method: String { value(of: "method") }
@@ -68,9 +68,10 @@ struct VerificationVector {
         }
     }
 
-    /// Makes the tensor.
+    /// Makes the tensor and compares it.
     ///
-    /// - Returns: How it differs from PyTorch's, if it does, and the time that making it took.
+    /// - Returns: The difference from the expected tensor, if there is one, and the time that it took to make the
+    ///   tensor.
     func check(_ operations: OperationContext) throws -> (difference: String?, time: Duration) {
         let clock = ContinuousClock()
         var body = AnswerBody.bytes([])
@@ -108,7 +109,7 @@ struct VerificationVector {
 
     private var itemSize: Int { dtype == "float64" ? 8 : 4 }
 
-    /// The largest distance of an element; infinite for what is not a number, and for what is too much.
+    /// The largest distance of an element; infinite for NaN, and for more elements than expected.
     private func distance(of bytes: ArraySlice<UInt8>, at position: Int, from elements: [Double], _ worst: Double)
         -> Double
     {
@@ -124,7 +125,7 @@ struct VerificationVector {
 }
 
 extension [Double] {
-    /// Floats in memory.
+    /// Floating-point numbers from their bytes in memory.
     fileprivate init(littleEndian bytes: some Collection<UInt8>, isDouble: Bool) {
         let size = isDouble ? 8 : 4
         var bits: [UInt64] = []

@@ -48,9 +48,9 @@ struct VerifyCommand: ParsableCommand {
             for kernel in Kernels.all.map(\.name) where try runAgain(with: kernel) != 0 { different.append(kernel) }
             try StandardOutput.writeLine(unproven.map { "Not proven: \($0)\n" }.joined())
             guard different.isEmpty else {
-                throw Failure("not PyTorch's numbers, with \(different.joined(separator: ", "))")
+                throw Failure("other numbers than PyTorch's, with \(different.joined(separator: ", "))")
             }
-            try StandardOutput.writeLine("All of it is what PyTorch made.")
+            try StandardOutput.writeLine("All tensors are equal to PyTorch's.")
         }
     }
 
@@ -163,10 +163,10 @@ struct VerifyCommand: ParsableCommand {
         Kernels.names.filter { name in !Kernels.all.contains { $0.name == name } }
             .map { "the \($0) kernels, which this processor cannot run." } + [
                 """
-                float64 normals, and normals of fewer than 16 elements, on other machines: they are the log, sin and cos of \
-                \(cLibrary) here, and PyTorch's with glibc on a processor with FMA only.
+                float64 normals, and normals of fewer than 16 elements, on other machines: they use log, sin and cos of \
+                \(cLibrary) here; only glibc on a processor with FMA gives PyTorch's bits.
                 """,
-                "float32 trunc_normal with bounds that let less than 30 % through: fewer than 7 in 10^9 may differ.",
+                "float32 trunc_normal with bounds that accept 30 % or less: fewer than 7 in 10^9 may differ.",
                 "the last bits of PyTorch's orthogonal, which depend on its machine: here they are the same everywhere.",
             ]
     }

@@ -64,7 +64,8 @@ struct WeightInitCommand: ParsableCommand {
 
     private static let arguments = CommandLine.arguments.dropFirst().map { Text($0) }[...]
 
-    /// Looks at the name of the subcommand, of which the parser would only say that it is unexpected, and `help` nothing.
+    /// Checks the name of the subcommand. The parser would only call an unknown name unexpected, and `help` would
+    /// ignore it.
     ///
     /// - Throws: `ValidationError` with the nearest name.
     private static func checkSubcommand() throws(ValidationError) {
@@ -77,7 +78,7 @@ struct WeightInitCommand: ParsableCommand {
     }
 }
 
-/// Writes a line to standard error. What was given cannot end the line or send a command to a terminal.
+/// Writes a line to standard error. Text from arguments and files cannot end the line or send a command to a terminal.
 func printError(_ message: String) {
     let message = message.split(separator: "\n").joined(separator: " ")
     let line = Array("weight-init: \(Table.printable(Text(message)))\n".utf8)

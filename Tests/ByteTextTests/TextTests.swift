@@ -3,14 +3,14 @@ import Testing
 
 @Suite("Text compares bytes")
 struct TextTests {
-    /// Pairs that Swift's strings take for equal.
+    /// Pairs that compare equal as Swift strings.
     static let equivalents: [(Text, Text)] = [
         ("\u{e9}", "e\u{301}"), ("K", "\u{212a}"), ("a\u{301}\u{323}", "a\u{323}\u{301}"),
         ("\u{ac00}", "\u{1100}\u{1161}"),
         ("layer.\u{c5}", "layer.\u{212b}"),
     ]
 
-    @Test("Canonically equivalent spellings are two texts, in every comparison", arguments: equivalents)
+    @Test("Canonically equivalent spellings are different texts in every comparison", arguments: equivalents)
     func equivalence(_ left: Text, _ right: Text) {
         #expect(left != right)
         #expect(Set([left, right]).count == 2)
@@ -33,7 +33,7 @@ struct TextTests {
         #expect(Text("\u{130}\u{212a}").asciiLowercased() == "\u{130}\u{212a}")
     }
 
-    @Test("The order is that of the bytes")
+    @Test("Texts are ordered by their bytes")
     func order() {
         let texts: [Text] = ["", "a", "a\0", "ab", "b", "z", "e\u{301}", "\u{e9}", "\u{ffff}", "\u{10000}"]
         for left in texts {
@@ -57,7 +57,7 @@ struct TextTests {
         #expect(Text("  ").trimmed.isEmpty)
     }
 
-    @Test("Prefixes and suffixes are taken off by bytes")
+    @Test("Prefixes and suffixes are matched and removed by bytes")
     func removing() {
         #expect(Text("W/\u{301}").removing(prefix: "W/") == "\u{301}")
         #expect(Text("normal_").removing(suffix: "_") == "normal")

@@ -23,7 +23,7 @@ struct IdentityTests {
         return (String(text[start.lowerBound...]), String(text[..<start.lowerBound]))
     }
 
-    @Test("A length that cannot be read has one response over TLS, too")
+    @Test("An unreadable Content-Length gets one response over TLS, too")
     func aLengthThatCannotBeRead() throws {
         let (certificate, key) = try Self.makeCertificate()
         var callbacks = Shim.callbacks
@@ -46,7 +46,7 @@ struct IdentityTests {
             let text = String(decoding: answer.prefix(Int(max(0, count))).map { UInt8(bitPattern: $0) }, as: UTF8.self)
             #expect(text == "HTTP/1.1 \(status) No\r\nContent-Length: 0\r\n\r\n")
             close(client)
-            // The library cannot be stopped before it is through with what it refuses.
+            // The library must finish with the refused request before it can be stopped.
             #expect(eventually { closed.pointee == index + 1 })
         }
     }
@@ -96,7 +96,7 @@ struct IdentityTests {
         #expect(c_httpd_identity_count(daemon) == 1)
 
         let client = try connectedSocket(port: c_httpd_port(daemon))
-        // The library opens a connection when its thread takes it up.
+        // The library reports a connection as open once one of its threads handles it.
         #expect(eventually { opened.pointee == 1 })
         usleep(100_000)
         for _ in 0..<10 { #expect(c_httpd_renew_identity(daemon, certificate, key) == nil) }
@@ -105,7 +105,7 @@ struct IdentityTests {
         #expect(eventually { c_httpd_identity_count(daemon) == 1 })
         var answer: [CChar] = [0]
         let other = try connectedSocket(port: c_httpd_port(daemon))
-        // The handshake is done with the newest; then the stub cuts the connection.
+        // The handshake uses the newest certificate; then the stub cuts the connection.
         #expect(c_httpd_tls_exchange(other, "GET / HTTP/1.1\r\n\r\n", &answer, 1) <= 0)
         close(other)
     }

@@ -75,7 +75,7 @@ import Testing
         c_httpd_response_release(known)
         let unknown = try #require(c_httpd_response_of_stream(1, read, context, release))
         c_httpd_response_release(unknown)
-        // No block size: the library refuses, and the body still goes.
+        // A block size of 0: the library refuses to make the response, and the body is freed all the same.
         #expect(c_httpd_response_of_reader(10, 0, read, context, release) == nil)
         #expect(counter.released == 3)
     }

@@ -3,10 +3,10 @@ import Foundation
 import Testing
 import TorchRandom
 
-/// Serial, because the number of threads is the process's.
+/// Serial, because the number of threads is a setting of the whole process.
 @Suite("The orthogonal factor of a matrix", .serialized)
 struct FactorTests {
-    /// Around the ends of slabs, blocks and groups of columns; narrow, tall, square and wide.
+    /// Sizes around the ends of slabs, blocks and groups of columns; narrow, tall, square and wide.
     private static let shapes = [
         [1, 1], [1, 9], [700, 1], [5, 2], [3, 300], [40, 8], [8, 40], [9, 9], [15, 15], [16, 16], [17, 17], [64, 64],
         [33, 65],
@@ -19,7 +19,10 @@ struct FactorTests {
 
     // MARK: Right
 
-    @Test("has orthonormal columns, and R = QᵀA is upper triangular with a positive diagonal", arguments: shapes)
+    @Test(
+        "The factor has orthonormal columns, and R = QᵀA is upper triangular with a positive diagonal",
+        arguments: shapes
+    )
     func factor(_ shape: [Int]) {
         let (rows, columns) = (shape[0], shape[1])
         let original = Matrix<Double>(rows, columns)
@@ -30,9 +33,9 @@ struct FactorTests {
         check(single, single.factored(), precision: 1e-5)
     }
 
-    @Test("is orthogonal, too, if columns nearly depend on each other", arguments: [4.0, 8, 12, 16])
+    @Test("The factor is orthogonal even if columns are nearly linearly dependent", arguments: [4.0, 8, 12, 16])
     func illConditioned(digits: Double) {
-        // Each column is the one before it and something small.
+        // Each column is the one before it plus a small difference.
         var matrix = Matrix<Double>(180, 150)
         let small = pow(10, -digits)
         for row in 0..<180 {
@@ -42,7 +45,7 @@ struct FactorTests {
         #expect(q.distanceFromOrthogonal() < 1e-13)
     }
 
-    @Test("a column of zeros, and one that the others leave nothing of, become 0")
+    @Test("A column of zeros stays 0")
     func zeroColumns() {
         var matrix = Matrix<Float>(50, 20)
         for row in 0..<50 {
@@ -54,7 +57,7 @@ struct FactorTests {
         #expect((0..<50).contains { q[$0, 8] != 0 })
     }
 
-    @Test("is multiplied by the gain, rounded to the type of the elements")
+    @Test("The factor is multiplied by the gain, which is first rounded to the type of the elements")
     func gain() {
         let matrix = Matrix<Float>(40, 30)
         let (plain, scaled) = (matrix.factored(), matrix.factored(gain: 1.1))
@@ -64,7 +67,7 @@ struct FactorTests {
     // MARK: The same
 
     @Test(
-        "is the same with every kernel and any number of threads, that of the vectors",
+        "The factor is the one of the vectors, with every kernel and any number of threads",
         arguments: try! FactorVector.all()
     )
     func sameBits(_ vector: FactorVector) {
@@ -76,7 +79,10 @@ struct FactorTests {
         }
     }
 
-    @Test("is the same after others were given up midway, with helpers at work", arguments: [1, 3])
+    @Test(
+        "The factor is the same after other factorisations were cancelled midway, while helper threads worked",
+        arguments: [1, 3]
+    )
     func cancelled(threads: Int) {
         cla_set_thread_limit(threads)
         let matrix = Matrix<Float>(500, 450)
@@ -95,20 +101,23 @@ struct FactorTests {
         }
     }
 
-    // MARK: In units, in memory that is known
+    // MARK: Bounded units, bounded memory
 
-    @Test("is done in units of bounded work", arguments: [[1000, 1000], [100_000, 16], [16, 100_000], [60_000, 3]])
+    @Test(
+        "A factorisation consists of steps of bounded work",
+        arguments: [[1000, 1000], [100_000, 16], [16, 100_000], [60_000, 3]]
+    )
     func units(_ shape: [Int]) {
         for kernels in Kernels.all.map(\.name) where kernels != "portable" {
             var steps = 0
             _ = Matrix<Float>(shape[0], shape[1]).factored(kernels: kernels) { steps += 1 }
             let (m, n) = (Double(shape.max()!), Double(shape.min()!))
-            // Multiply-adds of the factor, and as many elements copied, for a step.
+            // Multiply-adds and copied elements of the whole factorisation, per step.
             #expect((2 * m * n * n + 16 * m * n) / Double(steps) < 0x1p26, "\(kernels): \(steps) steps")
         }
     }
 
-    @Test("takes no more memory than three copies of a large matrix, however narrow")
+    @Test("A factorisation takes no more memory than three copies of a large matrix, however narrow")
     func memory() {
         for precision in [CLA_FLOAT32, CLA_FLOAT64] {
             let size = precision == CLA_FLOAT32 ? 4 : 8

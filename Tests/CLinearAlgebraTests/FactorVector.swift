@@ -1,7 +1,8 @@
 import CLinearAlgebra
 import Foundation
 
-/// A matrix, and a digest of its factor. This project made it, not PyTorch: it proves that all kernels give the same.
+/// A matrix, and a digest of its factor. The digest was made by this project, not by PyTorch: it proves that all
+/// kernels give the same bits.
 struct FactorVector: CustomStringConvertible, Sendable {
     let rows: Int
     let columns: Int

@@ -23,7 +23,7 @@ struct Matrix<Element: MatrixElement> {
         (self.rows, self.columns, self.elements) = (rows, columns, elements)
     }
 
-    /// Elements between −1 and 1, of no structure, by xorshift64 (Marsaglia 2003).
+    /// Makes a matrix of pseudorandom elements between −1 and 1, by xorshift64 (Marsaglia 2003).
     init(_ rows: Int, _ columns: Int) {
         var state: UInt64 = 88_172_645_463_325_252
         self.init(
@@ -47,7 +47,7 @@ struct Matrix<Element: MatrixElement> {
         Matrix<Other>(rows: rows, columns: columns, elements: elements.map { Other($0) })
     }
 
-    /// Itself, or its transpose if that has fewer columns than rows.
+    /// The matrix, or its transpose if the matrix has fewer rows than columns.
     func tall() -> Matrix {
         guard rows < columns else { return self }
         return Matrix(

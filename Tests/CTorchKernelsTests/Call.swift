@@ -1,7 +1,7 @@
 import CTorchKernels
 import Testing
 
-/// A kernel with its parameters: how the library runs it, and what the reference makes of it. Results are bit patterns.
+/// A kernel with its parameters, which can be run by the library and by the reference. Results are bit patterns.
 enum Call {
     case words
     case uniform32(UniformRange<Float>)
@@ -13,7 +13,7 @@ enum Call {
     case normal16(mean: Float, std: Float)
     case normalBrain(mean: Float, std: Float)
 
-    /// Normals come in blocks of 16.
+    /// Divisor of the counts that the kernel accepts: normals come in blocks of 16.
     var granularity: Int {
         switch self {
         case .normal32, .normal64, .normal16, .normalBrain: 16

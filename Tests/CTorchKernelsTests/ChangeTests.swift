@@ -12,7 +12,7 @@ import Testing
         return values.map(\.bitPattern)
     }
 
-    /// The digest is that of `Tests/Derivations/erfinv.py --prove`: the nearest floats to the true values, of all inputs.
+    /// `Tests/Derivations/erfinv.py --prove` prints this digest: the floats nearest to the true values, for all inputs.
     @Test(.enabled(if: optimised), arguments: Variant.all)
     func erfinvIsTheNearestFloatForEveryInput(variant: Variant) {
         var hash = SHA256()
@@ -40,7 +40,7 @@ import Testing
         #expect(plus.map { $0 | 0x8000_0000 } == minus)
     }
 
-    /// One step after the other in Swift, rounded as PyTorch's rules say.
+    /// Compares with one step after the other in Swift, rounded by PyTorch's rules.
     @Test(arguments: Variant.all)
     func chainsRoundAfterEachStep(variant: Variant) {
         let steps = [
@@ -85,7 +85,7 @@ import Testing
         }
     }
 
-    /// Results of erfinv alone, which the digest above proves, then one step after the other in Swift.
+    /// Compares with erfinv alone, which the digest above proves, and then one step after the other in Swift.
     @Test(arguments: Variant.all)
     func stepsAfterErfinvRoundAsIfEachWereAlone(variant: Variant) {
         let scale = Float(0.02 * 1.4142135623730951)
@@ -96,7 +96,7 @@ import Testing
         ]
         let (low, high) = (Float(-0.04), Float(0.05))
         func clamped(_ x: Float) -> Float { x < low ? low : x > high ? high : x }
-        // Every part of the range, its ends, no numbers, and thousands that the table does not decide.
+        // Every part of the range, its ends, NaN, and thousands of values that the table does not decide.
         var random = SplitMix(state: 16)
         var values = (0..<200_000).map { _ in Float.random(in: -1...1, using: &random) }
         values += [

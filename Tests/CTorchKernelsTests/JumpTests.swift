@@ -51,8 +51,8 @@ import Testing
         expectJumpIsSkip(variant, Stream(seed: 7), 1 << 33 + 987_654_321)
     }
 
-    /// Two different ways to one place, the first with other powers and other boundaries than the second.
-    @Test("Two jumps equal their sum", arguments: Variant.all)
+    /// Two jumps reach a position by other powers and other block boundaries than one jump does.
+    @Test("Two jumps equal one jump by their sum", arguments: Variant.all)
     func jumpsAdd(variant: Variant) {
         var random = SplitMix(state: 2)
         for bits in stride(from: 16, through: 62, by: optimised ? 2 : 15) {
@@ -85,7 +85,7 @@ import Testing
     }
 
     @Test(
-        "Both ways to move give the same state",
+        "Skipping and the jump that the library chooses give the same state",
         arguments: Variant.all,
         [0, 1, (1 << 22) - 1, 1 << 22, (1 << 22) + 1] as [UInt64]
     )

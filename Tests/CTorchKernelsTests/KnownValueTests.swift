@@ -2,7 +2,7 @@ import CTorchKernels
 import SHA2
 import Testing
 
-/// Values made by PyTorch 2.13 on x86-64 with AVX2, seed 42 where no other is given.
+/// Values made by PyTorch 2.13 on x86-64 with AVX2. The seed is 42 unless another is given.
 @Suite struct KnownValueTests {
     @Test("Words are those of MT19937", arguments: Variant.all)
     func wordsAreThoseOfMT19937(variant: Variant) {
@@ -43,7 +43,9 @@ import Testing
         #expect(firstFour(.normalBrain(mean: 0, std: 1)) == [0x3ff7, 0x3fbe, 0x3f67, 0xc007])
     }
 
-    /// Of 17 normals the last 16 are a fresh block: after all 17 uniforms, and in 16 bits after the first block.
+    /// The last 16 of 17 normals are a block of their own. It is drawn after all 17 uniforms; in 16-bit types, after
+    /// the
+    /// first block.
     @Test("Normals may start anywhere in the stream", arguments: Variant.all)
     func normalsStartAnywhereInTheStream(variant: Variant) {
         func ends(_ call: Call, after words: UInt64) -> [UInt64] {
@@ -59,7 +61,7 @@ import Testing
         #expect(ends(.normalBrain(mean: 0, std: 1), after: 16) == [0x3fd2, 0xbe81, 0x3f5c])
     }
 
-    /// A zero of the other sign equals the upper bound, and becomes the lower one.
+    /// A zero of the other sign equals the upper bound, so it is replaced by the lower bound.
     @Test("An empty range gives the bits of its lower bound", arguments: Variant.all)
     func emptyRangesGiveTheLowerBoundsBits(variant: Variant) {
         let single = UniformRange<Float>(from: -0.0, to: 0.0)

@@ -2,8 +2,8 @@ import CTorchKernels
 import Testing
 
 @Suite struct RandomCallTests {
-    /// Several calls of random kind, size and parameters on one stream, from a random place in it, into memory aligned to
-    /// the element alone.
+    /// Makes several calls of random kind, size and parameters on one stream, from a random position, into memory that
+    /// is aligned to the element only.
     @Test("Every variant equals the reference at random calls", arguments: 0..<10)
     func everyVariantDoesWhatTheReferenceDoes(part: Int) {
         var random = SplitMix(state: UInt64(part))
@@ -29,7 +29,7 @@ import Testing
         }
     }
 
-    /// Large results go past the caches where their memory is aligned.
+    /// Large results bypass the caches if their memory is aligned.
     @Test(
         "Large uniforms and normals equal many small ones",
         .enabled(if: optimised, "32 MiB need an optimised build"),
@@ -99,8 +99,8 @@ import Testing
 extension Call {
     static func random(using random: inout SplitMix) -> Call {
         func float(_ range: ClosedRange<Float>) -> Float { .random(in: range, using: &random) }
-        /// Ordinary ranges; empty ones; those of a few representable numbers, where the upper bound is often hit; those
-        /// that end in subnormals.
+        /// Ordinary ranges, empty ranges, ranges of a few representable numbers, in which the upper bound is often hit,
+        /// and ranges that end in subnormals.
         func range() -> UniformRange<Float> {
             switch Int.random(in: 0..<6, using: &random) {
             case 0: UniformRange(from: 0, to: 1)

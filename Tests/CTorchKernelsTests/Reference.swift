@@ -1,7 +1,7 @@
 import Foundation
 
-/// The specification of the kernels, one number at a time: every fused multiply-add written out, every other operation
-/// rounding by itself.
+/// The specification of the kernels, one number at a time: every fused multiply-add is written out, and every other
+/// operation rounds its result.
 struct Reference {
     private var state: [UInt32]
     private var used = 624

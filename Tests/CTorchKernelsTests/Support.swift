@@ -68,7 +68,7 @@ func guarded<T: FixedWidthInteger>(
     return Array(UnsafeBufferPointer(start: elements + start, count: count))
 }
 
-/// SplitMix64, so that a failing case can be had again.
+/// SplitMix64, so that a failing case can be reproduced.
 struct SplitMix: RandomNumberGenerator {
     var state: UInt64
 

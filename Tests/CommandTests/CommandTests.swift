@@ -26,7 +26,7 @@ struct CommandTests {
             (["serve", "--threads", "1"], [:], "--threads must be from 2 to 1024, not 1."),
             (
                 ["serve", "--host", "example"], [:],
-                "\"example\" is neither localhost nor an IPv4 or IPv6 address in numbers."
+                "\"example\" is neither localhost nor a numeric IPv4 or IPv6 address."
             ),
             (["serve", "--max-tensor-bytes", "0"], [:], "--max-tensor-bytes must be at least 1, not 0."),
             (
@@ -56,7 +56,7 @@ struct CommandTests {
             ),
             (
                 ["serve", "--max-body-bytes", "134217728"], [:],
-                "max-upload-memory must be at least the limit of a request's body (134217728)"
+                "max-upload-memory must be at least max-body-bytes (134217728)"
             ),
             (
                 ["serve", "--max-body-memory", "256M"], [:],
@@ -77,7 +77,17 @@ struct CommandTests {
             (["serve"], ["WEIGHT_INIT_PORT": "x"], "WEIGHT_INIT_PORT must be from 0 to 65535, not x."),
             (
                 ["serve"], ["WEIGHT_INIT_MAX_BODY_BYTES": ""],
-                "WEIGHT_INIT_MAX_BODY_BYTES must be from 0 to 1073741824, not"
+                "WEIGHT_INIT_MAX_BODY_BYTES must be from 0 to 1073741824, not empty."
+            ),
+            (["serve", "--port", ""], [:], "--port must be from 0 to 65535, not empty."),
+            (
+                ["serve"], ["WEIGHT_INIT_TOKEN_FILE": ""],
+                "WEIGHT_INIT_TOKEN_FILE must not be empty; unset it for the default."
+            ),
+            (["health"], ["WEIGHT_INIT_HOST": ""], "WEIGHT_INIT_HOST must not be empty; unset it for the default."),
+            (
+                ["serve", "--max-connections=9", "--max-connections-per-address=10"], [:],
+                "max-connections-per-address must lie between 0 and max-connections (9)"
             ),
             (
                 ["serve", "--port=1"], ["WEIGHT_INIT_THREADS": "1"],
@@ -89,7 +99,14 @@ struct CommandTests {
                 "--token-file: cannot read /nowhere: No such file or directory"
             ),
             (["health", "--port", "1"], [:], "not healthy at 127.0.0.1 port 1: cannot connect: Connection refused"),
-            (["health", "--host", "x"], [:], "not an address in numbers"),
+            (["health", "--host", "x"], [:], "not a numeric address"),
+            (
+                ["health"], ["WEIGHT_INIT_METRICS_PORT": "1", "WEIGHT_INIT_METRICS_HOST": "127.0.0.2"],
+                "not healthy at 127.0.0.2 port 1: "
+            ),
+            (["health", "--port", "2"], ["WEIGHT_INIT_METRICS_PORT": "1"], "not healthy at 127.0.0.1 port 2: "),
+            (["health", "--unix-socket", "/x"], ["WEIGHT_INIT_METRICS_PORT": "1"], "not healthy at /x: "),
+            (["health", "--port", "2", "--metrics-port", "1"], [:], "not healthy at 127.0.0.1 port 1: "),
         ] as [([String], [String: String], String)]
     )
     func mistakes(_ arguments: [String], _ environment: [String: String], _ sentence: String) throws {
@@ -132,10 +149,10 @@ struct CommandTests {
         let help = try run("serve", "--help").output
         let options = help.matches(of: /\n  --([a-z-]+) </).map { String($0.1) }
         #expect(options.count > 20)
-        // A directory of models that is not there is a line in the log.
+        // A missing directory of models is only logged.
         for option in options where option != "models" {
             let variable = "WEIGHT_INIT_" + option.uppercased().replacing("-", with: "_")
-            // As a path, ! could be a socket's.
+            // A plain ! would be a valid path for a socket.
             let value = option == "unix-socket" ? "/nowhere/!" : "!"
             let result = try run(["serve", "--port=0"], [variable: value])
             #expect(result.status != 0, "\(option)")
@@ -174,7 +191,7 @@ struct CommandTests {
         #expect(server.errors().isEmpty)
     }
 
-    @Test("Variables that nothing reads are one warning, which names those that may be meant")
+    @Test("Unknown variables are one warning, which suggests the nearest known names")
     func unknownVariables() throws {
         let server = try Server(
             ["serve", "--port=0"],
@@ -225,7 +242,7 @@ struct CommandTests {
         let server = try Server(["serve", "--port", "0", "--drain-delay", "60"], [:])
         defer { server.kill() }
         server.signal(SIGTERM)
-        // Draining, it still lives.
+        // The server is alive while it drains.
         #expect(try server.logs("draining"))
         #expect(try run("health", "--port", server.port).status == 0)
         let client = try server.client()

@@ -40,7 +40,7 @@ struct CompletionTests {
     func bash(_ words: [String], _ offered: [String]) throws {
         let workplace = try Workplace()
         #expect(try workplace.run(["--generate-completion-script", "bash"], output: "script").status == 0)
-        // The steps of bash at the tabulator key.
+        // The steps of bash when Tab is pressed.
         let result = try shellOutcome(
             """
             . ./script

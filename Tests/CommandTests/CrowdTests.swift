@@ -2,12 +2,12 @@ import Foundation
 import TestSupport
 import Testing
 
-/// How fast it is beside them is a matter of the benchmarks; here it is that everybody is served.
+/// These tests check that every client is served; the benchmarks measure how fast.
 @Suite("Many connections", .serialized)
 struct CrowdTests {
     private static let gain = "GET /gain?nonlinearity=leaky_relu&param=0.2 HTTP/1.1\r\nHost: a\r\n\r\n"
 
-    /// A thousand replies, on twenty connections in turn, and after each what the crowd does meanwhile.
+    /// Expects a thousand replies, on twenty connections in turn, and calls `meanwhile` after each.
     private func expectService(of server: Server, meanwhile: (Int) -> Void = { _ in }) throws {
         let clients = try (0..<20).map { _ in try server.client() }
         for number in 0..<1000 {
@@ -56,7 +56,7 @@ struct CrowdTests {
             _ = readers.receive(1000, at: number % 250)
         }
         #expect(senders.openCount == 250 && readers.openCount == 250)
-        // Each body of 1 GiB is under way.
+        // Every client has part of its body of 1 GiB.
         #expect((0..<250).allSatisfy { readers.receive(1000, at: $0) ?? 0 > 0 })
         #expect(try server.peakMemory() < 512 << 20)
     }

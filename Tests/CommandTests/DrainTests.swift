@@ -5,7 +5,7 @@ import Testing
 
 @Suite("A download during the drain", .serialized)
 struct DrainTests {
-    /// More than the kernel holds for a reader that is slow.
+    /// More than the kernel buffers for a slow reader.
     private static let byteCount = 64 << 20
     private static let target = "/init?method=normal&shape=\(byteCount / 4)&seed=7&format=raw"
 
@@ -54,7 +54,7 @@ struct DrainTests {
         let heads = try clients.map { try $0.readHead() }
         server.signal(SIGTERM)
         #expect(try server.logs("draining"))
-        // In turns, so that all are under way until the end.
+        // The clients read in turn, so that all downloads are active until the end.
         var hashes = clients.map { _ in SHA256() }
         var left = clients.map { _ in byteCount }
         #expect(heads.allSatisfy { $0.status == 200 && $0["Content-Length"] == String(byteCount) })

@@ -2,9 +2,9 @@ import Foundation
 import TestSupport
 import Testing
 
-@Suite("What the process guards itself against")
+@Suite("The process protects itself")
 struct HardeningTests {
-    @Test("standard streams that are closed become /dev/null, not connections")
+    @Test("Standard streams that are closed become /dev/null, not connections")
     func closedStreams() throws {
         let process = Process()
         let output = Pipe()
@@ -23,9 +23,9 @@ struct HardeningTests {
         }
     }
 
-    @Test("the end comes although nobody reads the log and threads hang in it")
+    @Test("The server exits even if nobody reads its log and threads block on writing it")
     func unreadLog() throws {
-        // The alarm is blocked, as by a parent that blocks all signals.
+        // SIGALRM is blocked, as it is if the parent blocks all signals.
         let server = try Server(
             ["serve", "--port=0", "--log-level=info", "--drain-timeout=1"],
             [:],
@@ -51,7 +51,7 @@ struct HardeningTests {
         withExtendedLifetime(clients) {}
     }
 
-    @Test("TLS 1.2 takes no cipher without authentication of its own, and the server's order")
+    @Test("TLS 1.2 accepts only authenticated ciphers, in the server's order")
     func ciphers() throws {
         let directory = try Directory()
         let (certificate, key) = try directory.makeCertificate()

@@ -274,7 +274,7 @@ struct InitCommandTests {
         #expect(try workplace.names.isEmpty)
     }
 
-    /// Takes hours: what is kept of the numbers drawn is next to nothing.
+    /// A command that takes hours, because nearly all numbers drawn are rejected.
     private static let endless = [
         "init", "--method", "trunc_normal", "--a", "2", "--b", "2.5", "--dtype", "float16", "--shape", "100000000000",
         "-o", "w.raw",
@@ -284,6 +284,21 @@ struct InitCommandTests {
         let process = try workplace.start(Self.endless + options)
         while process.isRunning, workplace.byteCount("w.raw.partial") < 1 << 16 { usleep(1000) }
         return process
+    }
+
+    @Test("A link to a file that does not exist is refused before anything is made", arguments: [[], ["--force"]])
+    func danglingLink(_ options: [String]) throws {
+        let workplace = try Workplace()
+        try FileManager.default.createSymbolicLink(
+            atPath: workplace.path("w.npy"),
+            withDestinationPath: "elsewhere.npy"
+        )
+        let result = try workplace.run(["init", "--method", "zeros", "--shape", "4", "-o", "w.npy"] + options)
+        #expect(result.status == 1)
+        #expect(result.errors == "weight-init: w.npy is a symbolic link to a file that does not exist\n")
+        #expect(try workplace.names == ["w.npy"])
+        let target = try FileManager.default.destinationOfSymbolicLink(atPath: workplace.path("w.npy"))
+        #expect(target == "elsewhere.npy")
     }
 
     @Test("An interrupted command leaves no partial file", arguments: [SIGINT, SIGTERM, SIGHUP])

@@ -116,7 +116,7 @@ struct LimitTests {
     func work(_ option: String, _ value: Int) throws {
         let server = try Server(["serve", "--port=0", "\(option)=\(value)"], [:])
         defer { server.kill() }
-        // Of seconds of work, one is done at a time.
+        // Each request takes seconds of work, and one runs at a time.
         let clients = try (0..<4).map { seed in
             let client = try server.client()
             client.send(
@@ -124,7 +124,7 @@ struct LimitTests {
             )
             return client
         }
-        // The client that came while another was served.
+        // One client was refused while another was served.
         let answer = try #require(try clients.map { try $0.readResponse() }.first { $0.status == 503 })
         #expect(answer["Retry-After"] != nil)
         #expect(answer.text.contains(option))

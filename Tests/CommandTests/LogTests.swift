@@ -6,7 +6,7 @@ import Testing
 struct LogTests {
     private static let trace = "0af7651916cd43dd8448eb211c80319c"
 
-    /// Hostile texts: a line's end, a terminal's commands, JSON's own characters, and bytes that are no text.
+    /// Hostile texts: line breaks, escape sequences of terminals, characters with a meaning in JSON, and invalid UTF-8.
     private static let forgeries: [[UInt8]] = [
         Array(#"a","status":200,"x":""#.utf8), Array("\u{1b}[2J\u{1b}]0;owned\u{7}".utf8), [0xFF, 0xFE, 0xC0, 0xAF],
         Array("\u{9b}31m\u{2028}\u{202e}".utf8), Array("a\\nb\\u000a{}".utf8), Array("%0a%0d".utf8),
@@ -14,7 +14,7 @@ struct LogTests {
         Array(String(repeating: "x", count: 3000).utf8), Array("00-\(trace)-b7ad6b7169203331-01\u{b}".utf8),
     ]
 
-    /// Sends them wherever a client has a say, each on a connection of its own, and reads what comes.
+    /// Sends each hostile text in every part of a request, on a new connection each time, and reads the answers.
     private func forge(_ server: Server) throws {
         for bytes in Self.forgeries {
             let requests: [[UInt8]] = [
@@ -110,7 +110,7 @@ struct LogTests {
             if let trace = object["trace"] as? String { #expect(trace == Self.trace) }
             #expect((object["method"] as? String)?.utf8.count ?? 0 <= 32)
         }
-        // Each connection brought a request at least, though some heads are no requests to the library.
+        // Each connection sent at least one request, but the library does not take every head for a request.
         #expect(requests >= Self.forgeries.count * 8)
     }
 
@@ -146,7 +146,7 @@ struct LogTests {
         #expect(try server.logs(#""cut":true"#))
     }
 
-    @Test("A request that ends while its body is worked out has route and ID in the log")
+    @Test("A request that is cut off while its body is prepared has route and ID in the log")
     func cutOffBefore() throws {
         let server = try Server(["serve", "--port=0", "--log-level=info", "--log-format=json"], [:])
         defer { server.kill() }

@@ -5,16 +5,18 @@
 
     @Suite("A C library without FMA", .serialized)
     struct MathLibraryTests {
-        /// glibc picks its variants when a process starts, and can be told what the processor lacks.
+        /// glibc picks its variants of functions when a process starts; this variable hides features of the processor
+        /// from it.
         private static let lacking = ["GLIBC_TUNABLES": "glibc.cpu.hwcaps=-FMA,-FMA4,-AVX2"]
 
-        /// The entity tags of some tensors, and the log to the end.
+        /// The entity tags of some replies, and the whole log.
         private func serve(_ environment: [String: String]) throws -> (tags: [String], log: String) {
             let server = try Server(["serve", "--port", "0"], environment)
             defer { server.kill() }
             let client = try server.client()
             let targets = [
-                // Made with its log, sin and cos, with a gain from its powers, and for good measure with nothing of it.
+                // Replies that use log, sin and cos of the C library, or a gain made with its powers, and one that uses
+                // none.
                 "/init?method=normal&shape=100&dtype=float64&format=raw",
                 "/init?method=trunc_normal&shape=100&format=raw",
                 "/init?method=kaiming_normal&shape=100,9&a=0.3&format=raw", "/init?method=zeros&shape=3&format=raw",
@@ -31,7 +33,7 @@
             return (tags, log)
         }
 
-        @Test("serve says so at the start, and no entity tag is that of another host")
+        @Test("With a C library without FMA, serve warns at its start, and every entity tag differs")
         func tags() throws {
             let (whole, quiet) = try serve([:])
             let (lacking, log) = try serve(Self.lacking)
@@ -40,7 +42,7 @@
             for (one, other) in zip(whole, lacking) { #expect(one != other) }
         }
 
-        @Test("verify says so")
+        @Test("verify reports a C library without FMA")
         func verification() throws {
             #expect(try run(["verify"], [:]).output.contains("\nlog, sin, cos   PyTorch's bits\n"))
             let output = try run(["verify"], Self.lacking).output

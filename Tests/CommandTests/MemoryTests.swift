@@ -60,7 +60,7 @@ struct MemoryTests {
         }
         let index = try get("main/model.safetensors.index.json").text
         let shards = Set(index.matches(of: /model-[0-9-]+of-[0-9]+\.safetensors/).map { String($0.output) })
-        // Of 141 GB.
+        // The model has 141 GB.
         #expect(shards.count == 30)
         for seed in 1...16 {
             for shard in shards {
@@ -71,7 +71,7 @@ struct MemoryTests {
         #expect(try server.peakMemory() < Self.limit)
     }
 
-    /// Without optimisation, making as much would take minutes.
+    /// Bytes read of an endless download: fewer without optimisation, because generating as many would take minutes.
     #if DEBUG
         private static let longCount = 128 << 20
     #else
@@ -83,7 +83,7 @@ struct MemoryTests {
         let server = try Server(["serve", "--port", "0"], [:])
         defer { server.kill() }
         let client = try server.client()
-        // Of 8 GiB, so that the service cannot know that the client will leave.
+        // The reply has 8 GiB, so that the service cannot know that the client will leave.
         client.sendGet("/init?method=normal&shape=2147483648&format=\(format)")
         #expect(try client.readHead().status == 200)
         var buffer = [UInt8](repeating: 0, count: 1 << 20)

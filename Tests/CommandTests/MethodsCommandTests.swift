@@ -22,7 +22,7 @@ struct MethodsCommandTests {
         }
     }
 
-    @Test("The table has every method with its arguments, and every other word of the catalogue")
+    @Test("The table has every method with its arguments, and every other name of the catalogue")
     func table() throws {
         let text = try run("methods", "--format", "table").output
         let lines = text.split(separator: "\n")
@@ -42,6 +42,18 @@ struct MethodsCommandTests {
         #expect(line("safetensors")?.contains("any number  float32, float64, float16, bfloat16") == true)
         #expect(lines.filter { $0.hasPrefix("npy ") }.allSatisfy { !$0.contains("bfloat16") })
         for line in lines { #expect(line.count <= 100, "\(line)") }
+    }
+
+    @Test("The table of models fits a terminal, with numbers aligned at the right")
+    func models() throws {
+        let shown = try Terminal().run(["models"], ["TERM": "dumb"], showing: .output, in: Workplace())
+        let lines = shown.text.split(separator: "\n").map { $0.replacing("\r", with: "") }
+        #expect(lines.first == "model                   tensors      parameters     size  description")
+        let llama = try #require(lines.first { $0.hasPrefix("random/llama-3-70b ") })
+        #expect(llama.hasPrefix("random/llama-3-70b          723  70 553 706 496   141 GB  Llama 3 70B"))
+        let lenet = try #require(lines.first { $0.hasPrefix("random/lenet5 ") })
+        #expect(lenet.hasPrefix("random/lenet5                10          61 706   247 kB  LeNet-5"))
+        for line in lines { #expect(line.count <= 80, "\(line)") }
     }
 
     @Test("A terminal shows the table of the named list, its heading in bold")
@@ -105,7 +117,7 @@ struct PictureTests {
         let lines = shown.text.split(separator: "\n")
         let normal = try #require(lines.first { $0.hasPrefix("normal ") }, "\(shown.text)")
         let strip = try #require(normal.firstMatch(of: /\|(.{32})\|$/)).1
-        // The fullest bins are in the middle, those at the ends are empty.
+        // The fullest bins are in the middle, and the bins at the ends are empty.
         #expect(strip.contains("@") && strip.hasPrefix(" ") && strip.hasSuffix(" "))
         let zeros = try #require(lines.first { $0.hasPrefix("zeros ") })
         #expect(zeros.contains("[10,10]  0 "))
@@ -126,14 +138,14 @@ struct PictureTests {
             let shown = try Terminal().run(arguments, environment, showing: .output, in: Workplace())
             #expect(shown.status == 0)
             #expect(shown.text.utf8.contains(0x1b) == isColoured, "\(arguments)")
-            // Every colour ends with its line.
+            // Every colour is reset on its own line.
             let starts = shown.text.matches(of: /\u{1b}\[[1-9][0-9]*m/).count
             #expect(starts == shown.text.matches(of: /\u{1b}\[0m/).count)
             #expect(!shown.text.contains(try Regex("\\u{1b}\\[[1-9][0-9]*m[^\\u{1b}]*\n")))
         }
     }
 
-    @Test("Nothing is coloured in a pipe")
+    @Test("Output to a pipe has no colours")
     func pipe() throws {
         for arguments in [
             Self.request + ["--summary"], ["methods", "--format", "table"], ["gain", "--format", "table"],

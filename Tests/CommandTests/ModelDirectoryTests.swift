@@ -31,7 +31,7 @@ struct ModelDirectoryTests {
         return text.matches(of: /"name":"([a-z]+\/[a-z0-9]+)"/).map { String($0.1) }.filter { !$0.hasPrefix("random/") }
     }
 
-    @Test("A directory with more files than all may have is left out with one line, and the others are served")
+    @Test("A directory with more files than the limit is left out with one log line, and the others are served")
     func crowded() throws {
         let crowd = (0..<21).map { "crowd/many/\($0).txt" }
         let workplace = try workplace(["a/one/init.json", "z/last/init.json", "crowd/few/init.json"] + crowd)
@@ -44,19 +44,19 @@ struct ModelDirectoryTests {
         #expect(try models(server) == ["a/one", "crowd/few", "z/last"])
     }
 
-    @Test("Models after as many files as there may be are left out with one line, in the order of their names")
+    @Test("Once the limit on files is reached, all models that follow by name are left out with one log line")
     func total() throws {
-        // Of one model: its organisation's entry, its own and that of its file.
+        // Each organisation, each model and each file counts as one.
         let workplace = try workplace("abcdefghi".map { "org\($0)/m/init.json" })
         let server = try server(workplace, files: 14)
         defer { server.kill() }
-        #expect(try server.logs("/orgd and all after it are left out: "))
+        #expect(try server.logs("/orgd and all later models are left out: "))
         #expect(try server.logs("has more than 14 files and directories (--max-model-files)\n"))
         #expect(try server.logs("read the models in \(workplace.path(".")): 3"))
         #expect(try models(server) == ["orga/m", "orgb/m", "orgc/m"])
     }
 
-    @Test("If the directory itself has too many, none of it is served, and the built-in models are")
+    @Test("If the directory itself has too many files, only the built-in models are served")
     func root() throws {
         let workplace = try workplace(["a/m/init.json", "b/m/init.json", "c/m/init.json"])
         let server = try server(workplace, files: 2)
@@ -68,7 +68,7 @@ struct ModelDirectoryTests {
         #expect(try client.get("/random/mlp/resolve/main/model.safetensors").status == 200)
     }
 
-    @Test("A directory that is not there is a line in the log, and the built-in models are served")
+    @Test("A missing directory is logged, and the built-in models are served")
     func missing() throws {
         let server = try Server(["serve", "--port=0", "--models", "/nowhere"], [:])
         defer { server.kill() }
@@ -77,7 +77,7 @@ struct ModelDirectoryTests {
         #expect(try server.get("/models/random/mlp").status == 200)
     }
 
-    @Test("If the directory is gone when SIGHUP comes, the models stay, and a line is logged")
+    @Test("If the directory is missing at SIGHUP, the models stay, and a line is logged")
     func gone() throws {
         let workplace = try workplace(["a/m/init.json"])
         let server = try server(workplace, files: 10)
@@ -94,7 +94,7 @@ struct ModelDirectoryTests {
         #expect(try server.get("/models/a/m").status == 200)
     }
 
-    @Test("Hidden files count, and a directory with as many as there may be is served")
+    @Test("Hidden files count, and a directory with exactly as many files as the limit is served")
     func hidden() throws {
         let workplace = try workplace(["a/m/init.json", "a/m/.git"])
         for (files, isServed) in [(4, true), (1, false)] {

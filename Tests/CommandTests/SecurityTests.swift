@@ -159,7 +159,7 @@ struct SecurityTests {
         let blind = try run("health", "--port", server.port)
         #expect(blind.status == 1)
         #expect(
-            blind.errors == "weight-init: not healthy at 127.0.0.1 port \(server.port): it speaks TLS alone; "
+            blind.errors == "weight-init: not healthy at 127.0.0.1 port \(server.port): it accepts TLS only; "
                 + "--tls-certificate, or WEIGHT_INIT_TLS_CERTIFICATE, makes health use TLS\n"
         )
         let plain = try Server(["serve", "--port=0"], [:])
@@ -186,7 +186,7 @@ struct SecurityTests {
         #expect(try isTrusted(by: first))
         #expect(try !isTrusted(by: renewed))
 
-        // Between the two files the one is not the other's.
+        // After the first replacement, certificate and key do not match.
         try replace(certificate, by: renewed)
         server.signal(SIGHUP)
         #expect(
@@ -247,7 +247,7 @@ struct SecurityTests {
         defer { server.kill() }
         #expect(
             server.line == "weight-init serves at http://127.0.0.1:\(server.port)\n"
-                + "weight-init gives metrics at http://127.0.0.1:\(server.metricsPort)/metrics\n"
+                + "weight-init serves metrics at http://127.0.0.1:\(server.metricsPort)/metrics\n"
         )
         #expect(try status(server, "token") == 200)
         func answer(_ path: String) throws -> RawClient.Response {
@@ -256,7 +256,7 @@ struct SecurityTests {
         }
         let histogram = "http_server_request_duration_seconds_count"
         var metrics = try ParsedMetrics(try answer("/metrics").text)
-        // The client may be told before the service has counted.
+        // The client may have its answer before the service has counted the request.
         for _ in 0..<5000 where metrics.sum(histogram) == 0 {
             usleep(2000)
             metrics = try ParsedMetrics(try answer("/metrics").text)
@@ -272,7 +272,7 @@ struct SecurityTests {
         #expect(try ParsedMetrics(try answer("/metrics").text)["weight_init_draining", [:]] == 1)
     }
 
-    // MARK: What cannot work
+    // MARK: Invalid configurations
 
     @Test(
         "An unusable token or certificate file is one sentence",
@@ -286,6 +286,7 @@ struct SecurityTests {
                 "/text holds no PEM block of a certificate"
             ),
             (["--tls-certificate", "server.pem", "--tls-key", "text"], "/text holds no PEM block of a private key"),
+            (["--tls-certificate", "chain", "--tls-key", "server.key"], "The certificate or its key cannot be used: "),
             (
                 ["--tls-certificate", "server.key", "--tls-key", "server.key"],
                 "/server.key holds a private key; it has to hold a certificate\n"
@@ -312,12 +313,12 @@ struct SecurityTests {
             (["--tls-key", "server.key"], "--tls-certificate and --tls-key need each other."),
             (["--token-file", "none"], "No such file or directory"),
             (["--token-file", "."], "Is a directory"),
-            (["--token-file", "empty"], "there is no token in it"),
+            (["--token-file", "empty"], "the list has no token"),
             (["--cors-origin", "example.org"], "--cors-origin must be * or origins such as https://example.org"),
             (["--metrics-host", "::1"], "--metrics-host needs --metrics-port."),
             (
                 ["--metrics-port", "0", "--metrics-host", "example"],
-                "\"example\" is neither localhost nor an IPv4 or IPv6 address"
+                "\"example\" is neither localhost nor a numeric IPv4 or IPv6 address"
             ),
         ] as [([String], String)]
     )
@@ -326,10 +327,15 @@ struct SecurityTests {
         _ = try directory.makeCertificate("other")
         try directory.write("nothing of the kind", to: "text")
         try directory.write("", to: "empty")
+        // More certificates than the service has room for.
+        let certificate = try String(contentsOfFile: directory.path("server.pem"), encoding: .utf8)
+        try directory.write(String(repeating: certificate, count: 40), to: "chain")
         for (name, label) in [("encrypted", "ENCRYPTED PRIVATE KEY"), ("request", "CERTIFICATE REQUEST")] {
             try directory.write("-----BEGIN \(label)-----\nAAAA\n-----END \(label)-----\n", to: name)
         }
-        let files = ["server.pem", "other.key", "server.key", "text", "none", ".", "empty", "encrypted", "request"]
+        let files = [
+            "server.pem", "other.key", "server.key", "text", "none", ".", "empty", "encrypted", "request", "chain",
+        ]
         let result = try run(
             ["serve", "--port=0"] + arguments.map { files.contains($0) ? directory.path($0) : $0 },
             [:]
@@ -343,7 +349,7 @@ struct SecurityTests {
 
     @Test("A missing permission is one sentence")
     func permission() throws {
-        // Only root can become somebody who may less.
+        // Only root can switch to a user with fewer permissions.
         guard geteuid() == 0 else { return }
         let file = try directory.write("token", to: "tokens")
         chmod(file, 0)

@@ -3,10 +3,11 @@ import Glibc
 import TestSupport
 import Testing
 
-/// The command as built beside the tests.
+/// The command, built beside the tests.
 let executable = Bundle.main.bundleURL.appending(path: "weight-init")
 
-/// Under AddressSanitizer: what a command has when it ends would be found lost, and change its status.
+/// Under AddressSanitizer, memory that a command still holds at its exit would be reported as leaked and change its
+/// status.
 let sanitizerOptions = ["ASAN_OPTIONS": "detect_leaks=0"]
 
 struct Outcome {
@@ -24,7 +25,7 @@ func run(_ arguments: [String], _ environment: [String: String]) throws -> Outco
     try run(executable, arguments, environment)
 }
 
-/// Runs one of the system's programs to its end, with nothing to read.
+/// Runs a program of the system to its end, with empty standard input.
 func tool(_ program: String, _ arguments: String...) throws -> Outcome {
     try tool(program, arguments)
 }
@@ -35,7 +36,7 @@ func tool(_ program: String, _ arguments: [String]) throws -> Outcome {
 
 private func run(_ program: URL, _ arguments: [String], _ environment: [String: String]) throws -> Outcome {
     let process = Process()
-    // Files, because a pipe holds 64 KiB and what is printed may be longer.
+    // Files, because a pipe holds 64 KiB and the output may be longer.
     let workplace = try Workplace()
     for name in ["output", "errors"] { try workplace.write([], to: name) }
     process.executableURL = program
@@ -75,21 +76,29 @@ final class Server {
         case killed(Int32)
     }
 
-    /// What it announces, which is written at once: one line, or two with a metrics port.
+    /// The announcement, printed in one write: one line, or two with a metrics port.
     let line: String
     private let process = Process()
     private let output = Pipe()
     private let errorOutput = Pipe()
     private var logged = ""
 
-    /// - Parameter preparation: Shell commands that end with the prefix of the command which starts the program, such as
-    ///   `ulimit -n 100 && exec`.
-    init(_ arguments: [String], _ environment: [String: String], after preparation: String? = nil) throws {
+    /// - Parameters:
+    ///   - preparation: Shell commands that end with the prefix of the command which starts the program, such as
+    ///     `ulimit -n 100 && exec`.
+    ///   - input: Standard input; the tests' own if it is `nil`.
+    init(
+        _ arguments: [String],
+        _ environment: [String: String],
+        after preparation: String? = nil,
+        input: FileHandle? = nil
+    ) throws {
         process.executableURL = preparation == nil ? executable : URL(filePath: "/bin/sh")
         process.arguments = preparation.map { ["-c", "\($0) \"$0\" \"$@\"", executable.path] + arguments } ?? arguments
         process.environment = environment.merging(sanitizerOptions) { $1 }
         process.standardOutput = output
         process.standardError = errorOutput
+        if let input { process.standardInput = input }
         try process.run()
         line = String(decoding: output.fileHandleForReading.availableData, as: UTF8.self)
     }
@@ -98,24 +107,24 @@ final class Server {
         line.firstMatch(of: /:([0-9]+)\n/).map { String($0.1) } ?? ""
     }
 
-    /// The metrics', where they have one of their own.
+    /// Port of the metrics, if they have their own; otherwise empty.
     var metricsPort: String {
         line.firstMatch(of: /:([0-9]+)\/metrics\n/).map { String($0.1) } ?? ""
     }
 
-    /// Most bytes of memory that it has had in use.
+    /// The largest number of bytes of memory that the server has used.
     func peakMemory() throws -> Int {
         let status = try String(contentsOfFile: "/proc/\(process.processIdentifier)/status", encoding: .utf8)
         let kibibytes = try #require(status.firstMatch(of: /VmHWM:\s*([0-9]+) kB/)).1
         return try #require(Int(kibibytes)) << 10
     }
 
-    /// Descriptors that it has open.
+    /// Number of the server's open descriptors.
     func openFiles() throws -> Int {
         try FileManager.default.contentsOfDirectory(atPath: "/proc/\(process.processIdentifier)/fd").count
     }
 
-    /// Its own limit of open files.
+    /// The server's own limit on open files.
     func openFileLimit() throws -> Int {
         let limits = try String(contentsOfFile: "/proc/\(process.processIdentifier)/limits", encoding: .utf8)
         let limit = try #require(limits.firstMatch(of: /Max open files\s+([0-9]+)/)).1
@@ -131,12 +140,12 @@ final class Server {
         try RawClient(port: try #require(UInt16(port)), receiveBuffer: receiveBuffer)
     }
 
-    /// The response to a GET on a connection of its own.
+    /// The response to a GET on a new connection.
     func get(_ target: String) throws -> RawClient.Response {
         try client().get(target)
     }
 
-    /// A client that has read the head of a long response, and whose kernel holds little of the body.
+    /// A client that has read only the head of a long response, with a small receive buffer.
     func slowReader(_ target: String, receiveBuffer: Int32 = 16 << 10) throws -> RawClient {
         try RawClient.slowReader(port: try #require(UInt16(port)), target, receiveBuffer: receiveBuffer)
     }
@@ -176,7 +185,7 @@ final class Server {
     }
 }
 
-/// A socket that takes connections and says nothing, or one thing.
+/// A socket that accepts connections and sends nothing, or one text.
 final class Listener: Sendable {
     let port: UInt16
     private let descriptor: Int32
@@ -201,7 +210,7 @@ final class Listener: Sendable {
         close(descriptor)
     }
 
-    /// Takes the connections waiting and the next one, and says this on each.
+    /// Accepts the waiting connections and the next one, and sends the text on each.
     func answerNext(_ text: String) {
         let descriptor = descriptor
         Thread.detachNewThread {
@@ -216,7 +225,7 @@ final class Listener: Sendable {
     }
 }
 
-/// A directory of a test's own, which goes away with it.
+/// A temporary directory of one test, removed with this object.
 final class Directory {
     let path: String
 
@@ -232,14 +241,14 @@ final class Directory {
 
     func path(_ name: String) -> String { path + "/" + name }
 
-    /// Writes a file and gives its path.
+    /// Writes a file and returns its path.
     @discardableResult
     func write(_ text: String, to name: String) throws -> String {
         try text.write(toFile: path(name), atomically: false, encoding: .utf8)
         return path(name)
     }
 
-    /// Makes a key, and a certificate that it signs itself, for localhost and the addresses of this machine.
+    /// Makes a key and a self-signed certificate for localhost and 127.0.0.1.
     func makeCertificate(_ name: String = "server") throws -> (certificate: String, key: String) {
         let (certificate, key) = (path(name + ".pem"), path(name + ".key"))
         let made = try tool(

@@ -13,11 +13,11 @@ struct UsageTests {
             // Subcommands.
             (["verfy"], #"unknown subcommand "verfy"; did you mean verify?"#),
             (["help", "serv"], #"unknown subcommand "serv"; did you mean serve?"#),
-            (["SERVE"], #"unknown subcommand "SERVE"; one of "#),
+            (["SERVE"], #"unknown subcommand "SERVE"; did you mean serve?"#),
             (["mo\u{308}dels"], "unknown subcommand \"mo\u{308}dels\"; did you mean models?"),
             (["frobnicate", "--help"], #"unknown subcommand "frobnicate"; one of "#),
             ([""], #"unknown subcommand ""; one of "#),
-            // Options and arguments of no command.
+            // Options and arguments that no command has.
             (["--verzion"], "Unknown option '--verzion'"),
             (["--port", "1", "serve"], "Unknown option '--port'"),
             (["serve", "now"], "Unexpected argument 'now'"),
@@ -45,7 +45,7 @@ struct UsageTests {
             (["serve", "--port", "x"], "--port must be from 0 to 65535, not x."),
             (
                 ["serve", "--host", "example"],
-                "\"example\" is neither localhost nor an IPv4 or IPv6 address in numbers."
+                "\"example\" is neither localhost nor a numeric IPv4 or IPv6 address."
             ),
             (
                 ["serve", "--port=0", "--metrics-port=0", "--metrics-host", "a b"],
@@ -53,7 +53,7 @@ struct UsageTests {
             ),
             (
                 ["serve", "--unix-socket", "/" + String(repeating: "a", count: 107)],
-                "is no path for a socket: it has 1 to"
+                "cannot be the path of a socket, which has 1 to"
             ),
             (
                 ["serve", "--path-prefix", "/weights?a=1"],
@@ -72,7 +72,7 @@ struct UsageTests {
                 "--path-prefix must be a path such as /weights, not"
             ),
             (["serve", "--tls-key", "k.pem"], "--tls-certificate and --tls-key need each other."),
-            (["health", "--host", "example"], "\"example\" is not an address in numbers"),
+            (["health", "--host", "example"], "\"example\" is not a numeric address"),
             (
                 ["health", "--unix-socket", "/" + String(repeating: "a", count: 107)],
                 "is no path for a socket: it has 1"
@@ -113,7 +113,7 @@ struct UsageTests {
     }
 
     @Test(
-        "Faults of this machine are no wrong calls",
+        "Errors of the system are not usage errors",
         arguments: [["init", "--model", "/nowhere"], ["health", "--port=1"]]
     )
     func failures(_ arguments: [String]) throws {
@@ -121,7 +121,7 @@ struct UsageTests {
     }
 }
 
-@Suite("What commands print", .serialized)
+@Suite("Output of commands", .serialized)
 struct OutputTests {
     private static let commands = [
         ["--help"], ["--version"], ["help", "init"], ["init", "--help"], ["--generate-completion-script", "bash"],
@@ -151,8 +151,8 @@ struct OutputTests {
         }
     }
 
-    /// A socket whose reader has gone, for Glibc's `pipe2` is not to be had. No process that another test starts meanwhile
-    /// inherits it.
+    /// A socket whose reader has gone, because Swift's Glibc module lacks `pipe2`. Processes that other tests start
+    /// meanwhile do not inherit the socket.
     private func unreadPipe() throws -> FileHandle {
         var descriptors: [Int32] = [-1, -1]
         let type = Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue)
@@ -161,7 +161,7 @@ struct OutputTests {
         return FileHandle(fileDescriptor: descriptors[1], closeOnDealloc: true)
     }
 
-    @Test("Commands say that they cannot write, as on a full disk", arguments: commands.dropLast(2))
+    @Test("Commands report that they cannot write, for example on a full disk", arguments: commands.dropLast(2))
     func fullDisk(_ arguments: [String]) throws {
         let process = Process()
         process.executableURL = executable
@@ -174,7 +174,7 @@ struct OutputTests {
         #expect(process.terminationStatus == 1)
     }
 
-    @Test("A service serves on if nobody reads its output")
+    @Test("A service keeps serving if nobody reads its output")
     func service() throws {
         let directory = try Directory()
         let socket = directory.path("socket")
@@ -189,7 +189,7 @@ struct OutputTests {
         #expect(process.isRunning)
     }
 
-    @Test("A model's names cannot send commands to a terminal")
+    @Test("Names in a model cannot send control characters to a terminal")
     func controlCharacters() throws {
         let workplace = try Workplace()
         let tensors = #"{"tensors": [{"name": "a\u001b]0;x\u0007", "shape": [2], "method": "ones"}]}"#
@@ -221,7 +221,7 @@ struct HelpTests {
         return match.1.split(separator: "\n").map { $0.split(separator: " ").dropFirst().map(String.init) }
     }
 
-    @Test("The help begins with three examples, that of each subcommand with its own")
+    @Test("The help begins with three examples, and the help of each subcommand with its own")
     func beginning() throws {
         let names = try subcommands()
         #expect(Set(names).isSuperset(of: ["serve", "init", "explain", "methods", "models", "gain", "fan", "verify"]))
@@ -231,7 +231,7 @@ struct HelpTests {
             #expect((2...3).contains(examples.count), "\(name)")
             for example in examples { #expect(example.first == name) }
         }
-        // Of a terminal of 80 columns no line is broken within an example.
+        // On a terminal of 80 columns no example is wrapped.
         for line in try run("--help").output.split(separator: "\n") { #expect(line.count <= 80, "\(line)") }
     }
 
@@ -264,7 +264,7 @@ struct HelpTests {
         }
     }
 
-    @Test("The dump of the help has every command and option, each with its text")
+    @Test("The dump of the help has every command and option, each with its description")
     func dump() throws {
         struct Dump: Decodable {
             struct Command: Decodable {

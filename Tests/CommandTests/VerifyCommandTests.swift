@@ -13,7 +13,7 @@ struct VerifyCommandTests {
         )
     }
 
-    /// PyTorch's.
+    /// Lines of the vectors that PyTorch made.
     private var lines: [String] {
         get throws { try Self.lines(of: "vectors.txt") }
     }
@@ -67,7 +67,7 @@ struct VerifyCommandTests {
         #expect(none.errors.hasPrefix("weight-init: --kernel: this processor runs "))
     }
 
-    @Test("A difference ends verify with 1 and is named", arguments: ["normal", "orthogonal"])
+    @Test("verify names a difference and exits with 1", arguments: ["normal", "orthogonal"])
     func difference(_ method: String) throws {
         let workplace = try Workplace()
         var lines = try lines
@@ -87,7 +87,7 @@ struct VerifyCommandTests {
             #expect(result.errors.contains("weight-init: \(kernel.1): \(query): \(complaint)"), "\(result.errors)")
         }
         #expect(result.output.contains(try Regex("\n\(method) .*DIFFERENT")))
-        #expect(result.errors.contains("weight-init: not PyTorch's numbers, with "))
+        #expect(result.errors.contains("weight-init: other numbers than PyTorch's, with "))
         #expect(!result.output.contains("All of it"))
     }
 

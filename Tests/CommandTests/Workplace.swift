@@ -2,7 +2,7 @@ import Foundation
 import Glibc
 import Testing
 
-/// A directory that is empty at first and gone at last.
+/// A temporary directory, empty at first and removed at the end.
 final class Workplace {
     let directory: URL
 
@@ -23,12 +23,12 @@ final class Workplace {
         try Data(bytes).write(to: directory.appending(path: name))
     }
 
-    /// The names of what is there.
+    /// The names of the files in the directory, sorted.
     var names: [String] {
         get throws { try FileManager.default.contentsOfDirectory(atPath: directory.path).sorted() }
     }
 
-    /// The length of a file; 0 where there is none.
+    /// The length of a file in bytes; 0 if there is no file.
     func byteCount(_ name: String) -> Int {
         var status = stat()
         return stat(path(name), &status) == 0 ? Int(status.st_size) : 0
@@ -36,7 +36,7 @@ final class Workplace {
 
     /// Runs the command here to its end.
     ///
-    /// - Parameter file: The name of a file for what it prints.
+    /// - Parameter file: Name of a file for standard output.
     func run(_ arguments: [String], input: [UInt8] = [], output file: String? = nil) throws -> Outcome {
         let process = command(arguments)
         let (inputPipe, output, errors) = (Pipe(), Pipe(), Pipe())
@@ -65,7 +65,7 @@ final class Workplace {
         let process = Process()
         process.executableURL = executable
         process.arguments = arguments
-        // As for a server: what is there may choose other kernels.
+        // The environment of the tests is not inherited, because it may select other kernels.
         process.environment = environment.merging(sanitizerOptions) { $1 }
         process.currentDirectoryURL = directory
         process.standardInput = FileHandle.nullDevice
@@ -105,7 +105,8 @@ final class Terminal {
         case output, errors
     }
 
-    /// Runs the command to its end and returns what one of its streams shows here, with lines that end as in a file.
+    /// Runs the command to its end and returns the text that one of its streams writes to the terminal, with LF line
+    /// ends.
     func run(
         _ arguments: [String],
         _ environment: [String: String] = [:],
@@ -122,7 +123,7 @@ final class Terminal {
         close(other)
         var text: [UInt8] = []
         var buffer = [UInt8](repeating: 0, count: 4096)
-        // Fails as soon as nobody has the other end any more.
+        // Reading fails once no process has the other end open.
         while case let count = read(descriptor, &buffer, buffer.count), count > 0 { text += buffer[..<count] }
         process.waitUntilExit()
         return (process.terminationStatus, String(decoding: text, as: UTF8.self).replacing("\r\n", with: "\n"))

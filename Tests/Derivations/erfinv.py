@@ -1,25 +1,28 @@
 #!/usr/bin/env python3
-"""Derives the polynomials of erfinv in Sources/CTorchKernels/erfinv.c, and proves what they give.
+"""Derives the polynomials of erfinv in Sources/CTorchKernels/erfinv.c, and proves their results.
 
     python3 Tests/Derivations/erfinv.py             print the coefficients
-    python3 Tests/Derivations/erfinv.py --check     compare those of the source, exit 1 if they differ
+    python3 Tests/Derivations/erfinv.py --check     compare them with the source's, exit 1 if they differ
     python3 Tests/Derivations/erfinv.py --prove     evaluate every float32 in [2^-26, 1) as the source does
-    python3 Tests/Derivations/erfinv.py --torch     compare PyTorch's float32 erfinv with that, on this processor
-    python3 Tests/Derivations/erfinv.py --torch --with 'qemu-x86_64 -cpu Haswell python3'       and on another
+    python3 Tests/Derivations/erfinv.py --torch     compare PyTorch's float32 erfinv with the nearest floats
+    python3 Tests/Derivations/erfinv.py --torch --with 'qemu-x86_64 -cpu Haswell python3'    the same on another one
 
-Needs mpmath, NumPy and, for the last two, PyTorch, which `--with` names the command of. The functions are interpolated at Chebyshev points with 40 digits.
+Needs mpmath, NumPy and, for the last two, PyTorch. `--with` names the command that runs Python with PyTorch. The
+functions are interpolated at Chebyshev points with 40 digits.
 
-The proof. In float64 without fused operations the source's scalar form is within 2^-52 of the true value. Where it lies so near to the
-middle between two floats that this might decide, mpmath decides with 50 digits: for one input of 218 103 808 the double lies on the wrong
-side, and the source names it. The SHA-256 of all results, as printed, is in Tests/CTorchKernelsTests. Below 2^-26 erfinv(x) is x · √π/2
-within 2^-54, and no product of a float's significand with that constant lies within 2^-50 of a tie.
+The proof. In float64 without fused operations, the source's scalar form is within 2^-52 of the true value. If this
+value is so near to the middle between two floats that the error could decide, mpmath decides with 50 digits. For one
+input of 218 103 808 the double is on the wrong side, and the source names this input. The SHA-256 of all results, as
+printed, is in Tests/CTorchKernelsTests. Below 2^-26 erfinv(x) is x · √π/2 within 2^-54, and no product of a float's
+significand with that constant lies within 2^-50 of a tie.
 
-Vectors are computed from a table, which the program makes with these polynomials. `make prove-erfinv` measures its error at every float,
-and compares every kernel's result with the scalar form's.
+The kernels' vector code uses a table, which the program makes with these polynomials. `make prove-erfinv` measures the
+table's error at every float, and compares every kernel's result with the scalar form's.
 
-PyTorch's own float32 results are MKL's: never more than a unit in the last place away, and not the same on all processors.
-erfinv_exceptions.npz has the inputs for which an AMD processor's differ: bits of x, and whether the result is one up. `--save` makes
-such a file. MKL chooses its code by the processor's vendor and instruction sets; MKL_ENABLE_INSTRUCTIONS=AVX2 has it leave out AVX-512.
+PyTorch's own float32 results are MKL's. They differ from the nearest float by at most a unit in the last place, and
+differ between processors. erfinv_exceptions.npz has the inputs for which an AMD processor's results differ: bits of x,
+and a flag for results that are one up. `--save` makes such a file. MKL chooses its code by the processor's vendor and
+instruction sets; MKL_ENABLE_INSTRUCTIONS=AVX2 makes it omit AVX-512.
 """
 import argparse
 import hashlib
@@ -128,7 +131,7 @@ def in_double(bits, values):
 
 
 def exactly(x, near):
-    """erfinv(x) by Newton's method from a number near it; near 1 by way of the complement."""
+    """erfinv(x) by Newton's method from a number near it; near 1, by the complement."""
     x, t = mpmath.mpf(float(x)), mpmath.mpf(float(near))
     for _ in range(3):
         error = mpmath.erf(t) - x if x < 0.5 else (1 - x) - mpmath.erfc(t)
@@ -137,7 +140,7 @@ def exactly(x, near):
 
 
 def nearest():
-    """The nearest floats for all inputs, in pieces: the inputs' bits, and the results'."""
+    """The nearest floats for all inputs, in pieces: the bits of the inputs and of the results."""
     values = in_source()
     for first in range(FIRST, END, 1 << 20):
         bits = numpy.arange(first, first + (1 << 20), dtype=numpy.uint32)
@@ -165,7 +168,7 @@ def print_results():
 
 
 def compare(command, path):
-    """Counts the inputs for which PyTorch's result, where `command` runs Python, is not the nearest."""
+    """Counts the inputs for which PyTorch's result is not the nearest float; `command` runs Python."""
     inputs, ups, uniform = [], [], 0.0
     with subprocess.Popen([*shlex.split(command), __file__, "--results"], stdout=subprocess.PIPE) as process:
         for bits, results in nearest():

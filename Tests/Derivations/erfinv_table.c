@@ -1,16 +1,16 @@
 /*
- * Proves what erfinv's table gives: for `make prove-erfinv`.
+ * Proves the results of erfinv's table, for `make prove-erfinv`.
  *
- * First the errors of the rows' polynomials, as parts of them, at every float that has a row. In kernels.h CUBIC_ERROR is more, so
- * that the true value rounds to the result wherever the two roundings there agree.
+ * First, it measures the relative errors of the rows' polynomials, at every float that has a row. CUBIC_ERROR in
+ * kernels.h is larger, so that the true value rounds to the result if the two roundings there agree.
  *
- * Then every float of both signs, by every kernel that this processor can run, against one number at a time, whose results are the
- * nearest floats: Tests/Derivations/erfinv.py proves that.
+ * Then it compares, for every float of both signs, each kernel that this processor can run with the scalar form, whose
+ * results are the nearest floats, as Tests/Derivations/erfinv.py proves.
  */
 
 #include "CTorchKernels.h"
 
-/* `ratio`, which is static. */
+/* Included for `ratio`, which is static. */
 #include "erfinv.c"
 
 #include <math.h>
@@ -41,12 +41,12 @@ static int measure_rows(void) {
         float t = x - (1 - float_of(begin)), third = float_of(row.packed);
         float constant = float_of((row.packed & 0xffff) | 0xb8000000);
         double truth = ratio(x);
-        /* As the kernels with a fused multiply-add do it. */
+        /* The order of kernels with a fused multiply-add. */
         float low = fmaf(fmaf(fmaf(third, t, row.second), t, row.first), t, constant);
         float product = x * row.high;
         float rest = fmaf(x, low, fmaf(x, row.high, -product));
         fused = fmax(fused, fabs((x * truth - product) / rest - 1));
-        /* And as the others do. */
+        /* The order of the other kernels. */
         low = ((third * t + row.second) * t + row.first) * t + constant;
         separate = fmax(separate, fabs((truth - row.high) / low - 1));
         count++;

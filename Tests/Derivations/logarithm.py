@@ -1,15 +1,16 @@
 #!/usr/bin/env python3
-"""Compares PyTorch's float32 logarithm with the nearest float, and computes how often truncated normals decide differently for it.
+"""Compares PyTorch's float32 logarithm with the nearest float, and computes how often this changes a truncated normal.
 
     python3 Tests/Derivations/logarithm.py                                              on this processor
     python3 Tests/Derivations/logarithm.py --with 'qemu-x86_64 -cpu Haswell python3'     on another
 
-Needs NumPy and PyTorch, which `--with` names the command of.
+Needs NumPy and PyTorch. `--with` names the command that runs Python with PyTorch.
 
 If its bounds accept 30 % or less, trunc_normal_ draws a candidate x and a uniform u, and accepts x if log(u) <= logpdf(x), in float32.
-The service takes the float nearest to log(u); PyTorch takes MKL's, which is a unit away for some of the 2^24 values of u. The decision
-differs if logpdf(x) is the lower one of the two. Both u and x have 2^24 values, all equally likely, so that the probability is a sum
-over the values of u for which the logarithms differ. An element takes several candidates: the number is divided by the accepted share.
+The service uses the float nearest to log(u); PyTorch uses MKL's logarithm, which is a unit away for some of the 2^24
+values of u. The decision differs if logpdf(x) is the lower one of the two logarithms. Both u and x have 2^24 equally
+likely values, so that the probability is a sum over the values of u for which the logarithms differ. An element takes
+several candidates, so the sum is divided by the accepted share.
 """
 import argparse
 import shlex

@@ -3,12 +3,12 @@ import HTTPDaemon
 import Testing
 import TestSupport
 
-@Suite("The server refuses bad input and lives on")
+@Suite("The server refuses bad input and keeps serving")
 struct BadInputTests {
     struct Row: CustomTestStringConvertible, Sendable {
         var request: String
         var status: Int
-        /// Said in the refusal.
+        /// Text that the refusal contains.
         var says: String
 
         init(_ request: String, _ status: Int, _ says: String = "") {
@@ -65,7 +65,7 @@ struct BadInputTests {
             Row("method=xavier_uniform&shape=3", 422, "dimensions"),
             Row("method=kaiming_normal&shape=", 422, "dimensions"),
             Row("method=kaiming_normal&shape=4,4&mode=fan_sum", 400, "fan_in"),
-            // The type has numbers on either side of the lower bound, and none of those above is ever drawn.
+            // float32 has numbers on both sides of the lower bound, but those above it are never drawn.
             Row("method=trunc_normal&shape=64&mean=100000004&std=0.1&a=100000004.01&b=100000012", 422, "--max-rounds"),
             Row("method=trunc_normal&shape=4&a=2&b=-2", 422),
             Row("method=orthogonal&shape=4,4&dtype=bfloat16", 422),
@@ -161,7 +161,7 @@ struct BadInputTests {
             try client.readResponse().expectProblem(413)
             try expectAlive(caller)
 
-            // Nobody is asked to send what will be refused.
+            // A client that asks with Expect is refused before it sends its body.
             let cautious = try RawClient(port: caller.port)
             cautious.send(
                 "POST /init HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
@@ -242,7 +242,7 @@ struct BadInputTests {
             "GET /" + String(repeating: "x", count: 300_000) + " HTTP/1.1\r\nHost: a\r\n\r\n",
             "GET /livez HTTP/1.1\r\nHost: a\r\nX: " + String(repeating: "x", count: 300_000) + "\r\n\r\n",
         ]
-        // Some are waited for until then.
+        // For some heads the server waits until the idle timeout.
         try withService({ $0.idleTimeout = .seconds(1) }) { caller in
             for head in heads {
                 let client = try RawClient(port: caller.port)
@@ -251,7 +251,7 @@ struct BadInputTests {
                 if let answer = try? client.readResponse() {
                     #expect((400..<600).contains(answer.status), "\(head.prefix(60)): \(answer.status)")
                 }
-                // On a connection of its own: one kept since the last head may have been idle for too long, too.
+                // On a new connection, because one kept since the last head may have timed out, too.
                 try expectAlive(Caller(port: caller.port))
             }
         }

@@ -6,10 +6,10 @@ import Testing
 
 @testable import InitService
 
-/// Effects of one request on others, by order and not by the clock.
+/// Effects of one request on others, tested by order and not by time.
 @Suite("Requests do not block each other", .serialized)
 struct ConcurrencyTests {
-    /// A client that has asked for the front of an orthogonal matrix.
+    /// A client that has requested the first 16 bytes of an orthogonal matrix.
     private func ask(_ daemon: HTTPDaemon, side: Int, seed: Int) throws -> RawClient {
         let client = try RawClient(port: daemon.port)
         client.send(
@@ -35,7 +35,7 @@ struct ConcurrencyTests {
                 #expect(reply.status == 200)
             }
             #expect(large.allSatisfy { !hasAnswer($0) })
-            // Those that have not begun go at once with their clients, those that have when they are through.
+            // Decompositions that have not begun are dropped with their clients; those that run end when they are done.
             for client in large.dropFirst() { client.finishSending() }
             #expect(eventually { daemon.activeExchanges == 1 })
             #expect(hasAnswer(large[0], within: 600_000))
@@ -43,7 +43,7 @@ struct ConcurrencyTests {
         }
     }
 
-    @Test("A full queue is 503 with Retry-After")
+    @Test("A full queue gets 503 with Retry-After")
     func queue() throws {
         try withDaemon({ $0.deferred.queueLimit = 1 }) { daemon, _ in
             let accepted = try (0..<2).map { seed in
@@ -84,12 +84,12 @@ struct ConcurrencyTests {
             #expect(eventually { service.operations.preparations.madeCount == 1 })
             if resets { client.reset() } else { client.finishSending() }
             #expect(eventually { daemon.activeExchanges == 0 })
-            // The only thread for such work is free again.
+            // The only thread for deferred work is free again.
             #expect(try ask(daemon, side: 8, seed: 0).readResponse().status == 206)
         }
     }
 
-    @Test("Sixteen simultaneous ranges are one decomposition and give the whole")
+    @Test("Sixteen simultaneous ranges need one decomposition and together are the whole body")
     func ranges() throws {
         try withDaemon({ $0.deferred.threadCount = 4 }) { daemon, service in
             let target = "/init?method=orthogonal&shape=512,512&seed=3&format=raw"
@@ -109,9 +109,9 @@ struct ConcurrencyTests {
         }
     }
 
-    @Test("A column of a huge tensor does not block its thread")
+    @Test("A column of a huge tensor does not block the thread that sends it")
     func column() throws {
-        // Two threads, and more such columns than threads: 2^20 elements, each a million words from the next.
+        // More columns than the two threads. A column has 2^20 elements, each a million words from the next.
         try withDaemon { daemon, _ in
             let columns = try (0..<4).map { seed in
                 let client = try RawClient(port: daemon.port)

@@ -3,7 +3,7 @@ import GoldenVectors
 import Testing
 import TestSupport
 
-/// The vectors' answers, by kind.
+/// The vectors of the given kinds.
 private func golden(_ kinds: GoldenCase.Kind...) -> [GoldenCase] {
     GoldenCase.visible.filter { kinds.contains($0.kind) }
 }
@@ -74,12 +74,12 @@ struct GoldenTests {
             let members = try answer.json()
             #expect(members["shape"] as? [Int] == shape)
             #expect(members["dtype"] as? String == golden.dtype)
-            // The digest of what has a tolerance is the machine's.
+            // A vector that allows a tolerance has no fixed digest.
             if golden.compare == .bits { #expect(members["sha256"] as? String == golden.sha256) }
         }
     }
 
-    /// Holds elements against PyTorch's: to the bit, or within what the vector allows.
+    /// Compares elements with PyTorch's: bit by bit, or within the vector's tolerance.
     private func compare(_ bytes: [UInt8], _ golden: GoldenCase, _ format: String) throws {
         switch try #require(golden.compare) {
         case .bits:
@@ -105,7 +105,7 @@ struct GoldenTests {
             ] {
                 #expect(answer.status == 200, "\(answer.text)")
                 let members = try answer.json()
-                // From the text: Foundation's reader may be off by the last bit.
+                // Parsed from the text, because Foundation's reader may be off by the last bit.
                 let gain = try unwrap(answer.text.firstMatch(of: /"gain":([^,}]+)/)).1
                 #expect(Double(gain) == golden.gainHex.flatMap(Double.init))
                 #expect(members["nonlinearity"] as? String == golden.nonlinearity)

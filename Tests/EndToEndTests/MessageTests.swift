@@ -2,7 +2,7 @@ import Foundation
 import Testing
 import TestSupport
 
-/// Requests: JSON over 64 KiB has no length, all other formats have.
+/// Targets of tensors. Replies in JSON over 64 KiB are chunked; all other replies state their length.
 private let tensors = [
     "/init?method=normal&shape=3,5&seed=1", "/init?method=kaiming_uniform&shape=300,200&seed=2",
     "/init?method=trunc_normal&shape=70001&seed=3&dtype=float16", "/init?method=eye&shape=200,300&dtype=float64",
@@ -36,7 +36,7 @@ struct MessageTests {
                 #expect(head["Transfer-Encoding"] == nil)
                 #expect(length == String(rest.count))
             } else {
-                // Longer JSON alone.
+                // Only longer JSON is chunked.
                 #expect(target.hasSuffix("=json"))
                 #expect(head["Transfer-Encoding"] == "chunked")
                 #expect(try caller.get(target).body.count > 64 << 10)
@@ -63,7 +63,7 @@ struct MessageTests {
             let (head, rest) = try caller.exchangeToEnd("HEAD", target)
             #expect(rest.isEmpty)
             #expect(head.status == get.status)
-            // RFC 9110, 9.3.2: what is only known once the body has been made may be left out.
+            // RFC 9110, 9.3.2: fields that are known only once the body has been made may be omitted.
             let mayBeUnknown = ["orthogonal", "sparse"].contains { target.contains($0) } || target.contains("summary")
             let dropped =
                 ["date", "transfer-encoding"]
@@ -95,14 +95,14 @@ struct MessageTests {
                     #expect(again["ETag"] == tag)
                     #expect(again["Cache-Control"] == first["Cache-Control"])
                 }
-                // The connection is in step: nothing followed the 304.
+                // No body followed the 304: the next response on the connection is read whole.
                 #expect(try caller.get(target, ["If-None-Match": "\"other\""]).body == first.body)
             }
         }
     }
 
     @Test(
-        "A range is that part of the whole",
+        "A range request returns those bytes of the whole body",
         arguments: tensors.prefix(6).flatMap { path in ["raw", "npy", "safetensors"].map { path + "&format=" + $0 } }
             + [model]
     )
@@ -119,7 +119,7 @@ struct MessageTests {
                 #expect(part["Content-Range"] == "bytes \(start)-\(end)/\(count)")
                 #expect(part["Content-Length"] == String(end - start + 1))
                 #expect(part["ETag"] == whole["ETag"])
-                // No more than true or false: the bytes themselves would fill the log.
+                // A Boolean, because a failed comparison of the bytes would print them.
                 let isSlice = part.body.elementsEqual(whole.body[start...end])
                 #expect(isSlice, "bytes \(start) to \(end)")
             }
@@ -129,7 +129,7 @@ struct MessageTests {
         }
     }
 
-    @Test("An interrupted download resumes where it ended")
+    @Test("An interrupted download can be resumed with If-Range")
     func resumption() throws {
         try withService { caller in
             let target = "/init?method=trunc_normal&shape=300,1000&seed=9&format=npy"
@@ -145,7 +145,7 @@ struct MessageTests {
             body += rest.body
             let isWhole = body == whole
             #expect(isWhole)
-            // Of something else, there is nothing to take up.
+            // With another entity tag the whole body is sent.
             #expect(try caller.get(target, ["Range": "bytes=9-", "If-Range": "\"x\""]).body.count == whole.count)
         }
     }

@@ -9,7 +9,7 @@ import Testing
 struct MetricsTests {
     private let histogram = "http_server_request_duration_seconds"
 
-    /// The service with its load observed, as the command joins them.
+    /// Runs the service with its load in the metrics, connected as the command connects them.
     private func withObservedService(
         _ change: (inout DaemonConfiguration) -> Void = { _ in },
         _ body: (Caller) throws -> Void
@@ -29,7 +29,7 @@ struct MetricsTests {
         return try ParsedMetrics(response.text)
     }
 
-    @Test("Metrics agree with the requests of a connection at once")
+    @Test("Metrics count the requests of a connection immediately")
     func counts() throws {
         try withObservedService { caller in
             var bytes = 0
@@ -45,16 +45,17 @@ struct MetricsTests {
             #expect(metrics[histogram + "_count", ["route": "/init", "status": "400"]] == 1)
             #expect(metrics[histogram + "_count", ["route": "/init", "status": "200"]] == 1)
             #expect(metrics.sum(histogram + "_count") == 42)
-            // Nobody can make up labels: three routes, five series.
+            // Unknown paths add no labels: there are three routes.
             #expect(Set(metrics.families[histogram]?.samples.compactMap { $0.labels["route"] } ?? []).count == 3)
             #expect(metrics["http_server_response_body_bytes_total", [:]] == Double(bytes))
             #expect(metrics["weight_init_rejected_requests_total", ["reason": "not-found"]] == 20)
             #expect(metrics["weight_init_rejected_requests_total", ["reason": "invalid-request"]] == 1)
             #expect(metrics.sum("weight_init_rejected_requests_total") == 21)
             #expect(metrics["weight_init_cut_off_requests_total", [:]] == 0)
-            // This very request is the only one in hand.
+            // The request for the metrics is the only active one.
             #expect(metrics["http_server_active_requests", [:]] == 1)
             #expect(metrics["http_server_open_connections", [:]] == 1)
+            #expect(metrics["http_server_connection_limit", [:]] == 1024)
             #expect(metrics["weight_init_work_queue_depth", [:]] == 0)
             #expect(metrics["weight_init_draining", [:]] == 0)
             #expect(metrics["weight_init_build_info", ["version": "1.0.0", "profile": "torch-2.13"]] == 1)
@@ -77,7 +78,7 @@ struct MetricsTests {
             #expect(metrics["weight_init_made_elements_total", labels] == 300_000)
             #expect(metrics.sum("weight_init_made_bytes_total") == 600_028)
             guard format != "json" else { return }
-            // Of a range, only what is asked for is made.
+            // For a range, only the requested bytes are generated.
             let part = try caller.get("/init?method=ones&shape=1000000&format=raw", ["Range": "bytes=400-799"])
             #expect(part.status == 206)
             metrics = try self.metrics(caller)
@@ -128,7 +129,7 @@ struct MetricsTests {
     @Test("Metrics show waiting work and count refusals")
     func work() throws {
         try withObservedService({ $0.deferred.queueLimit = 1 }) { caller in
-            // Long enough to be seen; each client is gone before the end.
+            // The work takes long enough to be seen; each client leaves before its end.
             let clients = try (0..<3).map { index in
                 let client = try RawClient(port: caller.port)
                 client.send(
@@ -179,7 +180,7 @@ struct MetricsTests {
         }
     }
 
-    @Test("Metrics are those of the documentation, with types and labels")
+    @Test("The documentation lists all metrics with their types and labels")
     func documentation() throws {
         let path = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
             .deletingLastPathComponent().appending(path: "docs/operations.md")

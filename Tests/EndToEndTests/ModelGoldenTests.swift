@@ -11,10 +11,10 @@ struct ModelTensor: Decodable, Sendable {
     let sha256: String
 }
 
-/// A request for a model, and what PyTorch made of it.
+/// A request for a model, and the tensors that PyTorch made for it.
 struct ModelVector: Sendable, CustomStringConvertible {
     let description: String
-    /// As it stands in the file: a reader of numbers could change them.
+    /// Text of the request in the file, because parsing and writing could change its numbers.
     let request: String
     let tensors: [ModelTensor]
 
@@ -55,7 +55,7 @@ struct ModelVector: Sendable, CustomStringConvertible {
         return ModelVector(description: file, request: request, tensors: vector.tensors)
     }
 
-    /// Those made of layers alone.
+    /// Vectors that consist of layers only.
     static let layers: [ModelVector] = GoldenModel.visible.map { model in
         let layers = model.layers.map { layer in
             let arguments = layer.args.sorted { $0.key < $1.key }.map { #","\#($0.key)":\#($0.value.json)"# }
@@ -128,7 +128,8 @@ struct ModelGoldenTests {
         }
     }
 
-    /// A tensor of two names lies in the file under one; the metadata maps the other to it.
+    /// Checks the tensors of a file. The file holds a tensor with two names once, and its metadata maps the other name
+    /// to it.
     private func check(_ vector: ModelVector, _ header: SafetensorsHeader, _ digests: [String: String]) throws {
         let stored = Dictionary(uniqueKeysWithValues: header.tensors.map { ($0.name, $0) })
         for expected in vector.tensors {
@@ -142,7 +143,7 @@ struct ModelGoldenTests {
         #expect(stored.keys.filter { !known.contains($0) } == [])
         let ties = header.metadata.filter { known.contains($0.key) }
         #expect(header.tensors.count + ties.count == known.count)
-        // By descending size of item, and declared order among equals.
+        // Tensors are ordered by descending item size, then as declared.
         let declared = vector.tensors.map(\.name).filter { stored[$0] != nil }
         let ordered = [8, 4, 2].flatMap { size in declared.filter { stored[$0]?.element.byteCount == size } }
         #expect(header.tensors.map(\.name) == ordered)
@@ -176,7 +177,7 @@ struct ModelGoldenTests {
         }
     }
 
-    @Test("A model has one URL", arguments: ["raw", "npy"])
+    @Test("Formats that hold one tensor are refused for a model", arguments: ["raw", "npy"])
     func oneTensorFormats(_ format: String) throws {
         let request = #"{"format":"\#(format)","layers":[{"type":"Linear","in_features":2,"out_features":2}]}"#
         try withService { caller in
@@ -203,11 +204,11 @@ struct ModelGoldenTests {
     }
 }
 
-@Suite("The server refuses impossible models and lives on")
+@Suite("The server refuses impossible models and keeps serving")
 struct ModelBadInputTests {
     typealias Row = BadInputTests.Row
 
-    /// A request for layers that stand here without their list.
+    /// A request for layers, given without the brackets of their list.
     private static func layers(_ layers: String, _ rest: String = "") -> String {
         #"{"layers":[\#(layers)]\#(rest)}"#
     }
@@ -264,7 +265,7 @@ struct ModelBadInputTests {
             400,
             "name"
         ),
-        // Limits, seen before anything is built.
+        // Limits, checked before anything is built.
         Row(
             layers(#"{"name":"r","repeat":\#(billion),"type":"Linear","in_features":1,"out_features":1}"#),
             413,
@@ -343,7 +344,7 @@ struct ModelBadInputTests {
         }
     }
 
-    @Test("A hostile pattern takes no longer than others")
+    @Test("A hostile pattern is refused in time")
     func glob() throws {
         let name = String(repeating: "a", count: 300_000)
         let patterns = [
@@ -355,7 +356,7 @@ struct ModelBadInputTests {
                     #"{"name":"\#(name)","type":"PReLU"}"#,
                     #","rules":[{"name":"\#(pattern)","method":"zeros"}]"#
                 )
-                // Taking longer than the client waits is a failure of its own.
+                // The test fails if the answer takes longer than the client waits.
                 let answer = try caller.post("/init", json: request)
                 #expect((400..<500).contains(answer.status))
                 #expect(try caller.get("/livez").status == 200)

@@ -3,7 +3,7 @@ import Foundation
 import Testing
 import TestSupport
 
-/// The types a tensor's elements can have.
+/// The types of a tensor's elements.
 enum Element: String {
     case float32, float64, float16, bfloat16, int64
 
@@ -15,7 +15,7 @@ enum Element: String {
         }
     }
 
-    /// NumPy's name for it, and that of safetensors.
+    /// The names of the type in NumPy and in safetensors.
     var names: (npy: String?, safetensors: String) {
         switch self {
         case .float32: ("<f4", "F32")
@@ -46,7 +46,7 @@ enum Element: String {
 
     private static let nonFinite: [Substring: Substring] = ["\"inf\"": "inf", "\"-inf\"": "-inf", "\"nan\"": "nan"]
 
-    /// The nearer of the two bfloat16 around a value, the even one of equally near ones.
+    /// The bfloat16 nearest to a value; of two equally near ones, the even one.
     private static func bfloat16(_ value: Float) -> UInt16 {
         let bits = value.bitPattern
         guard !value.isNaN else { return UInt16(bits >> 16) | 0x40 }
@@ -111,12 +111,12 @@ struct SafetensorsHeader {
 
     /// Bytes up to the first element.
     let byteCount: Int
-    /// In the order in which they lie.
+    /// The tensors in the order of their bytes.
     let tensors: [Tensor]
     let metadata: [String: String]
 
     /// - Parameter file: The file's beginning.
-    /// - Returns: `nil` where not all of the header is there yet.
+    /// - Returns: `nil` if the header is not complete yet.
     init?(_ file: [UInt8]) throws {
         guard file.count >= 8 else { return nil }
         let length = file[..<8].reversed().reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
@@ -139,7 +139,7 @@ struct SafetensorsHeader {
         }.sorted { ($0.range.lowerBound, $0.range.upperBound) < ($1.range.lowerBound, $1.range.upperBound) }
         var end = 0
         for tensor in tensors {
-            // Without gaps, each as long as its shape says, and aligned to its elements.
+            // Tensors have no gaps between them, the length of their shape, and the alignment of their elements.
             try #require(tensor.range.lowerBound == end, "\(tensor.name)")
             try #require(tensor.range.count == tensor.shape.reduce(1, *) * tensor.element.byteCount, "\(tensor.name)")
             try #require(end % tensor.element.byteCount == 0, "\(tensor.name)")
@@ -151,10 +151,10 @@ struct SafetensorsHeader {
     var fileByteCount: Int { byteCount + (tensors.last?.range.upperBound ?? 0) }
 }
 
-/// Reads a safetensors file as it comes and keeps no more of it than the header and digests.
+/// Reads a safetensors file piece by piece, and keeps only its header and digests.
 struct SafetensorsDigester {
     private(set) var header: SafetensorsHeader?
-    /// By the tensors' names.
+    /// SHA-256 of each tensor, by its name.
     private(set) var digests: [String: String] = [:]
     private(set) var byteCount = 0
     private var beginning: [UInt8] = []
@@ -193,14 +193,14 @@ struct SafetensorsDigester {
 
 // MARK: JSON
 
-/// Reads the numbers of a JSON reply off its text, which a parser of numbers would have rounded once already.
+/// Reads the numbers of a JSON reply from its text, because a JSON parser would already have rounded them once.
 struct NestedNumbers {
     /// Bytes of the elements, row by row.
     private(set) var bytes: [UInt8] = []
     private let text: Substring.UTF8View
     private var position: Substring.UTF8View.Index
 
-    /// - Parameter text: Nested arrays as the shape says, white space nowhere.
+    /// - Parameter text: Arrays nested as the shape says, without white space.
     init(_ text: Substring, shape: [Int], element: Element) throws {
         self.text = text.utf8
         position = text.utf8.startIndex
@@ -213,7 +213,7 @@ struct NestedNumbers {
             let end =
                 text[position...].firstIndex { $0 == UInt8(ascii: ",") || $0 == UInt8(ascii: "]") } ?? text.endIndex
             let number = Substring(text[position..<end])
-            // A fraction, an exponent or quotes: not an integer that a reader would make one of.
+            // A fraction, an exponent or quotes, so that no reader takes the number for an integer.
             try #require(element == .int64 || number.contains { ".e\"".contains($0) }, "\(number)")
             bytes += try element.bytes(of: number)
             position = end

@@ -6,7 +6,7 @@ import InitService
 import Testing
 import TestSupport
 
-/// Runs the service on a free port of 127.0.0.1, as `weight-init serve` joins it, and stops it afterwards.
+/// Runs the service on a free port of 127.0.0.1, configured as `weight-init serve` does, and stops it afterwards.
 func withService(
     _ change: (inout DaemonConfiguration) -> Void = { _ in },
     _ body: (Caller) throws -> Void
@@ -14,7 +14,7 @@ func withService(
     try withDaemon(change) { daemon, _ in try body(Caller(port: daemon.port)) }
 }
 
-/// The same for tests that look into the daemon or the service.
+/// Runs the service as `withService` does, for tests that access the daemon or the service.
 func withDaemon(
     _ change: (inout DaemonConfiguration) -> Void = { _ in },
     _ body: (HTTPDaemon, InitService) throws -> Void
@@ -28,7 +28,8 @@ func withDaemon(
 }
 
 extension DaemonConfiguration {
-    /// At a free port. Among others, and under a sanitizer, a test may have to wait long for its turn.
+    /// A configuration with a free port and long timeouts, because a test may wait long beside other tests or under a
+    /// sanitizer.
     static var patient: DaemonConfiguration {
         var configuration = DaemonConfiguration()
         configuration.port = 0
@@ -39,7 +40,7 @@ extension DaemonConfiguration {
     }
 }
 
-/// Asks a service one thing after the other, on one connection for as long as the server keeps it.
+/// Sends requests one after the other, on one connection as long as the server keeps it open.
 final class Caller {
     typealias Response = RawClient.Response
 
@@ -75,7 +76,7 @@ final class Caller {
         return response
     }
 
-    /// Posts, and hands the body on as it comes.
+    /// Sends a POST and passes on the body piece by piece as it arrives.
     func stream(
         post json: String,
         to target: String,
@@ -90,7 +91,7 @@ final class Caller {
         return head
     }
 
-    /// All that the server sends to a request after which it closes the connection.
+    /// Everything that the server sends in answer to a request with `Connection: close`.
     func exchangeToEnd(_ method: String, _ target: String) throws -> (head: Response, rest: [UInt8]) {
         let client = try RawClient(port: port)
         client.send(Self.request(method, target, ["Connection": "close", "X-Request-Id": "a"], body: nil))
@@ -122,7 +123,7 @@ extension RawClient.Response {
         try #require(try JSONSerialization.jsonObject(with: Data(body)) as? [String: Any])
     }
 
-    /// Holds a refusal against RFC 9457 and what the service promises beyond it.
+    /// Checks that a refusal is a problem document of RFC 9457 with the members that the service adds.
     func expectProblem(_ expected: Int, _ what: String = "", sourceLocation: SourceLocation = #_sourceLocation) throws {
         #expect(status == expected, "\(what) \(text)", sourceLocation: sourceLocation)
         #expect(self["Content-Type"] == "application/problem+json", "\(what)", sourceLocation: sourceLocation)
@@ -162,12 +163,12 @@ func percentEncoded(_ text: String) -> String {
     return text.addingPercentEncoding(withAllowedCharacters: unreserved) ?? ""
 }
 
-/// A request, to be put as a query or as JSON.
+/// A request that can be written as a query or as JSON.
 struct Question {
-    /// Names, and values as JSON writes them.
+    /// Names, and values in JSON.
     var members: [(name: String, json: String)]
 
-    /// `inf` or `1.5` as a query has them.
+    /// The members as a query, which has numbers and texts without quotes.
     var query: String {
         members.map { name, json in
             let text = json.hasPrefix("\"") ? String(json.dropFirst().dropLast()) : json
@@ -203,7 +204,7 @@ extension GoldenCase {
                 return Question(members: [("nonlinearity", "\"\(try #require(nonlinearity))\"")] + param)
             }
             var members = [("seed", seed)]
-            // A seed's refusal needs a tensor that could be made.
+            // A refused seed needs an otherwise valid tensor.
             members.append(("method", "\"\(method ?? "normal_")\""))
             members.append(("shape", "\(shape ?? [2])"))
             if let dtype { members.append(("dtype", "\"\(dtype)\"")) }

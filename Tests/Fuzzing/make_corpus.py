@@ -1,7 +1,7 @@
-"""Writes what fuzzing starts from: a folder of inputs for each target, and a dictionary of the words that sources know.
+"""Writes the seed corpus for fuzzing: a folder of inputs for each target, and a dictionary of words in the sources.
 
 The inputs are the examples of openapi.yaml, the small requests of Tests/GoldenVectors, and the models of examples/models.
-Their forms are those that Tests/Fuzzing/Sources describes. Inputs that once broke something lie in Tests/Fuzzing/found.
+Tests/Fuzzing/Sources describes their forms. Inputs that once found a fault are in Tests/Fuzzing/found.
 
     python make_corpus.py .build/fuzz/seeds
 """
@@ -24,7 +24,7 @@ QUERY, QUERIED_JSON, BODY = b"\0", b"\1", b"\2"
 
 
 def examples(node):
-    """Every example of a contract, wherever it stands."""
+    """Every example in any part of a contract."""
     if isinstance(node, dict):
         if "example" in node:
             yield node["example"]
@@ -52,7 +52,7 @@ def requests():
 
 
 def queries():
-    """Queries of one tensor, and of the theory."""
+    """Queries for single tensors, and for /gain and /fan."""
     for request in requests():
         if "method" in request:
             flat = {name: text(value) for name, value in request.items()}
@@ -65,7 +65,7 @@ def queries():
 
 
 def text(value):
-    """A value as a query has it."""
+    """A value in the form of a query."""
     match value:
         case list():
             return ",".join(map(str, value))
@@ -115,7 +115,7 @@ def inputs():
 
 
 def heads():
-    """What a client says on a connection: requests of every kind, and what is none."""
+    """Bytes that a client sends on a connection: requests of every kind, and bytes that are not a request."""
     host = b" HTTP/1.1\r\nHost: a\r\n"
     for path in (b"/", b"/s", b"/b", b"/f", b"/d", b"/n", b"/k", b"*", b"/%00?a=b"):
         yield b"GET " + path + host + b"\r\n"

@@ -1,8 +1,8 @@
 public import Foundation
 
-/// One line of `cases.jsonl`: what PyTorch did, and what came of it.
+/// One line of `cases.jsonl`: a call of PyTorch and its result.
 ///
-/// `visible/README.txt` says what the members mean.
+/// `visible/README.txt` describes the members.
 public struct GoldenCase: GoldenVector, CustomStringConvertible {
     public enum Kind: String, Decodable, Sendable {
         case `init`, sequence, error, gain, randperm, raw
@@ -24,7 +24,7 @@ public struct GoldenCase: GoldenVector, CustomStringConvertible {
 
     public let id: String
     public let kind: Kind
-    /// The seed as it stands in the file: it may be past every integer type.
+    /// The seed's text in the file, because it may exceed every integer type.
     public internal(set) var seed = ""
     public let method: String?
     public let params: [String: GoldenParameter]?
@@ -84,7 +84,7 @@ public let goldenDirectory = URL(filePath: #filePath).deletingLastPathComponent(
 
 /// A line of a file of vectors.
 protocol GoldenVector: Decodable, Sendable {
-    /// As it stands in the file.
+    /// The seed's text in the file.
     var seed: String { get set }
 }
 
@@ -101,7 +101,7 @@ func vectors<Vector: GoldenVector>(of file: String) -> [Vector] {
     }
 }
 
-/// A NumPy file of a float matrix, as the vectors with a tolerance have it.
+/// Reads the NumPy file of a float matrix, which the vectors with a tolerance refer to.
 public func readFloats(npy file: String) throws -> [Double] {
     let data = try Data(contentsOf: goldenDirectory.appending(path: file))
     let headerLength = Int(data[8]) | Int(data[9]) << 8

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes golden vectors with PyTorch, or checks the ones that are there.
+"""Makes golden vectors with PyTorch, or checks existing ones.
 
     python make_vectors.py --seed 7 --count 300 --output more     # new vectors, the same ones for the same seed
     python make_vectors.py --check visible/cases.jsonl            # recompute every line from its inputs
@@ -50,7 +50,7 @@ def next_random31():
     return int(torch.empty((), dtype=torch.int32).random_())
 
 
-# What PyTorch makes of a case's inputs. Each function adds its results to the record it is given.
+# PyTorch's results for a case's inputs. Each function adds its results to the record.
 
 def initialise(step):
     tensor = torch.empty(step["shape"], dtype=getattr(torch, step["dtype"]))
@@ -119,7 +119,7 @@ def complete_raw(case, arrays):
 
 
 def make_layer(kind, arguments, dtype):
-    """A layer of torch.nn; the ones that have no parameters take no dtype."""
+    """A layer of torch.nn; layers without parameters take no dtype."""
     layer = getattr(torch.nn, kind)
     takes_dtype = issubclass(layer, torch.nn.RNNBase) or "dtype" in inspect.signature(layer).parameters
     return layer(**arguments, **({"dtype": dtype} if takes_dtype else {}))
@@ -142,7 +142,7 @@ COMPLETE = {"init": complete_init, "sequence": complete_sequence, "error": compl
             "raw": complete_raw, "model": complete_model}
 
 
-# Inputs, drawn with Python's own generator: `rng.random()` and what is built on it.
+# Inputs, drawn with Python's own generator.
 
 def random_seed(rng):
     low = rng.choice([rng.randrange(2048), rng.randrange(2 ** 32)])
@@ -150,7 +150,7 @@ def random_seed(rng):
 
 
 def random_shape(rng, least=0, most=5):
-    """A shape near one of the places where PyTorch changes its ways: no element, 16 elements, every rest by 16."""
+    """A shape near a size at which PyTorch changes its algorithm: 0 elements, 16 elements, every remainder by 16."""
     rank = rng.choice([rank for rank in [0, 1, 1, 1, 2, 2, 3, 4, 5] if least <= rank <= most])
     if rank == 1:
         return [rng.choice([0, rng.randint(1, 40), 16 * rng.randint(1, 80) + rng.randrange(16)])]
@@ -197,7 +197,7 @@ def random_sparse(rng):
     return rng.choice([{"sparsity": sparsity}, {"sparsity": sparsity, "std": number(rng, 0, 2)}])
 
 
-# method: its random parameters, and the ranks it takes
+# method: its random parameters, and the ranks that it accepts
 METHODS = {
     "uniform_": (random_uniform, 0, 5), "normal_": (random_normal, 0, 5), "trunc_normal_": (random_trunc_normal, 0, 5),
     "xavier_uniform_": (random_gain, 2, 5), "xavier_normal_": (random_gain, 2, 5),
@@ -231,7 +231,7 @@ def random_init(rng, method):
 def random_sequence(rng):
     methods = ["normal_"] * 4 + [method for method in METHODS if method != "orthogonal_"]
     steps = [random_step(rng, rng.choice(methods)) for _ in range(rng.randint(2, 6))]
-    for step in steps:    # a small normal leaves a sample over for the next one
+    for step in steps:    # a small normal caches a sample for the next one
         if step["method"] == "normal_":
             step["shape"] = [rng.choice([rng.randint(1, 15), rng.randint(1, 15), rng.randint(16, 40)])]
     return {"kind": "sequence", "seed": random_seed(rng), "steps": steps}
@@ -320,7 +320,7 @@ def random_model(rng):
 
 
 def inputs(count, seed):
-    """`count` cases and as many more models as a tenth of that, every kind in turn."""
+    """`count` cases of every kind in turn, and a tenth as many models."""
     rng = random.Random(seed)
     turns = [lambda method=method: random_init(rng, method) for method in METHODS]
     turns += [lambda: random_init(rng, rng.choice(["normal_", "uniform_", "trunc_normal_"]))] * 4
@@ -340,7 +340,7 @@ STEP_INPUTS = ["method", "shape", "dtype", "params"]
 
 
 def complete(case, arrays):
-    """The whole record of a case of which only the inputs are given, members in the order of the committed files."""
+    """The whole record for the inputs of a case, with members in the order of the committed files."""
     case = {"torch_version": torch.__version__} | case
     if "seed" in case and case["kind"] != "seed_error":
         case["seed_u64"] = f"0x{case['seed'] % 2 ** 64:016x}"
@@ -380,7 +380,7 @@ def write(output, count, seed):
 
 
 def differences(given, file):
-    """The members of a line that PyTorch does not make again."""
+    """The members of a line that differ from PyTorch's new results."""
     arrays = {}
     case = {name: given[name] for name in given if name in INPUTS}
     if "steps" in case:
@@ -400,7 +400,7 @@ def differences(given, file):
 
 
 def check(file):
-    """Prints what differs; true if nothing does."""
+    """Prints the differences; true if there are none."""
     cases = [json.loads(line) for line in file.read_text().splitlines()]
     bad = [(case["id"], found) for case in cases if (found := list(differences(case, file)))]
     for identifier, found in bad:
@@ -410,7 +410,7 @@ def check(file):
 
 
 def require_profile():
-    """Ends the program where PyTorch would give other bits."""
+    """Ends the program if this PyTorch would give other bits."""
     if torch.__version__.split("+")[0] != VERSION:
         sys.exit(f"The vectors are PyTorch {VERSION}'s; this is PyTorch {torch.__version__}, which may give other bits.")
     if torch.backends.cpu.get_cpu_capability() not in ("AVX2", "AVX512"):

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Makes the vectors that `weight-init verify` carries with PyTorch, or checks the ones that are there.
+"""Makes the vectors of `weight-init verify` with PyTorch, or checks existing ones.
 
     python make_verification.py --output ../../Sources/CEmbeddedFiles/vectors.txt
     python make_verification.py --check ../../Sources/CEmbeddedFiles/vectors.txt
 
-Two lines or more for every method and dtype. A line is a query to /init, a space, and the SHA-256 of the elements' bytes,
-row-major and little-endian. `orthogonal` has a tolerance instead of a digest, and behind it the bytes in hexadecimal.
-Needs what make_vectors.py needs.
+Each method and dtype has at least two lines. A line is a query to /init, a space, and the SHA-256 of the elements'
+bytes, row-major and little-endian. `orthogonal` has a tolerance instead of a digest, followed by the bytes in
+hexadecimal. It has the requirements of make_vectors.py.
 """
 import argparse
 import math
@@ -16,14 +16,14 @@ import torch
 
 from make_vectors import DTYPES, VERSION, complete_init, digest, initialise, little_endian
 
-# Ends in the middle of a block of normals, and takes long enough to be timed.
+# A shape that ends in the middle of a block of normals, and takes long enough to be timed.
 LARGE = [1024, 1031]
 
 CALLS = {
     "uniform_": [([3, 5], {}), (LARGE, {"a": -0.5, "b": 0.25})],
-    # Fewer than 16 elements are drawn in another way than more.
+    # PyTorch draws fewer than 16 elements by another algorithm.
     "normal_": [([3, 5], {"mean": 1.0, "std": 0.5}), (LARGE, {"std": 0.02})],
-    # The bounds of the second and third let less than 30 % through, which is drawn in yet another way.
+    # The bounds of the second and third accept less than 30 %, so PyTorch draws them by a third algorithm.
     "trunc_normal_": [(LARGE, {}), ([3, 5], {"a": -0.1, "b": 0.2}), ([64, 65], {"mean": 1.0, "a": 2.0, "b": 2.5})],
     "constant_": [([3, 5], {"val": 0.3}), (LARGE, {"val": -1.5})],
     "ones_": [([3, 5], {}), (LARGE, {})],
@@ -36,7 +36,7 @@ CALLS = {
     "kaiming_normal_": [([64, 3, 7, 7], {"mode": "fan_out", "nonlinearity": "relu"}), (LARGE, {})],
     "orthogonal_": [([24, 16], {}), ([12, 20], {"gain": 1.5})],
     "sparse_": [([30, 20], {"sparsity": 0.5, "std": 0.1}), (LARGE, {"sparsity": 0.9})],
-    # Not of PyTorch: the constants are those of `jax.nn.initializers`, the numbers PyTorch's.
+    # Not in PyTorch: the constants come from `jax.nn.initializers`, the random numbers from PyTorch.
     "variance_scaling": [
         ([64, 3, 7, 7], {"scale": 2.0, "mode": "fan_out"}), (LARGE, {"mode": "fan_avg", "distribution": "uniform"}),
         ([6, 5], {"scale": 0.5, "distribution": "normal"}),
@@ -45,7 +45,7 @@ CALLS = {
     "lecun_normal": [([64, 3, 7, 7], {}), (LARGE, {})],
 }
 
-# `method`: scale, mode and distribution that `variance_scaling` has by default or by that name.
+# `method`: its default scale, mode and distribution for `variance_scaling`.
 SCALED = {
     "variance_scaling": (1.0, "fan_in", "truncated_normal"),
     "lecun_uniform": (1.0, "fan_in", "uniform"),
@@ -67,7 +67,7 @@ def scaled(method, shape, dtype, scale, mode, distribution):
         return torch.nn.init.uniform_(tensor, -bound, bound)
     if distribution == "normal":
         return torch.nn.init.normal_(tensor, 0.0, std)
-    # The standard deviation of N(0, 1) between -2 and 2.
+    # The standard deviation of N(0, 1) truncated to [-2, 2].
     std /= 0.87962566103423978
     return torch.nn.init.trunc_normal_(tensor, 0.0, std, -2 * std, 2 * std)
 

@@ -28,7 +28,7 @@ struct AbuseTests {
             Input("an extension", "5;a=b;c=\"d\"\r\nhello\r\n0;e\r\n\r\n"),
             Input("a byte each", "1\r\nh\r\n1\r\ne\r\n1\r\nl\r\n1\r\nl\r\n1\r\no\r\n0\r\n\r\n"),
             Input("a trailer", "5\r\nhello\r\n0\r\nX: y\r\n\r\n"),
-            // A trailer frames nothing and names no host.
+            // Content-Length and Host in a trailer are ignored.
             Input("a length in the trailer", "5\r\nhello\r\n0\r\nContent-Length: 99\r\nHost: b\r\n\r\n"),
         ]
     )
@@ -110,7 +110,7 @@ struct AbuseTests {
         let requests = try withClient { client, daemon in
             client.send("GET /x HTTP/1.1\r\nHost: a\r\n")
             client.send(String(repeating: field, count: 8 << 20 / field.utf8.count))
-            // A reset may overtake the page.
+            // A reset may arrive before the error page.
             let answer = String(decoding: client.readToEnd(), as: UTF8.self)
             #expect(answer.isEmpty || answer.hasPrefix("HTTP/1.1 431 "))
             #expect(eventually { daemon.activeExchanges == 0 && daemon.openConnections == 0 })
@@ -128,7 +128,7 @@ struct AbuseTests {
         try withDaemon(Deferred.stub(gate)) { daemon in
             for path in ["/x", "/slow"] {
                 let client = try RawClient(port: daemon.port)
-                // The next request is there already.
+                // The next request follows at once.
                 client.send("POST \(path) HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n\(length)\r\n" + Self.next)
                 var response = try client.readResponse()
                 if response.status == 100 { response = try client.readResponse() }
@@ -149,7 +149,8 @@ struct AbuseTests {
             #expect(response.status == 200)
             let isWhole = response.body == Pattern.bytes(0..<count)
             #expect(isWhole)
-            // The library looks for the end of the stream when it looks for the next request: the idle timeout at the latest.
+            // The library notices the end of the stream when it waits for the next request, at the latest at the idle
+            // timeout.
             #expect(client.isAtEnd())
         }
     }
@@ -180,7 +181,7 @@ struct AbuseTests {
         ])
         try withClient(of: stub) { client, _ in
             let kinds = [("GET", "/"), ("HEAD", "/"), ("GET", "/304")]
-            // Answers and requests lie in the kernel's buffers together; nobody reads until all is sent.
+            // The kernel's buffers hold requests and responses, because the client reads nothing until it has sent all.
             client.send(
                 (0..<1000).map { "\(kinds[$0 % 3].0) \(kinds[$0 % 3].1)?\($0) HTTP/1.1\r\nHost: a\r\n\r\n" }.joined()
             )

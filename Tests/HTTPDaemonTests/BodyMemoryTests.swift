@@ -8,7 +8,7 @@ import Testing
 struct BodyMemoryTests {
     private static let byteCount = 1 << 30
 
-    /// Clients that read the head and then no more, one after the other, and the block that each body was read by.
+    /// Connects clients, one after the other, that read the head of a response and then nothing more.
     private func slowClients(_ count: Int, of daemon: HTTPDaemon, _ traces: [Traces]) throws -> [RawClient] {
         try (0..<count).map { index in
             let client = try RawClient.slowReader(port: daemon.port, "/x", receiveBuffer: 4 << 10)
@@ -17,7 +17,7 @@ struct BodyMemoryTests {
         }
     }
 
-    /// Bodies are asked for one at a time.
+    /// A stub that serves one body per trace, in turn, because the clients ask one at a time.
     private func stub(_ traces: [Traces]) -> Stub {
         let next = Traces()
         return Stub([
@@ -56,7 +56,7 @@ struct BodyMemoryTests {
             #expect(blocks == blocks.sorted(by: >))
             #expect(blocks.last == 16 << 10)
             #expect(blocks.allSatisfy { $0 % (16 << 10) == 0 })
-            // Enough is left for as many connections as may still come.
+            // Enough memory is left for all connections that may still be opened.
             #expect(blocks.reduce(0, +) + 24 * (16 << 10) <= limit)
         }
     }
@@ -73,11 +73,11 @@ struct BodyMemoryTests {
             }
         ) { daemon in
             let clients = try slowClients(4, of: daemon, traces)
-            // Optimised code would close their sockets where they are last used.
+            // Optimised code would close the sockets of the clients after their last use.
             defer { withExtendedLifetime(clients) {} }
             let refused = try RawClient(port: daemon.port)
             #expect(try refused.get("/x").status == 503)
-            // Short bodies and HEAD need none.
+            // Short bodies and HEAD need no memory of active bodies.
             #expect(try refused.get("/y").text == "/y")
             refused.send("HEAD /x HTTP/1.1\r\nHost: a\r\n\r\n")
             #expect(try refused.readResponse(toHead: true).status == 200)

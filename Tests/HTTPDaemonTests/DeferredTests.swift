@@ -10,8 +10,8 @@ import Testing
 @Suite struct Deferred {
     static let request = "GET /slow HTTP/1.1\r\nHost: a\r\n\r\n"
 
-    /// `/slow` waits at the gate and then answers "done"; with `cancelled`, it is counted at the gate and again when it has
-    /// been cancelled.
+    /// A stub whose `/slow` waits at the gate and then answers "done". With `cancelled`, `/slow` arrives at that gate
+    /// once its work has been cancelled.
     static func stub(_ gate: Gate, memory: Int = 0, cancelled: Gate? = nil) -> Stub {
         Stub([
             "/slow": { _ in
@@ -184,13 +184,13 @@ import Testing
             #expect(try client.get("/more").text == "whole")
             #expect(held.withLock { $0 } == [100, 70_000])
             #expect(eventually { daemon.load.workMemory == 0 })
-            // The rest is refused if there can be no room for it, and the connection goes on.
+            // The rest is refused if it can never fit into the memory, and the connection stays usable.
             #expect(try client.get("/much").status == 503)
             #expect(try client.get("/more").text == "whole")
         }
     }
 
-    /// `/long` waits at the gate, and takes all of the memory there is for long work. `/short` answers at once.
+    /// A stub whose `/long` waits at the gate and takes all memory for long work, and whose `/short` answers at once.
     static func twoKinds(_ gate: Gate, memory: Int = 0) -> Stub {
         Stub([
             "/long": { _ in
@@ -319,7 +319,7 @@ import Testing
         #expect(gate.arrived == 1)
     }
 
-    @Test("Memory bounds what runs at once, until the response is sent")
+    @Test("Work counts against the memory limit until its response is sent")
     func memoryBoundsWhatRunsAtOnce() throws {
         let gate = Gate()
         let body = 32 << 20
@@ -345,7 +345,7 @@ import Testing
             let first = try RawClient.slowReader(port: daemon.port, "/slow")
             let second = try RawClient(port: daemon.port)
             second.sendGet("/slow")
-            // The first response is not through: its 60 bytes count, and 60 more do not fit.
+            // The first response is not sent yet: its 60 bytes still count, and 60 more do not fit.
             usleep(200_000)
             #expect(gate.arrived == 1)
             #expect(first.read(body).count == body)
@@ -383,7 +383,7 @@ import Testing
         try withDaemon(Self.stub(gate, cancelled: cancelled)) { daemon in
             let client = try RawClient(port: daemon.port)
             client.sendGet("/slow")
-            // Work that only waits would never begin.
+            // The work must have begun, because waiting work would be dropped.
             #expect(eventually { gate.arrived == 1 })
             if resets { client.reset() } else { client.finishSending() }
             #expect(eventually { cancelled.arrived == 1 })
@@ -391,7 +391,7 @@ import Testing
         }
     }
 
-    @Test("A client that goes away takes its waiting work along")
+    @Test("A client that goes away cancels its waiting work")
     func aClientThatGoesAwayTakes() throws {
         let gate = Gate()
         try withDaemon(Self.stub(gate)) { daemon in
@@ -418,7 +418,7 @@ import Testing
         let (gate, cancelled) = (Gate(), Gate())
         try withDaemon(Self.stub(gate, cancelled: cancelled), { $0.deferred.threadCount = 2 }) { daemon in
             let clients = try (0..<6).map { _ in try RawClient(port: daemon.port) }
-            // Optimised code would close their sockets where they are last used.
+            // Optimised code would close the sockets of the clients after their last use.
             defer { withExtendedLifetime(clients) {} }
             for client in clients {
                 client.sendGet("/slow")
@@ -430,9 +430,9 @@ import Testing
         }
     }
 
-    /// Completion, cancellation, expiry and stopping against each other: what must not happen is an abort, a hang, or an
-    /// exchange that is never over.
-    @Test("Disconnects, work and the end may race in any order")
+    /// Completion, cancellation, timeout and stopping race against each other. None of them may cause an abort, a hang,
+    /// or an exchange that never ends.
+    @Test("Disconnects, work and stopping may race in any order")
     func disconnectsWorkAndTheEndMay() throws {
         for round in 0..<10 {
             let stub = Stub([

@@ -6,7 +6,7 @@ import Synchronization
 import TestSupport
 import Testing
 
-/// A handler that hears how exchanges end.
+/// A handler that records how exchanges end.
 final class Observer: RequestHandler {
     private let stub: Stub
     private let heard = Mutex<[ExchangeEnd]>([])
@@ -100,14 +100,14 @@ final class Observer: RequestHandler {
             #expect(eventually { observer.ends.count == 1 })
             #expect(observer.ends[0].status == 200 && !observer.ends[0].isWhole)
             #expect((1..<count).contains(observer.ends[0].bodyByteCount))
-            // A head that does not come is refused, past the library.
+            // The daemon refuses an incomplete head itself, without the library.
             let silent = try RawClient(port: daemon.port)
             silent.send("GET /y HTTP/1.1\r\nHo")
             #expect(try silent.readResponse().status == 408)
             #expect(silent.readToEnd().isEmpty)
             #expect(eventually { observer.ends.count == 2 })
             #expect(observer.ends[1].status == 408 && observer.ends[1].isWhole)
-            // The end of the daemon is an end, too.
+            // Stopping the daemon ends an exchange, too.
             let left = try RawClient(port: daemon.port, receiveBuffer: 16 << 10)
             left.sendGet("/x")
             _ = try left.readHead()

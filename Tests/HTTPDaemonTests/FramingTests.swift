@@ -13,7 +13,7 @@ import Testing
         var testDescription: String { name }
     }
 
-    /// Heads that two readers could understand differently, or that no reader should.
+    /// Heads that two readers could understand differently, or that no reader should accept.
     static let misreadable: [Head] = [
         Head(
             name: "two lengths",
@@ -84,7 +84,7 @@ import Testing
         "\u{e4}",
     ].map { Head(name: "host \($0)", bytes: "GET / HTTP/1.1\r\nHost: \($0)\r\n\r\n") }
 
-    /// Letters that Swift folds to letters of ASCII, or that stand where nothing beyond ASCII may.
+    /// Fields with letters that Swift folds to ASCII letters, or with letters where only ASCII is allowed.
     static let misreadableWords = [
         "Transfer-Encoding: chun\u{212A}ed", "Transfer-Encoding: chunked\u{e4}", "Expect: 100-\u{e4}",
         "Connection: \u{212A}eep-alive",
@@ -101,7 +101,7 @@ import Testing
             let response = try client.readResponse()
             #expect(response.status == head.status)
             #expect(response["Connection"] == "close")
-            // Nothing behind the head was taken for a request.
+            // Nothing after the head was taken for a request.
             #expect(client.readToEnd().isEmpty)
             #expect(stub.requests.isEmpty)
         }
@@ -112,7 +112,8 @@ import Testing
         ("0x5", 400), ("18446744073709551615", 413), ("18446744073709551616", 413), ("99999999999999999999999", 413),
     ]
 
-    /// The library answers these itself, with two heads, before anybody is asked.
+    /// Without the daemon's own check, the library answers these lengths itself, with two heads, before it calls the
+    /// handler.
     @Test(
         "An unreadable length never reaches the handler, has one response and closes the connection",
         arguments: unreadableLengths,
@@ -122,7 +123,7 @@ import Testing
         let observer = Observer()
         try withDaemon(observer) { daemon in
             let client = try RawClient(port: daemon.port)
-            // Others of the same thread are at every stage.
+            // Other connections of the same thread are at every stage of a request.
             let idle = try (0..<8).map { _ in try RawClient(port: daemon.port) }
             for (index, other) in idle.enumerated() {
                 other.send(
@@ -158,7 +159,7 @@ import Testing
         try withClient(of: stub) { client, _ in
             client.send(beginning + String(repeating: "a", count: 200_000))
             let answer = String(decoding: client.readToEnd(), as: UTF8.self)
-            // A reset may overtake the page, for the rest of the head is not read.
+            // A reset may arrive before the page, because the rest of the head is not read.
             #expect(answer.isEmpty || answer.hasPrefix("HTTP/1.1 \(status) "))
             #expect(stub.requests.isEmpty)
         }

@@ -39,7 +39,7 @@ import Testing
         }
     }
 
-    @Test("Errors of the system have a sentence")
+    @Test("Errors of the system are explained in a sentence")
     func errorsOfTheSystemHaveA() {
         #expect(
             DaemonError.notPermitted(host: "::", port: 80).description == "This user may not listen on port 80 of ::."
@@ -55,7 +55,8 @@ import Testing
         { $0.connectionsPerAddress = -1 }, { $0.idleTimeout = .zero }, { $0.receiveTimeout = .zero },
         { $0.connectionMemory = 100 }, { $0.bodyLimit = -1 }, { $0.blockSize = 0 },
         { $0.deferred.threadCount = 0 }, { $0.deferred.queueLimit = -1 }, { $0.deferred.memoryLimit = -1 },
-        { $0.deferred.waitLimit = .seconds(-1) }, { $0.drainLimit = -1 },
+        { $0.deferred.waitLimit = .seconds(-1) }, { $0.drainLimit = -1 }, { $0.threadCount = 2_000_000 },
+        { $0.connectionLimit = -1 },
     ]
 
     @Test("A configuration that cannot work is refused", arguments: invalid.indices)
@@ -92,7 +93,7 @@ import Testing
         return try HTTPDaemon(configuration: configuration, handler: stub)
     }
 
-    @Test("Loopback connections use reno where the kernel has it")
+    @Test("Loopback connections use reno if the kernel has it")
     func loopbackConnectionsUseRenoWhereThe() throws {
         try withDaemon(Stub()) { daemon in
             let probe = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
@@ -182,7 +183,7 @@ import Testing
             daemon.quiesce()
             #expect(!daemon.drain(for: .milliseconds(50)))
             #expect(throws: RawClient.Failure.self) { try RawClient(port: daemon.port) }
-            // An open connection is served once more and told to go.
+            // An open connection is served once more, and the response closes it.
             #expect(try open.get("/hello")["Connection"] == "close")
             #expect(open.isAtEnd())
 

@@ -8,7 +8,7 @@ import Testing
 @testable import HTTPDaemon
 
 @Suite struct ReplyCaches {
-    /// Gives responses names that count up.
+    /// A source of consecutive request IDs.
     final class Names: Sendable {
         private let count = Atomic(0)
         let field = HTTPField.Name("X-Name")
@@ -69,7 +69,7 @@ import Testing
         let observer = Self.serving { .bytes(Self.small) }
         try withDaemon(observer) { daemon in
             let client = try RawClient(port: daemon.port)
-            // Each differs from the first in one thing, some in nothing but where one part ends and the next begins.
+            // Each head differs from the first in one thing, some only in where one part ends and the next begins.
             let heads = [
                 "GET /x?a=b HTTP/1.1\r\nHost: a\r\nX: bc\r\nY: d\r\n\r\n",
                 "GET /x?a&b HTTP/1.1\r\nHost: a\r\nX: bc\r\nY: d\r\n\r\n",
@@ -101,7 +101,7 @@ import Testing
                 client.send(exact)
                 #expect(try client.readResponse().status == 200)
             }
-            // In memory, once the library has cut them into parts, these are the same bytes.
+            // These heads are the same bytes in memory once the library has split them into parts.
             let others = [
                 "GET /x HTTP/1.1\r\nHost: a\r\nX: b\0\0C\0 d\r\n\r\n",
                 "GET /x HTTP/1.1\r\nHost: a\r\nX: b\0\0C: d\r\n\r\n",
@@ -143,7 +143,7 @@ import Testing
         }
     }
 
-    @Test("An empty chunked body does not stand for the next one")
+    @Test("The reply to an empty chunked body is not used for the next body")
     func anEmptyChunkedBodyDoesNot() throws {
         let observer = Self.serving { .bytes(Self.small) }
         try withDaemon(observer) { daemon in
@@ -170,9 +170,8 @@ import Testing
         }
     }
 
-    @Test("The cache of replies is bounded, and may be off", arguments: [0, 64 << 10]) func theCacheOfRepliesIsBounded(
-        _ limit: Int
-    ) throws {
+    @Test("The cache of replies is bounded, and 0 turns it off", arguments: [0, 64 << 10])
+    func theCacheOfRepliesIsBounded(_ limit: Int) throws {
         let observer = Self.serving { .bytes(Pattern.bytes(0..<10_000)) }
         try withDaemon(observer, { $0.replyCacheSize = limit }) { daemon in
             let client = try RawClient(port: daemon.port)
@@ -188,7 +187,7 @@ import Testing
         }
     }
 
-    @Test("A reply counts until it has been sent, also when others have taken its place")
+    @Test("A reply counts until it has been sent, even after it has been evicted")
     func aReplyCountsUntilItHasBeenSent() throws {
         let cache = ReplyCache(limit: 64 << 10)
         let request = HTTPRequest(method: .get, scheme: nil, authority: nil, path: "/x")
@@ -207,7 +206,7 @@ import Testing
         #expect(cache.keep(third))
     }
 
-    @Test("During the drain each reply closes its connection, a cached one, too")
+    @Test("During the drain every reply closes its connection, cached replies, too")
     func duringTheDrainEachReplyCloses() throws {
         let observer = Self.serving { .bytes(Self.small) }
         try withDaemon(observer) { daemon in
@@ -231,7 +230,7 @@ import Testing
             DispatchQueue.concurrentPerform(iterations: clients) { _ in
                 do {
                     let client = try RawClient(port: daemon.port)
-                    // Pipelined: several replies of one connection under way.
+                    // Pipelined, so that one connection has several active replies.
                     client.send(String(repeating: Responses.get("/x"), count: requests))
                     for _ in 0..<requests {
                         let response = try client.readResponse()

@@ -97,7 +97,7 @@ import Testing
         }
     }
 
-    /// A stream whose pieces have a smallest size, as numbers have, and which pauses.
+    /// A stream that pauses and, as one of numbers does, writes only pieces of a smallest size.
     private final class Numbers: ByteStream {
         private var left: Int
         private var pauses = false
@@ -115,7 +115,7 @@ import Testing
     }
 
     @Test(
-        "A stream of numbers arrives whole whatever the client speaks",
+        "A stream of numbers arrives whole with every version of HTTP",
         arguments: [("HTTP/1.0", "x"), ("HTTP/1.0", "keep-alive"), ("HTTP/1.1", "close")]
     )
     func aStreamOfNumbersArrivesWhole(_ version: String, _ connection: String) throws {
@@ -132,7 +132,8 @@ import Testing
         }
     }
 
-    /// HTTP/1.0 ends a body of unknown length with the connection: a part must not pass for the whole.
+    /// The end of the connection ends a body of unknown length in HTTP/1.0, so a client could take a part for the
+    /// whole.
     @Test("A broken stream to an HTTP/1.0 client ends with a reset", arguments: [false, true])
     func aBrokenStreamToAnHTTP(_ stops: Bool) throws {
         final class Broken: ByteStream {
@@ -157,7 +158,7 @@ import Testing
         }
     }
 
-    @Test("A client that leaves a body that gives nothing is noticed")
+    @Test("A client that leaves is noticed even if its body has no bytes yet")
     func aClientThatLeavesABody() throws {
         final class Silent: ByteStream {
             func read(into destination: inout MutableRawSpan) -> Int? {
@@ -176,7 +177,7 @@ import Testing
         }
     }
 
-    @Test("A large body that is whole in memory counts until it has been sent")
+    @Test("A large body in memory counts until it has been sent")
     func aLargeBodyThatIsWhole() throws {
         let body = [UInt8](repeating: 7, count: 8 << 20)
         try withDaemon(
@@ -196,7 +197,7 @@ import Testing
         }
     }
 
-    @Test("What a response says that it holds counts until it has been sent")
+    @Test("The memory that a response reports counts until the response has been sent")
     func whatAResponseSaysThatIt() throws {
         let count = 8 << 20
         let stub = Self.serving {
@@ -408,7 +409,7 @@ import Testing
                 #expect(try quick.get("/y").text == "/y")
             }
             #expect(eventually { daemon.activeExchanges == 8 })
-            // Only the bytes in socket buffers exist.
+            // Only the bytes in socket buffers have been generated.
             #expect(traces.furthest < count / 2)
             #expect(traces.largestRead <= 64 << 10)
             #expect(slow[0].read(100_000) == Pattern.bytes(0..<100_000))

@@ -5,10 +5,10 @@ import HTTPExchange
 import TestSupport
 import Testing
 
-/// A drain that is over ends whatever is still under way: `stop` returns, and nothing is left.
-@Suite("The end, beside requests of every kind")
+/// The end of the drain ends all active requests: `stop` returns, and nothing is left.
+@Suite("Stopping during requests of every kind")
 struct StopTests {
-    /// A body that gives bytes now and then, for ever.
+    /// A body that never ends and gives bytes now and then, or none.
     private final class Endless: ByteStream, ByteSource {
         let byteCount = Int.max
         private let gate: Gate
@@ -53,7 +53,7 @@ struct StopTests {
         ])
     }
 
-    /// What the client sends, and whether the daemon counts an exchange for it.
+    /// The bytes that the client sends, and a flag that the daemon counts an exchange for them.
     private static func bytes(of kind: Kind) -> (String, isExchange: Bool) {
         func get(_ path: String) -> String { "GET \(path) HTTP/1.1\r\nHost: a\r\n\r\n" }
         return switch kind {
@@ -75,7 +75,7 @@ struct StopTests {
         let gate = Gate()
         try withDaemon(Self.stub(gate), { $0.bodyMemory = 1 << 30 }) { daemon in
             let (bytes, isExchange) = Self.bytes(of: kind)
-            // Those that wait do so behind others.
+            // Waiting work needs other work before it.
             let count = kind == .waiting || kind == .shortWaiting ? 6 : 3
             let clients = try (0..<count).map { _ in
                 let client = try RawClient(port: daemon.port, receiveBuffer: 4 << 10)
@@ -96,14 +96,14 @@ struct StopTests {
         }
     }
 
-    /// Once it is told to end, the library itself reads through a null pointer where it refuses a request.
-    @Test("The end may come while the library refuses requests")
+    /// Once it is told to stop, the library itself reads through a null pointer when it refuses a request.
+    @Test("Stopping works while the library refuses requests")
     func refusals() throws {
         for _ in 0..<50 {
             try withDaemon(Stub()) { daemon in
                 let clients = try (0..<8).map { _ in try RawClient(port: daemon.port) }
                 for client in clients { client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: five\r\n\r\n") }
-                // The refusal comes before the library is through with the request.
+                // The refusal arrives before the library has finished with the request.
                 _ = try clients[0].readHead()
                 daemon.stop()
                 #expect(daemon.openConnections == 0)

@@ -6,7 +6,7 @@ import HTTPTypes
 import Synchronization
 import TestSupport
 
-/// A handler that answers by path and remembers what it was asked.
+/// A handler that answers by path and records the requests.
 final class Stub: RequestHandler {
     typealias Respond = @Sendable (IncomingRequest) -> Reply
 
@@ -53,13 +53,13 @@ extension OutgoingResponse {
 }
 
 extension Reply {
-    /// A ``Pattern`` of as many bytes.
+    /// A reply whose body is a ``Pattern`` of this length.
     static func pattern(_ byteCount: Int, _ traces: Traces? = nil) -> Reply {
         .ready(.ok(.source(Pattern(byteCount: byteCount, traces: traces), range: 0..<byteCount)))
     }
 }
 
-/// Fate of a body, recorded after its end.
+/// The reads and the end of a body.
 final class Traces: Sendable {
     private struct State {
         var made = 0
@@ -88,7 +88,7 @@ final class Traces: Sendable {
     }
 }
 
-/// Byte `i` is `i % 251`, so that a byte in the wrong place shows.
+/// A body whose byte `i` is `i % 251`, so that a misplaced byte is noticed.
 final class Pattern: ByteSource, ByteStream {
     let byteCount: Int
     private let piece: Int
@@ -98,8 +98,8 @@ final class Pattern: ByteSource, ByteStream {
     private var isReady: Bool
 
     /// - Parameters:
-    ///   - piece: A read gives at most so many bytes.
-    ///   - pauses: Whether every other read gives none.
+    ///   - piece: The most bytes that a read gives.
+    ///   - pauses: Makes every other read give no bytes.
     init(byteCount: Int, piece: Int = .max, pauses: Bool = false, traces: Traces? = nil) {
         self.byteCount = byteCount
         self.piece = piece
@@ -138,14 +138,14 @@ final class Pattern: ByteSource, ByteStream {
     }
 }
 
-/// A gate that work waits at until the test opens it.
+/// A gate at which work waits until the test opens it.
 final class Gate: Sendable {
     private let open = Atomic(false)
     private let arrivals = Atomic(0)
 
     var arrived: Int { arrivals.load(ordering: .relaxed) }
 
-    /// Is counted and goes on.
+    /// Counts an arrival without waiting.
     func arrive() { arrivals.add(1, ordering: .relaxed) }
 
     func pass() {
@@ -172,7 +172,7 @@ func withDaemon<Result>(
 
 /// Serves one client on a daemon of its own.
 ///
-/// - Returns: The requests that the stub was asked.
+/// - Returns: The requests that the stub received.
 @discardableResult
 func withClient(
     of stub: Stub = Stub(),

@@ -117,7 +117,7 @@ import Testing
         #expect(requests.isEmpty)
     }
 
-    @Test("A client that breaks off its upload leaves nothing behind")
+    @Test("An interrupted upload leaves nothing behind")
     func aClientThatBreaksOffIts() throws {
         let stub = Stub()
         try withDaemon(stub) { daemon in
@@ -142,7 +142,7 @@ import Testing
         #expect(requests.isEmpty)
     }
 
-    @Test("Bodies that are not whole yet share a memory, and beyond it there is 503")
+    @Test("Incomplete bodies share a limit on memory, and a body over the limit gets 503")
     func bodiesThatAreNotWholeYet() throws {
         let stub = Stub()
         let half = [UInt8](repeating: 65, count: 600 << 10)
@@ -153,12 +153,12 @@ import Testing
             {
                 $0.bodyLimit = half.count + 1
                 $0.uploadMemory = memory
-                // No client is slow, however busy the machine is.
+                // No client counts as slow, even on a busy machine.
                 $0.receiveTimeout = .seconds(600)
                 $0.minimumReceiveRate = 0
             }
         ) { daemon in
-            // What is announced costs nothing.
+            // An announced length takes no memory.
             let idle = try (0..<64).map { _ in
                 let client = try RawClient(port: daemon.port)
                 client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: \(half.count)\r\n\r\n")
@@ -188,9 +188,9 @@ import Testing
         #expect(stub.requests.map(\.body.count) == [600 << 10 + 1, 600 << 10 + 1, 600 << 10 + 1, 600 << 10 + 1, 1])
     }
 
-    @Test("A body that arrives below the rate is given up")
+    @Test("A body that arrives below the minimum rate is cut off")
     func aBodyThatArrivesBelowThe() throws {
-        // More than this connection can send at once, so that it is behind after the grace whatever the machine is doing.
+        // A rate that this connection cannot reach, so that the client is behind after the grace period on any machine.
         let requests = try withClient({ $0.minimumReceiveRate = 1 << 30 }) { client, daemon throws in
             client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 99\r\n\r\n")
             #expect(Self.isCut(daemon, while: client, sends: 90, every: 300_000))
@@ -200,7 +200,7 @@ import Testing
     }
 
     @Test(
-        "A trickling request is cut off, and told so if its first line has arrived",
+        "A trickling request is cut off, with a response if its first line has arrived",
         arguments: [
             ("G", 0), ("GET /late HTTP/1.1\r\nHost: a\r\nX: ", 408),
             ("POST /late HTTP/1.1\r\nHost: a\r\nContent-Length: 99\r\n\r\n", 408),
@@ -212,7 +212,7 @@ import Testing
         try withDaemon(observer, { $0.receiveTimeout = .milliseconds(100) }) { daemon in
             let client = try RawClient(port: daemon.port)
             client.send(beginning)
-            // Half a byte's worth of patience at a time, never idle: only the deadline can end this.
+            // The client is never idle, so only the deadline can end the request.
             #expect(Self.isCut(daemon, while: client, sends: 100, every: 100_000))
             if status != 0 {
                 let response = try client.readResponse()

@@ -4,7 +4,7 @@ import WeightInit
 
 @testable import InitAPI
 
-@Suite("JSON is what RFC 8259 says, and nothing else is")
+@Suite("The parser accepts exactly the JSON of RFC 8259")
 struct JSONParserTests {
     @Test(
         "Valid JSON is accepted",
@@ -78,7 +78,7 @@ struct JSONParserTests {
         #expect(members.count == 2)
     }
 
-    @Test("An error has the pointer's path and the place of the fault")
+    @Test("An error has the JSON pointer and the line and column of the fault")
     func place() {
         let text = "{\"layers\":\n [{},\n  {\"a\": tru}]}"
         let error = #expect(throws: InitError.self) { try JSONParser.parse(Array(text.utf8)) }
@@ -86,7 +86,7 @@ struct JSONParserTests {
         #expect(error?.detail.contains("at byte 25 (line 3, column 9)") == true, "\(error?.detail ?? "")")
     }
 
-    @Test("A member that comes twice is named and placed")
+    @Test("The error about a duplicate member names the member and its place")
     func duplicate() {
         let error = #expect(throws: InitError.self) { try JSONParser.parse(Array(#"{"seed":1,"seed":2}"#.utf8)) }
         #expect(error?.path == ["seed"])
@@ -121,7 +121,7 @@ struct JSONParserTests {
         #expect(throws: InitError.self) { try JSONParser.parse(Array("1234".utf8), limits: limits) }
     }
 
-    @Test("No prefix of a text traps")
+    @Test("No prefix of a JSON text traps")
     func prefixes() {
         let text = Array(#"{"a":[1.5e+3,-0,"\ud83d\ude00\n",true,false,null],"é":{"b":[]}}"#.utf8)
         for end in text.indices {

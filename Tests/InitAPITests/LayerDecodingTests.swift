@@ -26,7 +26,7 @@ struct LayerDecodingTests {
         #expect(plan.tensors.map(\.shape.dimensions) == [[64, 3, 7, 7]])
     }
 
-    @Test("A layer within takes the dtype around it, unless it has its own")
+    @Test("A nested layer has the dtype of its outer layer, unless it has its own")
     func nested() throws {
         let json = """
             {"type":"TransformerEncoder","num_layers":2,"encoder_layer":

@@ -32,8 +32,8 @@ struct BadModelTests {
     @Test(
         "Errors in forms and entries name their place",
         arguments: [
-            Row(#"{"layers":[],"tensors":[]}"#, 400, "/tensors", "stands beside layers"),
-            Row(#"{"layer":{"type":"ReLU"},"layers":[]}"#, 400, "/layer", "stands beside layers"),
+            Row(#"{"layers":[],"tensors":[]}"#, 400, "/tensors", "cannot be combined with layers"),
+            Row(#"{"layer":{"type":"ReLU"},"layers":[]}"#, 400, "/layer", "cannot be combined with layers"),
             Row(#"{"layers":{}}"#, 400, "/layers", "must be an array of layers, found an object"),
             Row(#"{"tensors":1}"#, 400, "/tensors", "must be an array of tensors"),
             Row(#"{"layer":[]}"#, 400, "/layer", "must be a layer"),
@@ -45,7 +45,7 @@ struct BadModelTests {
             Row(layers("3"), 400, "/layers/0", "a layer or a block of layers, found 3"),
             Row(layers("{}"), 400, "/layers/0/type", "is missing"),
             Row(layers(#"{"type":"Linaer"}"#), 400, "/layers/0/type", "did you mean Linear?"),
-            Row(layers(#"{"type":"Linear","layers":[]}"#), 400, "/layers/0/type", "stands beside layers"),
+            Row(layers(#"{"type":"Linear","layers":[]}"#), 400, "/layers/0/type", "cannot be combined with layers"),
             Row(layers(#"{"name":"","type":"ReLU"}"#), 400, "/layers/0/name", "is empty"),
             Row(layers(#"{"name":1,"type":"ReLU"}"#), 400, "/layers/0/name", "must be a string"),
             Row(layers(#"{"type":"ReLU","repeat":1.0}"#), 400, "/layers/0/repeat", "integer"),
@@ -269,7 +269,7 @@ struct BadModelTests {
                 "/rules/0/0",
                 "matches no parameter"
             ),
-            // An entry's rules see names from the entry on.
+            // The rules of an entry match names relative to the entry.
             Row(
                 layers(#"{"name":"h","layers":[\#(pair)],"rules":[{"name":"h.a.*","method":"zeros"}]}"#),
                 400,
@@ -300,7 +300,52 @@ struct BadModelTests {
         try check(row)
     }
 
-    @Test("A rule that never comes first, or skips, is valid")
+    @Test(
+        "The error about a pattern that matches nothing offers the nearest names",
+        arguments: [
+            (#""rules":[{"name":"a.weigth","method":"zeros"}]"#, "parameter; did you mean a.weight?", "a.weight"),
+            (#""rules":[{"name":"*.wieght","method":"zeros"}]"#, "parameter; did you mean a.weight?", "a.weight"),
+            (#""rules":[{"parameter":"bais","method":"zeros"}]"#, "parameter; did you mean bias?", "bias"),
+            (#""rules":[{"parameter":"WEIGHT","method":"zeros"}]"#, "parameter; did you mean weight?", "weight"),
+            (#""rules":[{"name":"nothing like it","method":"zeros"}]"#, "parameter", "a.weight"),
+            // The name is right, and the other pattern is not.
+            (
+                #""rules":[{"name":"a.*","parameter":"wegiht","method":"ones"}]"#,
+                "parameter; did you mean weight?",
+                "weight"
+            ),
+            // Both patterns match something.
+            (#""rules":[{"name":"a.weight","parameter":"bias","method":"zeros"}]"#, "parameter", nil),
+            (#""rules":[{"name":"a.*","type":"Conv2d","method":"zeros"}]"#, "parameter", nil),
+            (#""include":["b.*","b.weigth"]"#, "tensor; did you mean b.weight?", "b.weight"),
+            (#""include":["*.Weigth"]"#, "tensor; did you mean a.weight?", "a.weight"),
+        ]
+    )
+    func near(_ members: String, _ detail: String, _ nearest: String?) throws {
+        let fault = try InitService().post("/init", Self.layers(Self.pair, "," + members)).fault()
+        #expect(fault.detail.hasSuffix(": matches no \(detail)"), "\(fault.detail)")
+        #expect(fault.allowed.first == nearest)
+    }
+
+    @Test("The error offers a few of many names, and a pattern longer than the names costs no more")
+    func manyNames() throws {
+        var limits = ServiceLimits()
+        limits.maximumBodyBytes = 1 << 24
+        let service = InitService(limits: limits)
+        let entries = #"{"name":"block{}","repeat":4000,"layers":[\#(Self.linear("fc", 1, 1))]}"#
+        let pattern = String(repeating: "*a", count: 1 << 19)
+        let clock = ContinuousClock()
+        for members in [#","include":["\#(pattern)"]"#, #","rules":[{"name":"\#(pattern)","method":"zeros"}]"#] {
+            var answer: Answer?
+            let time = clock.measure { answer = service.post("/explain", Self.layers(entries, members)) }
+            let fault = try #require(try answer?.fault())
+            #expect(fault.detail.contains("matches no") && fault.detail.utf8.count < 300)
+            #expect(fault.allowed.count == 8)
+            #expect(time < .seconds(10))
+        }
+    }
+
+    @Test("A rule that skips, or that is never the first to match, is valid")
     func shadowed() {
         let service = InitService()
         for rules in [
@@ -424,7 +469,7 @@ struct BadModelTests {
                 "/layers/0/repeat",
                 "--max-layers"
             ),
-            // A copy of one layer with many tensors is but one layer.
+            // Each copy counts as one layer, so that the limit on tensors applies, and not the limit on layers.
             Row(
                 #"""
                 {"layer":{"type":"TransformerDecoder","num_layers":4000,"decoder_layer":
@@ -455,7 +500,7 @@ struct BadModelTests {
                 "/rules",
                 "--max-rule-matches"
             ),
-            // Passes over layers that have no parameters cost, too.
+            // Passes over layers without parameters count, too.
             Row(
                 layers(
                     #"{"repeat":9000,"type":"ReLU"},"# + linear("a"),
@@ -496,7 +541,7 @@ struct BadModelTests {
         #expect(try answer.fault().detail.contains("--max-rule-matches"))
     }
 
-    @Test("Every limit is the service's own")
+    @Test("Every limit can be configured")
     func configured() throws {
         var limits = ServiceLimits()
         limits.tensors.maximumLayers = 3

@@ -69,8 +69,8 @@ struct BadRequestTests {
             Row("method=normal&shape=2&std=.5", 400, "std", "must be a number, found"),
             Row("method=normal&shape=2&std=infinite", 400, "std", "must be a number, found"),
             Row("method=normal&shape=2&std=1e400", 400, "std", "float64"),
-            Row("method=normal&shape=2&std=-1", 422, "std", "the standard deviation -1.0 is not 0 or more"),
-            Row("method=normal&shape=2&std=nan", 422, "std", "the standard deviation nan is not 0 or more"),
+            Row("method=normal&shape=2&std=-1", 422, "std", "the standard deviation must be at least 0, not -1.0"),
+            Row("method=normal&shape=2&std=nan", 422, "std", "the standard deviation must be at least 0, not nan"),
             Row("method=uniform&shape=2&a=2&b=1", 422, "a", "2.0 is above the upper bound 1.0"),
             Row("method=uniform&shape=2&a=-inf", 422, "a", "-inf is not a finite float32"),
             Row("method=dirac&shape=4,4,3&groups=2.0", 400, "groups", "integer"),
@@ -108,7 +108,7 @@ struct BadRequestTests {
         #expect(fault.parameter == row.place)
         #expect(fault.pointer == nil)
         #expect(fault.detail.contains(row.detail), "\(fault.detail)")
-        // The plan's route says the same, apart from what only the reply's form forbids.
+        // /explain refuses the same requests, except for limits of the reply's format.
         if !fault.detail.contains("--max-json-elements"), !fault.detail.contains("--max-summary-elements") {
             #expect(service.ask(.get, "/explain?" + row.request).status == row.status)
         }
@@ -149,7 +149,7 @@ struct BadRequestTests {
             Row(#"{"method":"normal","shape":[2],"std":"NaNs"}"#, 400, "/std", "number"),
             Row(#"{"method":"normal","shape":[2],"std":null}"#, 400, "/std", "number"),
             Row(#"{"method":"normal","shape":[2],"std":-1e400}"#, 400, "/std", "float64"),
-            Row(#"{"method":"normal","shape":[2],"std":"nan"}"#, 422, "/std", "deviation nan is not 0 or more"),
+            Row(#"{"method":"normal","shape":[2],"std":"nan"}"#, 422, "/std", "deviation must be at least 0, not nan"),
             Row(#"{"method":"dirac","shape":[2,2,1],"groups":"1"}"#, 400, "/groups", "integer"),
             Row(#"{"method":"normal","shape":[2],"a/b~c":1}"#, 400, "/a~1b~0c", "unknown member"),
             Row(#"{"method":"constant","shape":[2],"val":1,"value":2}"#, 400, "/value", "another name of val"),
@@ -200,17 +200,74 @@ struct BadRequestTests {
             nil, "text/plain", "application/x-www-form-urlencoded", "application/json; charset=latin-1", "json",
         ]
     )
-    func mediaType(_ contentType: String?) {
+    func mediaType(_ contentType: String?) throws {
         let fields = contentType.map { ["Content-Type": $0] } ?? [:]
         let answer = service.ask(.post, "/init", fields, body: Array(#"{"method":"zeros","shape":[1]}"#.utf8))
         #expect(answer.status == 415)
         #expect(answer["Accept"] == "application/json")
+        let found = contentType.map { "\"\($0)\"" } ?? "none"
+        #expect(try answer.fault().detail == "the body must be application/json in UTF-8, found \(found)")
+    }
+
+    @Test(
+        "A reply in another media type than those offered is refused, and what was asked for is repeated",
+        arguments: [
+            ("/init?method=zeros&shape=1", "none of the media types offered is acceptable"),
+            ("/gain", "only application/json is offered here"),
+            ("/fan?shape=1,1", "only application/json is offered here"),
+        ]
+    )
+    func accept(_ target: String, _ detail: String) throws {
+        for accept in ["text/html", "application/json;q=0", "application/json; q=0, image/*"] {
+            let answer = service.ask(.get, target, ["Accept": accept])
+            #expect(answer.status == 406)
+            #expect(try answer.fault().detail == "\(detail), found \"\(accept)\"")
+        }
+        // No preference at all.
+        for accept in ["", " ", ",", "nonsense"] {
+            #expect(service.ask(.get, target, ["Accept": accept]).status == 200)
+        }
+    }
+
+    @Test(
+        "A member that is in the wrong place, or unknown, is named, whatever the route",
+        arguments: ["/init", "/init/a.npy", "/explain", "/gain", "/fan", "/propagate"]
+    )
+    func strangers(_ path: String) throws {
+        #expect(try service.ask(.get, path + "?foo=1").fault().parameter == "foo")
+        #expect(try service.ask(.get, path + "?model=gpt2&foo=1").fault().parameter == "model")
+        #expect(try service.ask(.get, path + "?request=%7B%22foo%22:1%7D").fault().pointer == "/foo")
+        #expect(try service.post(path, #"{"foo":1}"#).fault().pointer == "/foo")
+        let answer = service.post(path + "?foo=1&b=2", "{}")
+        #expect(answer.status == 400)
+        #expect(try answer.fault().parameter == "foo")
+        #expect(try answer.fault().detail == "foo: a POST request has its members in the body, not in the query")
+    }
+
+    @Test(
+        "So is one of a route that takes none",
+        arguments: ["/methods", "/models", "/version", "/openapi.json", "/readyz", "/metrics", "/models/random/mlp"]
+    )
+    func strangersElsewhere(_ path: String) throws {
+        let fault = try service.ask(.get, path + "?foo=1").fault()
+        #expect(fault.parameter == "foo")
+        #expect(fault.detail == #"foo: unknown member "foo""#)
+    }
+
+    @Test("A value whose escapes are broken is named by its member", arguments: ["%", "%zz", "%ff", "%00"])
+    func brokenEscape(_ value: String) throws {
+        let answer = service.ask(.get, "/init?shape=2&method=" + value)
+        #expect(answer.status == 400)
+        #expect(try answer.fault().parameter == "method")
+        #expect(try service.ask(.get, "/init?shape=2&\(value)=1").fault().parameter == nil)
     }
 
     @Test("A compressed body is refused")
-    func contentEncoding() {
+    func contentEncoding() throws {
         let json = #"{"method":"zeros","shape":[1]}"#
-        #expect(service.post("/init", json, ["Content-Encoding": "gzip"]).status == 415)
+        let answer = service.post("/init", json, ["Content-Encoding": "gzip"])
+        #expect(answer.status == 415)
+        #expect(try answer.fault().detail == #"the body must not be encoded, found "gzip""#)
         #expect(service.post("/init", json, ["Content-Encoding": "identity"]).status == 200)
     }
 
@@ -236,7 +293,7 @@ struct BadRequestTests {
         #expect(answer.status == 200)
     }
 
-    @Test("A body over the limit is refused by the limit's name")
+    @Test("The error about a body over the limit names the limit")
     func bodyLimit() throws {
         var limits = ServiceLimits()
         limits.maximumBodyBytes = 40

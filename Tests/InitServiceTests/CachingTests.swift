@@ -11,7 +11,7 @@ struct CachingTests {
         try #require(service.ask(.get, target, fields)["ETag"])
     }
 
-    @Test("A reply may be kept for ever")
+    @Test("A reply may be cached for ever")
     func fields() throws {
         let answer = service.ask(.get, target)
         #expect(answer["Cache-Control"] == "public, max-age=31536000, immutable")
@@ -20,7 +20,7 @@ struct CachingTests {
         #expect(tag.hasPrefix("\"") && tag.hasSuffix("\"") && tag.utf8.count == 34)
     }
 
-    @Test("Spellings of one request have one tag")
+    @Test("All spellings of a request have the same entity tag")
     func spellings() throws {
         let expected = try tag(target)
         for spelling in [
@@ -38,7 +38,7 @@ struct CachingTests {
         )
     }
 
-    @Test("Other requests have other tags")
+    @Test("Different requests have different entity tags")
     func differences() throws {
         let base = "/init?method=normal&shape=100&seed=3&format="
         var tags = [try tag(target)]
@@ -84,7 +84,7 @@ struct CachingTests {
         #expect(service.ask(.get, "/init?method=normal", ["If-None-Match": "*"]).status == 400)
     }
 
-    @Test("If-Match compares strongly")
+    @Test("If-Match uses the strong comparison")
     func ifMatch() throws {
         let tag = try tag(target)
         #expect(service.ask(.get, target, ["If-Match": tag]).status == 200)
@@ -119,12 +119,12 @@ struct CachingTests {
         let summary = service.ask(.head, "/init?method=normal&shape=3&format=summary")
         #expect(!summary.wasDeferred)
         #expect(summary.statedLength == nil)
-        // A range is for GET.
+        // HEAD ignores Range.
         #expect(service.ask(.head, target, ["Range": "bytes=0-9"]).status == 200)
     }
 
     @Test(
-        "One range is that part of the whole",
+        "A single range gets that part of the whole body",
         arguments: [
             ("bytes=0-0", 0..<1), ("bytes=0-399", 0..<400), ("bytes=3-17", 3..<18), ("bytes=100-", 100..<400),
             ("bytes=399-", 399..<400), ("bytes=-1", 399..<400), ("bytes=-400", 0..<400), ("bytes=-401", 0..<400),
@@ -158,7 +158,7 @@ struct CachingTests {
     }
 
     @Test(
-        "A range past the end is 416 with the length",
+        "A range past the end gets 416 with the length",
         arguments: ["bytes=400-", "bytes=400-500", "bytes=-0", "bytes=99999999999999999999-"]
     )
     func unsatisfiable(_ field: String) throws {
@@ -175,7 +175,7 @@ struct CachingTests {
         #expect(service.ask(.get, empty).statedLength == 0)
     }
 
-    @Test("Every range of a file is the file's", arguments: ["npy", "safetensors"])
+    @Test("Every range of a file has the bytes of the whole file", arguments: ["npy", "safetensors"])
     func fileRanges(_ format: String) {
         let target = "/init?method=normal&shape=7,5&seed=3&format=" + format
         let whole = service.ask(.get, target).body
@@ -185,7 +185,7 @@ struct CachingTests {
         }
     }
 
-    @Test("JSON has no ranges, a POST neither")
+    @Test("Neither JSON nor a POST has ranges")
     func withoutRanges() {
         let json = service.ask(.get, "/init?method=zeros&shape=3", ["Range": "bytes=0-1"])
         #expect(json.status == 200)
@@ -195,7 +195,7 @@ struct CachingTests {
         #expect(post.body.count == 12)
     }
 
-    @Test("If-Range takes the strong tag alone")
+    @Test("If-Range accepts only the strong tag")
     func ifRange() throws {
         let tag = try tag(target)
         func status(_ condition: String, _ range: String = "bytes=0-1") -> Int {
@@ -211,7 +211,7 @@ struct CachingTests {
         #expect(service.ask(.get, target, ["Range": "bytes=0-1", "If-None-Match": tag]).status == 304)
     }
 
-    @Test("A part of a body that has changed is the whole of the new one, or 412")
+    @Test("A range of a body that has changed gets the whole new body, or 412")
     func changedBody() throws {
         let old = try tag("/init?method=normal&shape=100&seed=2&format=raw")
         let whole = service.ask(.get, target)
@@ -225,7 +225,7 @@ struct CachingTests {
         #expect(matched["Content-Type"] == "application/problem+json")
     }
 
-    @Test("A range of a deferred reply is that part, too")
+    @Test("A deferred reply has ranges, too")
     func deferredRange() {
         let target = "/init?method=sparse&shape=4,3&seed=1&sparsity=0.5&format=raw"
         let answer = service.ask(.get, target, ["Range": "bytes=4-11"])
@@ -234,7 +234,7 @@ struct CachingTests {
         #expect(hex(answer.body) == "00000000e8ae213a")
     }
 
-    @Test("A POST names the URL that has the same reply")
+    @Test("Content-Location of a POST is a URL with the same reply")
     func location() throws {
         let json =
             #"{"seed":"-5","shape":[3,2],"method":"glorot_uniform_","gain":{"nonlinearity":"leaky_relu","param":0.2},"dtype":"float64"}"#

@@ -32,14 +32,14 @@ struct CastTests {
         #expect(block.body == Array(answer.body[answer.body.count / 5..<answer.body.count / 5 * 3]))
     }
 
-    @Test("Every format sends the cast elements and says in which type they are")
+    @Test("Every format has the cast elements and names their type")
     func formats() throws {
         let cast = "/init?\(Self.request)&cast=bfloat16"
         let raw = service.ask(.get, cast + "&format=raw").body
         let json = try service.ask(.get, cast).json()
         #expect(json["dtype"] as? String == "bfloat16" && json["drawn_dtype"] as? String == "float32")
         let numbers = try #require(json["data"] as? [[Double]]).flatMap { $0 }
-        // The shortest digits of a bfloat16 are those of a number near it.
+        // The shortest digits of a bfloat16 denote a number near it, which is rounded here.
         let bits = numbers.map { UInt16(truncatingIfNeeded: (Float($0).bitPattern + 0x8000) >> 16) }
         #expect(bits == stride(from: 0, to: raw.count, by: 2).map { UInt16(raw[$0]) | UInt16(raw[$0 + 1]) << 8 })
         let file = try SafetensorsFile(service.ask(.get, cast + "&format=safetensors").body)

@@ -30,7 +30,7 @@ struct CatalogueTests {
         return InitService(limits: limits, models: ModelCatalogue(adding: [model]))
     }
 
-    /// The same request to `/init`.
+    /// The reply of `/init` to the same request with the given members.
     private func initialized(_ service: InitService, _ members: String) -> Answer {
         service.post("/init", "{\(members)," + Self.request.dropFirst().replacing(#""seed": 7,"#, with: ""))
     }
@@ -45,7 +45,7 @@ struct CatalogueTests {
         let models = try #require(try answer.json()["models"] as? [[String: Any]])
         let model = try #require(models.first { $0["name"] as? String == "acme/small" })
         #expect(model["description"] as? String == "a small one")
-        // Three layers of a weight and a bias, and an embedding, whose other name is the head's weight.
+        // Three layers with weight and bias, and an embedding that is tied to the head's weight.
         #expect(model["tensors"] as? Int == 7)
         #expect(model["parameters"] as? Int == 40 + 3 * 72)
         #expect(model["bytes"] as? Int == 4 * (40 + 3 * 72))
@@ -62,16 +62,16 @@ struct CatalogueTests {
             let plan = try Plan(model.members(limits).request, seed: Seed(UInt64(0)), limits: limits.tensors)
             #expect(model.tensorCount == plan.tensors.count, "\(model.name)")
             #expect(model.byteCount == plan.byteCount, "\(model.name)")
-            // PyTorch has counted the model's.
+            // The model's number of parameters was counted by PyTorch.
             #expect(model.parameterCount == plan.parameterCount, "\(model.name)")
-            // So has it been counted what planning takes, which of a directory's model the decoder counts.
+            // The cost of planning is stored, too; for a model in a directory, the decoder counts it.
             let file = ModelFile(name: "init.json", bytes: try model.document())
             let read = try CatalogueModel(name: model.name, files: [file], limits: limits)
             #expect(model.planningNeed == read.planningNeed, "\(model.name)")
         }
     }
 
-    @Test("The text of a literal counts as bytes, and the rest of a request as tensors")
+    @Test("The cost of planning counts literals in bytes, and the rest of a request in tensors")
     func literals() throws {
         func need(_ zeros: Int) throws -> PlanningNeed {
             let elements = String(repeating: "A", count: zeros * 16 / 3)
@@ -111,19 +111,19 @@ struct CatalogueTests {
         #expect(part.status == 206 && part.body == Array(file.body[1000..<1010]))
         #expect(!service.ask(.get, path, ["If-None-Match": try #require(file["ETag"])]).wasDeferred)
         #expect(!service.ask(.get, "/random/gpt2/resolve/main/init.json").wasDeferred)
-        // As a body, the request is over the limit of clients.
+        // As a body of a client, the request is over the limit.
         let refused = service.post("/init", String(decoding: file.body, as: UTF8.self))
         #expect(refused.status == 413 && refused.text.contains("--max-body-bytes"))
     }
 
-    @Test("A plan and the catalogue count the same parameters, and no running statistics of a list of tensors")
+    @Test("A plan and the catalogue count the same parameters, without running statistics in a list of tensors")
     func parameters() throws {
         let service = try service()
         let models = try #require(try service.ask(.get, "/models").json()["models"] as? [[String: Any]])
         let counted = try #require(models.first { $0["name"] as? String == "random/resnet18" }?["parameters"] as? Int)
         let request = service.ask(.get, "/random/resnet18/resolve/main/init.json").text
         let plan = try service.post("/explain", request).json()
-        // torchvision's own number.
+        // The number that torchvision documents.
         #expect(counted == 11_689_512)
         #expect(plan["parameters"] as? Int == counted)
         let tensors = try #require(plan["tensors"] as? [[String: Any]])
@@ -133,7 +133,7 @@ struct CatalogueTests {
     }
 
     @Test(
-        "A model by name is /init with its request",
+        "A model by name has the same reply as /init with its request",
         arguments: [
             ("", #""seed":7"#), ("seed=9", #""seed":9"#),
             ("seed=9&format=safetensors", #""seed":9,"format":"safetensors""#),
@@ -152,7 +152,7 @@ struct CatalogueTests {
         #expect(answer["ETag"] == expected["ETag"])
         #expect(answer["Content-Type"] == expected["Content-Type"])
         #expect(answer["Cache-Control"] == "public, max-age=60")
-        // Asked again, it comes from what has been kept.
+        // The second reply uses the cached plan.
         #expect(service.ask(.get, "/models/acme/small?" + query).body == expected.body)
         let head = service.ask(.head, "/models/acme/small?" + query)
         #expect(head["ETag"] == expected["ETag"])
@@ -161,7 +161,7 @@ struct CatalogueTests {
     }
 
     @Test(
-        "Members that a model's request has for itself cannot be given beside its name",
+        "Beside a model's name, members of the model's own request and invalid values are refused",
         arguments: [
             ("layers=1", 400), ("dtype=float64", 400), ("seed=x", 400), ("include=nothing.*", 400),
             ("include=%5B", 400),
@@ -176,7 +176,7 @@ struct CatalogueTests {
 
     // MARK: The Hub's protocol
 
-    @Test("A revision is a seed, and its commit stands for it")
+    @Test("A revision is a seed, and the commit of a revision is a revision with the same files")
     func revisions() throws {
         let service = try service()
         let file = "/model.safetensors"
@@ -203,7 +203,7 @@ struct CatalogueTests {
         )
     }
 
-    @Test("Other contents have other commits")
+    @Test("Different contents have different commits")
     func commits() throws {
         let commit = try service().ask(.head, "/acme/small/resolve/main/config.json")["X-Repo-Commit"]
         let other = try service(shards: 100).ask(.head, "/acme/small/resolve/main/config.json")["X-Repo-Commit"]
@@ -213,7 +213,7 @@ struct CatalogueTests {
         #expect(unknown["X-Error-Code"] == "RevisionNotFound")
     }
 
-    @Test("Files have length, tag, name and parts")
+    @Test("Files have a length, an entity tag, a name and ranges")
     func files() throws {
         let service = try service()
         let config = service.ask(.get, "/acme/small/resolve/main/config.json?download=true")
@@ -267,7 +267,7 @@ struct CatalogueTests {
         #expect(directory["X-Error-Code"] == "EntryNotFound")
     }
 
-    @Test("Over a limit the weights are split, in order, with an index", arguments: [1, 100, 200, 400, 700, 2000])
+    @Test("Weights over a limit are split into ordered shards with an index", arguments: [1, 100, 200, 400, 700, 2000])
     func shards(_ limit: Int) throws {
         let service = try service(shards: limit)
         let whole = try SafetensorsFile(initialized(service, #""seed":11,"format":"safetensors""#).body)
@@ -308,7 +308,7 @@ struct CatalogueTests {
         }
     }
 
-    @Test("The index has the same members as that of save_pretrained, tensors in alphabetical order")
+    @Test("The index has the members that save_pretrained writes, with tensors in alphabetical order")
     func index() throws {
         let text = try service(shards: 300).ask(.get, "/acme/small/resolve/main/model.safetensors.index.json").text
         #expect(
@@ -359,7 +359,7 @@ struct CatalogueTests {
         }
     }
 
-    @Test("A commit with a digit changed is none")
+    @Test("A commit with a changed digit is unknown")
     func brokenCommits() throws {
         let service = try service()
         let commit = try #require(service.ask(.head, "/acme/small/resolve/main/config.json")["X-Repo-Commit"])
@@ -373,7 +373,7 @@ struct CatalogueTests {
     }
 
     @Test(
-        "A NUL and broken escapes are no paths",
+        "Paths with a NUL or broken escapes are malformed",
         arguments: [
             "/acme/small/resolve/main/%00", "/acme/%00/resolve/main/a", "/acme/small/resolve/main/%zz", "/models/a/%ff",
         ]
@@ -382,7 +382,7 @@ struct CatalogueTests {
         #expect(try service().ask(.get, path).status == 400)
     }
 
-    @Test("The nearest model is named")
+    @Test("The error about an unknown model suggests the nearest name")
     func nearest() throws {
         let fault = try service().ask(.get, "/models/acme/smal").fault()
         #expect(fault.detail == #"unknown model "acme/smal"; did you mean acme/small?"#)
@@ -390,7 +390,7 @@ struct CatalogueTests {
     }
 
     @Test(
-        "A model without its organisation, or with another one, is named whole",
+        "The error about a missing or wrong organisation suggests the model's full name",
         arguments: [
             ("/models/small", "small", "acme/small"), ("/models/smal", "smal", "acme/small"),
             ("/models/resnet-18", "resnet-18", "random/resnet18"),
@@ -407,15 +407,15 @@ struct CatalogueTests {
         #expect(try answer.fault().allowed.first == meant)
     }
 
-    @Test("A path below a model that is none is an unknown path", arguments: ["/models/", "/models/acme/small/more"])
+    @Test("Other paths below /models/ are unknown", arguments: ["/models/", "/models/acme/small/more"])
     func noModel(_ path: String) throws {
         #expect(try service().ask(.get, path).fault().detail.hasPrefix("unknown path "))
     }
 
-    // MARK: What cannot be a model
+    // MARK: Invalid models
 
     @Test(
-        "A request that cannot be made is refused when it is read",
+        "A model with an impossible request is refused when it is read",
         arguments: [
             ("{", "init.json"), (#"{"method":"normal","shape":[2]}"#, "not a request for a model"),
             (#"{"layers":[{"type":"Linnear"}]}"#, "did you mean Linear"),
@@ -432,7 +432,7 @@ struct CatalogueTests {
         if detail != "init.json" { #expect(error?.detail.contains(detail) == true, "\(String(describing: error))") }
     }
 
-    @Test("A model needs a request, and leaves the names of its weights to the service")
+    @Test("A model needs a request, and its files must not have the names of the generated weights")
     func neededFiles() {
         let request = ModelFile(name: "init.json", bytes: Array(Self.request.utf8))
         for files in [

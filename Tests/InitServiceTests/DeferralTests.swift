@@ -12,7 +12,7 @@ struct DeferralTests {
     let service = InitService()
 
     @Test(
-        "a model of many tensors is planned in deferred work, whatever is asked of it",
+        "A model of many tensors is planned in deferred work, in every format and for /explain",
         arguments: ["safetensors", "json", "summary", "explain"]
     )
     func models(_ form: String) throws {
@@ -28,14 +28,14 @@ struct DeferralTests {
         #expect(known.status == 304 && known.wasDeferred)
     }
 
-    @Test("a small model is answered at once")
+    @Test("A small model is answered at once")
     func small() {
         let layer = #"{"type":"LSTM","input_size":4,"hidden_size":4,"num_layers":2}"#
         let answer = service.post("/explain", #"{"layer":\#(layer)}"#)
         #expect(answer.status == 200 && !answer.wasDeferred)
     }
 
-    @Test("a long request is parsed in deferred work", arguments: ["/gain", "/fan", "/init", "/explain", "/propagate"])
+    @Test("A long request is parsed in deferred work", arguments: ["/gain", "/fan", "/init", "/explain", "/propagate"])
     func longRequests(_ path: String) throws {
         let padding = String(repeating: " ", count: 5000)
         let answer = service.post(path, "{\(padding)")
@@ -45,7 +45,7 @@ struct DeferralTests {
         #expect(!service.post(path, "{").wasDeferred)
     }
 
-    @Test("the work of a large model is done in attempts, each of which asks for more memory than the one before")
+    @Test("Work for a large model is done in attempts, and each attempt asks for more memory than the one before")
     func attempts() {
         let work = service.works(#"{\#(Self.stack),"format":"summary"}"#)
         #expect(work.count > 1)
@@ -53,7 +53,7 @@ struct DeferralTests {
         #expect(zip(work, work.dropFirst()).allSatisfy { $0.cost <= $1.cost })
     }
 
-    @Test("little work says that it is little, much work that it is much")
+    @Test("Deferred work states its cost, low for short work and high for long work")
     func costs() throws {
         let little = try #require(service.works(#"{"method":"orthogonal","shape":[8,8],"format":"raw"}"#).last)
         let much = try #require(service.works(#"{"method":"orthogonal","shape":[4096,4096],"format":"raw"}"#).last)
@@ -63,7 +63,7 @@ struct DeferralTests {
         #expect(summary.cost > .seconds(1))
     }
 
-    @Test("a limit of the service is met in deferred work as it would be at once")
+    @Test("Deferred work has the same limits as immediate work")
     func limits() throws {
         var limits = ServiceLimits()
         limits.tensors.maximumTensors = 5000
@@ -72,7 +72,7 @@ struct DeferralTests {
         #expect(try answer.fault().detail.contains("more than 5000 tensors"))
     }
 
-    @Test("replies of large models are made as they are sent", arguments: ["/explain", "/init"])
+    @Test("Replies for large models are generated while they are sent", arguments: ["/explain", "/init"])
     func streams(_ path: String) throws {
         let response = service.response(path, "{\(Self.stack)}")
         guard case .stream = response.body else {
@@ -83,7 +83,7 @@ struct DeferralTests {
         #expect(try #require(response.memory) > 7992 * 200)
     }
 
-    @Test("a streamed explanation is the JSON that a short one would be")
+    @Test("A streamed explanation is the same JSON as an unstreamed one")
     func explanation() throws {
         let answer = service.post("/explain", "{\(Self.stack)}")
         #expect(answer.statedLength == nil)
@@ -95,7 +95,7 @@ struct DeferralTests {
 }
 
 extension InitService {
-    /// The deferred work of a `POST /init`, in the order in which it is done.
+    /// The jobs of deferred work for a `POST /init`, in order.
     fileprivate func works(_ json: String) -> [DeferredWork] {
         var works: [DeferredWork] = []
         var reply = respond(to: .posted("/init", json))

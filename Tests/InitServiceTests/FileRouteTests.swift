@@ -11,7 +11,7 @@ struct FileRouteTests {
     private static let tensor = "method=normal&shape=4,3&seed=5"
 
     @Test(
-        "The extension is the format, and the name that of the download",
+        "The extension sets the format, and the download has the file's name",
         arguments: [
             ("conv1.npy", "npy", "attachment"), ("conv1.safetensors", "safetensors", "attachment"),
             ("w.raw", "raw", "attachment"), ("W.BIN", "raw", "attachment"), ("a.b.json", "json", "inline"),
@@ -32,13 +32,13 @@ struct FileRouteTests {
         #expect(head.statedLength == file.body.count)
         // The format may be named again.
         #expect(service.ask(.get, "/init/\(name)?\(Self.tensor)&format=\(format)").body == file.body)
-        // The path decides, not what the client would rather have.
+        // The path decides, not Accept.
         #expect(service.ask(.get, "/init/\(name)?\(Self.tensor)", ["Accept": "text/html"]).body == file.body)
         #expect(service.ask(.get, "/init/\(name)?\(Self.tensor)", ["If-None-Match": file["ETag"] ?? ""]).status == 304)
         #expect(service.ask(.put, "/init/\(name)")["Allow"] == "GET, HEAD, POST, OPTIONS")
     }
 
-    @Test("A part of a file is a part of the same bytes")
+    @Test("A range of a file has the bytes of the same range of /init")
     func part() throws {
         let whole = service.ask(.get, "/init?\(Self.tensor)&format=npy")
         let tag = try #require(whole["ETag"])
@@ -48,7 +48,7 @@ struct FileRouteTests {
         #expect(part["Content-Disposition"] == #"attachment; filename="w.npy""#)
     }
 
-    @Test("A model in JSON is posted to a file's name, and has its canonical address elsewhere")
+    @Test("A model can be posted to a file's name, and its canonical URL is that of /init")
     func post() {
         let body = #"{"seed":1,"layers":[{"type":"Linear","in_features":2,"out_features":3}]}"#
         let file = service.post("/init/model.safetensors", body)
@@ -62,7 +62,7 @@ struct FileRouteTests {
         #expect(service.ask(.get, query).body == file.body)
     }
 
-    @Test("A summary is a file of JSON")
+    @Test("A file with the extension json may be a summary")
     func summary() {
         let file = service.ask(.get, "/init/w.json?\(Self.tensor)&format=summary")
         #expect(file.body == service.ask(.get, "/init?\(Self.tensor)&format=summary").body)
@@ -70,7 +70,7 @@ struct FileRouteTests {
     }
 
     @Test(
-        "Another format than the file's is refused",
+        "A format that contradicts the extension is refused",
         arguments: [("w.npy", "raw"), ("w.raw", "summary"), ("w.json", "npy")]
     )
     func conflict(_ name: String, _ format: String) throws {
@@ -84,7 +84,7 @@ struct FileRouteTests {
         #expect(try body.fault().pointer == "/format")
     }
 
-    @Test("What a format cannot hold is refused for its files")
+    @Test("A tensor that a format cannot hold is refused for a file of that format")
     func objection() throws {
         #expect(service.ask(.get, "/init/w.npy?method=ones&shape=2&dtype=bfloat16").status == 406)
         #expect(
@@ -94,7 +94,7 @@ struct FileRouteTests {
     }
 
     @Test(
-        "Names in other characters are there twice, in ASCII and percent-encoded",
+        "Content-Disposition has a non-ASCII name twice, in ASCII and percent-encoded",
         arguments: [
             ("a%22b.npy", #"filename="a_b.npy"; filename*=UTF-8''a%22b.npy"#),
             ("%C3%A9t%C3%A9.npy", #"filename="__t__.npy"; filename*=UTF-8''%C3%A9t%C3%A9.npy"#),
@@ -110,7 +110,7 @@ struct FileRouteTests {
     }
 
     @Test(
-        "Names that are unsafe to save, or that say no format, lead nowhere",
+        "Names that are unsafe to save, or that have no format, are unknown paths",
         arguments: [
             "..%2f", "..%2Fw.npy", "..%2f..%2fetc%2fpasswd.npy", "%2e%2e", "..", ".", ".npy", "..npy", "%2Fw.npy",
             "a%5Cw.npy",
@@ -133,19 +133,19 @@ struct FileRouteTests {
         #expect(service.post("/init/\(name)", #"{"method":"ones","shape":[1]}"#).status == 404)
     }
 
-    @Test("Broken paths are malformed", arguments: ["a%00.npy", "a%ff.npy", "a%2.npy"])
+    @Test("Broken escapes in a path are malformed", arguments: ["a%00.npy", "a%ff.npy", "a%2.npy"])
     func malformed(_ name: String) {
         #expect(service.ask(.get, "/init/\(name)?\(Self.tensor)").status == 400)
     }
 
-    @Test("An unknown extension is answered with those there are")
+    @Test("The error about an unknown extension lists the known ones")
     func extensions() throws {
         let fault = try service.ask(.get, "/init/w.txt?\(Self.tensor)").fault()
-        #expect(fault.detail == #"the file's name "w.txt" ends in the extension of no format"#)
+        #expect(fault.detail == #"the file's name "w.txt" has an unknown extension"#)
         #expect(fault.allowed == [".json", ".raw", ".bin", ".npy", ".safetensors"])
     }
 
-    @Test("The longest name is one that file systems take")
+    @Test("The longest accepted name has the 255 bytes that file systems allow")
     func longest() {
         let name = String(repeating: "a", count: 251) + ".npy"
         #expect(service.ask(.get, "/init/\(name)?\(Self.tensor)").status == 200)
@@ -173,7 +173,7 @@ struct ModelFileNameTests {
         }
     }
 
-    @Test("A part has the name, the plan of the catalogue and an error have none")
+    @Test("A range has the file's name, and neither a plan nor an error has one")
     func others() {
         let part = service.ask(.get, "/models/random/mlp?format=safetensors", ["Range": "bytes=0-7"])
         #expect(part.status == 206)

@@ -26,7 +26,7 @@ struct FormatTests {
         #expect(answer["X-Tensor-Dtype"] == "float32")
         #expect(answer["Accept-Ranges"] == "bytes")
         #expect(answer.statedLength == 96)
-        // The same numbers in bfloat16 of another tensor, whose bytes NumPy cannot show.
+        // Another tensor in bfloat16, a type that NumPy lacks.
         let half = service.ask(.get, "/init?method=normal_&shape=3&seed=42&dtype=bfloat16&format=raw")
         #expect(hex(half.body) == "ac3e043e703e")
         #expect(half["X-Tensor-Dtype"] == "bfloat16")
@@ -66,7 +66,7 @@ struct FormatTests {
         #expect(again.body == answer.body)
     }
 
-    @Test("JSON has the members of the request, then the numbers nested as the shape")
+    @Test("JSON has the members of the request, then the numbers, nested as the shape says")
     func json() throws {
         let answer = service.ask(.get, "/init?method=uniform&shape=2,3&seed=-1")
         #expect(answer["Content-Type"] == "application/json")
@@ -80,7 +80,7 @@ struct FormatTests {
         )
     }
 
-    @Test("JSON names the parameters in force")
+    @Test("JSON names the parameters that the method used")
     func parametersInForce() throws {
         let plain = try service.ask(.get, "/init?method=he_normal_&shape=0,2").json()
         #expect(plain["method"] as? String == "kaiming_normal")
@@ -97,7 +97,7 @@ struct FormatTests {
     }
 
     @Test(
-        "A scalar and empty tensors have their forms",
+        "A scalar and empty tensors have the nested lists that NumPy would give",
         arguments: [
             ("shape=", "1.0"), ("shape=[]", "1.0"), ("shape=0", "[]"), ("shape=2,0", "[[],[]]"), ("shape=0,2", "[]"),
             ("shape=[1,%201]", "[[1.0]]"),
@@ -122,7 +122,7 @@ struct FormatTests {
         let longer = service.ask(.get, "/init?method=zeros&shape=40000")
         #expect(longer.statedLength == nil)
         #expect((try longer.json()["data"] as? [Double])?.count == 40000)
-        // Empty rows count.
+        // Empty rows count towards the length.
         let rows = service.ask(.get, "/init?method=zeros&shape=30000,0")
         #expect(rows.statedLength == nil)
         #expect((try rows.json()["data"] as? [[Double]])?.count == 30000)
@@ -168,7 +168,7 @@ struct FormatTests {
     }
 
     @Test(
-        "The bounds of a uniform set expected mean and deviation, and the range of the histogram",
+        "The bounds of a uniform determine the expected mean and deviation, and the range of the histogram",
         arguments: [
             // (a + b) / 2, (b - a) / math.sqrt(12)
             ("a=-1&b=3", 1.0, 1.1547005383792517, [-1.0, 3.0]), ("a=2&b=2", 2, 0, [1.5, 2.5]),
@@ -183,7 +183,7 @@ struct FormatTests {
         #expect([edges.first, edges.last] == ends)
     }
 
-    @Test("Work in more memory than is allowed is refused by the limit's name")
+    @Test("The error about work that needs too much memory names the limit")
     func workLimit() throws {
         var limits = ServiceLimits()
         limits.maximumWorkBytes = 100_000
@@ -235,7 +235,7 @@ extension GoldenCase {
         kind == .`init` && compare == .bits && (shape ?? []).reduce(1, *) <= 4096
     }
 
-    /// The call as the service takes it.
+    /// The call as a request to the service, in JSON.
     func json() throws -> String {
         var members: [String: Any] = [
             "method": try #require(method), "shape": try #require(shape), "dtype": try #require(dtype), "seed": seed,

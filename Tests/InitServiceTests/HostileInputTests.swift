@@ -6,7 +6,7 @@ import WeightInit
 
 @Suite("Nothing that a client sends traps")
 struct HostileInputTests {
-    /// The same requests in every run.
+    /// A generator with a fixed seed, for the same requests in every run.
     private struct Random: RandomNumberGenerator {
         var state: UInt64
 
@@ -131,7 +131,7 @@ struct HostileInputTests {
         }
     }
 
-    /// So that nothing here takes long.
+    /// Limits so small that no request takes long.
     private var small: ServiceLimits {
         var limits = ServiceLimits()
         limits.tensors.maximumTensorBytes = 1 << 16

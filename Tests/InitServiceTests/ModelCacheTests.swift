@@ -24,11 +24,11 @@ struct ModelCacheTests {
         _ = try make("d")
         #expect(cache.kept("b", of: Text.self) == nil && cache.byteCount == 30)
         #expect((["a", "c", "d"] as [Text]).allSatisfy { cache.kept($0) == $0 })
-        // A larger one takes the room of two.
+        // A larger value evicts two others.
         _ = try make("e", byteCount: 20)
         #expect((["a", "c"] as [Text]).allSatisfy { cache.kept($0, of: Text.self) == nil })
         #expect(cache.kept("d") == ("d" as Text) && cache.byteCount == 30)
-        // One that is larger than all room is made and not kept.
+        // A value larger than the limit is made and not kept.
         #expect(try make("f", byteCount: 31) == "f")
         #expect(cache.kept("f", of: Text.self) == nil && cache.byteCount == 30 && cache.madeCount == 6)
         #expect(try make("d") == "d")
@@ -49,7 +49,7 @@ struct ModelCacheTests {
         #expect(try cache.value("a", byteCount: { (_: Int?) in 1 }) { _ in 6 } == 5)
     }
 
-    @Test("Errors are not kept, and the next request tries again")
+    @Test("Errors are not cached, and the next request tries again")
     func errors() throws {
         let cache = ModelCache(limit: 10)
         #expect(throws: InitError.self) {
@@ -60,7 +60,7 @@ struct ModelCacheTests {
         #expect(cache.byteCount == 1)
     }
 
-    @Test("Simultaneous requests for a value wait for one that makes it, and a look does not wait")
+    @Test("Simultaneous requests for a value wait for the one that makes it, and kept() does not wait")
     func flight() {
         let cache = ModelCache(limit: 10)
         let results = Mutex<[Int]>([])
@@ -88,7 +88,7 @@ struct ModelCacheTests {
         #expect(begun.load(ordering: .relaxed) == 1 && cache.madeCount == 1)
     }
 
-    @Test("Who waits for a value gives up when its client has left, and so does who makes it when nobody waits")
+    @Test("A request stops waiting for a value when its client has left, and making the value stops when nobody waits")
     func cancelled() throws {
         let cache = ModelCache(limit: 10)
         let begun = Atomic(false)
@@ -109,7 +109,7 @@ struct ModelCacheTests {
             group.leave()
         }
         while !begun.load(ordering: .relaxed) { usleep(500) }
-        // It gives up at once, and the one that makes the value goes on.
+        // The cancelled request stops waiting at once, and the one that makes the value continues.
         #expect(throws: InitError.cancelled) {
             try cache.value("a", byteCount: { _ in 1 }, isCancelled: { true }) { _ in 5 }
         }
@@ -141,7 +141,7 @@ struct ModelCacheTests {
         )
     }
 
-    @Test("A value that was being made when all were forgotten is not kept")
+    @Test("A value that is being made when the cache is emptied is not kept")
     func forgotten() throws {
         let cache = ModelCache(limit: 10)
         let value = try cache.value("a", byteCount: { _ in 1 }) { _ throws(InitError) in
@@ -163,7 +163,9 @@ struct ModelCacheTests {
         return Set(map.values).sorted()
     }
 
-    @Test("All files of a revision are one decoding, one plan and one layout, and another revision is planned anew")
+    @Test(
+        "All files of a revision share one decoded request, one plan and one layout, and each revision has its own plan"
+    )
     func once() throws {
         let service = InitService()
         let cache = service.operations.modelCache
@@ -183,7 +185,7 @@ struct ModelCacheTests {
         #expect(cache.madeCount == 3)
     }
 
-    @Test("A model whose literals are large is planned once for a seed, and two seeds are kept")
+    @Test("A model with large literals is planned once for each seed, and two seeds fit the cache")
     func literals() throws {
         let service = InitService()
         let cache = service.operations.modelCache
@@ -220,7 +222,7 @@ struct ModelCacheTests {
         #expect(service.operations.modelCache.madeCount == 2)
     }
 
-    @Test("Plans that are kept stay within their limit, and all are dropped when the catalogue is read again")
+    @Test("Cached plans stay within their limit, and all are dropped when the catalogue is read again")
     func limit() throws {
         var limits = ServiceLimits()
         limits.modelCacheBytes = 8 << 20
@@ -236,7 +238,7 @@ struct ModelCacheTests {
         #expect(cache.byteCount == 0)
     }
 
-    @Test("A service that keeps no plans answers the same")
+    @Test("A service that caches no plans gives the same answers")
     func uncached() throws {
         var limits = ServiceLimits()
         limits.modelCacheBytes = 0
@@ -251,7 +253,7 @@ struct ModelCacheTests {
         #expect(service.operations.modelCache.byteCount == 0)
     }
 
-    @Test("Metrics have the memory of kept plans, and how many were made")
+    @Test("Metrics have the memory of cached plans and the number of plans made")
     func metrics() throws {
         let service = InitService()
         _ = service.ask(.head, "/random/lenet5/resolve/seed-1/model.safetensors")

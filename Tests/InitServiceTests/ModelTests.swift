@@ -31,7 +31,7 @@ struct ModelTests {
 
     // MARK: One request, one URL
 
-    @Test("The URL in Content-Location gives what the POST gave", arguments: ["json", "safetensors", "summary"])
+    @Test("The URL in Content-Location has the reply of the POST", arguments: ["json", "safetensors", "summary"])
     func contentLocation(_ format: String) throws {
         let request = #"{"format":"\#(format)","# + Self.model.dropFirst()
         let posted = service.post("/init", request)
@@ -41,14 +41,14 @@ struct ModelTests {
         #expect(got["ETag"] == posted["ETag"])
         #expect(got.body == posted.body)
         #expect(got["Content-Type"] == posted["Content-Type"])
-        // Written once, it is written the same again.
+        // The canonical form of a canonical request is the request itself.
         let canonical = try #require(URLComponents(string: url)?.queryItems?.first { $0.name == "request" }?.value)
         #expect(service.post("/init", canonical)["Content-Location"] == url)
         let tag = try #require(posted["ETag"])
         #expect(service.ask(.get, url, ["If-None-Match": tag]).status == 304)
     }
 
-    @Test("Spellings of one model have one tag")
+    @Test("All spellings of a model have the same entity tag")
     func spellings() throws {
         func tag(_ request: String) throws -> String {
             let answer = service.post("/init", request)
@@ -101,7 +101,7 @@ struct ModelTests {
     }
 
     @Test(
-        "An integer that stands for a list has the list's tag",
+        "An integer that stands for a list gives the same entity tag as the list",
         arguments: [
             (#""type":"Conv2d","in_channels":2,"out_channels":4,"kernel_size""#, "3", "[3,3]", "[3,1]"),
             (#""type":"Conv1d","in_channels":2,"out_channels":4,"kernel_size""#, "3", "[3]", "[2]"),
@@ -122,7 +122,7 @@ struct ModelTests {
     // MARK: Formats
 
     @Test(
-        "A tie that safetensors' metadata has no room for is refused, and other formats have it",
+        "A tied name that is reserved in the metadata of safetensors is refused there, and accepted in other formats",
         arguments: ["seed", "profile", "request", "format"]
     )
     func reservedTies(_ name: String) throws {
@@ -140,7 +140,7 @@ struct ModelTests {
         #expect(try json.json()["tie"] as? [String: String] == [name: "a"])
     }
 
-    @Test("Files that hold one tensor are refused, with the reason", arguments: ["raw", "npy"])
+    @Test("Formats that hold one tensor are refused for a model, with the reason", arguments: ["raw", "npy"])
     func oneTensorFormats(_ format: String) throws {
         let request = #"{"format":"\#(format)","layer":{"type":"PReLU"}}"#
         for path in ["/init", "/explain"] {
@@ -174,7 +174,7 @@ struct ModelTests {
         #expect(service.post("/init", #"{"layers":[]}"#).text.hasSuffix(#""tensors":[]}"#))
     }
 
-    @Test("JSON and summary tell the same as the safetensors file")
+    @Test("JSON and summary agree with the safetensors file")
     func formatsAgree() throws {
         let file = try safetensors(Self.model)
         let json = try service.post("/init", Self.model).json()
@@ -193,7 +193,7 @@ struct ModelTests {
         #expect(file.metadata["head.weight"] == "e.weight")
         #expect(file.metadata["profile"] == "torch-2.13")
         #expect(file.metadata["seed"] == "7")
-        // The file holds its own recipe.
+        // The file's metadata holds the request that makes the file.
         let recipe = try #require(file.metadata["request"])
         #expect(try safetensors(recipe).tensors["h.1.fc.bias"]?.bytes == file.tensors["h.1.fc.bias"]?.bytes)
         let embedding = try #require(file.tensors["e.weight"]?.bytes)
@@ -207,7 +207,7 @@ struct ModelTests {
         let whole = service.ask(.get, url).body
         #expect(whole.count > 2000)
         for index in 0..<40 {
-            // As good as random, and the same in every run.
+            // Scattered positions, the same in every run.
             let (first, second) = (index * 7919 % whole.count, (index * index * 104_729 + 13) % whole.count)
             let (start, end) = (min(first, second), max(first, second))
             let answer = service.ask(.get, url, ["Range": "bytes=\(start)-\(end)"])
@@ -237,7 +237,7 @@ struct ModelTests {
         (tensor?["start"] as? [String: Any])?["word"] as? Int
     }
 
-    @Test("A model's plan tells what made each tensor, and where in the stream")
+    @Test("A model's plan has each tensor's method, rule and position in the stream")
     func explain() throws {
         let tensors = try explained(Self.model)
         let conv = try #require(tensors["conv.weight"])
@@ -246,8 +246,8 @@ struct ModelTests {
         #expect(conv["words"] as? Int == 216 + 16)
         #expect(conv["fan_out"] as? Int == 72)
         #expect(conv["bytes"] as? Int == 864)
-        // Behind all defaults: the convolution, two Linears of float64 with two words for each number, 40 normals, of which the
-        // last 16 are drawn anew because 40 is no multiple of 16, and the head that is tied.
+        // The rule's draw follows all default draws: the convolution, two float64 Linears with two words for each
+        // number, 40 normals, of which the last 16 are redrawn because 40 is not a multiple of 16, and the tied head.
         #expect(start(conv) == 216 + 8 + 2 * 2 * (64 + 8) + (40 + 16) + 40)
         #expect(tensors["conv.bias"]?["rule"] as? String == "/rules/2")
         #expect(tensors["conv.bias"]?["words"] as? Int == 0)
@@ -259,14 +259,14 @@ struct ModelTests {
         #expect(tensors["bn.weight"]?["buffer"] == nil)
         #expect(tensors["head.weight"] == nil)
         let totals = try service.post("/explain", Self.model).json()
-        // Without the statistics, and the tied head once.
+        // Parameters exclude the running statistics and count the tied head once.
         #expect(totals["parameters"] as? Int == 216 + 8 + 16 + 2 * 72 + 40)
         #expect(totals["bytes"] as? Int == 4 * (224 + 16 + 16 + 40) + 8 * (144 + 1))
         #expect(totals["words"] as? Int == 216 + 8 + 288 + 56 + 40 + 232)
         #expect((totals["url"] as? String)?.hasPrefix("/init?request=%7B%22seed%22") == true)
     }
 
-    @Test("Behind a truncated normal starts are unknown, and words only where a sample left over matters")
+    @Test("After a truncated normal all starts are unknown, and words are unknown if a cached sample may be used")
     func unknownStarts() throws {
         let tensors = try explained(
             """
@@ -285,7 +285,7 @@ struct ModelTests {
         #expect(tensors["z"]?["words"] as? Int == 0)
     }
 
-    @Test("With a generator of its own, every tensor starts at its first word")
+    @Test("With per_tensor seeding, every tensor starts at word 0 of its own generator")
     func explainPerTensor() throws {
         let tensors = try explained(
             """
@@ -300,7 +300,7 @@ struct ModelTests {
         #expect(tensors["b.bias"]?["effective_seed"] as? Int == seed)
     }
 
-    @Test("Entry rules are told by where they stand")
+    @Test("The plan names an entry's rule by its place in the request")
     func entryRules() throws {
         let tensors = try explained(
             """
@@ -313,7 +313,7 @@ struct ModelTests {
         #expect(tensors["h.1.fc.bias"]?["rule"] as? String == "/layers/0/rules/0")
     }
 
-    @Test("Braces in a repeated entry's name are its index")
+    @Test("Braces in a repeated entry's name are replaced by the index")
     func braces() throws {
         let tensors = try explained(
             """
@@ -324,7 +324,7 @@ struct ModelTests {
         #expect(Set(tensors.keys) == ["a0b{}.weight", "a1b{}.weight", "c{}.weight", "d.0.weight"])
     }
 
-    @Test("An explanation generates nothing, whatever the size")
+    @Test("An explanation of a model of any size generates nothing")
     func large() throws {
         // 10^12 parameters.
         let request = """
@@ -339,7 +339,7 @@ struct ModelTests {
         #expect(plan["bytes"] as? Int == 4_000_000_000_000)
         #expect(plan["words"] is NSNull)
         #expect((plan["tensors"] as? [Any])?.count == 100)
-        // If no words have to be counted, the file has a length, too.
+        // If no words have to be counted, the file's length is known, too.
         let file = #"{"format":"safetensors","# + request.replacing("trunc_normal", with: "normal").dropFirst()
         let head = service.ask(.head, "/init?request=" + encoded(file))
         #expect(head.status == 200)
@@ -369,7 +369,7 @@ struct ModelTests {
         }
     }
 
-    @Test("Each tensor is what init makes of the derived seed")
+    @Test("Each tensor is the same as a single tensor with the derived seed")
     func derivedSeed() throws {
         let file = try safetensors(
             """
@@ -385,7 +385,7 @@ struct ModelTests {
 
     // MARK: The catalogue
 
-    @Test("The catalogue has every layer, and every layer of the catalogue can be asked for")
+    @Test("The catalogue has every layer, and every layer in it can be requested")
     func catalogue() throws {
         let layers = try #require(try service.ask(.get, "/methods").json()["layers"] as? [[String: Any]])
         let names = layers.compactMap { $0["name"] as? String }
@@ -408,7 +408,7 @@ struct ModelTests {
             let answer = service.post("/explain", String(decoding: request, as: UTF8.self))
             #expect(answer.status == 200, "\(answer.text)")
             let tensors = try answer.json()["tensors"] as? [Any] ?? []
-            // InstanceNorm has some where it is told to.
+            // InstanceNorm has tensors only if its arguments ask for them.
             if !name.hasPrefix("InstanceNorm") { #expect(tensors.isEmpty == (layer["tensors"] as? Bool == false)) }
         }
         for type in classes {

@@ -3,7 +3,7 @@ import Foundation
 import InitService
 import Testing
 
-/// A line of `ModelVectors`: a request, and the tensors that PyTorch made of it.
+/// A line of `ModelVectors`: a request, and the tensors that PyTorch made for it.
 struct ModelVector: Sendable, CustomTestStringConvertible {
     struct Tensor: Decodable, Sendable {
         let name: String
@@ -18,7 +18,7 @@ struct ModelVector: Sendable, CustomTestStringConvertible {
     }
 
     let id: String
-    /// As it stands in the file.
+    /// The request's text in the file.
     let request: String
     let tensors: [Tensor]
 
@@ -77,7 +77,7 @@ struct ModelVectorTests {
         let file = try SafetensorsFile(answer.body)
         let names = ["float32": "F32", "float64": "F64", "float16": "F16", "bfloat16": "BF16", "int64": "I64"]
         for expected in vector.tensors {
-            // Of two names of a tensor the file has one.
+            // The file has only one of the names of a tied tensor.
             let tensor = try #require(
                 file.tensors[expected.name] ?? file.metadata[expected.name].flatMap { file.tensors[$0] }
             )
@@ -98,7 +98,7 @@ struct ModelVectorTests {
         let tensors: [ModelVector.Tensor]
     }
 
-    @Test("The presets have the names and shapes of their models, and the small ones the numbers")
+    @Test("Presets have the names and shapes of their models, and small presets have PyTorch's numbers")
     func presets() throws {
         let folder = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "../../examples/models")
         for line in try modelVectorLines("presets.jsonl") {
@@ -129,13 +129,13 @@ struct ModelVectorTests {
 struct LayerDecisionTests {
     let service = InitService()
 
-    /// Arguments that one of PyTorch's constructors takes or refuses, and its state dict then.
+    /// Arguments of a constructor of PyTorch, and the resulting state dict, or none if PyTorch refuses the arguments.
     private struct Decision {
         var type: String
         /// The line, for a message.
         var text: String
         var request: Data
-        /// `name:sizes` in order; `nil` where it refuses.
+        /// `name:sizes` in order; `nil` if PyTorch refuses the arguments.
         var state: String?
 
         init(_ line: String) throws {
@@ -148,7 +148,7 @@ struct LayerDecisionTests {
         }
     }
 
-    @Test("Layers have PyTorch's state dict, or refuse its arguments", arguments: try layerTypes())
+    @Test("Layers have PyTorch's state dict, or refuse the arguments that PyTorch refuses", arguments: try layerTypes())
     func decisions(_ type: String) throws {
         for line in try Self.lines() where line.hasPrefix("[\"\(type)\",") {
             let decision = try Decision(line)

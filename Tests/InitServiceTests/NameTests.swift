@@ -6,9 +6,9 @@ import InitService
 import Testing
 import WeightInit
 
-@Suite("Names are told apart by their bytes")
+@Suite("Names are compared by their bytes")
 struct NameTests {
-    /// Spellings that Swift's strings take for equal.
+    /// Spellings that compare equal as Swift strings.
     static let spellings = [
         ("\u{e9}", "e\u{301}"), ("K", "\u{212a}"), ("\u{c5}", "\u{212b}"), ("\u{ac00}", "\u{1100}\u{1161}"),
     ]
@@ -23,12 +23,12 @@ struct NameTests {
         try #require(try answer.json()["tensors"] as? [[String: Any]])
     }
 
-    /// Bytes, because `String`s are what this is about.
+    /// The names as bytes, because Swift strings would hide a difference of spelling.
     private func names(_ answer: Answer) throws -> [[UInt8]] {
         try tensors(answer).map { Array((($0["name"] as? String) ?? "").utf8) }
     }
 
-    @Test("Two spellings of a letter are two layers", arguments: spellings)
+    @Test("Two spellings of a letter name two layers", arguments: spellings)
     func layers(_ first: String, _ second: String) throws {
         let answer = service.post("/explain", #"{"layers":[\#(layer(first)),\#(layer(second))]}"#)
         #expect(answer.status == 200, "\(answer.text)")
@@ -40,13 +40,13 @@ struct NameTests {
         #expect(file.status == 200, "\(file.text)")
     }
 
-    @Test("The same spelling twice is refused, whatever it is written in", arguments: spellings.flatMap { [$0, $1] })
+    @Test("A duplicate of a spelling is refused", arguments: spellings.flatMap { [$0, $1] })
     func twice(_ name: String) throws {
         let fault = try service.post("/explain", #"{"layers":[\#(layer(name)),\#(layer(name))]}"#).fault()
         #expect(fault.pointer == "/layers/1/name")
     }
 
-    @Test("A tie to another spelling of a name is refused where it stands", arguments: spellings)
+    @Test("A tie to another spelling of a name is refused, and the error names its place", arguments: spellings)
     func ties(_ first: String, _ second: String) throws {
         let body = #"{"layers":[\#(layer(first)),\#(layer("x"))],"tie":{"x.weight":"\#(second).weight"}}"#
         let answer = service.post("/explain", body)
@@ -56,7 +56,7 @@ struct NameTests {
         #expect(fault.detail.contains("unknown parameter"))
     }
 
-    @Test("Slices of two spellings are two slices", arguments: spellings)
+    @Test("Slices for two spellings are independent", arguments: spellings)
     func slices(_ first: String, _ second: String) throws {
         let answer = service.post(
             "/explain",
@@ -80,18 +80,18 @@ struct NameTests {
         #expect(try tensors(answer).map { $0["method"] as? String } == ["kaiming_uniform", "uniform", "ones", "ones"])
     }
 
-    @Test("Members in another spelling are unknown", arguments: ["\u{212a}ind", "shape\u{301}", "se\u{212a}d"])
+    @Test("Members in other spellings are unknown", arguments: ["\u{212a}ind", "shape\u{301}", "se\u{212a}d"])
     func members(_ name: String) throws {
         let answer = service.post("/explain", #"{"method":"zeros","shape":[1],"\#(name)":1}"#)
         #expect(answer.status == 400)
         #expect(try answer.fault().pointer.map { Array($0.utf8) } == Array("/\(name)".utf8))
     }
 
-    @Test("Header fields fold ASCII letters only")
+    @Test("Only ASCII letters in header fields are compared without case")
     func fields() {
         let query = "/gain?nonlinearity=relu"
         #expect(service.ask(.get, query, ["Accept": "APPLICATION/JSON"]).status == 200)
-        // U+212A folds to k, U+017F to s, elsewhere.
+        // Unicode's case folding maps U+212A to k, and U+017F to s.
         #expect(service.ask(.get, query, ["Accept": "application/j\u{17f}on"]).status == 406)
         #expect(service.ask(.get, "/init?method=zeros&shape=9&format=raw", ["Range": "byte\u{17f}=0-1"]).status == 200)
         #expect(service.ask(.get, "/init?method=zeros&shape=9&format=raw", ["Range": "BYTES=0-1"]).status == 206)
@@ -122,7 +122,7 @@ struct NameTests {
         #expect(service.post("/explain", #"{"layers":[\#(layer("abcdefghijklm"))]}"#).status == 200)
     }
 
-    @Test("A wrong name among very many is answered with a few, the nearest of those looked at")
+    @Test("The error about an unknown name among very many suggests a few near ones")
     func suggestions() throws {
         let layers = (0..<2000).map { layer("block\($0)") }.joined(separator: ",")
         let answer = service.post("/explain", #"{"layers":[\#(layers)],"tie":{"block7.weigth":"block8.weight"}}"#)

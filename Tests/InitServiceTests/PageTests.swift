@@ -1,5 +1,6 @@
 import ByteText
 import Foundation
+import HTTPExchange
 import HTTPTypes
 import InitService
 import Testing
@@ -8,13 +9,13 @@ import Testing
 struct PageTests {
     private let service = InitService()
 
-    /// The `type` of problems of as many kinds as requests can be made to have.
+    /// Requests whose problems have different types.
     static let targets = [
         "/nowhere", "/init?method=x", "/init?method=xavier_normal&shape=3", "/init?method=ones&shape=99999999999999",
         "/init?method=ones&shape=2&dtype=bfloat16&format=npy", "/a%",
     ]
 
-    @Test("The type of a problem is an address that opens", arguments: targets)
+    @Test("The type of a problem is a URL that the service answers", arguments: targets)
     func types(_ target: String) throws {
         let type = try #require(try service.ask(.get, target).json()["type"] as? String)
         let (page, section) = (type.split(separator: "#")[0], type.split(separator: "#")[1])
@@ -24,7 +25,7 @@ struct PageTests {
         #expect(answer.text.contains("<h2 id=\"\(section)\">"))
     }
 
-    @Test("The page of problems may do nothing but look as it does")
+    @Test("The policy of the problems page allows only its own styles")
     func policy() throws {
         let policy = try #require(service.ask(.get, "/docs/problems")["Content-Security-Policy"])
         #expect(policy.hasPrefix("default-src 'none'; style-src 'sha256-"))
@@ -41,7 +42,49 @@ struct PageTests {
         #expect(text.contains("<code>application/problem+json</code>"))
     }
 
-    @Test("The README is text that a browser shows")
+    /// `Accept` of a navigation in Chromium.
+    private static let navigation = "text/html,application/xhtml+xml,application/xml;q=0.9,image/webp,*/*;q=0.8"
+
+    @Test(
+        "Where nothing is found, a browser gets a page with a link",
+        arguments: ["/foo", "/%3Cscript%3E", "/models/random/nothing", "/init/weight.txt?method=ones&shape=1"]
+    )
+    func missing(_ target: String) throws {
+        let page = service.ask(.get, target, ["Accept": Self.navigation])
+        #expect(page.status == 404)
+        #expect(page["Content-Type"] == "text/html; charset=utf-8")
+        #expect(page["Cache-Control"] == "no-store" && page["Vary"] == "Accept")
+        #expect(page["Content-Security-Policy"] == service.ask(.get, "/docs/problems")["Content-Security-Policy"])
+        #expect(page.text.contains("<a href=\"/\">") && !page.text.contains("<script>"))
+        let head = service.ask(.head, target, ["Accept": Self.navigation])
+        #expect(head.status == 404 && head.body.isEmpty && head.statedLength == page.body.count)
+        #expect(head["Content-Type"] == page["Content-Type"])
+    }
+
+    @Test("The link leads to where a proxy has the service")
+    func missingBelow() throws {
+        var policy = ServicePolicy()
+        policy.pathPrefix = PathPrefix("/weights")
+        let page = InitService(policy: policy).ask(.get, "/weights/foo", ["Accept": Self.navigation])
+        #expect(page.text.contains("<a href=\"/weights/\">"))
+    }
+
+    @Test(
+        "Programs get the problem document",
+        arguments: [nil, "*/*", "application/json", "application/json, text/html", "text/html;q=0.5, */*", "image/png"]
+    )
+    func missingForPrograms(_ accept: String?) throws {
+        let answer = service.ask(.get, "/foo", accept.map { ["Accept": $0] } ?? [:])
+        #expect(answer["Vary"] == "Accept")
+        #expect(try answer.fault().detail.contains("/foo"))
+    }
+
+    @Test("Other problems are documents for a browser, too")
+    func otherProblems() throws {
+        #expect(try service.ask(.get, "/init?method=x", ["Accept": Self.navigation]).fault().parameter == "method")
+    }
+
+    @Test("The README is served as text that browsers display")
     func readme() throws {
         let response = service.ask(.get, "/docs/readme")
         #expect(response["Content-Type"] == "text/plain; charset=utf-8")
@@ -69,7 +112,7 @@ struct PageTests {
         #expect(try answer.json()["openapi"] as? String == "3.1.0")
     }
 
-    @Test("Health is readiness, under the name that load balancers know")
+    @Test("/health is readiness under the name that load balancers expect")
     func health() {
         #expect(service.ask(.get, "/health").status == 200)
         service.beginDraining()
@@ -78,7 +121,7 @@ struct PageTests {
         #expect(service.ask(.get, "/livez").status == 200)
     }
 
-    @Test("The version names the release, and PyTorch's")
+    @Test("/version names the release and PyTorch's version")
     func version() throws {
         let answer = try service.ask(.get, "/version").json()
         #expect(answer["profile"] as? String == "torch-2.13")
@@ -95,7 +138,7 @@ struct PathPrefixTests {
         return InitService(policy: policy)
     }
 
-    @Test("Requests may have the prefix or not", arguments: ["/weights", "/a/b.c~d_e-f"])
+    @Test("Requests are answered with and without the prefix", arguments: ["/weights", "/a/b.c~d_e-f"])
     func both(_ prefix: String) throws {
         let service = try service(prefix)
         for target in ["/gain?nonlinearity=relu", "/", "/openapi.json"] {
@@ -108,16 +151,20 @@ struct PathPrefixTests {
     }
 
     @Test(
-        "The prefix alone leads to the page, for relative URLs need its slash",
+        "The prefix without a slash redirects to the page, because relative URLs need the slash",
         arguments: ["/weights", "/weights?x=1"]
     )
     func redirect(_ target: String) throws {
-        let answer = try service("/weights").ask(.get, target)
+        let service = try service("/weights")
+        let answer = service.ask(.get, target)
         #expect(answer.status == 308)
         #expect(answer["Location"] == "/weights/")
+        service.ended(ExchangeEnd(method: .get, status: answer.status, note: nil))
+        let count = "http_server_request_duration_seconds_count{route=\"other\",status=\"308\"} 1\n"
+        #expect(service.ask(.get, "/metrics").text.contains(count))
     }
 
-    @Test("Addresses in replies have the prefix")
+    @Test("URLs in replies have the prefix")
     func addresses() throws {
         let service = try service("/weights")
         let answer = service.post("/init", #"{"method":"ones","shape":[2]}"#)
@@ -126,7 +173,7 @@ struct PathPrefixTests {
     }
 
     @Test(
-        "What is no path is no prefix",
+        "An invalid path is refused as a prefix",
         arguments: [
             "", "/", "weights", "/weights/", "/a//b", "/a?b=1", "/a#b", "/../x", "/.", "/a b", "/ä", "//host", "/%41",
         ]
@@ -138,7 +185,7 @@ struct PathPrefixTests {
 
 @Suite("Times and traces")
 struct TimingTests {
-    @Test("Responses say how long their parts took, if asked to")
+    @Test("Responses have Server-Timing if it is configured")
     func timing() throws {
         #expect(InitService().ask(.get, "/gain")["Server-Timing"] == nil)
         var policy = ServicePolicy()

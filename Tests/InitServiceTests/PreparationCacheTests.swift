@@ -32,7 +32,7 @@ struct PreparationCacheTests {
         #expect(cache.kept("b") == nil)
         #expect(cache.kept("a") != nil && cache.kept("c") != nil && cache.kept("d") != nil)
         #expect(cache.byteCount == 3 * bytes)
-        // A larger one takes the room of several.
+        // A larger preparation evicts several others.
         let large = try draws(side: 13)
         #expect(large.byteCount > 2 * bytes && large.byteCount <= 3 * bytes)
         try keep(cache, "e", large)
@@ -42,7 +42,7 @@ struct PreparationCacheTests {
         #expect(cache.kept("f") == nil && cache.kept("e") != nil)
     }
 
-    @Test("Preparations in use are not evicted, and uncached ones count for their replies")
+    @Test("Preparations in use are not evicted, and uncached preparations count in their replies' memory")
     func use() throws {
         let request = TensorRequest(method: InitMethod.named("orthogonal"), shape: try Shape([8, 8]))
         let plan = try Plan(request, seed: Seed(Int64(0)))
@@ -77,7 +77,7 @@ struct PreparationCacheTests {
         #expect(cache.madeCount == 2)
     }
 
-    /// Runs bodies on threads of their own and waits for all.
+    /// Runs `body` on several threads and waits for all of them.
     private func concurrently(_ count: Int, _ body: @escaping @Sendable (Int) -> Void) {
         let group = DispatchGroup()
         for index in 0..<count {
@@ -101,7 +101,7 @@ struct PreparationCacheTests {
         concurrently(3) { index in
             switch index {
             case 0:
-                // Its client goes away, but others wait: it goes on.
+                // The client of this request leaves, but others wait, so the work continues.
                 let share = try? cache.share("a", isCancelled: { firstIsGone.load(ordering: .relaxed) }) {
                     isCancelled in
                     started.store(1, ordering: .relaxed)
@@ -115,7 +115,7 @@ struct PreparationCacheTests {
                 results.withLock { $0[1] = share?.value === made }
             default:
                 while started.load(ordering: .relaxed) == 0 { usleep(500) }
-                // Gives up at once.
+                // A cancelled request stops waiting at once.
                 let share = try? cache.share("a", isCancelled: { true }) { _ in made }
                 results.withLock { $0[2] = share == nil }
                 firstIsGone.store(true, ordering: .relaxed)
@@ -125,19 +125,19 @@ struct PreparationCacheTests {
         }
         #expect(results.withLock { $0 } == [0: true, 1: true, 2: true])
         #expect(cache.madeCount == 1)
-        // Nobody waits: cancelled, and the next one makes it anew.
+        // Nobody waits, so the work is cancelled, and the next request makes the preparation anew.
         #expect(try cache.share("b", isCancelled: { true }, make: { $0() ? nil : made }) == nil)
         #expect(try cache.share("b", isCancelled: { false }, make: { $0() ? nil : made }) != nil)
     }
 
-    @Test("Sixteen ranges of an orthogonal tensor are one decomposition", arguments: [0, 1 << 30])
+    @Test("Sixteen ranges of an orthogonal tensor need one decomposition", arguments: [0, 1 << 30])
     func ranges(_ cacheBytes: Int) throws {
         var limits = ServiceLimits()
         limits.cacheBytes = cacheBytes
         let service = InitService(limits: limits)
         let target = "/init?method=orthogonal&shape=256,256&seed=9&format=raw"
         let size = 256 * 256 * 4
-        // All ask before the first of them is worked on.
+        // All requests arrive before the first one is worked on.
         let replies = (0..<16).map { index -> Reply in
             var head = HTTPRequest(method: .get, scheme: "http", authority: "a", path: target)
             head.headerFields[.range] = "bytes=\(index * size / 16)-\((index + 1) * size / 16 - 1)"
@@ -158,9 +158,9 @@ struct PreparationCacheTests {
         #expect(all.allSatisfy { $0.0.status == 206 })
         if cacheBytes > 0 {
             #expect(service.operations.preparations.madeCount == 1)
-            // The matrix counts as the cache's, the plan as the reply's.
+            // The matrix counts in the cache's memory, and the plan in the reply's.
             #expect(all.allSatisfy { $0.1 == 1024 })
-            // From now on it is there at once, in other formats and slices, too.
+            // Other formats and slices use the cached matrix at once.
             for other in ["", "&slice=3:9,:7", "&format=npy"] {
                 let answer = service.ask(.get, target.replacing("&format=raw", with: other))
                 #expect(answer.status == 200)
@@ -175,7 +175,7 @@ struct PreparationCacheTests {
         #expect(service.ask(.get, target.replacing("seed=9", with: "seed=8")).wasDeferred)
     }
 
-    @Test("A model's counted words are kept for its slices and formats")
+    @Test("A model's counted words are cached for its slices and formats")
     func model() throws {
         let service = InitService()
         let tensors =
@@ -192,7 +192,7 @@ struct PreparationCacheTests {
         #expect(service.operations.preparations.byteCount > 0 && service.operations.preparations.byteCount < 1000)
     }
 
-    @Test("Counting stops without waiting requests, and endless counting is refused")
+    @Test("Counting stops when no request waits for it, and endless counting is refused")
     func counting() throws {
         let tensors: (Int) -> String = { count in
             #"{"tensors":[{"method":"trunc_normal","shape":[\#(count)]},{"name":"x","method":"normal","shape":[20]}],"slices":{"0":":1"}}"#

@@ -7,7 +7,7 @@ import InitService
 import Testing
 import WeightInit
 
-/// A stack of layers with what PyTorch made of it; `PropagationVectors/make_vectors.py` wrote it.
+/// A stack of layers with PyTorch's results, written by `PropagationVectors/make_vectors.py`.
 struct PropagationVector: Decodable, Sendable, CustomTestStringConvertible {
     struct Variances: Decodable, Sendable {
         var forward: [Double]
@@ -19,7 +19,7 @@ struct PropagationVector: Decodable, Sendable, CustomTestStringConvertible {
         var derivative: Double
     }
 
-    /// Relative distances allowed to PyTorch's numbers.
+    /// Allowed relative differences from PyTorch's numbers.
     struct Tolerance: Decodable, Sendable {
         var slope: Double
         var measured: Double
@@ -45,7 +45,7 @@ struct PropagationVector: Decodable, Sendable, CustomTestStringConvertible {
             .appending(path: "../PropagationVectors/stacks.jsonl")
         let lines = ((try? String(contentsOf: file, encoding: .utf8)) ?? "").split(separator: "\n")
         return lines.compactMap { line in
-            // The request comes first in its line, as an object without others in it.
+            // The request comes first in its line, and contains no nested object.
             guard let start = line.range(of: #""request": "#)?.upperBound, let end = line.firstIndex(of: "}"),
                 var vector = try? JSONDecoder().decode(PropagationVector.self, from: Data(line.utf8))
             else { return nil }
@@ -130,7 +130,7 @@ struct PropagationTests {
     }
 
     @Test(
-        "A ReLU has He's equations 10 and 14",
+        "ReLU layers follow equations 10 and 14 of He et al. 2015",
         arguments: [("fan_in", 1.0, 0.25), ("fan_out", 4.0, 1.0)]
     )
     func reluModes(_ mode: String, _ forward: Double, _ backward: Double) throws {
@@ -159,7 +159,7 @@ struct PropagationTests {
         }
     }
 
-    @Test("The advice names the mode that strays less")
+    @Test("The advice names the mode with the smaller change of variance")
     func advice() throws {
         func advice(_ query: String) throws -> [String] {
             let advice = try Reply(service.ask(.get, "/propagate?runs=0&" + query)).advice
@@ -168,17 +168,26 @@ struct PropagationTests {
             return advice
         }
         let relu = try advice("")
-        #expect(relu[0].hasPrefix("Choose fan_in:"))
+        #expect(relu[0].hasPrefix("With kaiming_normal, choose fan_in:"))
         #expect(relu[0].contains("×1,") && relu[0].contains("×0.25.") && relu[0].contains("equation 10"))
         #expect(relu[1].contains("×4,") && relu[1].contains("either will do") && relu[1].contains("equation 14"))
         #expect(try advice("width_out=512")[0].contains("the same number"))
-        // A gain of 1 halves the variance at every ReLU; fan_out makes up for some of it where the stack narrows.
+        // A gain of 1 halves the variance at every ReLU; fan_out compensates for some of it if the stack narrows.
         let halved = try advice("gain=1&width_in=400&width_out=100")
-        #expect(halved[0].hasPrefix("Choose fan_out"))
-        #expect(halved[1].contains("no choice of fan mends it"))
+        #expect(halved[0].hasPrefix("With kaiming_normal and gain 1, choose fan_out, if either:"))
+        #expect(halved[1].contains("layer by layer, with relu and gain 1, and neither mode corrects it"))
+        #expect(halved[1].hasSuffix("mends it; if no gain is given, kaiming takes that of relu, 1.41."))
+        let other = try advice("method=kaiming_uniform&gain=gelu&width_out=512")
+        #expect(other[0].hasPrefix("With kaiming_uniform and the gain of gelu, choose fan_in, the default:"))
+        #expect(other[1].contains("with relu and the gain of gelu") && other[1].hasSuffix("takes that of relu, 1.41."))
+        let leaky = try advice("gain=leaky_relu:0.2")
+        #expect(leaky[0].hasPrefix("With kaiming_normal and the gain of leaky_relu:0.2, choose"))
+        let sigmoid = try advice("nonlinearity=sigmoid&depth=200&width_out=512")
+        #expect(sigmoid[1].contains("with sigmoid and its gain") && !sigmoid[1].contains("no gain is given"))
         #expect(try advice("nonlinearity=sigmoid&depth=200")[0].contains("e-"))
         // The advice is about kaiming, whatever the method.
         #expect(try advice("method=normal&std=0.001") == relu)
+        #expect(try advice("method=xavier_normal&gain=4") == relu)
     }
 
     @Test("Spellings of a request have one canonical form")
@@ -216,7 +225,7 @@ struct PropagationTests {
         #expect(!service.ask(.get, target + "2").text.hasSuffix(layers[0]))
     }
 
-    @Test("Only long work is deferred")
+    @Test("Only long work of /propagate is deferred")
     func deferral() {
         #expect(!service.ask(.get, "/propagate?depth=4&width_in=50&width_out=20&runs=2").wasDeferred)
         #expect(service.ask(.get, "/propagate").wasDeferred)
@@ -245,7 +254,7 @@ struct PropagationTests {
         )
     }
 
-    @Test("Runs whose numbers overflow say so")
+    @Test("Runs whose numbers overflow are reported")
     func overflow() throws {
         let stack = "depth=400&width_in=32&width_out=32&runs=1&method=normal&std=100&nonlinearity="
         let reply = try Reply(service.ask(.get, "/propagate?" + stack + "linear"))
@@ -294,7 +303,12 @@ struct PropagationTests {
         let weights = service.ask(.get, "/propagate?depth=1&width_in=100&width_out=10&runs=2")
         #expect(weights.status == 413)
         #expect(try weights.fault().detail.contains("--max-propagated-weights"))
-        #expect(try service.ask(.get, "/propagate?depth=10001").fault().detail.contains("--max-layers"))
+        #expect(try weights.fault().maximum == 1)
+        #expect(try service.ask(.get, "/propagate?depth=3&width_in=20&width_out=20").fault().maximum == 0)
+        let uncounted = service.ask(.get, "/propagate?depth=9&width_in=3000000000&width_out=3000000000")
+        #expect(try uncounted.fault().maximum == 0)
+        let layers = try service.ask(.get, "/propagate?depth=10001").fault()
+        #expect(layers.detail.contains("--max-layers") && layers.maximum == 10_000)
         var small = ServiceLimits()
         small.maximumWorkBytes = 1 << 20
         let memory = InitService(limits: small).ask(.get, "/propagate?depth=1&width_in=1000000&width_out=1&runs=1")

@@ -26,7 +26,7 @@ struct RepresentationDigestTests {
     ]
 
     @Test(
-        "A body that was made whole once has a digest from then on: of HEAD, of parts, of the next",
+        "Once a body has been sent whole, its digest is in replies to HEAD, to ranges and to the next GET",
         arguments: targets
     )
     func streamed(_ target: String) throws {
@@ -43,7 +43,7 @@ struct RepresentationDigestTests {
             let part = service.ask(.get, target, Self.wanted.merging(["Range": "bytes=5-99"]) { $1 })
             #expect(part.status == 206 && part["Repr-Digest"] == expected)
         }
-        // Who does not ask gets the same fields as ever.
+        // A client that does not ask for digests gets none.
         #expect(service.ask(.get, target)["Repr-Digest"] == nil)
         let tag = try #require(first["ETag"])
         let unmodified = service.ask(.get, target, Self.wanted.merging(["If-None-Match": tag]) { $1 })
@@ -51,7 +51,7 @@ struct RepresentationDigestTests {
     }
 
     @Test(
-        "A body that is in memory has its digest at once",
+        "A body in memory has its digest in the first reply",
         arguments: [
             "/init?method=normal&shape=3,2", "/init?method=normal&shape=3,2&format=summary",
             "/explain?method=normal&shape=3,2", "/gain", "/methods", "/",
@@ -65,7 +65,7 @@ struct RepresentationDigestTests {
         #expect(answer["Repr-Digest"] == field(answer.body))
     }
 
-    @Test("/explain works out the digest of a body that nobody has asked for", arguments: requests)
+    @Test("/explain computes the digest of a body that has not been sent yet", arguments: requests)
     func explained(_ request: String) throws {
         let service = InitService()
         let explanation = service.ask(.get, "/explain?" + request + "&digest=sha256")
@@ -101,7 +101,7 @@ struct RepresentationDigestTests {
     }
 
     @Test(
-        "A digest that cannot be worked out is refused with the place",
+        "The error about a digest that cannot be computed names its place",
         arguments: [
             ("method=normal&shape=3", 400, "digest", "digest: needs a format: it is the digest of a body"),
             ("method=normal&shape=3&format=raw&digest=md5", 400, "digest", "digest"),
@@ -121,7 +121,7 @@ struct RepresentationDigestTests {
         #expect(fault.detail.hasPrefix(detail) && fault.parameter == place)
     }
 
-    @Test("Work on a digest ends when nobody waits for it")
+    @Test("Computing a digest stops when nobody waits for it")
     func cancelled() throws {
         let members = RequestMembers(texts: [
             (name: "method", text: "normal"), (name: "shape", text: "4000,1000"), (name: "format", text: "raw"),
@@ -140,7 +140,7 @@ struct RepresentationDigestTests {
         #expect(context.production.byteCount(of: try #require(InitMethod.named("normal")), .float32) < 1 << 20)
     }
 
-    @Test("digest=sha256 asks /init for what Want-Repr-Digest asks for, and is no part of the request")
+    @Test("digest=sha256 has the effect of Want-Repr-Digest in /init, and is not part of the canonical request")
     func member() throws {
         let service = InitService()
         for path in ["/init?method=normal&shape=300,70&format=raw", "/models/random/lenet5?format=safetensors"] {
@@ -152,7 +152,7 @@ struct RepresentationDigestTests {
         }
     }
 
-    @Test("Files of the catalogue have their digests in parts and for HEAD, though nothing was sent")
+    @Test("Files of the catalogue have digests in replies to ranges and HEAD from the first request on")
     func files() {
         let service = InitService()
         let path = "/random/gpt2/resolve/main/config.json"
@@ -162,7 +162,7 @@ struct RepresentationDigestTests {
         #expect(part.status == 206 && part["Repr-Digest"] == expected)
     }
 
-    @Test("A part teaches no digest, and neither does a body that nobody wanted the digest of")
+    @Test("No digest is recorded for a range, or for a body whose digest nobody wanted")
     func parts() {
         let service = InitService()
         let target = Self.targets[0]
@@ -171,7 +171,7 @@ struct RepresentationDigestTests {
         #expect(service.ask(.head, target, Self.wanted)["Repr-Digest"] == nil)
     }
 
-    @Test("A body that was left before its end teaches no digest")
+    @Test("No digest is recorded for a body that was cut off")
     func unfinished() throws {
         let service = InitService()
         let target = Self.targets[0]
@@ -183,7 +183,7 @@ struct RepresentationDigestTests {
             return
         }
         var buffer = [UInt8](repeating: 0, count: range.count)
-        // All but the last byte, the first half twice, and from the middle to the end.
+        // The reads repeat the beginning, skip a part, return to it, and leave out the last byte.
         for (position, count) in [(0, 40_000), (0, 40_000), (42_000, 42_000), (40_000, range.count - 40_001)] {
             var done = 0
             while done < count {
@@ -202,7 +202,7 @@ struct RepresentationDigestTests {
     }
 
     @Test(
-        "Only a preference for SHA-256 is one",
+        "Only a positive preference for SHA-256 asks for a digest",
         arguments: [
             ("sha-256=1", true), ("sha-512=3, sha-256=10", true), ("sha-256=5,sha-512=0", true), ("sha-256=0", false),
             ("sha-256=11", false), ("sha-256=-1", false), ("sha-256", false), ("sha-512=10", false), ("", false),
@@ -215,7 +215,7 @@ struct RepresentationDigestTests {
         #expect((answer["Repr-Digest"] != nil) == isWanted)
     }
 
-    @Test("Digests are kept up to a number; the one used longest ago goes first")
+    @Test("The number of recorded digests is bounded, and the least recently used one is dropped first")
     func bound() {
         let digests = RepresentationDigests(limit: 3)
         let digest = SHA256.hash(data: [1])

@@ -74,7 +74,7 @@ struct RequestTargetTests {
         #expect(problem?.kind.status == .badRequest)
     }
 
-    @Test("An encoded path names the same route, an encoded slash none")
+    @Test("A percent-encoded path names the same route, but an encoded slash does not replace a slash")
     func routes() {
         let service = InitService()
         #expect(service.ask("/liv%65z").status == 200)

@@ -13,7 +13,7 @@ struct RouteTests {
     // MARK: Dispatch
 
     @Test(
-        "An unknown path is 404, and the nearest is named",
+        "An unknown path gets 404 and the nearest path",
         arguments: [("/gian", "/gain"), ("/init/", "/init"), ("/method", "/methods")]
     )
     func notFound(_ path: String, _ nearest: String) throws {
@@ -25,7 +25,7 @@ struct RouteTests {
     }
 
     @Test(
-        "A method that a path does not take is 405, and Allow says which it takes",
+        "A method that a path does not accept gets 405, and Allow lists the accepted ones",
         arguments: [
             (HTTPRequest.Method.put, "/init", "GET, HEAD, POST, OPTIONS"),
             (.delete, "/gain", "GET, HEAD, POST, OPTIONS"),
@@ -91,11 +91,11 @@ struct RouteTests {
             #expect(answer.status == 406)
             #expect(try answer.fault().allowed == ["application/json"])
         }
-        // A named format wins over Accept.
+        // A format in the request overrides Accept.
         #expect(service.ask(.get, "/init?method=zeros&shape=2&format=npy", ["Accept": accept]).status == 200)
     }
 
-    @Test("npy has no bfloat16")
+    @Test("The format npy refuses bfloat16")
     func bfloat16() throws {
         let target = "/init?method=zeros&shape=2&dtype=bfloat16"
         let named = service.ask(.get, target + "&format=npy")
@@ -144,13 +144,13 @@ struct RouteTests {
     func goldenGains(_ golden: GoldenCase) throws {
         let param = golden.param.map { "&param=" + encoded(String($0)) } ?? ""
         let answer = service.ask(.get, "/gain?nonlinearity=\(try #require(golden.nonlinearity))\(param)")
-        // As text: JSONSerialization does not always read the nearest number.
+        // Compared as text, because JSONSerialization does not always read the nearest number.
         let hexadecimal = try #require(golden.gainHex)
         let gain = try #require(Double(hexadecimal))
         #expect(answer.text.contains("\"gain\":\(gain),"), "\(answer.text)")
     }
 
-    @Test("Without an activation /gain answers all gains")
+    @Test("Without an activation, /gain lists all gains")
     func gains() throws {
         let gains = try #require(try service.ask(.get, "/gain").json()["gains"] as? [[String: Any]])
         let names = gains.compactMap { $0["nonlinearity"] as? String }
@@ -200,7 +200,7 @@ struct RouteTests {
 
     // MARK: Explain and the catalogue
 
-    @Test("A plan is explained")
+    @Test("/explain describes the plan of a tensor")
     func explain() throws {
         let answer = service.ask(.get, "/explain?method=he_uniform&shape=64,3,7,7&seed=4294967338&gain=relu&format=npy")
         let plan = try answer.json()
@@ -246,7 +246,7 @@ struct RouteTests {
             ]
         )
         for method in methods {
-            // Every name and alias is taken by the decoder.
+            // The decoder accepts every name and alias.
             let name = try #require(method["name"] as? String)
             for alias in [name] + (method["aliases"] as? [String] ?? []) {
                 let answer = service.ask(.get, "/explain?shape=2,2&method=" + alias)
@@ -283,7 +283,7 @@ struct RouteTests {
         }
     }
 
-    @Test("The page is one document that loads nothing from elsewhere")
+    @Test("The page is one document that loads nothing from other hosts")
     func page() throws {
         let answer = service.ask(.get, "/", ["Accept": "text/html,application/xhtml+xml,*/*;q=0.8"])
         #expect(answer.status == 200)
@@ -308,7 +308,7 @@ struct RouteTests {
 
     // MARK: Probes and refusals
 
-    @Test("Readiness ends before liveness")
+    @Test("While the service drains, it is live but not ready")
     func probes() throws {
         #expect(service.ask(.get, "/livez").status == 200)
         #expect(service.ask(.get, "/livez")["Cache-Control"] == "no-store")
@@ -323,7 +323,7 @@ struct RouteTests {
     }
 
     @Test(
-        "Refusals of the transport are problems, too",
+        "Refusals of the transport are problem documents, too",
         arguments: [
             (Refusal.malformed("a bare line feed"), 400, "a bare line feed"),
             (.bodyTooLarge(limit: 10), 413, "--max-body-bytes"),
@@ -334,7 +334,7 @@ struct RouteTests {
             (.saturated(.workMemory, retryAfterSeconds: 7), 503, "--max-work-bytes"),
             (.saturated(.bodyMemory, retryAfterSeconds: 7), 503, "--max-body-memory"),
             (.saturated(.uploadMemory, retryAfterSeconds: 7), 503, "--max-upload-memory"),
-            (.saturated(.stopping, retryAfterSeconds: 7), 503, "ending"),
+            (.saturated(.stopping, retryAfterSeconds: 7), 503, "shutting down"),
         ]
     )
     func refusals(_ refusal: Refusal, _ status: Int, _ detail: String) throws {

@@ -8,7 +8,10 @@ struct SliceTests {
     let service = InitService()
     private let whole = "/init?method=normal&shape=10,6&seed=3&format=raw"
 
-    @Test("A slice is that block of the tensor, with its own shape", arguments: ["raw", "npy", "safetensors", "json"])
+    @Test(
+        "A slice has the numbers of a block of the tensor, and the block's shape",
+        arguments: ["raw", "npy", "safetensors", "json"]
+    )
     func formats(_ format: String) throws {
         let base = "/init?method=normal&shape=10,6&seed=3&format=" + format
         let answer = service.ask(.get, base + "&slice=2:5,-4:")
@@ -39,7 +42,7 @@ struct SliceTests {
         }
     }
 
-    @Test("A slice has ranges and a tag of its own")
+    @Test("A slice has ranges and its own entity tag")
     func ranges() throws {
         let target = whole + "&slice=2:5,-4:"
         let block = service.ask(.get, target)
@@ -55,14 +58,17 @@ struct SliceTests {
         #expect(service.ask(.get, target, ["If-None-Match": tag]).status == 304)
     }
 
-    @Test("All of a tensor, written as a slice, is the tensor", arguments: ["", ":", "0:", ":,0:", ":,:"])
+    @Test(
+        "A slice of all elements has the URL and the entity tag of the whole tensor",
+        arguments: ["", ":", "0:", ":,0:", ":,:"]
+    )
     func all(_ slice: String) {
         #expect(service.ask(.get, whole + "&slice=" + slice)["ETag"] == service.ask(.get, whole)["ETag"])
         let post = service.post("/init", #"{"method":"zeros","shape":[2,2],"slice":"\#(slice)"}"#)
         #expect(post["Content-Location"] == "/init?method=zeros&shape=2,2&format=json")
     }
 
-    @Test("A POST names the URL of its slice")
+    @Test("Content-Location of a POST has the slice")
     func location() throws {
         let post = service.post("/init", #"{"slice":"0:2,1:","method":"eye","shape":[4,4],"format":"raw"}"#)
         let location = try #require(post["Content-Location"])
@@ -70,7 +76,7 @@ struct SliceTests {
         #expect(service.ask(.get, location).body == post.body)
     }
 
-    @Test("Slices of a model's tensors are those blocks")
+    @Test("A model's tensors are sliced by name")
     func model() throws {
         let layers =
             #""seed":4,"layers":[{"name":"a","type":"Linear","in_features":6,"out_features":8},{"name":"b","type":"BatchNorm1d","num_features":8}]"#
@@ -100,7 +106,7 @@ struct SliceTests {
         return try list.map { (try #require($0["name"] as? String), try #require($0["data"])) }
     }
 
-    @Test("The plan names both shapes")
+    @Test("The plan has the shapes of the tensor and of the slice")
     func explain() throws {
         let plan = try service.ask(.get, "/explain?method=normal&shape=1048576,1048576&slice=0:512,1024:2048").json()
         #expect(plan["shape"] as? [Int] == [512, 1024])

@@ -2,7 +2,7 @@ import HTTPTypes
 import InitService
 import Testing
 
-@Suite("What people write in other ways means the same")
+@Suite("Other spellings mean the same")
 struct SpellingTests {
     private let service = InitService()
 
@@ -14,7 +14,7 @@ struct SpellingTests {
     }
 
     @Test(
-        "PyTorch's aliases and short forms of a dtype are the dtype",
+        "PyTorch's aliases and short forms of a dtype are accepted",
         arguments: [
             ("bf16", "bfloat16"), ("fp16", "float16"), ("half", "float16"), ("float", "float32"), ("double", "float64"),
             ("torch.float32", "float32"), ("torch.half", "float16"), ("F64", "float64"), ("BF16", "bfloat16"),
@@ -33,7 +33,7 @@ struct SpellingTests {
     }
 
     @Test(
-        "Types that methods do not draw are not drawn under another name",
+        "Types that methods cannot draw are refused under other names, too",
         arguments: ["long", "torch.int32", "torch."]
     )
     func integers(_ given: String) throws {
@@ -65,7 +65,7 @@ struct SpellingTests {
     }
 
     @Test(
-        "A shape may be written as Python, papers and form libraries write lists",
+        "A shape may be written as in Python, in papers and in form libraries",
         arguments: [
             "64x3x7x7", "(64,3,7,7)", "(64, 3, 7, 7,)", "[64,3,7,7]", "64,3&shape=7,7", "64&shape=3&shape=7&shape=7",
         ]
@@ -81,7 +81,7 @@ struct SpellingTests {
     }
 
     @Test(
-        "What is nearly a shape is still refused",
+        "A malformed shape is refused",
         arguments: ["64x", "x3", "64x3,7", "(64,3", "64,3)", "4&shape=x", "4&shape=", "4,,3", "(4,,)"]
     )
     func badShapes(_ given: String) throws {
@@ -90,7 +90,7 @@ struct SpellingTests {
         #expect(try answer.fault().parameter == "shape")
     }
 
-    @Test("Other members are given once", arguments: ["seed=1&seed=2", "std=1&std=1"])
+    @Test("Duplicates of other members are refused", arguments: ["seed=1&seed=2", "std=1&std=1"])
     func twice(_ given: String) throws {
         #expect(
             try service.ask(.get, "/explain?method=normal&shape=4&" + given).fault().detail.contains("is given twice")
@@ -98,7 +98,7 @@ struct SpellingTests {
     }
 
     @Test(
-        "Numbers may have plus signs, as languages print them",
+        "Numbers may have plus signs, as programming languages print them",
         arguments: [("1e+05", "100000"), ("1e%2B05", "1e5"), ("+2.5", "2.5"), ("%2B2.5", "2.5"), ("1E+2", "100")]
     )
     func numbers(_ given: String, _ canonical: String) throws {
@@ -106,7 +106,7 @@ struct SpellingTests {
     }
 
     @Test(
-        "Infinity has the words of Python, JavaScript, Java and C",
+        "Infinities and NaN may be written as in Python, JavaScript, Java and C",
         arguments: [
             ("inf", "inf"), ("Infinity", "inf"), ("+Inf", "inf"), ("%2BInf", "inf"), ("INF", "inf"),
             ("-Infinity", "-inf"),
@@ -123,7 +123,7 @@ struct SpellingTests {
     }
 
     @Test(
-        "What is no number is still none",
+        "A malformed number is refused",
         arguments: ["++1", "1++", "1+1", "+", "e+5", "1e", "1%20000", "+-1", "--1", "infi"]
     )
     func badNumbers(_ given: String) throws {
@@ -133,7 +133,7 @@ struct SpellingTests {
     }
 
     @Test(
-        "A wrong word gets the one that was meant",
+        "The error about an unknown word suggests the intended one",
         arguments: [
             ("method=normal&size=2", "did you mean shape?"), ("method=normal&shape=2&sdt=1", "did you mean std?"),
             ("method=normal&shape=2&sigma=1", "did you mean std?"),
@@ -149,6 +149,16 @@ struct SpellingTests {
             ("method=normal&shape=2&dtype=flaot", "did you mean float?"),
             ("method=normal&shape=2&dtype=float23", "did you mean float32?"),
             ("method=normal&shape=2&cast=haf", "did you mean half?"),
+            ("method=KAIMING_NORMAL&shape=2,2", "did you mean kaiming_normal?"),
+            ("method=Kaiming_Uniform&shape=2,2", "did you mean kaiming_uniform?"),
+            ("method=KAIMING_NROMAL&shape=2,2", "did you mean kaiming_normal?"),
+            ("method=XAVIER&shape=2,2", "did you mean xavier_normal or xavier_uniform?"),
+            ("method=Gaussian&shape=2", "did you mean normal?"),
+            ("method=NORMAL&shape=2", "did you mean normal?"),
+            ("method=normal&shape=2&STD=1", "did you mean std?"),
+            ("method=normal&SHAPE=2", "did you mean shape?"),
+            ("method=normal&shape=2&format=NPY", "did you mean npy?"),
+            ("method=kaiming_normal&shape=2,2&nonlinearity=ReLU", "did you mean relu?"),
             ("method=normal&shape=2&format=safetensor", "did you mean safetensors?"),
         ]
     )
@@ -159,8 +169,25 @@ struct SpellingTests {
     }
 
     @Test(
-        "A word that is like none gets no suggestion",
-        arguments: ["method=zzzzzzzz&shape=2", "method=normal&shape=2&q=1"]
+        "The error about a layer in the wrong case suggests the layer",
+        arguments: [("linear", "Linear"), ("RELU", "ReLU"), ("Batchnorm2d", "BatchNorm2d"), ("CONV2D", "Conv2d")]
+    )
+    func layerSuggestions(_ given: String, _ meant: String) throws {
+        let fault = try service.post("/init", #"{"layer":{"type":"\#(given)"}}"#).fault()
+        #expect(fault.detail.hasSuffix("did you mean \(meant)?"))
+        #expect(fault.allowed.first == meant)
+    }
+
+    @Test("Letters outside ASCII keep their case")
+    func kelvin() throws {
+        #expect(service.ask(.get, "/init?method=%E2%84%AAaiming_normal&shape=2,2").status == 400)
+        let allowed = try service.ask(.get, "/init?method=%E2%84%AA&shape=2").fault().allowed
+        #expect(allowed.first != "kaiming_normal")
+    }
+
+    @Test(
+        "The error about a word that resembles no known word has no suggestion",
+        arguments: ["method=zzzzzzzz&shape=2", "method=ZZZZZZZZ&shape=2", "method=normal&shape=2&q=1"]
     )
     func noSuggestion(_ query: String) throws {
         #expect(try !service.ask(.get, "/init?" + query).fault().detail.contains("did you mean"))
@@ -199,7 +226,7 @@ struct FileNameTests {
         #expect(service.ask(.head, "/init?" + query)["Content-Disposition"] == field)
     }
 
-    @Test("A shape that is too long for a file's name is left out of it")
+    @Test("A shape that is too long for a file name is left out")
     func longShape() {
         let shape = [String](repeating: "1", count: 64).joined(separator: ",")
         #expect(
@@ -208,7 +235,10 @@ struct FileNameTests {
         )
     }
 
-    @Test("Errors and plans have none", arguments: ["/init?method=ones", "/explain?method=ones&shape=2", "/gain"])
+    @Test(
+        "Errors and plans have no file name",
+        arguments: ["/init?method=ones", "/explain?method=ones&shape=2", "/gain"]
+    )
     func without(_ target: String) {
         #expect(service.ask(.get, target)["Content-Disposition"] == nil)
     }

@@ -6,9 +6,10 @@ import SHA2
 import Testing
 import WeightInit
 
-@Suite("Requests with steps are what PyTorch programs make")
+@Suite("Requests with steps make the tensors of PyTorch programs")
 struct StepRequestTests {
-    // Not static: what it keeps is then freed, and a sanitizer that cannot follow it in an enum does not take it for lost.
+    // Not static, so that its memory is freed: a leak sanitizer that cannot follow pointers in enums would report it as
+    // lost.
     private let service = InitService()
 
     /// A line of `steps.jsonl` or `step_programs.jsonl`: a request, a seed, and what PyTorch made.
@@ -66,10 +67,10 @@ struct StepRequestTests {
     private static let tensors =
         #""tensors":[{"name":"w","shape":[4,4],"method":"zeros"},{"name":"i","shape":[3],"dtype":"int64","method":"arange"},"#
         + #"{"name":"b","shape":[2],"dtype":"bool","method":"zeros"},{"name":"d","shape":[2],"dtype":"float64","method":"ones"}]"#
-    /// The same, and one that has no elements yet.
+    /// These tensors, and one that has no elements yet.
     private static let withUnwritten = String(tensors.dropLast()) + #",{"name":"e","shape":[2]}]"#
 
-    /// The detail of a problem document, which begins with the place.
+    /// The `detail` of a problem document, which begins with the place of the fault.
     private static func detail(_ detail: String, at pointer: String) -> String {
         pointer.split(separator: "/").joined(separator: ".") + ": " + detail
     }
@@ -78,7 +79,7 @@ struct StepRequestTests {
     struct Refusal: Sendable, CustomTestStringConvertible {
         var step: String
         var status: Int
-        /// Within the step.
+        /// Pointer to the fault, relative to the step.
         var pointer: String
         var detail: String
         var testDescription: String { String(step.prefix(100)) }
@@ -92,7 +93,7 @@ struct StepRequestTests {
     private static let bomb = "eNrtwTEBAAAAwqD1T20IX6" + String(repeating: "A", count: 1355) + "D4DAPAAAQ=="
 
     @Test(
-        "A step that cannot be done is refused at its place",
+        "An impossible step is refused, and the error names its place",
         arguments: [
             Refusal(#"{"tensor":"v","method":"ones"}"#, 400, "/tensor", #"unknown tensor "v""#),
             Refusal(#"{"tensor":["w","d","v"],"method":"ones"}"#, 400, "/tensor/2", #"unknown tensor "v""#),
@@ -128,13 +129,13 @@ struct StepRequestTests {
                 #"{"slice":"1","shape":[2],"method":"normal"}"#,
                 400,
                 "/slice",
-                "needs the tensor that it is a block of"
+                "needs a tensor: it is a block of one"
             ),
             Refusal(
                 #"{"tensor":"w","shape":[2],"method":"ones"}"#,
                 400,
                 "/shape",
-                "is the tensor's own; only a draw that is discarded has one"
+                "follows from the tensor; give it for a discarded draw only"
             ),
             // Methods that the dtype cannot hold.
             Refusal(
@@ -149,10 +150,20 @@ struct StepRequestTests {
                 "/method",
                 #"mul changes floating-point numbers, and the tensor is int64 (for "i")"#
             ),
-            Refusal(#"{"tensor":"i","method":"constant","value":1.5}"#, 422, "/value", #"1.5 is no int64 (for "i")"#),
+            Refusal(
+                #"{"tensor":"i","method":"constant","value":1.5}"#,
+                422,
+                "/value",
+                #"1.5 is not an int64 value (for "i")"#
+            ),
             Refusal(#"{"tensor":"b","method":"constant","value":2}"#, 422, "/value", #"2.0 is no bool (for "b")"#),
-            Refusal(#"{"tensor":"b","method":"arange"}"#, 422, "/method", #"arange has no bool (for "b")"#),
-            Refusal(#"{"tensor":"d","method":"erfinv"}"#, 422, "/method", #"erfinv is not made in float64 (for "d")"#),
+            Refusal(#"{"tensor":"b","method":"arange"}"#, 422, "/method", #"arange does not make bool (for "b")"#),
+            Refusal(
+                #"{"tensor":"d","method":"erfinv"}"#,
+                422,
+                "/method",
+                #"erfinv is not available in float64 (for "d")"#
+            ),
             Refusal(
                 #"{"tensor":"d","method":"xavier_normal"}"#,
                 422,
@@ -163,7 +174,7 @@ struct StepRequestTests {
                 #"{"tensor":"w","slice":":,1","method":"normal"}"#,
                 422,
                 "/slice",
-                #"normal cannot draw into a block whose elements have others between them (for "w")"#
+                #"normal cannot draw into a block that is not contiguous (for "w")"#
             ),
             // Data.
             Refusal(
@@ -176,13 +187,13 @@ struct StepRequestTests {
                 #"{"tensor":"w","slice":"0,:1","method":"data","base64":"AA*ABA=="}"#,
                 400,
                 "/base64",
-                #"is not base64: the character at 2 is none of its digits (for "w")"#
+                #"is not base64: the character at 2 is not a base64 digit (for "w")"#
             ),
             Refusal(
                 #"{"tensor":"w","method":"data","zlib":"AAA"}"#,
                 400,
                 "/zlib",
-                #"is not base64: 3 characters are no groups of 4 (for "w")"#
+                #"is not base64: the length 3 is not a multiple of 4 (for "w")"#
             ),
             Refusal(
                 #"{"tensor":"w","method":"data","zlib":"\#(bomb)"}"#,
@@ -206,13 +217,13 @@ struct StepRequestTests {
                 #"{"tensor":"w","method":"data","zlib":"eNpjYGRiZmFlY+fg5OLm4eXjFxAUEhYRFROXkJSSlpGVk1dQVFJWUVVT19DU0tbR1dM3MDQyNjE1M7ewtLK2sbU="}"#,
                 400,
                 "/zlib",
-                #"is no zlib stream (for "w")"#
+                #"is not a zlib stream (for "w")"#
             ),
             Refusal(
                 #"{"tensor":"w","method":"data","zlib":"AAAAAAAA"}"#,
                 400,
                 "/zlib",
-                #"is no zlib stream (for "w")"#
+                #"is not a zlib stream (for "w")"#
             ),
             Refusal(
                 #"{"tensor":"w","method":"data"}"#,
@@ -224,7 +235,7 @@ struct StepRequestTests {
                 #"{"tensor":"w","method":"data","zlib":"","base64":""}"#,
                 400,
                 "/zlib",
-                #"stands beside base64; give one of the two (for "w")"#
+                #"cannot be combined with base64; give one of the two (for "w")"#
             ),
             // Changes.
             Refusal(
@@ -288,7 +299,7 @@ struct StepRequestTests {
                 #"{"tensor":"e","method":"norm","from":"d"}"#,
                 422,
                 "/from",
-                #"norm is made of float32, and the tensor is float64 (for "e")"#
+                #"norm takes float32, but the tensor is float64 (for "e")"#
             ),
             Refusal(
                 #"{"tensor":"i","method":"norm","from":"w","dim":-1}"#,
@@ -311,19 +322,19 @@ struct StepRequestTests {
             #expect(answer.status == refusal.status)
             let fault = try answer.fault()
             #expect(fault.pointer == "/steps/1" + refusal.pointer)
-            // A name that is unknown comes with the nearest one.
+            // The error about an unknown name may suggest the nearest one.
             let detail = Self.detail(refusal.detail, at: "/steps/1" + refusal.pointer)
             #expect(fault.detail == detail || fault.detail.hasPrefix(detail + "; did you mean "))
         }
     }
 
     @Test(
-        "Steps are an array, and names are given once",
+        "Steps must be an array, and names must be unique",
         arguments: [
             (#"{\#(tensors),"steps":{}}"#, 400, "/steps", "must be an array of steps, found an object"),
             (
                 #"{"tensors":[{"name":"a","shape":[1],"method":"ones"},{"name":"a","shape":[1],"method":"ones"}]}"#,
-                400, "/tensors/1/name", #""a" is the name of an entry before it"#
+                400, "/tensors/1/name", #"an earlier entry has the name "a" already"#
             ),
             (
                 #"{\#(tensors),"steps":[{"tensor":"w","method":"ones","tensor":"w"}]}"#,
@@ -354,7 +365,7 @@ struct StepRequestTests {
     }
 
     @Test(
-        "Limits on steps are checked before anything is made, and named",
+        "Limits on steps are checked before anything is made, and the error names the limit",
         arguments: [
             (
                 #"[{"tensor":["w","w","w"],"method":"ones"},{"tensor":"w","method":"zeros"}]"#, "/steps",
@@ -402,7 +413,7 @@ struct StepRequestTests {
         #expect(fault.detail == "steps: the model has more than 100000 steps (--max-steps)")
     }
 
-    @Test("Literals and steps beyond a moment's work are decoded in deferred work", arguments: [true, false])
+    @Test("Long literals and many steps are decoded in deferred work", arguments: [true, false])
     func deferral(_ isLiteral: Bool) {
         let names = [String](repeating: #""t""#, count: 300).joined(separator: ",")
         let step =
@@ -415,7 +426,7 @@ struct StepRequestTests {
         #expect(!service.post("/explain", short).wasDeferred)
     }
 
-    @Test("A list of tensors is that many steps, and its canonical form keeps it")
+    @Test("A step with a list of tensors equals one step for each, and its canonical form keeps the list")
     func lists() throws {
         let tensors = #""tensors":[{"name":"a","shape":[3]},{"name":"b","shape":[20]}]"#
         let list = service.post("/init", #"{\#(tensors),"steps":[{"method":"normal","tensor":["b","a"]}]}"#)
@@ -435,7 +446,7 @@ struct StepRequestTests {
         #expect(draws.allSatisfy { $0["step"] as? Int == 0 })
     }
 
-    @Test("Norms are made once, before the first byte, and serve ranges, slices and casts")
+    @Test("Norms are computed once, before the first byte, and cached for ranges and slices")
     func norms() throws {
         let request =
             #"{"tensors":[{"name":"v","shape":[400,300],"method":"normal"},{"name":"g","shape":[400,1]}],"#
@@ -446,7 +457,7 @@ struct StepRequestTests {
         try #require(whole.body.count > 1600)
         let part = service.ask(.get, target, ["Range": "bytes=\(whole.body.count - 99)-"])
         #expect(part.status == 206 && part.body == Array(whole.body.suffix(99)))
-        // The cache has them.
+        // The cache has the norms.
         #expect(!part.wasDeferred)
         let sliced = try SafetensorsFile(
             service.post("/init", request + #","slices":{"g":"7:9"}}"#, ["Accept": "application/x-safetensors"])
@@ -460,15 +471,34 @@ struct StepRequestTests {
         #expect(tensor["exact"] == nil && tensor["steps"] as? [Int] == [0])
     }
 
-    @Test("A tensor that steps do not write whole is refused by name")
+    @Test("A tensor that is not completely written by steps is refused by name")
     func unwritten() throws {
         let step = #"{"tensor":"w","slice":"0:3","method":"ones"}"#
         let answer = service.post("/init", #"{"tensors":[{"name":"w","shape":[4,4]}],"steps":[\#(step)]}"#)
         #expect(answer.status == 422)
-        #expect(try answer.fault().detail.contains(#""w" has no method, and no step writes all"#))
+        #expect(try answer.fault().detail.contains(#""w" has no method, and the steps do not write all"#))
     }
 
-    @Test("A description changes nothing")
+    @Test(
+        "Integers that float64 does not hold keep their last bit",
+        // 2^53 + 1, which float64 rounds to 2^53; its neighbours; and the ends.
+        arguments: [
+            9_007_199_254_740_991, 9_007_199_254_740_992, 9_007_199_254_740_993, 9_007_199_254_740_995, .max, .min,
+        ]
+    )
+    func integers(_ value: Int) throws {
+        for value in [value, value == .min ? .min : -value] {
+            for arguments in [#""method":"constant","value":\#(value)"#, #""method":"arange","start":\#(value)"#] {
+                let answer = service.post(
+                    "/init",
+                    #"{"format":"json","tensors":[{"name":"i","shape":[1],"dtype":"int64",\#(arguments)}]}"#
+                )
+                #expect(answer.text.contains(#""data":[\#(value)]"#), "\(answer.text)")
+            }
+        }
+    }
+
+    @Test("A description changes neither bytes nor entity tag")
     func description() throws {
         let plain = service.post("/init", "{\(Self.tensors)}")
         let described = service.post("/init", "{\(Self.tensors),\"description\":\"torch 2.13\"}")
@@ -476,7 +506,7 @@ struct StepRequestTests {
         #expect(plain.body == described.body)
     }
 
-    @Test("Only tensors that include names are sent, and a buffer outside the state dict if it is named exactly")
+    @Test("Only tensors that match include are sent, and a buffer outside the state dict only if it is named exactly")
     func include() throws {
         let tensors =
             #"[{"name":"a.w","shape":[2],"method":"normal"},{"name":"b.w","shape":[2],"method":"normal"},"#
@@ -492,7 +522,7 @@ struct StepRequestTests {
         #expect(service.post("/init", "{\"tensors\":\(tensors),\"include\":[\"z*\"]}").status == 400)
     }
 
-    @Test("Explain lists every draw, discarded ones too, with its place in the stream")
+    @Test("/explain lists every draw, discarded ones too, with its position in the stream")
     func draws() throws {
         let request =
             #"{"tensors":[{"name":"w","shape":[20]}],"steps":[{"method":"uniform","shape":[7]},"#

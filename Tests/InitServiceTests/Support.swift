@@ -5,12 +5,12 @@ import HTTPTypes
 import InitService
 import Testing
 
-/// A reply as a client would have it.
+/// A reply as a client would receive it.
 struct Answer {
     var status: Int
     var fields: HTTPFields
     var body: [UInt8] = []
-    /// The length a transport would state; `nil` where it would send chunks.
+    /// The Content-Length that a transport would send; `nil` if it would send chunks.
     var statedLength: Int?
     var wasDeferred = false
 
@@ -37,7 +37,8 @@ struct Answer {
             parameter: errors.first?["parameter"] as? String,
             pointer: errors.first?["pointer"] as? String,
             detail: try #require(document["detail"] as? String),
-            allowed: errors.first?["allowed"] as? [String] ?? []
+            allowed: errors.first?["allowed"] as? [String] ?? [],
+            maximum: errors.first?["maximum"] as? Int
         )
     }
 
@@ -46,6 +47,7 @@ struct Answer {
         var pointer: String?
         var detail: String
         var allowed: [String]
+        var maximum: Int?
     }
 }
 
@@ -73,7 +75,7 @@ extension InitService {
 }
 
 extension Reply {
-    /// The response, with all deferred work done.
+    /// The response after all deferred work has run.
     func finished() -> OutgoingResponse {
         switch self {
         case .ready(let response): return response
@@ -107,7 +109,7 @@ extension Answer {
 }
 
 extension ByteSource {
-    /// Reads in pieces of an odd size, so that no piece ends where an element does.
+    /// Reads in pieces of an odd size, so that pieces end within elements.
     fileprivate func bytes(in range: Range<Int>) -> [UInt8] {
         var bytes: [UInt8] = []
         var buffer = [UInt8](repeating: 0, count: 1009)
@@ -121,11 +123,11 @@ extension ByteSource {
     }
 }
 
-/// A request with a fault, and what the answer says of it.
+/// A request with a fault, and the expected error.
 struct Faulty: CustomTestStringConvertible, Sendable {
     var request: String
     var status: Int
-    /// A parameter, or a pointer.
+    /// The parameter or the JSON pointer that the error names.
     var place: String
     var detail: String
 
@@ -140,7 +142,7 @@ func hex(_ bytes: some Sequence<UInt8>) -> String {
     bytes.map { ($0 < 0x10 ? "0" : "") + String($0, radix: 16) }.joined()
 }
 
-/// Percent-encodes all that is not a letter or a digit.
+/// Percent-encodes all bytes except letters and digits.
 func encoded(_ text: String) -> String {
     text.utf8.map { byte in
         let scalar = Unicode.Scalar(byte)

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Writes layer_decisions.jsonl: which arguments the layers of torch.nn take, and what their state dict then holds.
+"""Writes layer_decisions.jsonl: which arguments the layers of torch.nn accept, and the resulting state dicts.
 
-Each line is [type, arguments, state], the state as "name:sizes" in order, `null` where PyTorch refuses the arguments.
-Arguments have the types that PyTorch documents, since that is all a request can say; their values are often absurd.
+Each line is [type, arguments, state]. The state is "name:sizes" in order, or `null` if PyTorch refuses the arguments.
+Arguments have the types that PyTorch documents, because requests can have no others; their values are often absurd.
 """
 import argparse
 import inspect
@@ -21,9 +21,9 @@ RECURRENT = {"input_size": ..., "hidden_size": ..., "num_layers": 1, "bias": Tru
              "bidirectional": False}
 # Their signatures are (*args, **kwargs).
 RECURRENT_ARGUMENTS = {"RNN": RECURRENT | {"nonlinearity": "tanh"}, "LSTM": RECURRENT | {"proj_size": 0}, "GRU": RECURRENT}
-# Losses, containers, and classes that only others derive from.
+# Losses, containers, and abstract base classes.
 NOT_LAYERS = ("Loss", "Container", "Module", "Parameter", "Sequential", "List", "Dict", "Lazy", "Parallel", "Buffer", "Base")
-# What JSON cannot say, and old names that PyTorch warns of.
+# Arguments that JSON cannot express, and deprecated names.
 NOT_ARGUMENTS = {"device", "dtype", "process_group", "custom_encoder", "custom_decoder", "min_value", "max_value"}
 FLAGS = {"bias", "affine", "track_running_stats", "elementwise_affine", "bidirectional", "batch_first", "norm_first",
          "add_bias_kv", "add_zero_attn", "inplace", "ceil_mode", "count_include_pad", "return_indices", "keepdim",
@@ -37,7 +37,7 @@ WORDS = {"activation": ["relu", "gelu"], "approximate": ["none", "tanh"],
 
 
 def signature(kind):
-    """The arguments of a layer's constructor and their defaults, `...` where there is none."""
+    """The arguments of a layer's constructor and their defaults; `...` for arguments without a default."""
     if kind in RECURRENT_ARGUMENTS:
         return RECURRENT_ARGUMENTS[kind]
     return {name: ... if parameter.default is parameter.empty else parameter.default
@@ -53,7 +53,7 @@ def kinds():
 
 
 def value(rng, kind, name, wild):
-    """A value for an argument; `wild` is how often an integer is one that few layers take."""
+    """A value for an argument; `wild` is the probability that an integer is one that few layers accept."""
     rank = int(kind[-2]) if kind[-1] == "d" and kind[-2].isdigit() else 1
     some = lambda: rng.choice([-2, -1, 0]) if rng.random() < wild else rng.choice([1, 2, 3, 4, 6, 8, 12])
     tuple_of = lambda count: rng.choice([some(), [some() for _ in range(count)]])
@@ -89,11 +89,11 @@ def value(rng, kind, name, wild):
 
 
 def arguments(rng, kind, wild):
-    """What is required, mostly, and some of the rest."""
+    """Most required arguments, and some of the others."""
     names = signature(kind)
     given = {name: value(rng, kind, name, wild) for name, default in names.items()
              if (rng.random() < 0.98 if default is ... else rng.random() < 0.35)}
-    if wild == 0 or rng.random() < 0.5:    # what has to divide does
+    if wild == 0 or rng.random() < 0.5:    # makes sizes divisible that have to be
         for whole, part in (("embed_dim", "num_heads"), ("d_model", "nhead"), ("num_channels", "num_groups")):
             if whole in given and part in given:
                 given[whole] *= given[part]
@@ -118,7 +118,7 @@ def state(kind, given):
 
 
 def without_flags(kind, decisions):
-    """Python takes None for false, unless the constructor looks at the type of a flag: None for each of the layer's."""
+    """Decisions with None for each flag of a layer: it counts as false unless the constructor checks the type."""
     given = next((given for _, given, state in decisions if state is not None), None)
     if given is None:
         return
@@ -140,7 +140,7 @@ def main():
         seen, bare = set(), 0
         for index in range(options.count):
             given = arguments(rng, kind, (index % 4) / 12)
-            # Sizes that are large for no reason.
+            # Needlessly large sizes.
             if math.prod(abs(v) or 1 for v in given.values() if type(v) is int) > 1 << 20:
                 continue
             decision = json.dumps([kind, given, state(kind, given)], separators=(",", ":"))

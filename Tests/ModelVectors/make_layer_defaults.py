@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""Writes layer_defaults.jsonl: what the layers of torch.nn take where an argument is not given.
+"""Writes layer_defaults.jsonl: the default arguments of the layers of torch.nn.
 
 Each line is [type, arguments, defaults]: arguments with which the layer can be built, and the value that each further
-argument has by default, as JSON. To give it says nothing new. `null` for a flag is what Python takes for false.
+argument has by default, as JSON. A request with a default is equal to one without it. `null` for a flag counts as
+false.
 """
 import inspect
 import json
@@ -13,7 +14,7 @@ import torch
 from make_layer_decisions import RECURRENT_ARGUMENTS, kinds
 from torch_requests import require_profile
 
-# What arguments without a default are given.
+# Values for arguments without a default.
 REQUIRED = {"num_features": 4, "in_features": 3, "out_features": 2, "in1_features": 3, "in2_features": 2,
             "in_channels": 4, "out_channels": 2, "kernel_size": 2, "num_embeddings": 5, "embedding_dim": 3,
             "num_groups": 2, "num_channels": 4, "normalized_shape": [3], "input_size": 3, "hidden_size": 2,
@@ -22,14 +23,14 @@ REQUIRED = {"num_features": 4, "in_features": 3, "out_features": 2, "in1_feature
             "downscale_factor": 2, "size": 3, "norm_type": 2,
             "encoder_layer": {"type": "TransformerEncoderLayer", "d_model": 4, "nhead": 2, "dim_feedforward": 3},
             "decoder_layer": {"type": "TransformerDecoderLayer", "d_model": 4, "nhead": 2, "dim_feedforward": 3}}
-# Of what one of two has to be given.
+# Layers that need one of two arguments, or arguments of other layers.
 FURTHER = {"FractionalMaxPool2d": {"output_size": 2}, "FractionalMaxPool3d": {"output_size": 2},
            "Upsample": {"size": 2}, "Transformer": {"d_model": 4, "nhead": 2, "dim_feedforward": 3}}
 FACTORY = {"device": None, "dtype": None}
 
 
 def defaults(kind):
-    """Arguments and their defaults, those without one left out."""
+    """Arguments that have a default, and the defaults."""
     if kind in RECURRENT_ARGUMENTS:
         return RECURRENT_ARGUMENTS[kind] | FACTORY
     parameters = inspect.signature(getattr(torch.nn, kind)).parameters.values()
@@ -38,7 +39,7 @@ def defaults(kind):
 
 
 def word(value):
-    """A function is said by its name."""
+    """A default as JSON: a function becomes its name, and a tuple a list."""
     return value.__name__ if callable(value) else list(value) if isinstance(value, tuple) else value
 
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Writes presets.jsonl: the models of examples/models, written the way PyTorch's users write them.
+"""Writes presets.jsonl: the state dicts of the models of examples/models, written as users of PyTorch write them.
 
-The models stand here as plain torch.nn code and do not read the requests; afterwards each request is read in
-PyTorch's terms (torch_requests.py) and must give the same tensors.
+The models in this file are plain torch.nn code that does not read the requests. Afterwards torch_requests.py makes the
+tensors of each request with PyTorch, which must be the same.
 """
 import json
 import math

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Writes rules.jsonl and per_tensor.jsonl: requests for layers, models and lists of tensors, and what PyTorch makes of them.
+"""Writes rules.jsonl and per_tensor.jsonl: requests for layers, models and lists of tensors, and PyTorch's results.
 
 Each line is {"id", "request": a body of POST /init, "tensors": [{name, shape, dtype, sha256}], "next_random31"}:
 tensors in state_dict order, digests of their little-endian bytes, and the low 31 bits of the generator's next word.
-Each request of REQUESTS is there for one thing, which is its id; the random ones mix all of them. Where every tensor has its
-own generator there is no next word.
+Each request of REQUESTS tests the one thing that is its id; the random ones mix all of them. If every tensor has its
+own generator, there is no next word.
 """
 import json
 import pathlib
@@ -201,7 +201,7 @@ REQUESTS = {
 }
 
 
-# Each tensor on its own generator: of the same methods, whatever else was drawn for it or before it.
+# Each tensor has its own generator, so that its numbers do not depend on other draws.
 PER_TENSOR = {
     "layers of every way of drawing": {"seed": 42, "seeding": "per_tensor", "layers": [
         conv(3, 4, 3, name="c"), norm(4, name="n"), linear(16, 5, name="l"), embedding(7, 3, name="e", padding_idx=-2),
@@ -224,7 +224,7 @@ PER_TENSOR = {
 
 
 def random_rule(rng, kind, name):
-    """A rule for a parameter of that name, or for the layers of that kind."""
+    """A rule for the parameter `name`, or for layers of type `kind`."""
     own = name.rpartition(".")[2]
     rule = rng.choice([{"type": kind}, {"type": kind, "parameter": own}, {"parameter": own}, {"name": name},
                        {"parameter": own[:4] + "*"}, {"name": name.partition(".")[0] + ".*"},
@@ -260,7 +260,7 @@ def random_request(rng):
 
 
 def random_requests(count):
-    """Requests that PyTorch takes: whose rules all act, on tensors they can act on."""
+    """Requests that PyTorch accepts, in which each rule applies to some tensor."""
     rng, found = random.Random(SEED), {}
     while len(found) < count:
         request = random_request(rng)

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes the vectors of steps with PyTorch: requests, and the digest of every tensor that they give.
+"""Makes the vectors of steps with PyTorch: requests, and the digests of all their tensors.
 
     python make_step_vectors.py > steps.jsonl
     python make_step_vectors.py --programs DIRECTORY > step_programs.jsonl
@@ -7,7 +7,7 @@
 A line is {"request", "seed", "tensors": {name: [dtype, shape, SHA-256 of the bytes]}}. The first form writes requests made here:
 each step in each type, on tensors and on blocks of them. The second translates recorded programs of models (`program_*.json`).
 
-`erfinv` is not PyTorch's float32, whose bits differ from one processor to another: it is PyTorch's float64, rounded.
+`erfinv` is PyTorch's float64 function, rounded, because the bits of the float32 function differ between processors.
 """
 import argparse
 import base64
@@ -27,7 +27,7 @@ INTEGERS = ["int64", "int32", "int16", "int8", "uint8"]
 
 
 def region(tensor, text):
-    """The block of a tensor that a step's slice means: an index keeps its dimension."""
+    """The block of a tensor that a step's slice selects; an index keeps its dimension."""
     if text is None:
         return tensor
     index = []
@@ -75,7 +75,7 @@ def change(tensor, step, tensors):
         tensor.clamp_(step.get("min"), step.get("max"))
     elif method == "erfinv":
         single = tensor.float()
-        # Beyond ±1 there is no result, whose sign is float32's.
+        # Beyond ±1 the result is NaN, whose sign comes from the float32 function.
         tensor.copy_(torch.where(single.abs() > 1, single.erfinv(), tensor.double().erfinv().float()))
     elif method == "copy":
         source = region(tensors[step["from"]], step.get("from_slice"))
@@ -88,7 +88,7 @@ def change(tensor, step, tensors):
 
 @torch.no_grad()
 def run(request, seed):
-    """The tensors that a request is sent, made as a program of PyTorch would."""
+    """The tensors in the reply to a request, made as a PyTorch program would make them."""
     torch.manual_seed(seed)
     tensors = {}
     for entry in request["tensors"]:
@@ -162,17 +162,17 @@ def requests():
             yield {"tensors": [cube], "steps": [{"tensor": "x", "slice": part, "method": "constant", "value": 0.3},
                                                 {"tensor": "x", "method": "sub", "value": 0.2}]}
             yield {"tensors": [cube], "steps": [{"tensor": "x", "slice": part, "method": "uniform", "b": 2.0}, {"tensor": "x", "slice": "0", "method": "normal"}]}
-        # Draws into contiguous blocks: of fewer than 16 elements, of more, with a sample left over.
+        # Draws into contiguous blocks: of fewer than 16 elements, of more, with a cached sample.
         for method in ({"method": "normal", "std": 0.5}, {"method": "trunc_normal", "std": 0.7}, {"method": "xavier_uniform"},
                        {"method": "kaiming_normal", "mode": "fan_out"}):
             yield {"tensors": [entry("x", [9, 12], dtype), entry("y", [5, 3], dtype, method="ones")], "steps": [
                 {"tensor": "x", "slice": "0", "method": "normal"}, {"tensor": "x", "slice": "1:4"} | method, {"tensor": "y", "slice": "2:"} | method,
                 {"tensor": "x", "slice": "4:"} | method, {"tensor": "y", "slice": "0,1:", "method": "normal"}]}
-        # Discards, known and unknown in words, and what follows them.
+        # Discarded draws of known and unknown numbers of words, and draws that follow them.
         yield {"tensors": [entry("x", [50], dtype, method="normal")], "steps": [
             {"method": "uniform", "shape": [1000]}, {"method": "normal", "shape": [7]}, {"method": "trunc_normal", "shape": [100], "dtype": dtype},
             {"method": "normal", "shape": [5], "dtype": dtype}, {"tensor": "x", "slice": "3:9", "method": "normal"}, {"tensor": "x", "slice": "20:", "method": "uniform"}]}
-        # Copies: whole, of blocks, of what is changed later, from itself, between types.
+        # Copies: of whole tensors, of blocks, of tensors that are changed later, within a tensor, between types.
         for other in FLOATS:
             yield {"tensors": [entry("a", [8, 6], dtype, method="normal", std=3.0), entry("b", [8, 6], other), entry("c", [4, 6], other)], "steps": [
                 {"tensor": "b", "method": "copy", "from": "a"}, {"tensor": "a", "method": "mul", "value": 2.0},
@@ -195,7 +195,7 @@ def requests():
             yield {"tensors": [entry("x", shape, dtype)], "steps": [{"tensor": "x", "method": "uniform", "a": -0.9544997361036416, "b": 0.9544997361036416}] + [
                 {"tensor": "x"} | step for step in chain]}
         yield {"tensors": [entry("x", [20000], dtype, method="uniform", a=-1.0)], "steps": [{"tensor": "x"} | chain[0]]}
-        # NaN has several forms in bfloat16, and PyTorch gives more than one.
+        # NaN has several bit patterns in bfloat16, and PyTorch gives more than one.
         count = 5 if dtype == "bfloat16" else 6
         yield {"tensors": [entry("x", [count], dtype, method="arange", start=-1.0, step=0.5)], "steps": [{"tensor": "x"} | chain[0], {"tensor": "x", "method": "clamp", "min": -9.0}]}
     for dtype in INTEGERS:
@@ -206,17 +206,18 @@ def requests():
                          {"tensor": "b", "slice": "1:3", "method": "zeros"}]}
     yield {"tensors": [entry("m", [4, 4], "bool", method="ones"), entry("n", [5], "bool", method="data") | encoded(torch.tensor([True, False, True, True, False]), "zlib"),
                        entry("big", [2], "int64", method="constant", value=-9007199254740995)], "steps": [{"tensor": "m", "slice": "1:3,1:3", "method": "zeros"}]}
-    # Written by steps alone, kept back, and named all the same.
+    # Tensors that only steps write, that are not persistent, or that are included by name.
     state = [entry("w", [10, 4]), entry("scale", [4], method="constant", value=1e-6), entry("index", [10], "int64", method="arange", persistent=False),
              entry("scratch", [40], method="normal", persistent=False)]
     writes = [{"tensor": "w", "slice": ":5", "method": "normal", "std": 0.02}, {"tensor": "w", "slice": "5:", "method": "copy", "from": "w", "from_slice": ":5"},
               {"tensor": "w", "slice": "1", "method": "zeros"}, {"tensor": "scale", "method": "mul", "value": 3.0}]
     yield {"tensors": state, "steps": writes}
     yield {"tensors": state, "steps": writes, "include": ["w", "index"]}
-    # The same step on several tensors: each draws on.
+    # The same step on several tensors, which draw in turn.
     several = [entry("a", [5, 3]), entry("b", [7]), entry("c", [4, 20], "bfloat16")]
     yield {"tensors": several, "steps": [{"tensor": ["a", "c", "b"], "method": "normal"}, {"tensor": ["c", "a"], "slice": "1:3", "method": "mul", "value": 0.3}]}
-    # weight_norm: rows, columns and what lies between, shorter and longer than eight lanes; of one row, of one column; of parts.
+    # weight_norm over the first, last and middle dimensions, shorter and longer than eight lanes; of one row or column,
+    # of blocks.
     shapes = [[5, length] for length in (1, 2, 3, 4, 5, 7, 8, 9, 11, 12, 13, 15, 16, 23, 64, 127, 1003)]
     shapes += [[length, 3] for length in (1, 2, 7, 8, 30)] + [[6, 1], [1, 6], [9], [1], [4, 6, 5], [3, 5, 1], [7, 1, 3], [1, 1, 5], [1, 9, 1], [24, 6, 16], [2, 3, 4, 5],
                                                           [2, 1, 3, 4], [300, 77], [33000, 2], [2, 33001]]
@@ -245,7 +246,7 @@ def literal(value):
 
 
 def part(operand, shapes):
-    """The slice of rows that a recorded view is; views of other kinds do not come up."""
+    """The slice of rows for a recorded view; other kinds of views do not occur."""
     if not ({"shape", "stride", "offset"} & operand.keys()):
         return {}
     shape = shapes[operand["t"]]

@@ -1,6 +1,6 @@
-"""What a body of POST /init means, said in PyTorch: layers are modules, rules are a loop over them.
+"""Makes the tensors of a POST /init in PyTorch: layers are modules, and rules are a loop over them.
 
-The programs beside it make the vectors of whole models with it.
+The programs beside this file use it to make the vectors of whole models.
 """
 import contextlib
 import fnmatch
@@ -20,7 +20,7 @@ ENTRY_MEMBERS = {"name", "type", "dtype", "repeat", "rules", "layers"}
 
 
 class Options(typing.NamedTuple):
-    """What an entry has from the one around it."""
+    """Settings that an entry inherits from the entry around it."""
     dtype: torch.dtype
     defaults: bool
 
@@ -29,7 +29,7 @@ class Options(typing.NamedTuple):
 
 
 def initialise(tensor, method, **parameters):
-    """A method by the service's name: `constant` takes `value`, a gain may be a nonlinearity's."""
+    """Calls a method by the service's name: `constant` takes `value`, and a gain may name a nonlinearity."""
     if "value" in parameters:
         parameters["val"] = parameters.pop("value")
     if isinstance(parameters.get("gain"), dict):
@@ -42,7 +42,7 @@ def arguments(entry):
 
 
 def make_parameter(entry, options):
-    """A bare parameter: zeros, or drawn in its turn."""
+    """A bare parameter: zeros, or initialised by its method when it is built."""
     call = arguments(entry)
     tensor = torch.zeros(call.pop("shape"), dtype=options.of(entry).dtype)
     return torch.nn.Parameter(initialise(tensor, **call) if call else tensor)
@@ -57,7 +57,7 @@ def make_torch_layer(entry, options):
 
 
 def without_draws(make):
-    """What `make` makes, with NaN in the tensors that are not constants."""
+    """The result of `make`, with NaN in the tensors that are not constants."""
     with torch.random.fork_rng():
         torch.manual_seed(1)
         made = make()
@@ -74,7 +74,7 @@ def values(made):
 
 
 def build(entry, options):
-    """An entry's module or parameter, a module with the entry's own rules applied to it at once."""
+    """An entry's module or parameter; the entry's own rules are applied to the module at once."""
     options = options.of(entry)
     if "layers" in entry:
         module = add(torch.nn.Module(), entry["layers"], options)
@@ -108,7 +108,7 @@ def matches(rule, module, parameter, name):
 
 
 def apply_rules(model, rules):
-    """One pass or several: for every module's own parameters in order, the first rule that matches."""
+    """Applies one or several passes: the first matching rule to each module's own parameters, in order."""
     for rules in rules if rules and isinstance(rules[0], list) else [rules]:
         used = set()
         for prefix, module in model.named_modules():
@@ -133,7 +133,7 @@ def tie(model, names):
 
 @contextlib.contextmanager
 def recorded_calls():
-    """Gives {address of a tensor: (the tensor, what initialised it last)} of all that happens inside."""
+    """Records {address of a tensor: (the tensor, the call that initialised it last)} within the `with` block."""
     calls, patched = {}, []
 
     def recording(function):
@@ -168,13 +168,13 @@ def recorded_calls():
 
 
 def derived_seed(seed, name):
-    """Of a tensor's own generator, where every tensor has one."""
+    """The seed of a tensor's own generator, with per_tensor seeding."""
     digest = hashlib.sha256(f"{seed & 0xffffffff}:{name}".encode()).digest()
     return int.from_bytes(digest[:4], "little")
 
 
 def initialise_apart(request):
-    """Every tensor by what initialised it last, on its own generator; there are no copies of layers in the request."""
+    """Makes each tensor by its last initialisation, on its own generator; a request must have no copies of layers."""
     with recorded_calls() as calls:
         made = made_on_one_generator(request)
     for name, tensor in made.items():
@@ -204,7 +204,7 @@ def tensors(request):
 
 
 def described(tensors):
-    """Name, shape, dtype and digest of every tensor, and where the generator has come to."""
+    """Name, shape, dtype and digest of every tensor, and the generator's next word."""
     for name, tensor in tensors.items():
         assert not tensor.isnan().any(), f"{name} is not initialised"
     return {"tensors": [{"name": name, "shape": list(tensor.shape), "dtype": str(tensor.dtype).removeprefix("torch."),

@@ -1,7 +1,6 @@
 /*
- * Prints a digest of the orthogonal factor of matrices of many shapes, a line each, as in
- * Tests/CLinearAlgebraTests/factors.txt: made by the kernels that the first argument names, by as many threads as the second
- * says.
+ * Prints a digest of the orthogonal factor for matrices of many shapes, one on a line, as in
+ * Tests/CLinearAlgebraTests/factors.txt. The first argument names the kernels, the second sets the number of threads.
  */
 
 #include "CLinearAlgebra.h"
@@ -16,7 +15,7 @@ static const size_t shapes[][2] = {
     {200, 96}, {96, 200}, {257, 255}, {300, 300}, {511, 20},  {77, 600},  {513, 130}, {600, 577}, {513, 620},
 };
 
-/* Elements between -1 and 1, of no structure, by xorshift64 (Marsaglia 2003). */
+/* A pseudorandom element between -1 and 1, by xorshift64 (Marsaglia 2003). */
 static double element(uint64_t *state) {
     *state ^= *state << 13;
     *state ^= *state >> 7;

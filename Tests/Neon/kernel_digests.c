@@ -1,8 +1,8 @@
 /*
- * Prints a digest of what each of the best kernels makes on the processor that it runs on: for `make test-neon`, which
- * compares those of this processor with those of an emulated one.
+ * Prints a digest of the results of each of the processor's best kernels, for `make test-neon`, which compares the
+ * digests of this processor with those of an emulated one.
  *
- * Sizes, offsets, arguments and the streams' positions are random, and the same every time.
+ * Sizes, offsets, arguments and the streams' positions are random, and the same in every run.
  */
 
 #include "CTorchKernels.h"
@@ -49,7 +49,7 @@ static void every_input(const ctk_kernels *kernels) {
     end("radius, sine and cosine of every input");
 }
 
-/* Normals, of which those outside of the bounds are drawn again until there are none. */
+/* Normals; those outside the bounds are redrawn until none is left. */
 #define TRUNCATED(format, type, memory, low, high) \
     do { \
         kernels->normal_##format(stream, (type *)memory, blocks, 0, 1); \
@@ -59,7 +59,7 @@ static void every_input(const ctk_kernels *kernels) {
         take(memory, sizeof(type) * CTK_NORMAL_BLOCK * blocks); \
     } while (0)
 
-/* Draws once, of the kind given, from wherever the stream is. */
+/* Makes one draw of the given kind from the stream's position. */
 static void draw(const ctk_kernels *kernels, unsigned kind, ctk_stream *stream) {
     static char memory[8 * (MOST + 8)];
     size_t n = random_bits() % MOST, blocks = n / CTK_NORMAL_BLOCK, offset = random_bits() % 8;
@@ -102,7 +102,7 @@ static void random_draws(const ctk_kernels *kernels) {
     }
 }
 
-/* Every 997th float of both signs, infinities and NaN included, and in 16 bits every number. */
+/* Applies steps to every 997th float of both signs, infinities and NaN included, and to every 16-bit number. */
 static void changes(const ctk_kernels *kernels) {
     static const ctk_step steps[] = {
         {CTK_INVERSE_ERROR, 0, 0}, {CTK_MULTIPLY, 0.0282842703f, 0}, {CTK_ADD, 0.5, 0}, {CTK_CLAMP, 0.46875, 0.5625},
@@ -114,7 +114,7 @@ static void changes(const ctk_kernels *kernels) {
         for (uint64_t base = 0; base < UINT64_C(1) << 32; base += UINT64_C(997) * AT_ONCE) {
             for (uint32_t i = 0; i < AT_ONCE; i++) made[i] = four[i] = (uint32_t)(base + UINT64_C(997) * i);
             kernels->change_f32(made, AT_ONCE - base % 7, steps, count);
-            /* Processors keep different NaNs. */
+            /* Processors return different NaNs. */
             for (uint32_t i = 0; i < AT_ONCE; i++)
                 if ((four[i] & 0x7fffffff) > 0x7f800000) made[i] = 0;
             take(made, sizeof made);
@@ -143,7 +143,7 @@ static void jumps(const ctk_kernels *kernels) {
     end("jumps");
 }
 
-/* As many as are written past the caches. */
+/* Draws so many numbers that they bypass the caches. */
 static bool large(const ctk_kernels *kernels) {
     enum { LINE = 64 / sizeof(float) };
     float *memory = aligned_alloc(64, sizeof(float) * (LARGE + LINE));

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Makes the digests of orthogonal tensors that `weight-init verify` carries, or checks the ones that are there.
+"""Makes the digests of orthogonal tensors for `weight-init verify`, or checks existing ones.
 
     python make_vectors.py PROGRAM --output ../../Sources/CEmbeddedFiles/orthogonal.txt
     python make_vectors.py PROGRAM --check ../../Sources/CEmbeddedFiles/orthogonal.txt
 
-PROGRAM is `weight-init` itself: these vectors are this project's own. They prove that its bits are the same everywhere, and
-not that they are right; for that, make_verification.py has elements of PyTorch's, with their tolerance. A line is a query to
-/init, a space, and the SHA-256 of the elements' bytes, row-major and little-endian.
+PROGRAM is `weight-init` itself: these vectors are this project's own. They prove that its bits are the same on all
+machines, not that they are right; for the latter, make_verification.py has PyTorch's elements with a tolerance. A line
+is a query to /init, a space, and the SHA-256 of the elements' bytes, row-major and little-endian.
 """
 
 import argparse
@@ -15,7 +15,7 @@ import pathlib
 import subprocess
 import sys
 
-# Around the ends of slabs, blocks and groups of columns; narrow, tall, square and wide.
+# Sizes around the ends of slabs, blocks and groups of columns; narrow, tall, square and wide.
 SHAPES = ["24,16", "12,20", "1,40", "300,5", "17,17", "64,64", "130,129", "16,3,3,3", "300,257", "100,577", "600,40"]
 
 

@@ -1,9 +1,11 @@
 /*
- * Lets one allocation after the other fail in the C parts of the daemon, in the manner of SQLite's tests: the first, the
- * second, and so on, until a run has fewer. Each run starts a daemon, exchanges requests of every kind, renews the certificate
- * and stops. It must neither crash nor leave memory behind, and what was given away must be released once.
+ * Makes allocations in the C parts of the daemon fail one by one, as SQLite's tests do: the first in the first run, the
+ * second in the second run, and so on, until a run makes fewer. Each run starts a daemon, exchanges requests of every
+ * kind, renews the certificate and stops. A run must neither crash nor leak memory, and each body must be released
+ * exactly once.
  *
- * Built by `make test-oom`, which makes the linker call the functions here instead of malloc and its kin.
+ * `make test-oom` builds this program and makes the linker call the functions here instead of malloc, calloc, strdup
+ * and free.
  */
 
 #define _GNU_SOURCE
@@ -26,9 +28,9 @@
 
 /* MARK: Allocations of the C parts */
 
-static atomic_long allocations; /* so far in this run */
-static atomic_long failing;     /* the number of the one that fails */
-static atomic_bool persists;    /* whether those behind it fail, too */
+static atomic_long allocations; /* number so far in this run */
+static atomic_long failing;     /* number of the allocation that fails */
+static atomic_bool persists;    /* later allocations fail, too */
 static atomic_bool has_failed;
 static atomic_long held; /* allocated and not freed */
 
@@ -73,7 +75,7 @@ static void require(bool holds, const char *promise) {
 /* MARK: The daemon's side */
 
 static atomic_long given;    /* bodies handed to responses */
-static atomic_long released; /* and let go by them */
+static atomic_long released; /* bodies that responses have released */
 static atomic_long open_connections;
 static const char text[] = "hello";
 
@@ -250,7 +252,7 @@ static void exchange(const char *certificate, const char *key, const char *path)
         }
         close(descriptor);
     } else {
-        int descriptor = c_httpd_connect_to_path(path);
+        int descriptor = c_httpd_connect_to_path(path, 10);
         require(descriptor >= 0, "somebody listens");
         talk(descriptor);
         close(descriptor);
@@ -263,14 +265,14 @@ static void exchange(const char *certificate, const char *key, const char *path)
         }
     }
     c_httpd_quiesce(daemon);
-    /* As the service does: the library reads through a null pointer if it is stopped while it refuses a request by itself. */
+    /* As the service does: the library reads through a null pointer if it is stopped during a refusal of its own. */
     for (int milliseconds = 0; atomic_load(&open_connections) > 0 && milliseconds < 1000; milliseconds += 1) {
         usleep(1000);
     }
     c_httpd_stop(daemon);
 }
 
-/* Returns how many runs there were. */
+/* Returns the number of runs. */
 static long run(const char *certificate, const char *key, const char *path, bool persist) {
     long number = 0;
     do {

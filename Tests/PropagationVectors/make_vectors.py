@@ -1,7 +1,7 @@
-"""Writes stacks.jsonl: stacks of layers, the variances in them by theory, and in runs through weights made by PyTorch.
+"""Writes stacks.jsonl: stacks of layers, with their variances by theory and in runs through weights made by PyTorch.
 
-The theory is integrated here with 48-point Gauss-Legendre panels over PyTorch's activations and what autograd makes of
-them; the runs are those that docs/propagation.md describes, with torch.nn.init on a CPU.
+The theory is integrated here with 48-point Gauss-Legendre panels over PyTorch's activations and their derivatives by
+autograd; the runs are those that docs/propagation.md describes, with torch.nn.init on a CPU.
 
     python make_vectors.py > stacks.jsonl      (torch 2.13, numpy)
 """
@@ -68,7 +68,7 @@ def gain(stack):
 
 
 def make(stack, weight):
-    """Fills a weight; returns the deviation that theory gives its elements."""
+    """Fills a weight and returns the theoretical standard deviation of its elements."""
     fan_out, fan_in = weight.shape
     init, method = torch.nn.init, stack["method"]
     if method.startswith("kaiming"):
@@ -107,7 +107,7 @@ def geometric(stack):
 
 
 def run(stack, widths, seed):
-    """Mean squares of activations and gradients in one run, and the weights' deviations."""
+    """Mean squares of activations and gradients in one run, and the weights' standard deviations."""
     name, param = stack["nonlinearity"], stack["param"]
     torch.manual_seed(seed)
     x = torch.empty(widths[0]).normal_()
@@ -141,8 +141,8 @@ def theory(stack, widths, stds):
 
 
 def tolerance(stack):
-    """Relative distances allowed to slopes and to what depends on them, and to measurements."""
-    # PyTorch's slope of hardsigmoid is 1/6 in float32, whatever the type.
+    """Allowed relative differences: of slopes and values that depend on them, and of measurements."""
+    # PyTorch's slope of hardsigmoid is 1/6 rounded to float32, in every type.
     slope = 1e-6 if stack["nonlinearity"] == "hardsigmoid" else 1e-9
     # PyTorch's QR decomposition depends on the processor.
     return {"slope": slope, "measured": 1e-3 if stack["method"] == "orthogonal" else slope}
@@ -187,7 +187,7 @@ def requests():
     yield small | {"method": "trunc_normal", "std": 0.1, "a": -0.01, "b": 0.01}
     yield small | {"method": "sparse", "sparsity": 0.4, "std": 0.3}
     yield small | {"method": "orthogonal", "gain": 1.5, "nonlinearity": "tanh"}
-    # Rounds over matrices so large that a read begins some before it can give an element.
+    # Matrices so large that a read makes several rounds before it gives the first element.
     large = {"depth": 4, "width_out": 512, "runs": 2, "method": "trunc_normal"}
     yield large | {"std": 0.06, "a": -0.1, "b": 0.1}
     yield large | {"std": 0.1, "a": -0.05, "b": 0.05}

@@ -1,9 +1,10 @@
 import SHA2
 import Testing
 
-@Suite("SHA-256 is that of FIPS 180-4")
+@Suite("SHA-256 of FIPS 180-4")
 struct SHA256Tests {
-    /// From FIPS 180-4's examples, and from NIST's CAVP vectors SHA256ShortMsg (0 and 8 bits) and the message of a million a.
+    /// Digests of FIPS 180-4's examples, of NIST's CAVP vectors SHA256ShortMsg (0 and 8 bits), and of a million letters
+    /// a.
     @Test(
         "Digests are the standard's",
         arguments: [

@@ -1,10 +1,11 @@
 /*
- * Tells ThreadSanitizer what the Swift run time does behind its back; to be loaded before everything else (LD_PRELOAD).
+ * Tells ThreadSanitizer about synchronisation in the Swift run time that it cannot see. Must be loaded first
+ * (LD_PRELOAD).
  *
- * Synchronization.Mutex is taken and given back with atomic operations in the program, which ThreadSanitizer sees, but where
- * a thread has to wait, with some in the standard library, which it does not. And an array that one thread has let go of may
- * be written in place by the next, which knows by the count of references. Both would be called races. These functions take
- * the place of the library's and call them.
+ * Synchronization.Mutex is locked and unlocked with atomic operations in the program, which ThreadSanitizer sees; but
+ * if a thread has to wait, with operations in the standard library, which it does not see. Moreover, an array that one
+ * thread has released may be changed in place by another thread, which relies on the reference count. ThreadSanitizer
+ * would report both as races. The functions in this file replace the library's functions and call them.
  */
 
 #define _GNU_SOURCE /* RTLD_NEXT */
@@ -66,7 +67,7 @@ void swift_release(void *object) {
     typedef void (*function)(void *);
     REAL(function, "swift_release")
     release(object);
-    acquire(object); /* The last to let go also frees it. */
+    acquire(object); /* The thread that releases it last also frees it. */
     real(object);
 }
 

@@ -73,7 +73,7 @@ struct SettingTests {
         #expect(values.even == nil)
     }
 
-    @Test("A value of a type that reads itself is set")
+    @Test("A value of a type with its own parser is set")
     func parsed() throws {
         var values = Outer()
         #expect(try setting("even").set("4", in: &values))
@@ -81,7 +81,7 @@ struct SettingTests {
     }
 
     @Test(
-        "The accepted values are named in words",
+        "The accepted values are described in words",
         arguments: [
             ("max-depth", "from 1 to 9"), ("wait", "from 1 to 60 seconds"), ("count", "at least 0"), ("host", nil),
             ("file", nil), ("port", "from 0 to 65535"), ("colour", "one of red, green"), ("even", "an even number"),
@@ -92,7 +92,7 @@ struct SettingTests {
     }
 
     @Test(
-        "A number with a unit is told that units are not understood, and other texts what is accepted",
+        "The error about a number with a unit says that units are not accepted, and other errors say what is accepted",
         arguments: [
             ("max-depth", "3k", "a whole number of levels without a unit, from 1 to 9"),
             ("max-depth", "10", "from 1 to 9"),
@@ -109,7 +109,7 @@ struct SettingTests {
         #expect(try setting(name).requirement(of: text) == words)
     }
 
-    @Test("A value set by the program is out of range where an option would be")
+    @Test("A value set by the program has the same range as an option")
     func validity() {
         var values = Outer()
         values.inner.depth = 10
@@ -119,7 +119,7 @@ struct SettingTests {
         #expect(Outer.settings.filter { !$0.isValid(in: values) }.map(\.name) == ["max-depth"])
     }
 
-    @Test("A setting is found by its place, and has an environment variable")
+    @Test("A setting is found by its key path, and has an environment variable")
     func places() throws {
         #expect(Inner.settingName(at: \.depth) == "max-depth")
         #expect(Inner.settingName(at: \.wait) == "wait")

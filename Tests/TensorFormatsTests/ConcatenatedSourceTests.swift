@@ -5,7 +5,7 @@ import TensorFormats
 import Testing
 
 struct ConcatenatedSourceTests {
-    /// Parts of awkward lengths, and what they are together.
+    /// Parts of the given lengths, and all their bytes.
     private func parts(
         lengths: [Int],
         readSizes: [Int] = [],
@@ -26,7 +26,7 @@ struct ConcatenatedSourceTests {
         return (parts, whole)
     }
 
-    @Test("Any range is that range of the whole", arguments: [[], [1], [7, 64, 1, 5000]])
+    @Test("Any range of a concatenated source has the bytes of its parts", arguments: [[], [1], [7, 64, 1, 5000]])
     func anyRangeIsThatRangeOf(readSizes: [Int]) throws {
         let (parts, whole) = parts(lengths: [0, 1, 0, 0, 100, 1, 1, 4096, 0, 17, 8192, 0], readSizes: readSizes)
         let source = try ConcatenatedSource(parts)
@@ -45,7 +45,7 @@ struct ConcatenatedSourceTests {
         }
     }
 
-    @Test("A read goes on into the next parts while there is room")
+    @Test("A read continues into the next parts while there is room")
     func aReadGoesOnIntoThe() throws {
         let (parts, whole) = parts(lengths: [10, 20, 30])
         let source = try ConcatenatedSource(parts)
@@ -65,7 +65,7 @@ struct ConcatenatedSourceTests {
         #expect(source.readAll() == whole)
     }
 
-    @Test("Nothing is made before it is read, and only one part is alive")
+    @Test("A part is made when it is first read, and only one part is alive at a time")
     func nothingIsMadeBeforeItIs() throws {
         final class Counted: ByteSource {
             nonisolated(unsafe) static var alive = 0
@@ -90,7 +90,7 @@ struct ConcatenatedSourceTests {
         #expect(Counted.alive == 0)
     }
 
-    @Test("Reading on makes no part twice")
+    @Test("Sequential reads make each part once")
     func readingOnMakesNoPartTwice() throws {
         let made = Mutex<[Int]>([])
         let (parts, whole) = parts(lengths: [50, 60, 70], readSizes: [13]) { index in
@@ -113,7 +113,7 @@ struct ConcatenatedSourceTests {
         #expect(try ConcatenatedSource([.bytes([])]).byteCount == 0)
     }
 
-    @Test("Parts past 63 bits are refused")
+    @Test("Parts whose total length exceeds 63 bits are refused")
     func partsPast63BitsAreRefused() {
         let part = ConcatenatedSource.Part(byteCount: Int.max / 2 + 1) { ZeroSource(byteCount: Int.max / 2 + 1) }
         #expect(throws: FormatError.self) { try ConcatenatedSource([part, part]) }

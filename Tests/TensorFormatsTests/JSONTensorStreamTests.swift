@@ -20,9 +20,9 @@ struct JSONTensorStreamTests {
         )
     }
 
-    /// The numbers are a quarter apart, which all types hold for that many.
+    /// The numbers are a quarter apart, so that every type represents all of them exactly.
     @Test(
-        "Lists nest as NumPy's do, whatever the room and the source's reads",
+        "Lists are nested as NumPy nests them, for any buffer and any size of the source's reads",
         arguments: DType.requestable,
         [64, 65, 100, 1 << 16]
     )
@@ -42,7 +42,7 @@ struct JSONTensorStreamTests {
         }
     }
 
-    @Test("The text parses to the bits", arguments: DType.requestable)
+    @Test("The text parses to the same bits", arguments: DType.requestable)
     func theTextParsesToTheBits(dtype: DType) throws {
         let format = try #require(dtype.floatFormat)
         var generator = SystemRandomNumberGenerator()
@@ -73,7 +73,7 @@ struct JSONTensorStreamTests {
         #expect(String(decoding: stream.readAll(room: 64), as: UTF8.self) == expected)
     }
 
-    @Test("A read takes no more from the source than its room asks for")
+    @Test("A read takes only as many bytes from the source as fit its buffer")
     func aReadTakesNoMoreFrom() throws {
         let source = ZeroSource(byteCount: 1 << 40)
         let stream = try JSONTensorStream(
@@ -97,7 +97,7 @@ struct JSONTensorStreamTests {
         #expect(String(decoding: stream.read(upTo: 64) ?? [], as: UTF8.self).hasPrefix("[[],[],[],[]"))
     }
 
-    @Test("A source that works long for little is not asked on and on in the same read")
+    @Test("A read asks a source that gives few bytes only a few times")
     func aSourceThatWorksLongFor() throws {
         let bytes = [UInt8](repeating: 0, count: 4096)
         let slow = StubSource(bytes, readSizes: [4])
@@ -106,7 +106,7 @@ struct JSONTensorStreamTests {
         #expect(slow.readCount <= 4)
     }
 
-    @Test("Where a source has nothing yet, the stream has nothing, and goes on")
+    @Test("If a source has no bytes yet, the stream has none, and continues later")
     func whereASourceHasNothingYet() throws {
         let late = StubSource([UInt8](repeating: 0, count: 16), readSizes: [0, 0, 3])
         let stream = try JSONTensorStream(prefix: [], source: late, shape: Shape([4]), dtype: .float32)
@@ -124,7 +124,7 @@ struct JSONTensorStreamTests {
 }
 
 struct ChainedStreamTests {
-    @Test("Streams follow one another, each made when its turn comes", arguments: [64, 1000, 1 << 16])
+    @Test("Chained streams follow one another, and each is made at its turn", arguments: [64, 1000, 1 << 16])
     func streamsFollowOneAnotherEachMade(room: Int) {
         var made: [Int] = []
         let pieces = (0..<100).map { index in [UInt8](repeating: UInt8(index), count: index % 7 * 50) }

@@ -11,7 +11,7 @@ struct JSONWriterTests {
         return String(decoding: writer.bytes, as: UTF8.self)
     }
 
-    @Test("Members keep their order, and commas stand between")
+    @Test("Members keep their order, with commas between them")
     func membersKeepTheirOrderAndCommas() throws {
         let written = try text { writer in
             let shape = try Shape([2, 3])
@@ -69,7 +69,7 @@ struct JSONWriterTests {
         #expect(text { $0.value([value, value]) } == "[\(expected),\(expected)]")
     }
 
-    @Test("The least and greatest integers are written whole")
+    @Test("The smallest and largest integers are written exactly")
     func theLeastAndGreatestIntegersAre() {
         #expect(text { $0.value([Int.min, Int.max]) } == "[-9223372036854775808,9223372036854775807]")
     }

@@ -20,7 +20,7 @@ struct NumPyHeaderTests {
         var files: [File]
     }
 
-    @Test("Headers are NumPy's")
+    @Test("Headers of npy have NumPy's bytes")
     func headersAreNumPy() throws {
         let headers = try vectors("npy", as: Vectors.self).headers
         #expect(headers.count == 48)
@@ -31,14 +31,14 @@ struct NumPyHeaderTests {
         }
     }
 
-    /// The whole file, as its format encodes it.
+    /// The whole file in the format npy.
     private func file(of tensor: TensorDescription, _ elements: [UInt8]) throws -> ConcatenatedSource {
         guard case .file(let header?) = TensorFormat.npy.encoder else { throw FormatError.tooLarge("no header") }
         let tensorBytes = ConcatenatedSource.Part(byteCount: tensor.byteCount) { StubSource(elements) }
         return try ConcatenatedSource([.bytes(header(tensor)), tensorBytes])
     }
 
-    @Test("Files are NumPy's")
+    @Test("Files in npy have NumPy's bytes")
     func filesAreNumPy() throws {
         for vector in try vectors("npy", as: Vectors.self).files {
             let tensor = try described(vector.dtype, vector.shape)
@@ -49,7 +49,7 @@ struct NumPyHeaderTests {
     }
 
     @Test(
-        "Written files read back",
+        "Written npy files can be read back",
         arguments: [DType.float32, .float64, .float16, .int64],
         [[], [7], [0], [2, 3, 4], [1, 1]]
     )
@@ -65,13 +65,13 @@ struct NumPyHeaderTests {
         #expect((file.count - data.count) % 64 == 0)
     }
 
-    @Test("A shape of the highest rank fits the header")
+    @Test("A shape of the highest rank fits the header of npy")
     func aShapeOfTheHighestRank() throws {
         let shape = try Shape(Array(repeating: 0, count: 63) + [Int.max])
         #expect(try NumPyHeader.bytes(shape: shape, dtype: .float16).count % 64 == 0)
     }
 
-    @Test("bfloat16 is refused")
+    @Test("The format npy refuses bfloat16")
     func bfloat16IsRefused() throws {
         #expect(throws: FormatError.unrepresentable(.bfloat16, in: .npy)) {
             try NumPyHeader.bytes(shape: Shape([1]), dtype: .bfloat16)

@@ -6,7 +6,7 @@ import Testing
 import TorchRandom
 import WeightInit
 
-/// Each number's text in a list, as a stream writes it.
+/// The texts that a stream writes for numbers in a list.
 private func texts(of bits: [UInt64], _ dtype: DType) throws -> [Substring] {
     let stream = try JSONTensorStream(
         prefix: [],
@@ -19,7 +19,7 @@ private func texts(of bits: [UInt64], _ dtype: DType) throws -> [Substring] {
     return text.dropFirst().dropLast().split(separator: ",")
 }
 
-/// Significant digits and the power of ten of the first, whatever the notation.
+/// The significant digits and the power of ten of the first digit, in any notation.
 private struct Digits: Equatable {
     var digits: [UInt8]
     var exponent: Int
@@ -37,7 +37,10 @@ private struct Digits: Equatable {
 }
 
 struct NumberTextTests {
-    @Test("Texts are those of NumPy, of Python, or of a search in fractions", arguments: DType.requestable)
+    @Test(
+        "Numbers have the text of NumPy, of Python, or of an exact search with fractions",
+        arguments: DType.requestable
+    )
     func textsAreThoseOfNumPyOf(dtype: DType) throws {
         let all: [String: [String]] = try vectors("numbers")
         let lines = try #require(all[dtype.rawValue])
@@ -49,7 +52,7 @@ struct NumberTextTests {
         }
     }
 
-    @Test("Sweeps over many numbers give the reference's texts")
+    @Test("Many consecutive numbers have the reference's texts")
     func sweepsOverManyNumbersGiveThe() throws {
         func digest(_ bits: some Sequence<UInt64>, _ dtype: DType) throws -> String {
             var hash = SHA256()
@@ -74,7 +77,7 @@ struct NumberTextTests {
         static let float64Count = 10_000_000
     #endif
 
-    @Test("float32 reads back and is as short as can be")
+    @Test("A float32 reads back and has the fewest possible digits")
     func float32ReadsBackAndIsAs() throws {
         var next: UInt64 = 0
         var failures = 0
@@ -86,7 +89,7 @@ struct NumberTextTests {
             for (pattern, text) in zip(bits, try texts(of: bits, .float32)) {
                 let value = Float(bitPattern: UInt32(pattern))
                 guard value.isFinite, value != 0 else { continue }
-                // Through float64, too, as most readers of JSON go.
+                // Also through float64, as most parsers of JSON read.
                 let isRight =
                     Float(text) == value && Double(text).map(Float.init) == value
                     && Digits(text) == Digits(value.description)
@@ -96,7 +99,7 @@ struct NumberTextTests {
         #expect(failures == 0)
     }
 
-    @Test("float64 reads back and is as short as can be")
+    @Test("A float64 reads back and has the fewest possible digits")
     func float64ReadsBackAndIsAs() throws {
         var generator = SystemRandomNumberGenerator()
         var failures = 0
@@ -119,7 +122,7 @@ struct NumberTextTests {
         for (pattern, text) in zip(bits, try texts(of: bits, dtype)) {
             guard format.value(bits: pattern).isFinite else { continue }
             let value = try #require(Double(text))
-            // Rounds through float32.
+            // The conversion rounds to float32 first.
             if format.bits(value) != pattern { failures += 1 }
         }
         #expect(failures == 0)

@@ -21,7 +21,7 @@ struct SafetensorsLayoutTests {
         }
     }
 
-    @Test("Files are the reference library's if it orders them alike")
+    @Test("Files have the reference library's bytes if it orders the tensors alike")
     func filesAreTheReferenceLibraryIf() throws {
         let files: [Vector] = try vectors("safetensors")
         #expect(files.count == 13)
@@ -58,7 +58,7 @@ struct SafetensorsLayoutTests {
         #expect(layout.header.count % 8 == 0)
     }
 
-    @Test("Names that only look alike are two names")
+    @Test("Names that only look alike are different names")
     func namesThatOnlyLookAlikeAre() throws {
         let tensors = try (["\u{e9}", "e\u{301}"] as [Text]).map { try described("float32", [2], name: $0) }
         let header = try SafetensorsLayout(tensors).header
@@ -66,19 +66,19 @@ struct SafetensorsLayoutTests {
         #expect(Data(header).range(of: Data("\"e\u{301}\"".utf8)) != nil)
     }
 
-    @Test("A name given twice is refused")
+    @Test("A duplicate name is refused in safetensors")
     func aNameGivenTwiceIsRefused() throws {
         let tensors = try (["a", "b", "a"] as [Text]).map { try described("float32", [2], name: $0) }
         #expect(throws: FormatError.duplicateName("a")) { try SafetensorsLayout(tensors) }
     }
 
-    @Test("The name of the metadata is refused for a tensor")
+    @Test("A tensor cannot have the name of the metadata")
     func theNameOfTheMetadataIs() throws {
         let tensors = try [described("float32", [2], name: "__metadata__")]
         #expect(throws: FormatError.reservedName("__metadata__")) { try SafetensorsLayout(tensors) }
     }
 
-    @Test("Metadata come first, sorted by the bytes of their keys")
+    @Test("Metadata comes first, sorted by the bytes of its keys")
     func metadataComeFirstSortedByThe() throws {
         let metadata: [Text: Text] = [
             "b": "2", "a": "1", "\u{e9}": "3", "B": "4", "": "5", "\u{1f600}": "6", "\u{ff5e}": "7",
@@ -91,7 +91,7 @@ struct SafetensorsLayoutTests {
     }
 
     #if !DEBUG
-        // A hundred million characters take long without optimisation.
+        // A hundred million characters take too long without optimisation.
         @Test("A header longer than the reference library reads is refused")
         func aHeaderLongerThanTheReference() throws {
             let limit = SafetensorsLayout.maximumHeaderByteCount
@@ -103,13 +103,13 @@ struct SafetensorsLayoutTests {
         }
     #endif
 
-    @Test("Sizes past 63 bits are refused")
+    @Test("Sizes over 63 bits are refused")
     func sizesPast63BitsAreRefused() throws {
         #expect(throws: FormatError.self) { try described("float32", [1 << 61]) }
         let half = try described("float32", [1 << 60], name: "a")
         let other = try described("float32", [1 << 60], name: "b")
         #expect(throws: FormatError.self) { try SafetensorsLayout([half, other]) }
-        // Only the header makes this one too long.
+        // Only with its header is this file too long.
         let most = try described("float16", [Int.max / 2], name: "a")
         #expect(throws: FormatError.self) { try SafetensorsLayout([most]) }
     }

@@ -5,10 +5,10 @@ import TensorFormats
 import Testing
 import WeightInit
 
-/// Bytes given out in reads of a size that changes from call to call.
+/// A source whose reads change their size from call to call.
 final class StubSource: ByteSource {
     let bytes: [UInt8]
-    /// Bytes that a read gives at most, in turn; unlimited where empty.
+    /// Maximum sizes of consecutive reads, used in turn; empty for no limit.
     let readSizes: [Int]
     private(set) var readCount = 0
 
@@ -30,7 +30,7 @@ final class StubSource: ByteSource {
     }
 }
 
-/// Zeros without memory.
+/// A source of zeros that needs no memory.
 final class ZeroSource: ByteSource {
     let byteCount: Int
     private(set) var highestRead = 0
@@ -59,7 +59,7 @@ extension ByteSource {
         return Array(buffer[..<read])
     }
 
-    /// As many reads as it takes.
+    /// Reads to the end.
     func readAll(from start: Int = 0, room: Int = 1 << 16) -> [UInt8] {
         var bytes: [UInt8] = []
         while start + bytes.count < byteCount { bytes += read(at: start + bytes.count, upTo: room) }
@@ -90,7 +90,7 @@ extension FixedWidthInteger {
 }
 
 extension DType {
-    /// Elements with these bits, as a source has them.
+    /// Little-endian bytes of elements with these bits.
     func bytes(ofBits bits: some Sequence<UInt64>) -> [UInt8] {
         bits.flatMap { $0.littleEndianBytes.prefix(itemSize) }
     }

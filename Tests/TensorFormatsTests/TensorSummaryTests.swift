@@ -41,7 +41,7 @@ struct TensorSummaryTests {
         )
     }
 
-    @Test("Numbers are NumPy's to the bit")
+    @Test("Summaries have NumPy's numbers to the bit")
     func numbersAreNumPyToTheBit() throws {
         for vector in try vectors("summaries", as: [Vector].self) {
             let dtype = try #require(DType(rawValue: vector.dtype))
@@ -96,7 +96,7 @@ struct TensorSummaryTests {
         #expect(try summary([2]).mean == 2)
     }
 
-    @Test("One number many times is one bin, widened by a half")
+    @Test("The range of equal numbers is widened by a half on both sides")
     func oneNumberManyTimesIsOne() throws {
         let summary = try summary(Array(repeating: 0.1, count: 1000))
         #expect(summary.std == 0)
@@ -104,7 +104,7 @@ struct TensorSummaryTests {
         #expect(summary.histogram?.counts[16] == 1000)
     }
 
-    @Test("A range that is given leaves the rest outside, and the source is read once")
+    @Test("With a given range, other numbers count as below or above, and the source is read once")
     func aRangeThatIsGivenLeaves() throws {
         let values = [-2, -1, -0.999, 0, 0.5, 1, 1.001, .infinity]
         let summary = try summary(values, range: -1...1)
@@ -118,7 +118,7 @@ struct TensorSummaryTests {
     }
 
     @Test(
-        "Every finite number finds a bin, at any magnitude",
+        "Every finite number of any magnitude has a bin",
         arguments: [
             [Double.greatestFiniteMagnitude, -Double.greatestFiniteMagnitude, 0, 1],
             [Double.leastNonzeroMagnitude, 0, 3 * Double.leastNonzeroMagnitude], [1.0, 1.0000000000000002],
@@ -145,7 +145,7 @@ struct TensorSummaryTests {
         #expect(source.highestRead < 1 << 20)
     }
 
-    @Test("The members of a summary can stand between others")
+    @Test("The members of a summary can be written between other members")
     func theMembersOfASummaryCan() throws {
         var writer = JSONWriter()
         let summary = try summary([1, 2, .nan], .float32)

@@ -2,7 +2,7 @@ import Foundation
 
 /// Connects a socket to a port of 127.0.0.1.
 ///
-/// - Parameter receiveBuffer: Bytes the kernel holds for a reader that is slow.
+/// - Parameter receiveBuffer: Size of the kernel's receive buffer in bytes.
 public func connectedSocket(port: UInt16, receiveBuffer: Int32? = nil) throws -> Int32 {
     let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
     if var size = receiveBuffer {

@@ -1,12 +1,12 @@
 import Foundation
 
-/// Many sockets that cost next to nothing.
+/// Many sockets that need little memory.
 public final class Crowd {
     private let descriptors: [Int32]
 
     /// Connects to a port of 127.0.0.1.
     ///
-    /// - Parameter receiveBuffer: Bytes the kernel holds for each.
+    /// - Parameter receiveBuffer: Size of each socket's receive buffer in bytes.
     public init(_ count: Int, port: UInt16, receiveBuffer: Int32? = nil) throws {
         var descriptors: [Int32] = []
         do {
@@ -24,7 +24,7 @@ public final class Crowd {
 
     public var count: Int { descriptors.count }
 
-    /// Sends what fits without waiting.
+    /// Sends as many bytes as fit without waiting.
     public func send(_ text: String, from index: Int) {
         let bytes = Array(text.utf8)
         _ = Foundation.send(
@@ -35,16 +35,16 @@ public final class Crowd {
         )
     }
 
-    /// Takes some bytes, if there are any.
+    /// Receives bytes that have arrived, without waiting.
     ///
-    /// - Returns: How many; `nil` at the end of the stream.
+    /// - Returns: The number of bytes; `nil` at the end of the stream.
     public func receive(_ count: Int, at index: Int) -> Int? {
         var buffer = [UInt8](repeating: 0, count: count)
         let received = recv(descriptors[index], &buffer, count, Int32(MSG_DONTWAIT))
         return received == 0 || received < 0 && errno != EAGAIN ? nil : max(0, received)
     }
 
-    /// Those whose other end has not closed.
+    /// Number of sockets whose other end has not closed.
     public var openCount: Int {
         descriptors.count { descriptor in
             var byte: UInt8 = 0
@@ -55,7 +55,7 @@ public final class Crowd {
 
     /// Raises this process's limit of open files.
     ///
-    /// - Returns: Whether the system allows as many.
+    /// - Returns: `true` if the system allows this number.
     public static func makeRoom(for count: Int) -> Bool {
         var limit = rlimit()
         guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return false }

@@ -1,10 +1,10 @@
-/// Metrics in Prometheus' text format, version 0.0.4, read as strictly as the format is meant.
+/// Metrics in Prometheus' text format, version 0.0.4, parsed strictly.
 public struct ParsedMetrics {
     public struct Family {
         public var kind: String
         public var help: String
         public var samples: [Sample] = []
-        /// Names of the labels, `le` aside.
+        /// Names of the labels, except `le`.
         public var labels: Set<String> { Set(samples.flatMap(\.labels.keys)).subtracting(["le"]) }
     }
 
@@ -24,7 +24,7 @@ public struct ParsedMetrics {
         families.values.lazy.flatMap(\.samples).first { $0.name == name && $0.labels == labels }?.value
     }
 
-    /// The sum over all samples that have these labels, and perhaps more.
+    /// The sum of all samples that have at least these labels.
     public func sum(_ name: String, _ labels: [String: String] = [:]) -> Double {
         families.values.flatMap(\.samples).filter { sample in
             sample.name == name && labels.allSatisfy { sample.labels[$0.key] == $0.value }
@@ -66,7 +66,7 @@ public struct ParsedMetrics {
         for (name, family) in families where family.kind == "histogram" { try Self.check(name, family.samples) }
     }
 
-    /// Buckets are there to +Inf, in order, cumulative, and the last agrees with the count.
+    /// Checks that buckets are ordered, cumulative and end with +Inf, and that the last one equals the count.
     private static func check(_ name: String, _ samples: [Sample]) throws(Fault) {
         var series: [[String: String]: [Sample]] = [:]
         for sample in samples {
@@ -123,7 +123,7 @@ public struct ParsedMetrics {
         return Sample(name: String(name), labels: labels, value: value)
     }
 
-    /// As Go reads it, without spaces and without a time behind it.
+    /// A number as Go parses it, without spaces and without a timestamp after it.
     private static func number(_ text: some StringProtocol) -> Double? {
         switch text {
         case "+Inf": .infinity

@@ -1,15 +1,15 @@
 import Foundation
 
-/// A socket that says exactly what it is told to.
+/// A client that sends exactly the given bytes.
 public final class RawClient {
     public private(set) var descriptor: Int32
     private var received: [UInt8] = []
     private var buffer = [UInt8](repeating: 0, count: 256 << 10)
 
-    /// - Parameter receiveBuffer: Bytes the kernel holds for a reader that is slow.
+    /// - Parameter receiveBuffer: Size of the kernel's receive buffer in bytes.
     public init(port: UInt16, receiveBuffer: Int32? = nil) throws {
         descriptor = try connectedSocket(port: port, receiveBuffer: receiveBuffer)
-        // Nothing here waits for ever: a test that hangs says nothing.
+        // No call waits for ever, because a test that hangs reports nothing.
         var limit = timeval(tv_sec: 60, tv_usec: 0)
         setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
         setsockopt(descriptor, SOL_SOCKET, SO_SNDTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
@@ -55,7 +55,7 @@ public final class RawClient {
         send(Array(text.utf8))
     }
 
-    /// Sends all it can; what the server no longer takes is lost, as it is for any client.
+    /// Sends the bytes; those that the server no longer accepts are lost.
     public func send(_ bytes: [UInt8]) {
         var sent = 0
         while sent < bytes.count {
@@ -97,7 +97,7 @@ public final class RawClient {
         descriptor = -1
     }
 
-    /// False at the end of the stream, or when nothing came for a minute.
+    /// Receives more bytes; `false` at the end of the stream, or if nothing arrives for a minute.
     private func fill() -> Bool {
         errno = 0
         let count = recv(descriptor, &buffer, buffer.count, 0)
@@ -121,9 +121,9 @@ public final class RawClient {
         return received
     }
 
-    /// Reads on.
+    /// Reads and drops all bytes.
     ///
-    /// - Returns: `true` if a reset ends the connection, and not the end of the stream.
+    /// - Returns: `true` if the connection ends with a reset; `false` if it ends normally.
     public func readToReset() -> Bool {
         while fill() {}
         return errno == ECONNRESET
@@ -163,7 +163,7 @@ public final class RawClient {
         return response
     }
 
-    /// - Parameter toHead: Whether the response is to HEAD, and has no body whatever it says.
+    /// - Parameter toHead: `true` if the response is to HEAD, and so has no body even if it states a length.
     public func readResponse(toHead: Bool = false) throws -> Response {
         var response = try readHead()
         if toHead || response.status == 304 || response.status == 204 || response.status < 200 {
@@ -175,7 +175,7 @@ public final class RawClient {
         return response
     }
 
-    /// Reads the body that a head announces, and hands it on as it comes, so that none is ever held whole.
+    /// Reads the body after a head and passes it on piece by piece, so that large bodies need little memory.
     public func readBody(after head: Response, _ consume: (ArraySlice<UInt8>) throws -> Void) throws {
         if let length = head["Content-Length"].flatMap(Int.init) {
             try hand(on: length, to: consume)

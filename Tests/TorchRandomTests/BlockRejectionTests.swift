@@ -3,7 +3,7 @@ import TorchRandom
 
 @Suite("Numbers outside the bounds are found and redrawn")
 struct BlockRejectionTests {
-    /// Values on and beside every bound, zeros of both signs, infinities and NaN, over and over.
+    /// Values on and beside every bound, zeros of both signs, infinities and NaN, many times.
     private static let values: [Double] = {
         let awkward = [
             -0.0, 0.0, 1, -1, 0.5, -0.5, .infinity, -.infinity, .nan, 65504, -65504, 0x1p-24, -0x1p-24, 3, 1.0009765625,
@@ -34,7 +34,7 @@ struct BlockRejectionTests {
         }
     }
 
-    @Test("The range found is that of the masks", arguments: 0...9)
+    @Test("The range found spans the first to the last block with numbers outside", arguments: 0...9)
     func theRangeFoundIsThatOf(blocks: Int) {
         let rejection = BlockRejection(.float32, low: -1, high: 1)
         for first in 0..<max(blocks, 1) {
@@ -48,9 +48,9 @@ struct BlockRejectionTests {
         }
     }
 
-    /// From none pending to all, from one block to many, from any place in the stream, at any alignment.
+    /// Tests no pending numbers up to all, one block up to many, several positions in the stream, and unaligned memory.
     @Test(
-        "Numbers outside the bounds are redrawn as one by one",
+        "Redrawing blocks gives the same numbers as redrawing one at a time",
         arguments: Kernels.all.map(\.name),
         FloatFormat.allCases
     )

@@ -16,7 +16,7 @@ private func digest(_ function: (UInt32) -> Float) -> String {
 
 private func oneMinus(_ k: UInt32) -> Float { 1 - Float(k) * 0x1p-24 }
 
-/// The digests were taken from PyTorch: its generator was made to draw every input.
+/// PyTorch made the digests, with a generator that was set to draw every input.
 @Suite("The transforms have PyTorch's bits for every one of their 2^24 inputs")
 struct ExhaustiveTransformTests {
     @Test("The radius of a normal has PyTorch's bits")

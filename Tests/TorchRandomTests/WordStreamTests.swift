@@ -16,7 +16,7 @@ struct WordStreamTests {
         #expect(stream.position == UInt64(words.count))
     }
 
-    @Test("A position has the same word, however the stream got there", arguments: [0, 1, 623, 624, 625, 1247, 5000])
+    @Test("A position has the same word after any sequence of seeks", arguments: [0, 1, 623, 624, 625, 1247, 5000])
     func seek(position: UInt64) {
         var reference = ScalarGenerator(seed: 7)
         for _ in 0..<position { _ = reference.next() }
@@ -33,7 +33,7 @@ struct WordStreamTests {
         #expect(backwards.next() == expected)
     }
 
-    @Test("Permutations are those of torch.randperm")
+    @Test("Permutations equal torch.randperm's")
     func permutation() {
         #expect(WordStream(seed: 42).randomPermutation(of: 10, prefix: 10) == [2, 6, 1, 8, 4, 5, 0, 9, 3, 7])
         #expect(WordStream(seed: 42).randomPermutation(of: 10, prefix: 3) == [2, 6, 1])

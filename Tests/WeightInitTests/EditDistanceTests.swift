@@ -3,9 +3,9 @@ import Testing
 
 @testable import WeightInit
 
-@Suite("Edits from a word to another")
+@Suite("Edit distances between words")
 struct EditDistanceTests {
-    /// By the table of all prefixes' distances, of which the method that is tested keeps one column as bits.
+    /// The distance by the table for all prefixes; the tested method keeps one column of the table, as bits.
     private func expected(_ left: [UInt8], _ right: [UInt8]) -> Int {
         var table = [[Int]](repeating: Array(0...right.count), count: left.count + 1)
         for row in 0...left.count { table[row][0] = row }
@@ -22,7 +22,7 @@ struct EditDistanceTests {
         return table[left.count][right.count]
     }
 
-    @Test("Every pair of words has the distance of the table, of which the first 64 bytes count")
+    @Test("The distance of any two words is the table's, for their first 64 bytes")
     func random() {
         var generator = SplitMix(state: 5)
         for round in 0..<3000 {
@@ -39,7 +39,7 @@ struct EditDistanceTests {
     }
 
     @Test(
-        "A slip of two letters is one edit",
+        "Two swapped letters are one edit",
         arguments: [
             ("normal", "nromal", 1), ("", "abc", 3), ("abc", "", 3), ("é", "e\u{301}", 3), ("shape", "shpae", 1),
         ]

@@ -7,7 +7,7 @@ import Testing
 @Suite("Patterns over names")
 struct GlobTests {
     @Test(
-        "A star is any text, a question mark one character",
+        "A star matches any text, a question mark one character",
         arguments: [
             ("", "", true), ("", "a", false), ("*", "", true), ("*", "h.0.weight", true), ("a", "a", true),
             ("a", "ab", false), ("*.weight", "h.0.fc.weight", true), ("*.weight", "weight", false),
@@ -53,7 +53,7 @@ struct ModelPlanTests {
     }
 
     @Test(
-        "Planning ends as soon as nobody waits for it, and asks at each tensor",
+        "Planning checks for cancellation at each tensor and stops at once",
         arguments: ["layers", "rules", "steps"]
     )
     func cancellation(_ kind: String) throws {
@@ -73,7 +73,7 @@ struct ModelPlanTests {
             asked += 1
             return false
         }
-        // Each tensor is built and planned, and each pass of rules and each step is over modules.
+        // Planning checks when each tensor is built and planned, and for each module or step.
         #expect(asked >= (kind == "layers" ? 400 : 500))
         for last in [1, 150, asked] {
             var count = 0
@@ -87,7 +87,7 @@ struct ModelPlanTests {
         }
     }
 
-    @Test("A rule's path is that of the list it was written in")
+    @Test("A rule's path is its place in the request")
     func rulePaths() throws {
         let zeros = Rule(action: .initialize(method: .zeros, arguments: Arguments()))
         let expected: [(rules: Rules, path: [Text])] = [
@@ -104,7 +104,7 @@ struct ModelPlanTests {
         #expect(refusal(ModelRequest(entries: [entry]))?.path == ["layers", "0", "rules", "0", "1"])
     }
 
-    @Test("isinstance holds for base classes, not for classes that only look alike")
+    @Test("A rule for a class applies to its subclasses, not to other classes with similar names")
     func types() throws {
         func made(_ type: Text) throws -> [Text] {
             let rule = Rule(type: type, action: .initialize(method: .zeros, arguments: Arguments()))
@@ -140,7 +140,7 @@ struct ModelPlanTests {
         #expect(try made("Module").count == 12)
     }
 
-    @Test("A tie that is drawn under two names is drawn twice")
+    @Test("A tied tensor with two names is drawn once for each name")
     func ties() throws {
         let normal = Rule(parameter: Glob("weight"), action: .initialize(method: .normal, arguments: Arguments()))
         let entries = ["a", "b"].map { ModelEntry(name: $0, content: linear(4, 4)) }
@@ -154,7 +154,7 @@ struct ModelPlanTests {
         #expect(tied.words == 20 + 20 + 16 + 16)
     }
 
-    @Test("The seed of a tensor's own generator")
+    @Test("The seed of a tensor's own generator is derived from the request's seed and the tensor's name")
     func derivedSeeds() throws {
         // Python: int.from_bytes(hashlib.sha256(b"42:fc.weight").digest()[:4], "little")
         #expect(Seed(UInt64(42)).derived(for: "fc.weight") == 1_628_196_326)
@@ -195,7 +195,7 @@ struct ModelPlanTests {
         limits.maximumRuleMatches = 40
         let zeros = Rule(action: .initialize(method: .zeros, arguments: Arguments()))
         let model = ModelRequest(entries: [ModelEntry(content: linear(1, 1))], rules: Rules([zeros]))
-        // The block and the layer, two parameters, each initialised anew.
+        // The rule matches the root and the layer, and initialises two parameters.
         #expect(throws: Never.self) { try plan(model, limits: limits) }
         limits.maximumRuleMatches = 35
         #expect(refusal(model, limits: limits)?.path == ["rules", "0"])

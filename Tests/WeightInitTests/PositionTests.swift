@@ -4,7 +4,7 @@ import Testing
 import TorchRandom
 import WeightInit
 
-/// A tensor of each method, of sizes around every boundary that the method has.
+/// Requests for each method, with sizes around every boundary of the method.
 private let requests: [TensorRequest] = {
     func request(_ method: Text, _ dimensions: [Int], _ arguments: [Text: ParameterValue] = [:]) -> TensorRequest? {
         (try? Shape(dimensions)).map { TensorRequest(method: method, shape: $0, arguments: Arguments(arguments)) }
@@ -30,7 +30,7 @@ private let requests: [TensorRequest] = {
     return spread.compactMap { $0 }
 }()
 
-@Suite("A tensor is a function of position")
+@Suite("Any part of a tensor can be read by position")
 struct PositionTests {
     @Test("Every split into ranges gives the whole", arguments: DType.requestable)
     func ranges(dtype: DType) throws {
@@ -54,7 +54,7 @@ struct PositionTests {
         }
     }
 
-    @Test("Far out, a range is the one that composed jumps lead to")
+    @Test("A range near the end of a tensor of 1 TiB has the numbers that two jumps lead to")
     func farOut() throws {
         // 2^38 elements: 1 TiB.
         let request = TensorRequest(method: "normal", shape: try Shape([1 << 19, 1 << 19]))
@@ -63,7 +63,7 @@ struct PositionTests {
         let source = try Plan(request, seed: Seed(UInt64(3)), limits: limits).prepared().makeSource()
         let position = source.byteCount - 64
         let stream = WordStream(seed: 3)
-        // In two steps where the source takes one.
+        // Two seeks, where the source needs one.
         stream.seek(to: 123_456_789_012)
         stream.seek(to: 1 << 38 - 16)
         var block = [UInt8](repeating: 0, count: 64)
@@ -73,7 +73,7 @@ struct PositionTests {
         #expect(read(source, at: position, count: 64) == block)
     }
 
-    @Test("A call ends after a bounded amount of work")
+    @Test("A read ends after a bounded amount of work")
     func bounded() throws {
         let request = TensorRequest(method: "normal", shape: try Shape([1 << 26]))
         let source = try Plan(request, seed: Seed(UInt64(3))).prepared().makeSource()
@@ -110,7 +110,7 @@ struct AlignmentTests {
     }
 }
 
-/// Steele, Lea and Flood 2014; so that a failure can be seen again.
+/// The generator of Steele, Lea and Flood 2014, so that a failure can be reproduced.
 struct SplitMix: RandomNumberGenerator {
     var state: UInt64
 

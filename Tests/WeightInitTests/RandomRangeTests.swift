@@ -15,17 +15,17 @@ struct RandomRangeTests {
         ("sparse", ["sparsity": .number(0.3)]), ("orthogonal", [:]),
     ]
 
-    /// Elements up to which a tensor is made from its front.
+    /// The largest number of elements of tensors that are compared as a whole.
     private static let feasible = 1 << 17
 
-    @Test("A random range equals sequential generation or composed jumps", arguments: 0..<64)
+    @Test("A random range equals sequential generation or two jumps", arguments: 0..<64)
     func triple(_ number: Int) throws {
         var generator = SplitMix(state: UInt64(number) &* 0x1234_5678_9abc_def1 &+ 5)
         let method = Self.methods[number % Self.methods.count]
         let isWhole = ["sparse", "orthogonal"].contains(method.name)
         let dtypes = DType.requestable.filter { method.name != "orthogonal" || $0.itemSize > 2 }
         let dtype = try #require(dtypes.randomElement(using: &generator))
-        // Sources without a reference by position are small, and so is every second one of the rest.
+        // Tensors without a reference by position are small, and so is every second tensor of the other methods.
         let isSmall = isWhole || method.arguments["b"] == .number(3) || number / Self.methods.count % 2 == 1
         let largest = 40 - dtype.itemSize.trailingZeroBitCount
         let bits = isSmall ? Int.random(in: 4...16, using: &generator) : Int.random(in: 20...largest, using: &generator)
@@ -45,7 +45,7 @@ struct RandomRangeTests {
         let plan = try Plan(request, seed: Seed(UInt64(seed)))
         let prepared = try plan.prepared()
 
-        // Somewhere, at the front, or at the end, where the last block is one of its own.
+        // A random place, the front, or the end, at which the last block is drawn separately.
         let count = min(plan.byteCount, Int.random(in: 1...2000, using: &generator))
         let last = plan.byteCount - count
         let start =
@@ -68,7 +68,7 @@ struct RandomRangeTests {
     }
 }
 
-/// One element at a time by the scalar arithmetic, from words that two jumps lead to.
+/// A reference that makes one element at a time with scalar arithmetic, from words that two jumps lead to.
 private final class Reference {
     let shape: [Int]
     let count: Int
@@ -136,11 +136,11 @@ private final class Reference {
             )
     }
 
-    /// Before rounding to the format.
+    /// A normal before it is rounded to the format.
     private func normal(_ element: Int, round: Int) -> Double {
         let isHalf = format.itemSize == 2
         let whole = count / 16 * 16
-        // Words of all before the tail's own block, and of all.
+        // Number of words before the separately drawn last block, and of all words.
         let before = UInt64(isHalf ? whole : count) * format.wordsPerElement
         let words = count % 16 == 0 ? before : before + 16 * format.wordsPerElement
         let isTail = count % 16 != 0 && element >= count - 16

@@ -19,7 +19,7 @@ private func refusal(
     }
 }
 
-@Suite("Refusals are PyTorch's")
+@Suite("Requests that PyTorch refuses are refused")
 struct RefusalTests {
     @Test("Bounds of a uniform are refused as by PyTorch")
     func uniformBounds() throws {
@@ -81,7 +81,7 @@ struct RefusalTests {
         #expect(try refusal("dirac", [4, 0, 0]) == nil)
     }
 
-    @Test("Sizes that cannot be counted are over a limit")
+    @Test("Sizes that overflow an integer are refused")
     func sizes() {
         #expect(throws: InitError.self) { try Shape([1 << 32, 1 << 32]) }
         #expect(throws: InitError.self) { try Shape([0, 1 << 62, 1 << 62]) }
@@ -94,7 +94,7 @@ struct RefusalTests {
         #expect(throws: InitError.self) { try Plan(most, seed: Seed(UInt64(0)), limits: limits) }
     }
 
-    @Test("A wrong word comes with the nearest right one first")
+    @Test("The error about an unknown word lists the nearest known one first")
     func suggestions() throws {
         let unknown = InitError.unknown("method", "kaimin_normal", in: ["method"], known: InitMethod.all.map(\.name))
         #expect(unknown.allowed.first == "kaiming_normal")
@@ -131,7 +131,7 @@ struct RoundLimitTests {
         }
     }
 
-    @Test("Bounds with nothing between them in the type are refused")
+    @Test("Bounds without a value that the type can draw between them are refused")
     func rounding() throws {
         // The bounds keep 68 % of the real normal; the float32 mean lies below both of them, and so do all draws.
         #expect(try truncated(1e9 + 20, 1e-3, 1e9 + 33, 1e9 + 40, .float32) != nil)

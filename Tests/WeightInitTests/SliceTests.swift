@@ -3,11 +3,11 @@ import ByteText
 import Testing
 import WeightInit
 
-@Suite("A slice is NumPy's")
+@Suite("Slices are NumPy's")
 struct SliceTests {
-    /// Slices with the ranges that `numpy.arange(n)[...]` gives, from the documentation of Python's slice objects.
+    /// Slices with the ranges of `numpy.arange(n)[...]`, by the documentation of Python's slice objects.
     @Test(
-        "Ends may be negative, outside or missing",
+        "The ends of a slice may be negative, outside or missing",
         arguments: [
             ("2:5", 10, 2..<5), (":", 10, 0..<10), ("3:", 10, 3..<10), (":4", 10, 0..<4), ("-3:", 10, 7..<10),
             (":-3", 10, 0..<7), ("-3:-1", 10, 7..<9), ("5:2", 10, 5..<5), ("-100:3", 10, 0..<3), ("8:100", 10, 8..<10),
@@ -25,7 +25,7 @@ struct SliceTests {
     }
 
     @Test(
-        "Equal slices are written alike",
+        "Equal slices have the same canonical form",
         arguments: [
             ("0:512", ":512"), ("0:,:", ""), (":,:,3:,:", ":,:,3:"), ("", ""), (" ", ""), ("00:07", ":7"),
             ("-0:5", ":5"),
@@ -54,7 +54,7 @@ struct SliceTests {
         #expect(error?.detail.contains(detail) == true, "\(error?.detail ?? "")")
     }
 
-    @Test("A slice of more dimensions than there are is refused")
+    @Test("A slice with more dimensions than the tensor is refused")
     func rank() throws {
         let request = TensorRequest(method: "zeros", shape: try Shape([2, 3]), slice: try Slice("1:,1:,1:"))
         let error = #expect(throws: InitError.self) { try Plan(request, seed: Seed(UInt64(0))) }
@@ -63,7 +63,10 @@ struct SliceTests {
         #expect(try bytes("zeros", [], slice: "").count == 4)
     }
 
-    @Test("Any block of any method and type is that block of the whole", arguments: DType.requestable)
+    @Test(
+        "A block of a tensor has the same numbers as in the whole tensor, for each method and type",
+        arguments: DType.requestable
+    )
     func blocks(_ dtype: DType) throws {
         var generator = SplitMix(state: 11)
         let cases: [(Text, [Int], [Text: ParameterValue])] = [
@@ -79,7 +82,7 @@ struct SliceTests {
             if method == "orthogonal", dtype.itemSize == 2 { continue }
             let whole = try bytes(method, shape, dtype, arguments)
             for _ in 0..<12 {
-                // Often whole, often one wide.
+                // Dimensions are often whole, and often have a single index.
                 let ranges = shape.map { size -> Range<Int> in
                     switch Int.random(in: 0..<4, using: &generator) {
                     case 0: return 0..<size
@@ -133,7 +136,7 @@ struct SliceTests {
         #expect(readAll(try wanted.prepared().makeSource()) == rows[0] + rows[1])
     }
 
-    @Test("A call on a column ends after a bounded amount of work", arguments: ["uniform", "normal", "trunc_normal"])
+    @Test("A read of a column ends after a bounded amount of work", arguments: ["uniform", "normal", "trunc_normal"])
     func column(_ method: Text) throws {
         let plan = try Plan(
             TensorRequest(method: method, shape: try Shape([1 << 20, 1 << 20]), slice: try Slice(":,7:8")),
@@ -146,13 +149,13 @@ struct SliceTests {
             var storage = buffer.mutableSpan
             var bytes = storage.mutableBytes
             let count = source.read(at: position, into: &bytes)
-            // Each element is a million words from the next; passing over them is a quarter of making them.
+            // Each element is a million words from the next, and skipping a word costs a quarter of making one.
             #expect(count > 0 && count <= 4 * 2 * 16, "\(count)")
             position += count
         }
     }
 
-    @Test("The limit on bytes counts what is sent; what cannot be counted is refused all the same")
+    @Test("The limit on bytes counts the slice; a tensor whose size overflows is refused even if the slice is small")
     func limits() throws {
         var limits = Limits()
         limits.maximumTensorBytes = 400
@@ -204,7 +207,7 @@ struct ModelSliceTests {
         return try Plan(request, seed: Seed(UInt64(8)))
     }
 
-    @Test("Tensors without a slice stay whole, and the same numbers are drawn")
+    @Test("Tensors without a slice stay whole and have the same numbers")
     func others() throws {
         let whole = try model([:]).prepared()
         let sliced = try model(["a.weight": Slice("10:20"), "b.bias": Slice("-1:")]).prepared()

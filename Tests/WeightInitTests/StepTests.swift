@@ -7,12 +7,18 @@ import Testing
 
 @Suite("Steps do what PyTorch does to a tensor")
 struct StepTests {
-    @Test("every step in every type, on tensors and on blocks", arguments: try StepVector.all("steps.jsonl"))
+    @Test(
+        "Every step has PyTorch's result in every type, on tensors and on blocks",
+        arguments: try StepVector.all("steps.jsonl")
+    )
     func vectors(_ vector: StepVector) throws {
         try expect(vector)
     }
 
-    @Test("programs recorded from models' constructors", arguments: try StepVector.all("step_programs.jsonl"))
+    @Test(
+        "Programs recorded from models' constructors have PyTorch's results",
+        arguments: try StepVector.all("step_programs.jsonl")
+    )
     func programs(_ vector: StepVector) throws {
         try expect(vector)
     }
@@ -40,7 +46,10 @@ struct StepTests {
         }
     }
 
-    @Test("any bytes and any block are those of the whole", arguments: try StepVector.all("steps.jsonl"))
+    @Test(
+        "Any range and any block of a tensor with steps have the same bytes as in the whole",
+        arguments: try StepVector.all("steps.jsonl")
+    )
     func positions(_ vector: StepVector) throws {
         var generator = SplitMix(state: UInt64(vector.line))
         let whole = try Plan(vector.request, seed: vector.seed)

@@ -4,7 +4,7 @@ import Testing
 
 @testable import WeightInit
 
-/// A line of `ModelVectors/steps.jsonl`: a request, and the digests of the tensors that PyTorch makes of it.
+/// A line of `ModelVectors/steps.jsonl`: a request, and the digests of the tensors that PyTorch makes for it.
 struct StepVector: Sendable, CustomTestStringConvertible {
     struct Tensor: Sendable {
         let dtype: DType
@@ -46,7 +46,7 @@ struct StepVector: Sendable, CustomTestStringConvertible {
 }
 
 extension ModelRequest {
-    /// Reads the part of the request language that vectors of steps are written in.
+    /// Parses a request, as far as the vectors of steps need it.
     init(json: [String: Any]) throws {
         self.init(
             form: .tensors,
@@ -107,7 +107,7 @@ private func givenArguments(_ json: [String: Any], ofMethod name: Any?) throws -
             arguments[parameter.name] = .number(text == "inf" ? .infinity : -.infinity)
         case (_, let text as String): arguments[parameter.name] = .text(Text(text))
         case (.integer, let number as NSNumber): arguments[parameter.name] = .integer(number.intValue)
-        case (.scalar, let number as NSNumber) where abs(number.doubleValue) > 0x1p53:
+        case (.scalar, let number as NSNumber) where number.int64Value.magnitude > 1 << 53:
             arguments[parameter.name] = .integer(number.intValue)
         case (_, let number as NSNumber): arguments[parameter.name] = .number(try #require(Double(number.stringValue)))
         default: Issue.record("\(parameter.name) is \(value)")

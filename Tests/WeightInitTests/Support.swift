@@ -15,7 +15,7 @@ func readAll(_ source: any ByteSource, pieces: Int = 1 << 16) -> [UInt8] {
     return bytes
 }
 
-/// Some of the bytes of a source, however many reads it takes.
+/// `count` bytes of a source, in as many reads as needed.
 func read(_ source: any ByteSource, at start: Int, count: Int) -> [UInt8] {
     var result: [UInt8] = []
     while result.count < count {
@@ -45,7 +45,7 @@ extension TensorRequest {
     }
 }
 
-/// The block, element by element.
+/// The bytes of a block, copied element by element.
 func block(of whole: [UInt8], shape: [Int], itemSize: Int, _ ranges: [Range<Int>]) -> [UInt8] {
     var result: [UInt8] = []
     for element in 0..<shape.reduce(1, *) {

@@ -5,7 +5,7 @@ import TorchRandom
 
 @testable import WeightInit
 
-/// Cost of calls as the source counts it.
+/// A source that adds up the work that its elements report.
 private final class Meter: ElementSource {
     private let elements: any ElementSource
     private(set) var work = 0
@@ -23,7 +23,7 @@ private final class Meter: ElementSource {
 
 @Suite("An element over a call's budget takes several calls")
 struct WorkBudgetTests {
-    /// So many that the rounds of redrawing lie further apart than anyone would pass over.
+    /// Number of elements, so large that rounds of redrawing lie too far apart to skip word by word.
     private static let count = 1 << 30
 
     private static func truncated(_ a: Double, _ b: Double, _ format: FloatFormat) throws -> TruncatedNormal {
@@ -40,9 +40,9 @@ struct WorkBudgetTests {
         )
     }
 
-    /// Reads from an element on, and holds every call to its budget.
+    /// Reads bytes and checks that every call stays within its budget.
     ///
-    /// - Returns: The bytes, and the calls that gave none.
+    /// - Returns: The bytes, and the number of calls that gave none.
     private static func read(_ meter: Meter, _ source: TensorSource, at start: Int, count: Int) -> ([UInt8], Int) {
         var result: [UInt8] = []
         var empty = 0
@@ -60,7 +60,10 @@ struct WorkBudgetTests {
         return (result, empty)
     }
 
-    @Test("Redrawing normals takes several calls", arguments: [FloatFormat.float32, .float64, .bfloat16])
+    @Test(
+        "Redrawing one truncated normal may take several calls",
+        arguments: [FloatFormat.float32, .float64, .bfloat16]
+    )
     func rejection(format: FloatFormat) throws {
         let truncated = try Self.truncated(-0.4, 0.4, format)
         #expect(truncated.path == .rejection)
@@ -72,7 +75,7 @@ struct WorkBudgetTests {
         let (bytes, empty) = Self.read(meter, source, at: first * itemSize, count: 64 * itemSize)
         #expect(empty > 0)
 
-        // The first of each element's draws that is inside.
+        // The first draw of each element that is within the bounds.
         var expected = [UInt64?](repeating: nil, count: 64)
         let stream = WordStream(seed: 5)
         var round: UInt64 = 0
@@ -93,9 +96,12 @@ struct WorkBudgetTests {
         #expect((0..<64).map { format.bits(in: bytes, at: $0) } == expected)
     }
 
-    @Test("Proposals take several calls", arguments: [FloatFormat.float32, .float64, .float16])
+    @Test(
+        "Proposals for one truncated normal may take several calls",
+        arguments: [FloatFormat.float32, .float64, .float16]
+    )
     func proposals(format: FloatFormat) throws {
-        // Some 2 in 100 are accepted, so that one element takes some 50 rounds.
+        // About 2 in 100 proposals are accepted, so that an element takes about 50 rounds.
         let truncated = try Self.truncated(2, 60, format)
         guard case .proposal(let logPeak) = truncated.path else {
             Issue.record("not the path of proposals")
@@ -141,7 +147,7 @@ struct WorkBudgetTests {
         }
     }
 
-    @Test("Elements of many changes are made a few at a time")
+    @Test("A call makes only a few elements if each has many steps")
     func changes() throws {
         let erfinv = try #require(Step.Method.named("erfinv"))
         var request = ModelRequest(
@@ -167,7 +173,7 @@ struct WorkBudgetTests {
         }
     }
 
-    @Test("An element of a block takes several calls")
+    @Test("One element of a block may take several calls")
     func column() throws {
         let request = TensorRequest(
             method: "trunc_normal",
@@ -192,7 +198,7 @@ struct WorkBudgetTests {
     }
 
     @Test(
-        "A tensor takes the generator over from the one before it, and passes over nothing twice",
+        "A tensor continues with the generator of the tensor before it, and skips no word twice",
         arguments: ["normal", "uniform", "trunc_normal"]
     )
     func handedOn(_ method: Text) throws {

@@ -3,9 +3,10 @@
 
     python3 attacks.py path/to/weight-init [words]     only attacks whose sentence holds the words
 
-An attack is a sentence that says what must hold, and what is sent. After each, all threads of the service must answer a
-small question. Attacks do not measure speed: a missing answer counts as a hang after `wire.PATIENCE` seconds, a thousand times
-as long as an answer takes on a free machine. Needs Python, curl, openssl, prlimit and readelf. Exits with 0 if every attack is withstood.
+An attack is a sentence that says what must hold, and a function that sends data. After each attack, all threads of the
+service must answer a small request. Attacks do not measure speed: a missing answer counts as a hang after
+`wire.PATIENCE` seconds, a thousand times as long as an answer takes on a free machine. Needs Python, curl, openssl,
+prlimit and readelf. Exits with 0 if every attack is withstood.
 """
 
 import contextlib
@@ -28,9 +29,9 @@ ATTACKS = []
 
 
 def attack(sentence, *options, **how):
-    """Adds the function that follows to the list; it gets a service that runs with these options.
+    """Adds the decorated function to the list; the function gets a service that runs with these options.
 
-    `chances` is how often it may be tried: more than once where other programs can be what comes too early or too late.
+    `chances` is the number of tries: more than one if other programs on the machine can upset the timing.
     """
 
     def add(function):
@@ -41,12 +42,12 @@ def attack(sentence, *options, **how):
 
 
 def standalone(sentence, **how):
-    """Adds a function that starts the program itself; it gets the program's path."""
+    """Adds the decorated function to the list; the function gets the program's path and starts the program itself."""
     return attack(sentence, starts=False, **how)
 
 
 def statuses(service, data):
-    """The status of every head that comes back, wherever it stands, for the data and one more request behind it."""
+    """The statuses of all heads in the answer to the data and one more request."""
     with service.connect() as connection:
         connection.send(data + get("/livez", "Connection: close"))
         return [int(status) for status in re.findall(rb"HTTP/1\.[01] ([2-5]\d\d)", connection.rest())]
@@ -69,7 +70,7 @@ def safetensors_header(body):
     return json.loads(body[8 : 8 + length])
 
 
-# Text is bytes, and its cost is linear.
+# Text is compared by bytes, at linear cost.
 
 ACUTE, BELOW, KELVIN = "\u0301", "\u0323", "\u212a"
 COMPOSED, DECOMPOSED = "\u00e9", "e" + ACUTE
@@ -106,7 +107,7 @@ for place, request in long_texts():
     @attack(f"A text of 100 KB of combining marks as {place} is answered at once")
     def long_text(service, request=request):
         text = json.dumps(request, ensure_ascii=False)
-        # Eight, so that each thread has some, and a ninth behind them.
+        # Eight connections, so that each thread has some, and then a ninth.
         connections = [service.connect() for _ in range(8)]
         for connection in connections:
             connection.send(post("/explain", text))
@@ -134,14 +135,14 @@ for who, one, other in SPELLINGS:
         reply = explain(service, request)
         assert reply.status in (400, 422), reply
 
-    @attack(f"A slice for each of two spellings is two slices: {who}")
+    @attack(f"Slices for two spellings are independent: {who}")
     def two_slices(service, layers=layers, one=one, other=other):
         slices = {f"{one}.weight": "0:1,0:1", f"{other}.weight": "0:1,0:2"}
         reply = expect(explain(service, {"layers": layers, "slices": slices}), 200)
         shapes = {tensor["name"]: tensor["shape"] for tensor in json.loads(reply.body)["tensors"]}
         assert (shapes[f"{one}.weight"], shapes[f"{other}.weight"]) == ([1, 1], [1, 2]), shapes
 
-    @attack(f"A rule for one spelling leaves the other alone: {who}")
+    @attack(f"A rule for one spelling does not apply to the other: {who}")
     def one_rule(service, layers=layers, one=one, other=other):
         rules = [{"name": f"{other}.weight", "method": "ones"}]
         reply = expect(service.ask(post("/init", json.dumps({"layers": layers, "rules": rules}))), 200)
@@ -155,7 +156,7 @@ def kelvin_chunked(service):
     assert reply.status in (400, 501), reply
 
 
-@standalone("A token or an origin is told from its look-alike with a KELVIN SIGN")
+@standalone("A look-alike of a token or an origin with a KELVIN SIGN is refused")
 def kelvin_fields(program):
     with tempfile.NamedTemporaryFile("w") as file:
         file.write("K1234567890\n")
@@ -169,7 +170,7 @@ def kelvin_fields(program):
                 assert ("access-control-allow-origin" in reply.fields) == allowed, (origin, reply.fields)
 
 
-@attack("A member is told from its look-alike with a KELVIN SIGN")
+@attack("A look-alike of a member with a KELVIN SIGN is unknown")
 def kelvin_member(service):
     request = {"type": "Conv2d", "in_channels": 1, "out_channels": 1, f"{KELVIN}ernel_size": 1}
     expect(explain(service, {"layer": request}), 400)
@@ -181,7 +182,7 @@ def kelvin_member(service):
 JSON_TARGET = "/init?method=normal&shape=300,300"
 
 
-@attack("HTTP/1.0 gets a body of unknown length whole, ended by closing")
+@attack("A body of unknown length over HTTP/1.0 arrives whole and ends with the connection")
 def http_1_0(service):
     whole = service.ask(get(JSON_TARGET)).body
     for fields in ("", "Connection: keep-alive\r\n", "Host: a\r\nConnection: close\r\n"):
@@ -191,7 +192,7 @@ def http_1_0(service):
         assert reply.body == whole, f"{len(reply.body)} bytes instead of {len(whole)}"
 
 
-@attack("HTTP/1.0 clients that leave in the middle of a body leave no thread spinning")
+@attack("No thread spins after HTTP/1.0 clients have left in the middle of a body")
 def http_1_0_left(service):
     for _ in range(4):
         with service.connect() as connection:
@@ -221,7 +222,7 @@ def http_1_0_short(service):
     expect(service.ask(b"GET /init?method=normal&shape=9&format=raw HTTP/1.0\r\n\r\n"), 200)
 
 
-# Long work keeps nobody waiting.
+# Long work does not delay other requests.
 
 for what, path, request in costly.MODELS + costly.OTHERS[:2]:
 
@@ -251,7 +252,7 @@ def abandoned(service):
         before = processor_time(service)
         eventually(lambda: service.metric("weight_init_work_running") == 0, f"{what} is given up")
         eventually(lambda: idle(service), f"no thread works on {what}")
-        # Of a processor, so that other programs do not count.
+        # Processor time, so that other programs do not count.
         used = processor_time(service) - before
         assert used < 3, f"{what} took {used:.1f} s after its client had left"
 
@@ -287,7 +288,7 @@ UNDER_WAY = [(what, unread(post(path, costly.body(request)))) for what, path, re
 
 for what, begin in UNDER_WAY:
 
-    @standalone(f"A drain ends when it says, beside {what}", chances=3)
+    @standalone(f"A drain ends at its timeout, beside {what}", chances=3)
     def drained(program, begin=begin):
         with Service(program, "--drain-timeout", "1") as service:
             connections = begin(service)
@@ -303,7 +304,7 @@ for what, begin in UNDER_WAY:
             assert status == 0, f"it ended with {status}"
 
 
-@attack("A body that comes a byte at a time is given up", "--receive-timeout", "3600")
+@attack("A body that arrives a byte at a time is cut off", "--receive-timeout", "3600")
 def slow_body(service):
     with service.connect(patience=0.2) as connection:
         connection.send(head("POST /gain", "Content-Type: application/json", "Content-Length: 100000"))
@@ -319,7 +320,7 @@ def slow_body(service):
         expect(connection.reply(), 408, "--min-receive-rate")
 
 
-# One tag, one body.
+# One entity tag, one body.
 
 HOSTS = [
     ("the portable kernels", {"WEIGHT_INIT_KERNEL": "portable"}),
@@ -327,7 +328,7 @@ HOSTS = [
     ("a C library that takes the processor for one without FMA", {"GLIBC_TUNABLES": "glibc.cpu.hwcaps=-FMA,-FMA4,-AVX2,-AVX2_Usable,-FMA_Usable"}),
 ]  # fmt: skip
 
-@standalone("A C library without FMA is told at the start and by verify")
+@standalone("A C library without FMA is reported at the start and by verify")
 def without_fma(program):
     variables = dict(HOSTS)["a C library that takes the processor for one without FMA"]
     with Service(program) as here, Service(program, environment=os.environ | variables) as there:
@@ -347,7 +348,7 @@ METHODS = [
 
 for who, variables in HOSTS:
 
-    @standalone(f"One entity tag has one body, here and on a host with {who}")
+    @standalone(f"The same entity tag has the same body on a host with {who}")
     def one_body(program, variables=variables):
         with Service(program) as here, Service(program, environment=os.environ | variables) as there:
             for method in METHODS:
@@ -360,11 +361,11 @@ for who, variables in HOSTS:
                             assert one.body == other.body, f"{target}: one tag and two bodies"
 
 
-# Memory that cannot be had.
+# Too little memory.
 
 for megabytes in (300, 400, 500):
 
-    @standalone(f"With {megabytes} MB of address space, large models end in an answer and not in the end of the process")
+    @standalone(f"With {megabytes} MB of address space, large models get an answer, and the process survives")
     def scarce(program, megabytes=megabytes):
         with Service(program, before=["prlimit", f"--as={megabytes << 20}"]) as service:
             for what, path, request in costly.MODELS:
@@ -378,7 +379,7 @@ for megabytes in (300, 400, 500):
                 service.check()
 
 
-@standalone("A file of tokens without end is refused in a sentence")
+@standalone("An endless file of tokens is refused in a sentence")
 def endless_tokens(program):
     command = ["prlimit", f"--as={2 << 30}", program, "serve", "--port", "0", "--token-file", "/dev/zero"]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
@@ -395,7 +396,7 @@ LENGTHS = (
 
 for length in LENGTHS:
 
-    @attack(f"Content-Length: {length!r} is refused once, and nothing behind it is read as a request")
+    @attack(f"Content-Length: {length!r} is refused once, and nothing after it is read as a request")
     def odd_length(service, length=length):
         for method in ("POST", "GET", "DELETE"):
             with service.connect() as connection:
@@ -422,7 +423,7 @@ CHUNKS = [
 
 for what, body in CHUNKS:
 
-    @attack(f"A body in chunks with {what} is refused or read as it stands: one response for each request")
+    @attack(f"A body in chunks with {what} is refused or read unchanged: one response for each request")
     def odd_chunks(service, body=body):
         json_chunks = head("POST /gain", "Content-Type: application/json", "Transfer-Encoding: chunked")
         found = statuses(service, json_chunks + body)
@@ -453,7 +454,7 @@ for what, data, status in REFUSED:
         expect(service.ask(data), status, '"detail"')
 
 
-@attack("A range of a body whose tag has changed is answered whole")
+@attack("A range of a body whose entity tag has changed gets the whole body")
 def changed(service):
     target = "/init?method=ones&shape=4&format=raw"
     tag = service.ask(get(target)).fields["etag"]
@@ -468,7 +469,7 @@ for what, coding, empty, body in [
     ("a length", "Content-Length: 2", None, b"{}"),
 ]:
 
-    @attack(f"A reply that is kept for a GET is no answer to the same head with a body: {what}")
+    @attack(f"The cached reply to a GET does not answer the same head with a body: {what}")
     def primed(service, coding=coding, empty=empty, body=body):
         target = "/gain?nonlinearity=tanh"
         if empty is not None:
@@ -500,14 +501,14 @@ REPLIES = [
 @attack("Every reply has X-Content-Type-Options: nosniff")
 def nosniff(service):
     for status, data in REPLIES:
-        # The second and third come out of the cache of replies.
+        # The second and third replies come from the reply cache.
         for _ in range(3):
             reply = service.ask(data)
             assert reply.status == status, (data, reply)
             assert reply.fields.get("x-content-type-options") == "nosniff", (data, reply.fields)
 
 
-# What PyTorch says.
+# Arguments that PyTorch refuses or accepts.
 
 IMPOSSIBLE = [
     {"type": "FractionalMaxPool2d", "kernel_size": 2, "output_ratio": [0.5, 1.5]},
@@ -533,7 +534,7 @@ for layer in IMPOSSIBLE:
 
 for layer in DEFAULTS:
 
-    @attack(f"A default of PyTorch's is accepted: {json.dumps(layer)}")
+    @attack(f"PyTorch's default is accepted: {json.dumps(layer)}")
     def default(service, layer=layer):
         expect(explain(service, {"layer": layer}), 200)
 
@@ -555,7 +556,7 @@ for alias in ("seed", "profile", "request", "format"):
 # The process itself.
 
 
-@standalone("Started with standard output's neighbours closed, no socket takes their place")
+@standalone("If the program starts with closed standard streams, no socket takes their place")
 def closed_descriptors(program):
     with tempfile.TemporaryDirectory() as directory:
         path = pathlib.Path(directory) / "socket"
@@ -601,7 +602,7 @@ def encrypted(program):
             yield service, connects
 
 
-@standalone("TLS 1.2 takes no suite with CBC")
+@standalone("TLS 1.2 accepts no cipher suite with CBC")
 def suites(program):
     with encrypted(program) as (_, connects):
         assert connects("-tls1_3") and connects("-tls1_2"), "no TLS"
@@ -609,7 +610,7 @@ def suites(program):
             assert not connects("-tls1_2", "-cipher", f"{suite}:@SECLEVEL=0"), f"{suite} is accepted"
 
 
-@standalone("Certificates that SIGHUP replaces are given back")
+@standalone("Certificates that SIGHUP replaces are freed")
 def replaced(program):
     with encrypted(program) as (service, connects):
 
@@ -626,7 +627,7 @@ def replaced(program):
 
 
 def run(program, sentence, options, how, function):
-    """None, or what is wrong at the last chance."""
+    """The fault found in the last try, or None."""
     for _ in range(how.get("chances", 1)):
         fault = tried(program, options, how, function)
         if fault is None:
@@ -635,7 +636,7 @@ def run(program, sentence, options, how, function):
 
 
 def tried(program, options, how, function):
-    """None, or what is wrong."""
+    """The fault found, or None."""
     try:
         if how.get("starts", True):
             with Service(program, *options) as service:

@@ -1,6 +1,6 @@
-"""Requests of few bytes that cost the service most: for the attacks beside this file and for the benchmark of stalls.
+"""Short requests that cost the service most, for the attacks beside this file and for the benchmark of stalls.
 
-Each is a sentence's object, a path, and a request. Bodies have at most 1 MiB, the default limit.
+Each is a description, a path, and a request. Bodies have at most 1 MiB, the default limit.
 """
 
 import json
@@ -17,7 +17,7 @@ MODELS = [
     ("a summary of 80 000 tensors", "/init", LSTM | {"format": "summary"}),
     ("JSON of 80 000 tensors", "/init", LSTM),
 ]
-# What must be done before the first byte.
+# Work that must be done before the first byte.
 WORK = [
     ("a sparse matrix", "/init", {"method": "sparse", "shape": [67108864, 1], "sparsity": 0.5, "format": "raw"}),
     ("an orthogonal matrix", "/init", {"method": "orthogonal", "shape": [8192, 8192], "format": "raw"}),

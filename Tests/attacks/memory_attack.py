@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes the service hold as much memory as it can be made to, in a limit that is the sum in docs/operations.md.
+"""Makes the service use as much memory as clients can, within a limit: the sum in docs/operations.md.
 
     python3 memory_attack.py path/to/weight-init
 
@@ -7,9 +7,9 @@ Many clients at once ask for long replies and read none of them, and others send
 low, so that all of them are reached in seconds. The kernel enforces the limit, and the service must answer until the end;
 its highest resident memory, which the kernel keeps, must not exceed the sum either.
 
-The limit is RLIMIT_DATA, which every Linux has and which needs no rights. It counts address space where the sum counts
-memory: what the service has reserved and not touched when it starts, which is mostly the stacks of its threads, is added.
-Beyond it, an allocation fails where a container would be killed.
+The limit is RLIMIT_DATA, which every Linux has and which needs no privileges. It counts address space, whereas the sum
+counts memory, so memory that the service has reserved but not touched at its start, mostly stacks of threads, is added.
+Over this limit an allocation fails, whereas a container would be killed.
 """
 
 import contextlib
@@ -29,7 +29,7 @@ OPTIONS = {
     "max-model-bytes": MIB, "model-cache-bytes": 8 * MIB,
     "max-connections": 1300, "max-head-bytes": 32768, "threads": 2, "max-body-bytes": MIB,
 }  # fmt: skip
-# The service may refuse some of them. What it takes it must hold inside the sum.
+# The service may refuse some of them. The memory for those that it accepts must fit the sum.
 READERS = [
     ("explanations of 16.8 MB", post("/explain", costly.body(costly.LSTM)), 64),
     ("summaries of 54 MB", post("/init", costly.body(costly.LSTM | {"format": "summary"})), 64),
@@ -40,14 +40,14 @@ READERS = [
 UNFINISHED = 1020
 
 
-# Seconds for an answer on a machine that does much else. Nothing is decided by time: a reader is served or refused.
+# Seconds for an answer on a busy machine. The result does not depend on time: a reader is served or refused.
 PATIENCE = 600
-# Bytes that a served reader takes, so that the service goes on making its reply.
+# Bytes that a served reader reads, so that the service continues its reply.
 TAKEN = 64 << 10
 
 
 def attack(service, stack):
-    """Opens all connections; returns those of readers, each with its kind."""
+    """Opens all connections; returns the readers' connections, each with its kind."""
     readers = []
     for kind, data, count in READERS:
         for _ in range(count):
@@ -57,20 +57,20 @@ def attack(service, stack):
     for _ in range(UNFINISHED):
         sender = stack.enter_context(service.connect(patience=PATIENCE))
         sender.send(head("POST /init", "Content-Type: application/json", f"Content-Length: {MIB}"))
-        with contextlib.suppress(OSError):  # It may be refused before it has said all.
+        with contextlib.suppress(OSError):  # The sender may be refused before it has sent all.
             sender.send(b" " * (MIB - 1))
     return readers
 
 
 def enforce(service, limit):
-    """Sets RLIMIT_DATA of the running service, and returns the bytes that it has beyond `limit`."""
+    """Sets RLIMIT_DATA of the running service; returns the untouched bytes that are added to `limit`."""
     untouched = (service.status("VmData") - service.status("RssAnon")) * 1024
     resource.prlimit(service.process.pid, resource.RLIMIT_DATA, (limit + untouched,) * 2)
     return untouched
 
 
 def read(readers):
-    """How many get a 200. Each of them reads on, and those of one kind read the same bytes."""
+    """Reads replies; returns the number with status 200. Replies of the same kind must have the same bytes."""
     beginnings, served = {}, 0
     for kind, reader in readers:
         status, fields = reader.head()
@@ -81,7 +81,7 @@ def read(readers):
         while len(reader.buffer) < TAKEN and reader.fill():
             pass
         assert len(reader.buffer) >= TAKEN, f"{kind}: the reply ended after {len(reader.buffer)} bytes"
-        # Chunks may be cut otherwise.
+        # Chunks may have different sizes.
         if "content-length" in fields:
             assert beginnings.setdefault(kind, reader.buffer[:TAKEN]) == reader.buffer[:TAKEN], f"{kind}: other bytes"
     return served

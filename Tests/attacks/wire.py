@@ -1,4 +1,4 @@
-"""A client that writes exactly the bytes it is told to, and a service to write them to."""
+"""A client that sends exactly the given bytes, and a service to send them to."""
 
 import pathlib
 import re
@@ -16,7 +16,7 @@ PATIENCE = 60
 
 
 class Hang(AssertionError):
-    """Nothing came within `PATIENCE`."""
+    """Nothing arrived within `PATIENCE`."""
 
 
 class Reply:
@@ -47,7 +47,7 @@ class Connection:
         self.socket.close()
 
     def reset(self):
-        """Leaves without a word: the other end gets RST."""
+        """Closes the connection so that the other end gets a reset."""
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.socket.close()
 
@@ -55,7 +55,7 @@ class Connection:
         self.socket.sendall(data)
 
     def fill(self):
-        """Receives once; false at the end of what the other side sends."""
+        """Receives once; false at the end of the stream."""
         try:
             piece = self.socket.recv(1 << 16)
         except TimeoutError:
@@ -129,7 +129,7 @@ class Service:
     """The program under test on a free port. `before` is a command that starts it, such as prlimit."""
 
     def __init__(self, program, *options, before=(), environment=None):
-        # A file, since a pipe that nobody reads would stop the service.
+        # A file, because a full pipe would block the service.
         self.log = tempfile.TemporaryFile("w+")
         self.process = subprocess.Popen(
             [*before, program, "serve", "--port", "0", *options],
@@ -147,14 +147,14 @@ class Service:
         self.kill()
 
     def kill(self):
-        """Ends it at once; the service does not care about what is under way."""
+        """Kills the service, whatever it is doing."""
         self.process.kill()
         self.process.wait()
         self.process.stdout.close()
         self.log.close()
 
     def said(self):
-        """The end of what it wrote to standard error."""
+        """The end of the service's standard error."""
         self.log.seek(0)
         return self.log.read()[-400:]
 
@@ -162,13 +162,13 @@ class Service:
         return Connection(self.port, **how)
 
     def ask(self, data, is_head=False, **how):
-        """The reply to one request on a connection of its own."""
+        """The reply to one request on a new connection."""
         with self.connect(**how) as connection:
             connection.send(data)
             return connection.reply(is_head)
 
     def check(self, **how):
-        """Every thread answers a small question, and answers it right."""
+        """Checks that every thread answers a small request correctly."""
         if self.process.poll() is not None:
             raise AssertionError(f"the service ended with {self.process.returncode}: {self.said()}")
         for _ in range(4):

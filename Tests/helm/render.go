@@ -1,6 +1,7 @@
-// Command render prints what a Helm chart makes, as `helm template` does, for charts without subcharts, hooks and look-ups: the
-// templates are text/template's and sprig's, as in Helm. It reads the chart's parts as YAML, merges values into the chart's own, and
-// prints the objects behind lines `---`. NOTES.txt comes last, behind a line `--- NOTES.txt`.
+// Command render prints the objects of a Helm chart, as `helm template` does, for charts without subcharts, hooks and
+// look-ups. Templates use text/template and sprig, as in Helm. The command reads the chart's parts as YAML, merges
+// values into the chart's own, and prints each object after a line `---`. NOTES.txt comes last, after a line `---
+// NOTES.txt`.
 //
 //	go run render.go CHART RELEASE VALUES.yaml
 package main
@@ -46,7 +47,7 @@ func merge(a, b object) object {
 	return a
 }
 
-// chart has Helm's capitals for the members that the templates use.
+// chart capitalises the names of members, as Helm does for templates.
 func chart(metadata object) object {
 	capital := object{}
 	for name, value := range metadata {
@@ -57,7 +58,7 @@ func chart(metadata object) object {
 
 func functions(all *template.Template) template.FuncMap {
 	known := sprig.TxtFuncMap()
-	// Helm takes these away: a chart is not to see the environment of its installer.
+	// Helm removes these functions: a chart must not see its installer's environment.
 	delete(known, "env")
 	delete(known, "expandenv")
 	known["include"] = func(name string, data interface{}) (string, error) {

@@ -1,9 +1,10 @@
-"""The Hub's protocol, asked by the Hub's own clients: huggingface_hub, transformers, accelerate.
+"""Checks the Hub's protocol with the Hub's own clients: huggingface_hub, transformers, accelerate.
 
     check_hub.py PROGRAM PYTHON...
 
-Each PYTHON has a version of these libraries, and runs client.py against services of PROGRAM: one as it is, one that splits weights
-into shards and wants a token, and one behind a proxy that breaks connections. Requests to any other host fail, and fail the check.
+Each PYTHON has a version of these libraries, and runs client.py against services of PROGRAM: one with the defaults, one
+that splits weights into shards and needs a token, and one behind a proxy that breaks connections. Requests to any other
+host fail, and the check fails with them.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ TOKEN = "hf_" + "a" * 34
 #: Bytes of a reply after which the proxy breaks the connection, once for each resource. Clients write pieces of 10 MiB.
 CUT = 12_000_000
 
-#: A model of a directory, by hand: two layers, tied, with a file that is no JSON.
+#: A handwritten model for a directory: two tensors and a tie, with a file that is not JSON.
 OWN = {
     "description": "an own model",
     "tensors": [
@@ -40,7 +41,7 @@ OWN = {
 
 @contextlib.contextmanager
 def service(program: str, *options: str) -> Iterator[str]:
-    """``weight-init serve`` on a free port; gives its address."""
+    """Runs ``weight-init serve`` on a free port; yields its address."""
     process = subprocess.Popen(
         [program, "serve", "--host", "127.0.0.1", "--port", "0", *options], stdout=subprocess.PIPE, text=True
     )
@@ -57,9 +58,9 @@ def service(program: str, *options: str) -> Iterator[str]:
 
 @contextlib.contextmanager
 def breaking_proxy(address: str) -> Iterator[str]:
-    """Hands connections on to a service, and breaks the first one for each path in the middle of a long reply.
+    """Forwards connections to a service, and breaks the first one for each path in the middle of a long reply.
 
-    At the end, a part has been asked for of each reply that was broken.
+    At the end, the rest of each broken reply must have been requested.
     """
     host, port = address.removeprefix("http://").split(":")
     listener = socket.create_server(("127.0.0.1", 0))
@@ -67,7 +68,7 @@ def breaking_proxy(address: str) -> Iterator[str]:
     resumed: set[bytes] = set()
 
     def serve(client: socket.socket) -> None:
-        # One request a connection is enough here: the reply says that it closes.
+        # Each connection has one request, because the reply closes it.
         with contextlib.suppress(OSError), client, socket.create_connection((host, int(port))) as upstream:
             head = b""
             while b"\r\n\r\n" not in head and (data := client.recv(1 << 16)):
@@ -100,7 +101,7 @@ def breaking_proxy(address: str) -> Iterator[str]:
 
 @contextlib.contextmanager
 def offline() -> Iterator[dict[str, str]]:
-    """Variables that send requests for other hosts to a proxy that answers none. At the end, there were none."""
+    """Variables that send requests for other hosts to a proxy that answers none. There must be no such requests."""
     asked: list[bytes] = []
 
     class Refusal(socketserver.StreamRequestHandler):
@@ -119,7 +120,7 @@ def offline() -> Iterator[dict[str, str]]:
 
 
 def run(python: str, checks: str, address: str, *, endpoint: str | None = None, **environment: str) -> None:
-    """client.py with an empty cache of its own."""
+    """Runs client.py with its own empty cache."""
     with tempfile.TemporaryDirectory() as home, offline() as proxies:
         kept = {
             name: value for name, value in os.environ.items()

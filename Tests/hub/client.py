@@ -13,7 +13,7 @@ import urllib.request
 import warnings
 from typing import Any
 
-#: The service itself, also where HF_ENDPOINT is a proxy before it.
+#: The service itself, even if HF_ENDPOINT is a proxy in front of it.
 SERVICE = os.environ["SERVICE"]
 TINY = "random/llama-tiny"
 
@@ -32,7 +32,7 @@ def raises(kind: type[BaseException], call: Any, *arguments: Any, **members: Any
 
 
 def files() -> None:
-    """Everything that needs no torch."""
+    """Checks that need no torch."""
     from huggingface_hub import HfApi, HfFileSystem, hf_hub_download, snapshot_download
     from huggingface_hub.utils import EntryNotFoundError, RepositoryNotFoundError, RevisionNotFoundError
 
@@ -47,7 +47,7 @@ def files() -> None:
     for entry in api.list_repo_tree(TINY, revision="seed-42", recursive=True):
         assert entry.size == len(fetched(f"/{TINY}/resolve/seed-42/{entry.path}")), entry
 
-    # One file, by revision and by the commit that stands for it.
+    # One file, by revision and by its commit.
     path = pathlib.Path(hf_hub_download(TINY, "model.safetensors", revision="seed-42"))
     assert path.read_bytes() == fetched(f"/models/{TINY}?seed=42&format=safetensors")
     assert path.parent.name == information.sha
@@ -59,7 +59,7 @@ def files() -> None:
     metadata = get_hf_file_metadata(hf_hub_url(TINY, "config.json", revision="seed-42"))
     assert metadata.commit_hash == information.sha and metadata.size == len(fetched(f"/{TINY}/resolve/main/config.json"))
 
-    # All of them. A file that is no JSON is handed out as it is.
+    # All files. A file that is not JSON is served unchanged.
     folder = pathlib.Path(snapshot_download("acme/own", revision="seed--1"))
     assert sorted(entry.name for entry in folder.iterdir()) == ["init.json", "model.safetensors", "tokenizer.model"]
     assert (folder / "tokenizer.model").read_bytes() == bytes(range(256)) * 5000
@@ -67,7 +67,7 @@ def files() -> None:
         f"/models/acme/own?seed={2**64 - 1}&format=safetensors")
     assert snapshot_download("acme/own", revision="seed--1", local_files_only=True) == str(folder)
 
-    # The same by the command.
+    # The same with the command `hf`.
     with tempfile.TemporaryDirectory() as target:
         command = pathlib.Path(sysconfig.get_path("scripts"), "hf")
         subprocess.run(
@@ -76,7 +76,7 @@ def files() -> None:
         assert pathlib.Path(target, "model.safetensors").read_bytes() == fetched(f"/{TINY}/resolve/seed-3/model.safetensors")
         assert pathlib.Path(target, "config.json").read_bytes() == fetched(f"/{TINY}/resolve/main/config.json")
 
-    # As fsspec sees it.
+    # The same through fsspec.
     system = HfFileSystem()
     assert sorted(pathlib.PurePosixPath(name).name for name in system.ls(f"{TINY}@seed-42", detail=False)) == names
     with system.open(f"{TINY}@seed-42/config.json") as file:
@@ -90,7 +90,7 @@ def files() -> None:
 
 
 def resumed() -> None:
-    """The proxy breaks the download once. Newer clients go on by themselves, older ones when they are called again."""
+    """The proxy breaks the download once. Newer clients resume by themselves, older ones when they are called again."""
     from huggingface_hub import hf_hub_download
 
     try:
@@ -118,7 +118,7 @@ def constructed(config: Any, seed: int, auto: Any) -> Any:
 
 
 def prepare_transformers() -> None:
-    """torchvision's wheel for CUDA, if it is there, cannot be imported beside a CPU build of torch."""
+    """Declares torchvision's operators, because its wheel for CUDA cannot be imported with a CPU build of torch."""
     sys.path.append(str(pathlib.Path(__file__).parents[2] / "clients" / "python" / "models"))
     import catalogue
 
@@ -126,7 +126,7 @@ def prepare_transformers() -> None:
 
 
 def loaded(auto: Any, name: str, seed: int) -> None:
-    """Loads the model of a revision, which must have the weights that transformers itself makes under the seed."""
+    """Loads the model of a revision, whose weights must be those that transformers makes with the seed."""
     from transformers import AutoConfig
 
     config = AutoConfig.from_pretrained(name, revision=f"seed-{seed}")
@@ -156,7 +156,7 @@ def whole() -> None:
     loaded(AutoModelForCausalLM, TINY, 42)
     # Its sinusoids are literals: megabytes of its request.
     loaded(AutoModelForSpeechSeq2Seq, "random/whisper-tiny", 42)
-    # The base alone, of the same file.
+    # The base model alone, from the same file.
     base, notes = AutoModel.from_pretrained(TINY, revision="seed-42", output_loading_info=True)
     assert not notes["missing_keys"] and not notes["mismatched_keys"], notes
     equal(base, AutoModelForCausalLM.from_pretrained(TINY, revision="seed-42").model)
@@ -176,7 +176,7 @@ def shards() -> None:
 
 
 def token() -> None:
-    """The token of an argument, of the file that `hf auth login` writes, and of the command's option; HF_TOKEN is tested by `shards`."""
+    """Tokens from an argument, the file of `hf auth login` and the command's option; `shards` tests HF_TOKEN."""
     from huggingface_hub import hf_hub_download, list_repo_files
     from huggingface_hub.constants import HF_TOKEN_PATH
 

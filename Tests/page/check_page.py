@@ -1,10 +1,11 @@
-"""Clicks through the page in headless Chromium and holds what it shows against the service's own answers.
+"""Clicks through the page in headless Chromium and compares what it shows with the service's answers.
 
     python check_page.py .build/release/weight-init [--screenshots docs/images] [--chromium /usr/bin/chromium]
         [--python .venv-hub/bin/python] [--only model]
 
-`--screenshots` also writes the pictures that the README shows; otherwise nothing is written. `--python` names an interpreter with torch,
-transformers and safetensors: it runs the programs that need them. `--only` runs the checks whose names have the text.
+`--screenshots` also writes the README's pictures; otherwise nothing is written. `--python` names an interpreter with
+torch, transformers and safetensors, which runs the programs that need them. `--only` runs the checks whose names
+contain the text.
 """
 
 import argparse
@@ -42,7 +43,7 @@ PYTHON = None
 PANELS = ["tensor", "propagate", "model"]
 SIZE_LIMIT = 100_000
 
-# Shifts that no input explains, from the first frame on.
+# Layout shifts that no input explains, from the first frame on.
 OBSERVE_SHIFTS = """
 window.shifts = 0;
 new PerformanceObserver((list) => {
@@ -50,7 +51,7 @@ new PerformanceObserver((list) => {
 }).observe({ type: "layout-shift", buffered: true });
 """
 
-# WCAG 2.2, contrast of every text that is seen (1.4.3) and of the borders of fields (1.4.11): the worst of each, and which.
+# WCAG 2.2: contrast of every visible text (1.4.3) and of the borders of fields (1.4.11), the worst of each.
 CONTRAST = """() => {
   const parse = (color) => {
     const [r, g, b, a = 1] = color.match(/[\\d.]+/g).map(Number);
@@ -100,7 +101,7 @@ CONTRAST = """() => {
   return found;
 }"""
 
-# What has neither a label nor a name.
+# Elements with neither a label nor a name.
 UNNAMED = """() => [...document.querySelectorAll("input, select, textarea, button, a, svg[role=img], [role=tabpanel], [role=region]")]
   .filter((node) => node.checkVisibility())
   .filter((node) => !((node.labels && node.labels.length && node.labels[0].textContent.trim()) || node.getAttribute("aria-label")
@@ -114,7 +115,7 @@ REACHABLE = """() => [...document.querySelectorAll("input, select, textarea, but
 
 
 class Failures(list):
-    """What does not hold; `check` counts what does."""
+    """Messages of failed checks; `check` counts those that passed."""
 
     passed = 0
 
@@ -127,7 +128,7 @@ class Failures(list):
 
 
 class Tab:
-    """A page of the service, and what it did besides."""
+    """A page of the service, with its errors, warnings and requests."""
 
     def __init__(self, context, service, failures, fragment="", settles=True):
         self.service = service
@@ -136,7 +137,7 @@ class Tab:
         self.page.set_default_timeout(60_000)
         self.page.add_init_script(OBSERVE_SHIFTS)
         self.complaints = []
-        # What the service refuses, the browser reports; whoever asks for refusals clears these.
+        # The browser reports refused requests; checks that expect refusals clear these complaints.
         self.page.on("console", lambda message: message.type in ("error", "warning") and self.complaints.append(message.text))
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.on("request", self.check_address)
@@ -164,7 +165,7 @@ class Tab:
         return int(self(".results").get_attribute("data-version") or 0)
 
     def settle(self, version):
-        """Waits until results have come since `version`."""
+        """Waits for results newer than `version`."""
         self.page.wait_for_function(
             "([panel, version]) => document.querySelector(`#${panel} .results`)?.dataset.version > version",
             arg=[self.panel, version],
@@ -214,7 +215,7 @@ def elements(body, dtype):
 
 
 def check_tensor_numbers(tab, query):
-    """The facts and the elements are those that the API gives."""
+    """The facts and the elements are the API's."""
     plan, facts = tab.json("/explain", **query), tab.facts()
     for name in ["fan_in", "fan_out", "gain", "mean", "std", "bound"]:
         if name in plan:
@@ -252,7 +253,7 @@ def check_tensor(context, service, failures):
         failures.check(tab("#histogram .line").count() == 1, "the density is drawn")
         for name, value in [("seed", "-7"), ("shape", "[20, 30]"), ("mode", "fan_out"), ("gain", "gelu")]:
             if name == "gain":
-                # In place of nonlinearity, which comes back with an empty gain.
+                # A gain replaces nonlinearity, which comes back if the gain is emptied.
                 tab.fill("gain", value)
                 check_tensor_numbers(tab, {name: value for name, value in query.items() if name != "nonlinearity"} | {"gain": value})
                 for replaced in ["a", "nonlinearity"]:
@@ -282,16 +283,31 @@ def check_tensor(context, service, failures):
             kept = {"mode": "fan_out", "gain": "gelu"}
             kept = {name: kept[name] for name in kept if name in [entry["name"] for entry in method["parameters"]]}
             if method["name"] == "dirac":
-                # Not for matrices.
+                # dirac refuses matrices.
                 failures.check(tab("[name=shape][aria-invalid=true]").count() == 1, "dirac's shape is at fault")
                 tab.complaints.clear()
                 continue
             failures.check(tab(".status").inner_text() == "", f"{method['name']}: {tab('.status').inner_text()}")
             check_tensor_numbers(tab, query | {"method": method["name"]} | required | kept)
+        # The words of a truncated normal cannot be counted beforehand, and its density is cut, however the cut is given.
+        lines = []
+        scale = 0.125 / 0.87962566103423978
+        for method, changes in [("trunc_normal", {"std": scale, "a": -2 * scale, "b": 2 * scale}), ("lecun_normal", {})]:
+            query = {"method": method, "shape": "64,64"} | changes
+            with Tab(context, service, failures, "#tensor?" + urllib.parse.urlencode(query)) as other:
+                words = other.facts()["words drawn"]
+                failures.check("not known beforehand" in words and "drawn again" in words, f"{method}: {words!r} words")
+                lines.append(other("#histogram .line").get_attribute("d"))
+        failures.check(lines[0] == lines[1], "the density of lecun_normal is that of a truncated normal")
+        # The chart is drawn from numbers, whatever the sentences say.
+        with Tab(context, service, failures, "#tensor?method=uniform&shape=9,9", settles=False) as other:
+            other.page.route("**/explain?*", lambda route: route.fulfill(json=route.fetch().json() | {"formula": "?"}))
+            other.settle(0)
+            failures.check(other("#histogram .line").count() == 1, "the density without the formula")
         tab.fill("method", "xavier_normal")
         tab.fill("shape", "8,1000000")
         failures.check(tab.facts()["fan_in"] == "1\u202f000\u202f000", f"fan_in is {tab.facts()['fan_in']}")
-        # More than is fetched, and with a seed that JavaScript would round.
+        # More elements than the page fetches, and a seed that JavaScript would round.
         tab.fill("method", "uniform")
         tab.fill("seed", "18446744073709551615")
         tab.fill("shape", "1000,1000")
@@ -309,17 +325,36 @@ def check_tensor(context, service, failures):
 def check_faults(context, service, failures):
     with Tab(context, service, failures) as tab:
         hints = {name: tab(f"#tensor-form-{name}-help").inner_text() for name in ["shape", "seed", "gain"]}
-        for name, value, words in [
-            ("shape", "4", "at least 2 dimensions"),
-            ("shape", "4,x", "must be an integer"),
-            ("seed", "1.5", "not an integer"),
-            ("gain", "rleu", "did you mean relu"),
+        takes = {"shape": "shape takes sizes", "seed": "seed takes a whole number", "gain": "gain takes a number, such as 1.5, or an activation"}
+        for name, value, words, message in [
+            ("shape", "4", "at least 2 dimensions", None),
+            ("shape", "4,x", takes["shape"], "must be an integer"),
+            ("shape", "4,3.5", takes["shape"], "must be an integer"),
+            ("seed", "1.5", takes["seed"], "not an integer"),
+            ("gain", "rleu", "did you mean relu", None),
+            ("gain", "leaky_relu:x", takes["gain"], "must be a number"),
+            ("gain", "relu:", takes["gain"], "must be a number"),
+            ("gain", ":", takes["gain"], "must be a number"),
         ]:
             good = tab(f"#tensor-form-{name}").input_value()
             tab.fill(name, value)
-            hint, error = tab(f"#tensor-form-{name}-help span").all_inner_texts()
+            hint, error = tab(f"#tensor-form-{name}-help > span").all_inner_texts()
             failures.check(words in error, f"{name}={value} says {error!r}")
             failures.check(hint in hints[name], f"{name}={value} has the hint {hint!r}")
+            failures.check(not re.search(r'[{}/"]|member|pointer|parameter', error) or message is None, f"{name}={value} has the API's words: {error!r}")
+            # The service's own sentence is a key away.
+            details = tab(f"#tensor-form-{name}-help details")
+            failures.check(details.count() == (message is not None), f"{name}={value}: the service's message beside its own words")
+            if message is not None:
+                details.locator("summary").press("Enter")
+                failures.check(message in details.inner_text(), f"{name}={value}: the service says {details.inner_text()!r}")
+            described = tab(f"#tensor-form-{name}").get_attribute("aria-describedby")
+            failures.check(described == f"tensor-form-{name}-help", f"{name} is described by {described}")
+            status = tab(".status")
+            failures.check(status.inner_text().startswith(f"{name} needs another value."), f"beside the results stands {status.inner_text()!r}")
+            status.locator("button").press("Enter")
+            focused = tab.page.evaluate("document.activeElement.id")
+            failures.check(focused == f"tensor-form-{name}", f"the button leads to {focused}")
             failures.check(tab(f"#tensor-form-{name}").get_attribute("aria-invalid") == "true", f"{name} is not marked")
             failures.check("stale" in tab(".results").get_attribute("class"), "old results look new")
             tab.fill(name, good)
@@ -340,7 +375,9 @@ def check_faults(context, service, failures):
         with tab.change():
             tab("#model-seed").fill("1.5")
         help = tab("#model-seed-help").inner_text()
-        failures.check("integer" in help, f"the seed of a model says {help!r}")
+        failures.check("seed takes a whole number" in help, f"the seed of a model says {help!r}")
+        said = tab("#model-seed-help details").text_content()
+        failures.check("not an integer" in said, f"of the seed of a model, the service says {said!r}")
         failures.check(tab("[aria-invalid=true]").get_attribute("id") == "model-seed", "the seed is marked")
         with tab.change():
             tab("#model-example").select_option("a small MLP")
@@ -384,7 +421,7 @@ def refused(program):
 
 
 def check_programs(context, service, failures):
-    """What the button copies runs, and prints the first elements."""
+    """The copied program runs, and prints the first elements."""
     context.grant_permissions(["clipboard-read", "clipboard-write"], origin=service.url)
     with Tab(context, service, failures, "#tensor?method=xavier_normal&shape=5,7&seed=3") as tab, tempfile.TemporaryDirectory() as name:
         directory = pathlib.Path(name)
@@ -450,7 +487,7 @@ PYTORCH = [
 
 
 def check_pytorch(context, service, failures):
-    """The SHA-256 on the page is that of the service's bytes, and the program beside it prints PyTorch's."""
+    """The SHA-256 on the page is the one of the service's bytes, and the program beside it prints PyTorch's SHA-256."""
     plain = [method["name"] for method in json.loads(service.read(service.url + "/methods"))["methods"]]
     plain = [{"method": name} for name in plain if name not in ("constant", "dirac", "sparse", "orthogonal")]
     programs, digests = [], []
@@ -479,7 +516,7 @@ def check_pytorch(context, service, failures):
 
 
 def check_files(context, service, failures):
-    """The button downloads the tensor that is shown, under the service's name."""
+    """The button downloads the shown tensor, with the service's file name."""
     with Tab(context, service, failures, "#tensor?method=xavier_normal&shape=5,7&seed=3") as tab:
         for dtype, form in [("float32", "npy"), ("float64", "npy"), ("float16", "npy"), ("bfloat16", "safetensors")]:
             if dtype != "float32":
@@ -495,7 +532,7 @@ def check_files(context, service, failures):
 
 
 def check_busy(context, service, failures):
-    """While a request is made, nothing of the one before it can be copied or downloaded."""
+    """During a request, the results of the previous request cannot be copied or downloaded."""
     context.grant_permissions(["clipboard-read", "clipboard-write"], origin=service.url)
     for panel, field, value, paths in [("tensor", "#tensor-form-seed", "43", "**/explain?*"), ("propagate", "#propagate-form-depth", "5", "**/propagate?*"),
                                        ("model", "#model-seed", "43", "**/explain")]:
@@ -534,38 +571,96 @@ def check_busy(context, service, failures):
 
 
 def check_back(context, service, failures):
-    """Back and forward lead through the tabs, without a reload, and to what they showed."""
+    """Back and forward undo and redo edits and changes of tabs, without a reload."""
     with Tab(context, service, failures) as tab:
-        tab.page.evaluate("window.kept = true")
-        tab.fill("seed", "5")
+        page = tab.page
+        page.evaluate("window.kept = true")
+
+        def move(step, panel, fragment, field, value):
+            tab.panel = panel
+            with tab.change():
+                getattr(page, step)()
+            where = f"{step} to {panel} with {fragment}"
+            failures.check(fragment in page.url, f"{where}: {page.url}")
+            failures.check(tab(".results").is_visible(), f"{where} shows {panel}")
+            failures.check(page.locator(f"#tab-{panel}").get_attribute("aria-selected") == "true", f"{where} selects {panel}")
+            shown = tab(field).input_value()
+            failures.check(shown == value, f"{where}: {field} is {shown!r}")
+
+        # One edit, in however many keys; a choice that brings other fields; an edit of a field that goes with the choice.
+        tab("#tensor-form-seed").click()
+        with tab.change():
+            page.keyboard.press("End")
+            page.keyboard.type("57", delay=400)
+            page.wait_for_function("() => location.hash.includes('seed=4257')")
+        tab.fill("method", "trunc_normal")
+        tab.fill("std", "0.5")
         tab.open("propagate")
         tab.fill("depth", "4")
         tab.open("model")
-        for step, panel, fragment in [("go_back", "propagate", "depth=4"), ("go_back", "tensor", "seed=5"), ("go_forward", "propagate", "depth=4")]:
-            tab.panel = panel
-            with tab.change():
-                getattr(tab.page, step)()
-            failures.check(fragment in tab.page.url, f"{step}: {tab.page.url}")
-            failures.check(tab(".results").is_visible(), f"{step} shows {panel}")
-            failures.check(tab.page.locator(f"#tab-{panel}").get_attribute("aria-selected") == "true", f"{step} selects {panel}")
-        failures.check(tab.page.evaluate("window.kept") is True, "the page is not loaded anew")
-        tab.open("tensor")
-        tab.fill("seed", "6")
-        tab.page.go_back()
-        tab.panel = "propagate"
-        tab.page.wait_for_selector("#propagate .results", state="visible")
-        tab.page.go_back()
-        tab.panel = "tensor"
-        tab.page.wait_for_function("() => document.querySelector('#tensor-form-seed')?.value === '5'")
+        move("go_back", "propagate", "depth=4", "#propagate-form-depth", "4")
+        move("go_back", "propagate", "#propagate", "#propagate-form-depth", "")
+        move("go_back", "tensor", "std=0.5", "#tensor-form-std", "0.5")
+        body = service.get("/init", method="trunc_normal", shape="64,3,7,7", seed=4257, std=0.5, format="raw")
+        first = numpy.float32(tab(".first li").first.inner_text())
+        failures.check(first == elements(body, "float32")[0], f"the elements come back, first {first}")
+        move("go_back", "tensor", "method=trunc_normal&", "#tensor-form-std", "")
+        move("go_back", "tensor", "seed=4257", "#tensor-form-method", "kaiming_normal")
+        failures.check(tab("#tensor-form-nonlinearity").input_value() == "relu", "fields that a choice took away come back")
+        move("go_back", "tensor", "seed=42&", "#tensor-form-seed", "42")
+        failures.check(page.evaluate("document.activeElement.id") in ("tensor-form-seed", "", "tab-model"), "focus is lost")
+        move("go_forward", "tensor", "seed=4257", "#tensor-form-seed", "4257")
+        move("go_forward", "tensor", "method=trunc_normal", "#tensor-form-method", "trunc_normal")
+        # An error is undone as well.
+        tab.fill("std", "x")
+        tab.complaints.clear()
+        move("go_back", "tensor", "method=trunc_normal", "#tensor-form-std", "")
+        failures.check(tab("[aria-invalid=true]").count() == 0, "an undone error stays marked")
+        tab.open("model")
+        # A request that is too long for the address is kept beside it.
+        with tab.change():
+            tab("#model-example").select_option("random/lenet5")
+        long = json.dumps({"tensors": [{"name": f"a name of some length, number {index}", "shape": [2], "method": "normal"} for index in range(300)]})
+        with tab.change():
+            tab("#model-example").select_option("a request of your own")
+        with tab.change():
+            tab("#model-request").fill(long)
+        with tab.change():
+            tab("#model-example").select_option("random/lenet5")
+        move("go_back", "model", "#model", "#model-request", long)
+        failures.check(page.evaluate("window.kept") is True, "the page is not loaded anew")
+        page.reload()
         tab.settle(0)
-        failures.check(tab(".results").is_visible(), "an older state of a tab comes back")
-        tab.page.goto(service.url + "/#nothing?x=%ff&%")
-        tab.page.wait_for_function("() => location.hash.startsWith('#tensor?')")
-        failures.check(tab(".results").is_visible(), "an address of nothing shows the first tab")
+        failures.check(tab("#model-request").input_value() == long, "a long request survives a reload")
+        page.goto(service.url + "/#nothing?x=%ff&%")
+        tab.panel = "tensor"
+        page.wait_for_function("() => location.hash.startsWith('#tensor?')")
+        page.wait_for_selector("#tensor .results", state="visible")
+        note = page.inner_text("#note")
+        failures.check(note.startswith("Ignored in the address: nothing"), f"an address of nothing: {note!r}")
+
+
+def check_missing(context, service, failures):
+    """Where nothing is found, a browser shows a page that leads to this one; programs get JSON."""
+    for scheme in ["light", "dark"]:
+        page = context.new_page()
+        page.emulate_media(color_scheme=scheme)
+        page.set_viewport_size({"width": 375, "height": 740})
+        reply = page.goto(service.url + "/fooo<b>")
+        failures.check(reply.status == 404 and "text/html" in reply.headers["content-type"], f"a browser gets {reply.headers}")
+        failures.check("/fooo" in page.inner_text("main p >> nth=0") and page.locator("main b").count() == 0, page.inner_text("main"))
+        found = page.evaluate(CONTRAST)
+        failures.check(len(found) >= 3 and all(item["ratio"] >= item["needed"] for item in found), f"{scheme}: contrasts {found}")
+        page.evaluate(AXE.read_text(encoding="utf-8"))
+        found = page.evaluate("async () => (await axe.run()).violations.map(({ id }) => id)")
+        failures.check(not found, f"axe-core finds {found}")
+        page.click("main a")
+        page.wait_for_selector("#tensor .card", state="visible")
+        page.close()
 
 
 def check_token(context, service, failures):
-    """A service with tokens: the page asks for one, and uses it for all that it fetches."""
+    """If the service needs a token, the page asks for one and uses it in all requests."""
     token = "secret~Token-1"
     with tempfile.TemporaryDirectory() as directory:
         file = pathlib.Path(directory, "tokens")
@@ -586,7 +681,7 @@ def check_token(context, service, failures):
                 failures.check(page.get_attribute("#token", "aria-invalid") == "true", f"{wrong} is marked")
                 color = page.locator("#token-help .error").evaluate("node => getComputedStyle(node).color")
                 failures.check(color != calm, f"{wrong}: the message looks like a hint")
-            # As it stands in a header.
+            # With the scheme, as in a header.
             page.fill("#token", f"Bearer {token}")
             page.press("#token", "Enter")
             tab.settle(0)
@@ -698,7 +793,7 @@ AXES = [
 
 
 def check_axes(context, service, failures):
-    """Charts without a mark that is no number, or that stands at two places."""
+    """Axes of charts have only numbers as marks, and no mark twice."""
     for query in AXES:
         with Tab(context, service, failures, "#tensor?" + urllib.parse.urlencode({"shape": "20,30", "seed": "1"} | query)) as tab:
             failures.check(tab(".status").inner_text() == "" and tab("[aria-invalid=true]").count() == 0, f"{query}: {tab('form').inner_text()}")
@@ -723,7 +818,7 @@ def check_chart(tab, name, query):
 
 
 def check_ignored(context, service, failures):
-    """What an address has in vain is named, until something else is asked for; each tab has its own title."""
+    """The page names ignored parts of an address until the next request; each tab has its own title."""
     for fragment, ignored in [
         ("#tensor?method=normal&shape=2,3&foo=1&std=2&gain=3", "foo=1, gain=3"),
         ("#tensor?method=normal&shape=2,3&seed=1&seed=2", "seed=1"),
@@ -756,7 +851,7 @@ def check_ignored(context, service, failures):
 
 
 def check_waiting(context, service, failures):
-    """Before the first reply there are fields and a word, but no empty results; without a service there is another try."""
+    """Before the first reply, the page has fields and a message, no empty results; without a service, it retries."""
     for panel, paths in [("tensor", "**/explain?*"), ("propagate", "**/propagate"), ("model", "**/explain")]:
         held = []
         context.route(paths, lambda route: held.append(route))
@@ -777,7 +872,7 @@ def check_waiting(context, service, failures):
             failures.check(tab.page.evaluate("document.activeElement.id") == f"tab-{panel}", f"{panel}: focus is lost")
             tab.complaints.clear()
     with Tab(context, service, failures) as tab:
-        # By itself, too, and the error is not faded.
+        # The page retries by itself, too, and does not fade the error.
         tab.page.route("**/explain?*", lambda route: route.abort())
         tab.fill("seed", "8")
         faded = tab(".status").evaluate("node => { let all = 1; for (; node; node = node.parentElement) all *= getComputedStyle(node).opacity; return all; }")
@@ -798,7 +893,7 @@ def check_waiting(context, service, failures):
         tab.complaints.clear()
 
 
-# Texts that do not fit into their selects, and tabs beyond their list or at uneven distances.
+# Texts that do not fit their selects, and tabs outside their list or with uneven gaps.
 CUT = """() => {
   const canvas = document.createElement("canvas").getContext("2d"), found = [];
   for (const node of document.querySelectorAll("select")) {
@@ -824,7 +919,7 @@ CUT = """() => {
 
 
 class Prefixed:
-    """A proxy that has the service at a path, and takes the path off."""
+    """A proxy that serves the service below a path, and strips the path."""
 
     def __init__(self, service, prefix):
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -864,7 +959,7 @@ class Prefixed:
 
 
 def check_prefix(context, service, failures):
-    """Behind a path, all that the page asks for and all that it shows has the path."""
+    """Below a path, all requests of the page and all URLs that it shows have the path."""
     with Prefixed(service, "/deep/weights") as proxy, Tab(context, proxy, failures) as tab, tempfile.TemporaryDirectory() as directory:
         query = {"method": "kaiming_normal", "shape": "64,3,7,7", "seed": 42, "nonlinearity": "relu"}
         expected = service.get("/init", format="npy", **query)
@@ -892,14 +987,14 @@ AXE = pathlib.Path(importlib.util.find_spec("axe_playwright_python").origin).par
 
 
 def check_axe(tab, where):
-    """axe-core, of which all rules count."""
+    """Checks all rules of axe-core."""
     tab.page.evaluate(AXE.read_text(encoding="utf-8"))
     found = tab.page.evaluate("async () => (await axe.run()).violations.map(({ id, nodes }) => [id, ...nodes.map((node) => node.html.slice(0, 160))])")
     tab.failures.check(not found, f"{where}: axe-core finds {found}")
 
 
 def check_link(context, service, failures):
-    """A link shows the same thing, after a reload and elsewhere."""
+    """A link shows the same results after a reload and in another tab."""
     states = {
         "tensor": [("method", "trunc_normal"), ("std", "0.02"), ("a", "-0.04"), ("b", "0.04"), ("dtype", "bfloat16"), ("seed", "9")],
         "propagate": [("nonlinearity", "leaky_relu"), ("param", "0.3"), ("method", "kaiming_uniform"), ("mode", "fan_out"), ("depth", "6")],
@@ -932,15 +1027,16 @@ def check_link(context, service, failures):
 
 
 def check_advice(tab, reply, query):
-    """The service's advice is said to be for kaiming; before it, the chosen method's own ends."""
+    """The page says that the service's advice is for kaiming, and first shows the chosen method's own result."""
     method = reply["method"]
     kaiming = method if method.startswith("kaiming_") else "kaiming_normal"
     first, second = reply["advice"]
-    first = f"With {kaiming}: {first[0].lower()}{first[1:]}"
+    gain = f" and gain {query['gain']}" if kaiming == method and "gain" in query else ""
+    tab.failures.check(first.startswith(f"With {kaiming}{gain}, choose fan_"), f"{query}: the advice is for {first!r}")
     shown = tab(".advice p").all_inner_texts()
     if kaiming == method:
-        if "gain" in query:
-            second = second.replace("and its gain", f"and gain {query['gain']}")
+        if gain and "what goes wrong" in second:
+            tab.failures.check("and its gain" not in second and "if no gain is given" in second, f"{query}: {second!r}")
         tab.failures.check([text.replace("\u202f", "") for text in shown] == [first, second], f"{query}: the advice {shown}")
     else:
         tab.failures.check(shown[1].replace("\u202f", "") == f"{first} {second}", f"{query}: the advice {shown}")
@@ -984,7 +1080,7 @@ def check_propagate(context, service, failures):
             for mode in reply["modes"]:
                 failures.check(is_close(facts[mode["mode"] + ": activations"], mode["forward"], 4), f"{query}: {facts}")
                 failures.check(is_close(facts[mode["mode"] + ": gradients"], mode["backward"], 4), f"{query}: {facts}")
-        # The points are where their numbers are: further up for more.
+        # The points are where their numbers are: higher for larger numbers.
         tab.fill("depth", "9")
         tab.fill("runs", "4")
         query |= {"depth": 9, "runs": 4}
@@ -992,7 +1088,7 @@ def check_propagate(context, service, failures):
         values = [layer["backward"]["measured"] for layer in tab.json("/propagate", **query)["layers"]]
         slope = numpy.polyfit(numpy.log(values), heights, 1)
         failures.check(slope[0] > 0 and numpy.abs(numpy.polyval(slope, numpy.log(values)) - heights).max() < 0.1, "the points' places")
-        # Two fields that are over the service's limit of weights, with the default number of runs.
+        # With the default number of runs, these fields exceed the service's limit on weights.
         with Tab(context, service, failures, "#propagate?depth=100&width_out=512") as other:
             failures.check(other("[aria-invalid=true]").count() == 0, "as many runs as fit are asked for")
             hint = other("#propagate-form-runs-help").inner_text()
@@ -1004,7 +1100,21 @@ def check_propagate(context, service, failures):
             other.fill("depth", "4")
             hint = other("#propagate-form-runs-help").inner_text()
             failures.check("Here" not in hint and "runs=" not in other("#propagate-code").text_content(), f"later, runs has the hint {hint!r}")
+            # From numbers, whatever the sentence says.
+            problem = {"status": 413, "detail": "zu viele", "errors": [{"parameter": "runs", "detail": "zu viele", "maximum": 3}]}
+            other.page.route("**/propagate?*", lambda route: route.fallback() if "runs" in route.request.url else route.fulfill(status=413, json=problem))
+            other.fill("depth", "5")
+            failures.check("&runs=3'" in other("#propagate-code").text_content(), f"the command is {other('#propagate-code').text_content()}")
             other.complaints.clear()
+        for width, words in [(1280, "the table scrolls"), (375, "scroll sideways and down for more")]:
+            with Tab(context, service, failures, "#propagate?depth=40&runs=0") as other:
+                other.page.set_viewport_size({"width": width, "height": 740})
+                other("summary").click()
+                other.page.wait_for_function("words => document.querySelector('#layer-note').textContent.includes(words)", arg=words)
+                note = other("#layer-note").inner_text()
+                failures.check(note.startswith("40 layers; "), f"the table of numbers says {note!r}")
+                region = other(".scroll")
+                failures.check(region.get_attribute("aria-describedby") == "layer-note", "the cue is the table's")
         command = tab("#propagate-code").text_content()
         failures.check(run(["bash", "-c", command], ".") == service.get("/propagate", **query).decode(), f"{command}")
 
@@ -1026,7 +1136,7 @@ def check_model(context, service, failures):
             expected = [(tensor["name"], str(tensor["shape"]), tensor["dtype"], tensor["method"], tensor["bytes"]) for tensor in plan["tensors"]]
             failures.check(shown == expected, f"{example}: the tensors")
             check_download(tab, service, request, example)
-        # A request of one's own comes back after an example.
+        # The user's own request comes back after an example.
         text = '{"layer": {"type": "Linear", "in_features": 3, "out_features": 2}}'
         with tab.change():
             tab("#model-request").fill(text)
@@ -1050,7 +1160,7 @@ def check_model(context, service, failures):
 
 
 def safetensors_header(service, path):
-    """The header of a file of which nothing else is fetched."""
+    """The header of a safetensors file, fetched without the rest of the file."""
     request = lambda first, last: urllib.request.Request(service.url + path, headers={"Range": f"bytes={first}-{last}"})
     (length,) = struct.unpack("<Q", service.read(request(0, 7)))
     header = json.loads(service.read(request(8, 7 + length)))
@@ -1097,14 +1207,15 @@ def check_catalogue(context, service, failures):
                 check_model_programs(tab, service, name, len(header))
 
 
-# Before the program for transformers, which needs no torchvision: its wheel for CUDA cannot be imported beside a CPU build of torch.
+# Runs before the program for transformers, which needs no torchvision: the wheel for CUDA cannot be imported with a CPU
+# torch.
 WITHOUT_TORCHVISION = """
 import importlib.util
 found = importlib.util.find_spec
 importlib.util.find_spec = lambda name, *package: None if name == "torchvision" else found(name, *package)
 """
 
-# After it: PyTorch under the same seed.
+# Runs after the program: PyTorch with the same seed.
 SAME_AS_TRANSFORMERS = """
 import torch
 torch.manual_seed(7)
@@ -1114,7 +1225,7 @@ print(len(other) > 0 and all(torch.equal(tensor, other[name]) for name, tensor i
 
 
 def check_model_programs(tab, service, name, count):
-    """What the button copies runs, and so does what it says in comments."""
+    """The copied program runs, and so do the commands in its comments."""
     file = name.split("/")[1] + ".safetensors"
     body = service.get(f"/models/{name}", format="safetensors", seed=7)
     with tab.page.expect_download() as download:
@@ -1144,7 +1255,7 @@ def check_model_programs(tab, service, name, count):
 
 
 def check_rust(tab, service, program, body):
-    """The requests that hf-hub makes of the program's endpoint, repository and revision."""
+    """Makes the requests that hf-hub would make for the program's endpoint, repository and revision."""
     endpoint, repository, revision = re.search(r'with_endpoint\("(.*?)".*with_revision\("(.*?)".*Model, "(.*?)"', program, re.DOTALL).groups()
     files = json.loads(service.read(f"{endpoint}/api/models/{repository}/revision/{revision}"))["siblings"]
     names = [file["rfilename"] for file in files if file["rfilename"].endswith(".safetensors")]
@@ -1163,7 +1274,7 @@ def check_download(tab, service, request, what):
     name = download.value.suggested_filename
     body = pathlib.Path(download.value.path()).read_bytes()
     same = hashlib.sha256(body).digest() == hashlib.sha256(expected).digest()
-    # The service's name for it: a layer's is its type.
+    # The service's file name: a layer's file is named after its type.
     named = f"{request['layer']['type']}.safetensors" if "layer" in request else "model.safetensors"
     tab.failures.check(same and name == named, f"{what}: the download, {name}")
     with tempfile.TemporaryDirectory() as directory:
@@ -1173,7 +1284,7 @@ def check_download(tab, service, request, what):
 
 
 def check_access(browser, service, failures):
-    """Names, keyboard, contrast, width, layout: in all panels, in both colour schemes, on a desk and on a phone."""
+    """Names, keyboard, contrast, width and layout in all panels, both colour schemes, on a desktop and on a phone."""
     for scheme in ["light", "dark"]:
         for width, height in [(1280, 900), (360, 740)]:
             where = f"{scheme}, {width} px"
@@ -1236,7 +1347,7 @@ def take_screenshots(browser, service, failures, directory):
     ]:
         context = browser.new_context(color_scheme=scheme, viewport={"width": 1200, "height": 800}, reduced_motion="reduce")
         with Tab(context, service, failures, fragment) as tab:
-            # The port is another one every time.
+            # The port differs in every run.
             tab("pre").evaluate("(node) => node.textContent = node.textContent.replace(location.origin, 'http://localhost:8080')")
             tab.page.evaluate("document.activeElement.blur()")
             picture = Image.open(io.BytesIO(tab.page.screenshot(full_page=True))).convert("RGB")
@@ -1262,7 +1373,7 @@ def main():
         browser = playwright.chromium.launch(executable_path=arguments.chromium, args=options)
         check_document(service, failures)
         for check in [check_tensor, check_faults, check_programs, check_pytorch, check_files, check_busy, check_waiting, check_ignored, check_axes,
-                      check_back, check_token, check_prefix, check_link, check_propagate, check_model, check_catalogue]:
+                      check_back, check_missing, check_token, check_prefix, check_link, check_propagate, check_model, check_catalogue]:
             if arguments.only not in check.__name__:
                 continue
             context = browser.new_context(viewport={"width": 1280, "height": 900}, accept_downloads=True)

@@ -1,9 +1,9 @@
-"""Holds openapi.yaml and a running weight-init against each other, both ways.
+"""Compares openapi.yaml and a running weight-init, in both directions.
 
-What the program says of itself (its routes, what they take, its tables of methods and formats) has to be what the contract
-says, every status that the contract declares has to come back for some request, and schemathesis sends what the contract
-allows and what it does not: every status, media type, field and document that comes back has to be declared. openapi.yaml has no
-anchors, and openapi.json is made from it.
+The program's routes, their parameters, and its tables of methods and formats have to be the contract's. Each status
+that the contract declares has to come back for some request. schemathesis sends requests that the contract allows, and
+others: every status, media type, field and document that comes back has to be declared. openapi.yaml must have no
+anchors, and openapi.json must be made from it.
 
     python check_contract.py .build/release/weight-init
 """
@@ -20,25 +20,27 @@ import urllib.error
 import urllib.request
 
 import checks
+import jsonschema
 import make_contract
+import model_requests
 import yaml
 from check_formats import expect
 from service import ROOT, Service
 
 HERE = pathlib.Path(__file__).resolve().parent
 JSON = {"Content-Type": "application/json"}
-# So that nothing that schemathesis thinks up takes long, and what is over a limit is met.
+# Limits so small that no generated request takes long, and that some requests exceed them.
 LIMITS = (
     "--max-tensor-bytes", "65536", "--max-json-elements", "4096", "--max-summary-elements", "65536",
     "--max-counted-elements", "65536", "--max-matrix-elements", "65536", "--max-head-bytes", "131072",
     "--max-propagated-weights", "65536", "--max-layers", "100", "--models", str(HERE / "contract" / "models"),
 )  # fmt: skip
-# What stands for the parts of paths in braces.
+# Values for the parts of paths in braces.
 PARTS = {"org": "acme", "name": "small", "revision": "seed-1", "file": "init.json", "path": "sub"}
 
 
 def place(path, **other):
-    """A path with something for each part in braces."""
+    """A path with a value for each part in braces."""
     return path.format(**PARTS | other)
 
 
@@ -77,7 +79,7 @@ class Contract:
             yield schema
 
     def values(self, schema):
-        """The words of an enumeration, wherever it stands."""
+        """The values of all enumerations in a schema."""
         schema = self.resolve(schema)
         words = list(schema.get("enum", []))
         for alternative in schema.get("anyOf", []) + schema.get("oneOf", []):
@@ -107,7 +109,7 @@ def ask(service, method, target, fields=None, body=None):
 
 
 def check_files(text):
-    """openapi.yaml repeats nothing by anchors and aliases, which generators unfold into types without names."""
+    """openapi.yaml has no anchors and aliases, because generators would expand them into unnamed types."""
     marked = [f"line {event.start_mark.line + 1}" for event in yaml.parse(text) if getattr(event, "anchor", None)]
     expect(not marked, f"openapi.yaml has anchors or aliases, use components: {', '.join(marked)}")
     expect(make_contract.JSON.read_text() == make_contract.contract(), "openapi.json is old: run make_contract.py")
@@ -119,7 +121,7 @@ def same(what, declared, found):
 
 
 def check_routes(contract, service):
-    """Paths, and the methods of each; OPTIONS is answered everywhere and not declared."""
+    """Paths and their methods; OPTIONS is answered everywhere and not declared."""
     found = ask(service, "GET", "/there-is-nothing-here").json()["errors"][0]["allowed"]
     same("paths", contract.root["paths"], found)
     for path, operations in contract.root["paths"].items():
@@ -129,7 +131,7 @@ def check_routes(contract, service):
 
 
 def names(service, path, query):
-    """What a route takes beside what is given, as it says when it is given something else."""
+    """The further parameters of a route, from its error about an unknown one."""
     return ask(service, "GET", f"{path}?{query}&there-is-no-such-member=1").json()["errors"][0]["allowed"]
 
 
@@ -178,8 +180,37 @@ def check_tables(contract, catalogue):
     for form, members in catalogue["models"]["requests"].items():
         schema = contract.schema({"layer": "LayerRequest", "layers": "LayersRequest", "tensors": "TensorsRequest"}[form])
         same(f"members beside {form}", schema["properties"], [member["name"] for member in members])
+    forms = ("TensorRequest", "LayerRequest", "LayersRequest", "TensorsRequest")
+    for whole, parts in (("InitRequest", forms), ("Entry", ("LayerEntry", "BlockEntry", "ParameterEntry"))):
+        members = {name for part in parts for name in contract.schema(part)["properties"]}
+        same(f"members of {whole}", contract.schema(whole)["properties"], members)
     rule = [member["name"] for member in catalogue["models"]["rule"]]
     same("members of a rule", contract.schema("Rule")["properties"], rule)
+
+
+# What neither the contract nor the service takes.
+WRONG = (
+    {}, {"seed": 1}, {"method": "normal"}, {"shape": [1]}, {"layers": [], "tensors": []}, {"layers": [], "layer": {"type": "ReLU"}},
+    {"layers": [], "method": "normal"}, {"layer": {"type": "ReLU"}, "shape": [1]}, {"tensors": [], "defaults": True},
+    {"method": "normal", "shape": [1], "rules": []}, {"method": "normal", "shape": [1], "layers": []},
+    {"layers": [{"name": "a"}]}, {"layers": [{"type": "Parameter"}]}, {"layers": [{"type": "nn.Parameter"}]},
+    {"layers": [{"type": "ReLU", "layers": []}]}, {"layers": [{"layers": [], "shape": [1]}]},
+    {"layers": [{"layers": [{"type": "Parameter", "shape": [1], "persistent": 1}]}]},
+)  # fmt: skip
+
+
+def check_forms(contract, program):
+    """The contract takes each request that the service takes, in one of the forms that it has. Models are over the other checks' limits."""
+    schema = {"$ref": "#/components/schemas/InitRequest", "components": contract.root["components"]}
+    validator = jsonschema.Draft202012Validator(schema)
+    with Service(program, "--max-body-bytes", "4194304") as service:
+        requests = model_requests.named(service)
+        for name, request in [*requests.items(), *(("", request) for request in WRONG)]:
+            reply = ask(service, "POST", "/explain", JSON, json.dumps(request).encode())
+            expected = 200 if name in requests else 400
+            expect(reply.status == expected, f"{name} {json.dumps(request)[:200]} gets {reply.status}: {reply.body[:300]}")
+            errors = [f"{error.json_path}: {error.message[:200]}" for error in validator.iter_errors(request)]
+            expect(bool(errors) != (name in requests), f"{name} {json.dumps(request)[:200]}: {errors}")
 
 
 def name_of(named):
@@ -208,9 +239,9 @@ REFUSED = {
 
 
 def provocations(path, method):
-    """Requests that get each status; a status that the contract declares and that is missing here is an error."""
+    """Requests that get each status; a declared status without a request is an error."""
     if path == "/init/{file}":
-        # The extension is the format, so that the field Accept decides nothing.
+        # The extension sets the format, so that Accept has no effect.
         return {
             status: (target.replace("/init", place(path, file="w.raw"), 1), fields, body)
             for status, (target, fields, body) in provocations("/init", method).items()
@@ -230,7 +261,7 @@ def provocations(path, method):
             "404": (place(path, name="none"), {}, None),
             "406": (place(path), {"Accept": "text/html"}, None),
             "412": (file, {"If-Match": '"another"'}, None),
-            # Elements in JSON.
+            # Too many elements for JSON.
             "413": (place(path) + "?format=json", {}, None),
             "416": (file, {"Range": "bytes=9999999-"}, None),
         }
@@ -259,7 +290,7 @@ def provocations(path, method):
     }
 
 
-# Tests of their own: what takes tokens, and a busy or an ending service.
+# Other tests have services with tokens, busy services and draining ones.
 UNPROVOKED = {"401", "503", "default"}
 
 
@@ -283,7 +314,7 @@ def check_statuses(contract, service):
 
 
 def check_problems(contract, service):
-    """What problem documents say of themselves is in the documents."""
+    """The types of problems are sections of docs/problems.md."""
     sections = set(re.findall(r"^## (\S+)$", (ROOT / "docs" / "problems.md").read_text(), re.MULTILINE))
     for path, method, operation in contract.operations():
         for status, (target, fields, body) in provocations(path, method).items():
@@ -294,10 +325,10 @@ def check_problems(contract, service):
 
 
 def refine(contract, catalogue):
-    """The contract, with what it leaves to /methods: the names there are, and the parameters of each method. And with the kinds
-    of replies apart that it has as one object.
+    """The contract with details that it leaves to /methods: the known names, and the parameters of each method. Kinds
+    of replies that the contract describes as one object are separate.
 
-    A schema of eleven kinds of tensor is more exact, and generators of clients make eleven classes of it.
+    A schema for each kind of tensor is more exact, but generators of clients would make a class of each.
     """
     schemas = contract.root["components"]["schemas"]
     flat = schemas["TensorRequest"]["properties"]
@@ -311,6 +342,15 @@ def refine(contract, catalogue):
                 "properties": {name: flat[name] for name in taken} | {"method": {"enum": spellings(method)}},
             })  # fmt: skip
     schemas["TensorRequest"] = {"oneOf": variants}
+    # Alternatives instead of conditions, which schemathesis makes nothing from.
+    forms = ("TensorRequest", "LayerRequest", "LayersRequest", "TensorsRequest")
+    schemas["InitRequest"] = {"oneOf": [{"$ref": f"#/components/schemas/{name}"} for name in forms]}
+    entries = ("LayerEntry", "BlockEntry", "ParameterEntry")
+    schemas["Entry"] = {"oneOf": [{"$ref": f"#/components/schemas/{name}"} for name in entries]}
+    gains = ("Real", "GainOfActivation")
+    schemas["GainArgument"] = {"oneOf": [{"$ref": f"#/components/schemas/{name}"} for name in gains]}
+    for name, kind in (("LayerEntry", {"type": "string", "not": {"enum": ["Parameter"]}}), ("ParameterEntry", {"enum": ["Parameter"]})):
+        schemas[name]["properties"] |= {"type": kind, "layers": {"not": {}}}
     rules = {"type": "array", "items": {"$ref": "#/components/schemas/Rule"}}
     schemas["Rules"] = {"anyOf": [rules, {"type": "array", "items": rules}]}
     methods = [name for method in catalogue["methods"] for name in spellings(method)]
@@ -330,11 +370,11 @@ def refine(contract, catalogue):
     parameters["gain"]["schema"] = {"anyOf": [{"$ref": "#/components/schemas/Real"}, {"enum": activations}]}
     propagation = contract.root["paths"]["/propagate"]["post"]["requestBody"]["content"]["application/json"]["schema"]
     propagation["additionalProperties"] = False
-    flat["mode"]["pattern"] = "^[Ff][Aa][Nn]_([Ii][Nn]|[Oo][Uu][Tt])$"
+    schemas["FanMode"]["pattern"] = "^[Ff][Aa][Nn]_([Ii][Nn]|[Oo][Uu][Tt])$"
 
 
 def choices(parameters):
-    """Parameters that are given, and those that are not: one spelling of what is required, a gain or what it replaces."""
+    """Required and forbidden sets of parameters: one spelling of each required one, and a gain or what it replaces."""
     names = {parameter["name"] for parameter in parameters}
     required = [spellings(parameter) for parameter in parameters if parameter["required"]]
     for chosen in itertools.product(*required):
@@ -347,9 +387,9 @@ def choices(parameters):
 
 
 def refine_named(node, name, values, others=frozenset()):
-    """Gives members and parameters of a name, wherever they are plain text, a schema that lists their values.
+    """Gives all members and parameters with this name that are plain text a schema that lists their values.
 
-    `others` are further values, of members whose description has them.
+    `others` are further values, for members whose description mentions them.
     """
     for key, child in node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ():
         if isinstance(child, dict) and child.get("type") == "string":
@@ -389,6 +429,7 @@ def main():
             "routes": lambda: check_routes(contract, service),
             "parameters": lambda: check_parameters(contract, service, catalogue),
             "tables": lambda: check_tables(contract, catalogue),
+            "forms": lambda: check_forms(contract, sys.argv[1]),
             "statuses": lambda: check_statuses(contract, service),
             "problems": lambda: check_problems(contract, service),
             "schemathesis": lambda: check_with_schemathesis(contract, catalogue, service),

@@ -1,9 +1,9 @@
-"""Holds what is in deploy/, and the Dockerfile, against the schemas of those who read it and against the program.
+"""Checks deploy/ and the Dockerfile against the schemas of the tools that read them, and against the program.
 
-The options that the deployments set have to be options of `serve`, what a replica may hold has to be less than its memory,
-and the time it is given to end more than it takes to drain. The dashboard and the alerts are evaluated by Prometheus, which
-scrapes the running program. What the Helm chart makes of several values is held against the same schemas and checks; of its
-own values it makes the objects of deploy/kubernetes.
+The options that the deployments set have to be options of `serve`. The memory that a replica may use has to be less
+than its limit, and its grace period longer than its drain. Prometheus scrapes the running program and evaluates the
+dashboard and the alerts. The objects that the Helm chart makes of several values have to pass the same schemas and
+checks; with its default values, it has to make the objects of deploy/kubernetes.
 
     python check_deploy.py .build/release/weight-init path/to/kubectl path/to/prometheus path/to/promtool path/to/render
 """
@@ -37,7 +37,7 @@ KUBERNETES = DEPLOY / "kubernetes"
 CHART = DEPLOY / "helm" / "weight-init"
 WORKFLOWS = ROOT / ".github" / "workflows"
 TOOLS = pathlib.Path(sys.executable).parent
-# Options of `serve` that the chart sets from other values, or not at all, because its probes and its service rely on them.
+# Options of `serve` that users of the chart cannot set, because its probes, its service or other values determine them.
 SET_BY_CHART = {
     "host", "port", "unix-socket", "metrics-host", "metrics-port", "drain-delay", "drain-timeout",
     "token-file", "tls-certificate", "tls-key", "models",
@@ -56,7 +56,7 @@ def compose():
 
 
 def kustomized(kubectl):
-    """The Kubernetes objects by their kind."""
+    """The Kubernetes objects of the kustomization, by their kind."""
     return {thing["kind"]: thing for thing in yaml.safe_load_all(run(kubectl, "kustomize", KUBERNETES))}
 
 
@@ -69,7 +69,7 @@ def environment(objects):
 
 
 def scraped():
-    """The port of a replica that Prometheus asks."""
+    """The port of a replica that Prometheus scrapes."""
     [job] = yaml.safe_load((DEPLOY / "prometheus" / "prometheus.yml").read_text())["scrape_configs"]
     return job["dns_sd_configs"][0]["port"]
 
@@ -84,7 +84,7 @@ def seconds(text):
 
 
 class Options:
-    """What `serve` takes, by the names of the environment's variables, and what a deployment makes of it."""
+    """The options of `serve`, by the names of their environment variables, and their values in a deployment."""
 
     def __init__(self, program):
         rows = [(name.removeprefix("--"), default, accepted) for name, default, accepted, _ in options.listed(program)]
@@ -111,7 +111,7 @@ def check_memory(options, limit):
 
 
 def check_sums(options, objects):
-    """docs/operations.md says how much memory a replica may hold by default, and with what the deployments set."""
+    """docs/operations.md has the right sums of memory for a replica by default and with the deployments' options."""
     deployed = (compose()["services"]["weight-init"]["environment"], environment(objects))
     sums = [most_memory(options.set_by(there)) / memory.MIB for there in ({}, *deployed)]
     [said] = re.findall(
@@ -128,6 +128,13 @@ def check_drain(options, grace, before=0):
 
 def check_dockerfile():
     run(TOOLS / "hadolint", ROOT / "Dockerfile")
+    # The last stage's label names its base, whatever that is. A stage has to declare the arguments that it reads.
+    stage = (ROOT / "Dockerfile").read_text().rpartition("\nFROM ")[2]
+    base = re.match(r"\$\{(\w+)\}\n", stage).group(1)
+    assert f'org.opencontainers.image.base.name="${{{base}}}"' in stage, f"the label names another base than {base}"
+    label = stage.index("LABEL ")
+    for name in set(re.findall(r"\$\{(\w+)\}", stage[label:])):
+        assert re.search(rf"^ARG {name}\b", stage[:label], re.MULTILINE), f"the label's {name} is empty"
 
 
 def check_compose(options):
@@ -144,8 +151,8 @@ def check_compose(options):
             exists = (DEPLOY / source).exists() if source.startswith(".") else source in compose()["volumes"]
             assert exists, f"{name} mounts {source}, which there is not"
     assert scraped() == int(taken["WEIGHT_INIT_METRICS_PORT"]), "Prometheus looks at another port"
-    health = ["CMD", "/usr/local/bin/weight-init", "health", "--port", taken["WEIGHT_INIT_METRICS_PORT"]]
-    assert replica["healthcheck"]["test"] == health, "clients decide whether a container is healthy"
+    # The image's own check asks the port for metrics, which clients cannot fill.
+    assert "healthcheck" not in replica, "clients decide whether a container is healthy"
     port = re.search(r"listen (\d+);", (DEPLOY / "nginx.conf").read_text()).group(1)
     assert services["cache"]["ports"][0].endswith(f":{port}"), f"nginx listens on {port}"
 
@@ -159,7 +166,7 @@ def check_kubernetes(options, objects):
 
 
 def check_objects(options, objects):
-    """Kubernetes objects against its schemas, each other, the program and the image."""
+    """Kubernetes objects agree with its schemas, each other, the program and the image."""
     for thing in objects.values():
         kubernetes_validate.validate(thing, kubernetes_validate.latest_version(), strict=True)
 
@@ -197,7 +204,7 @@ def check_objects(options, objects):
 
 
 def rendered(render, **values):
-    """The objects that the chart makes of these values, by their kind, and its notes."""
+    """The objects that the chart makes of these values, by their kind, and the chart's notes."""
     validate_values(values)
     with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
         yaml.safe_dump(values, file)
@@ -214,7 +221,7 @@ def merged(values, others):
 
 
 def validate_values(values):
-    """As Helm does it: the schema sees the chart's own values with those of the user."""
+    """Validates as Helm does: the schema applies to the chart's own values merged with the user's."""
     own = yaml.safe_load((CHART / "values.yaml").read_text())
     schema = json.loads((CHART / "values.schema.json").read_text())
     jsonschema.Draft7Validator.check_schema(schema)
@@ -235,7 +242,7 @@ def check_chart(options, render, kustomized):
     own, notes = rendered(render)
     check_objects(options, own)
     assert "http://weight-init:8080/gain" in notes, notes
-    # By its own values it is the same deployment.
+    # With its own values, the chart makes the same deployment.
     same, expected = without_release(own), copy.deepcopy(kustomized)
     for objects in (same, expected):
         container(objects)["env"].sort(key=lambda entry: entry["name"])
@@ -313,7 +320,7 @@ def check_chart(options, render, kustomized):
 
 
 def check_chart_options(options, rules):
-    """The chart's schema has the options of `serve`, and which of them are numbers, or one of a few words."""
+    """The chart's schema has the options of `serve`, and knows which are numbers, and which are one of a few words."""
     named = {name: accepted for name, accepted in options.accepted.items() if name not in SET_BY_CHART}
     assert SET_BY_CHART < options.accepted.keys(), f"serve has no {sorted(SET_BY_CHART - options.accepted.keys())}"
     assert rules.keys() == named.keys(), f"schema and serve differ: {sorted(rules.keys() ^ named.keys())}"
@@ -327,7 +334,7 @@ def check_chart_options(options, rules):
 
 
 def check_examples(options, objects):
-    """The commented lines for tokens in compose.yaml and kustomization.yaml, as they are without the marks of comments."""
+    """The commented lines for tokens in compose.yaml and kustomization.yaml are right if uncommented."""
     text = (DEPLOY / "compose.yaml").read_text()
     text, count = re.subn(r"^( *)# (WEIGHT_INIT_TOKEN_FILE:|secrets:|  tokens:|    file:)", r"\1\2", text, flags=re.MULTILINE)
     assert count == 5, f"compose.yaml has {count} lines for tokens"
@@ -341,7 +348,7 @@ def check_examples(options, objects):
     assert secret in taken["secrets"]
     assert options.set_by(replica["environment"])["WEIGHT_INIT_TOKEN_FILE"] == f"/run/secrets/{secret}"
 
-    # Read here and not by kubectl: Debian's is too old for patches that are text.
+    # Read here and not by kubectl, because Debian's version is too old for patches in text form.
     _, mark, lines = (KUBERNETES / "kustomization.yaml").read_text().partition("# secretGenerator:\n")
     added = yaml.safe_load(re.sub(r"^# ?", "", mark + lines, flags=re.MULTILINE))
     [secret], [patch] = added["secretGenerator"], added["patches"]
@@ -359,7 +366,7 @@ def check_examples(options, objects):
 
 
 def check_versions(program):
-    """Files that name the release name the program's."""
+    """Files that name a release name the program's version."""
     version = run(program, "--version").strip()
     chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
     [image] = yaml.safe_load((KUBERNETES / "kustomization.yaml").read_text())["images"]
@@ -374,7 +381,7 @@ def check_versions(program):
 
 
 def check_workflows():
-    """Workflows keep to GitHub's schema; their scripts are bash and their targets exist; actions have a version."""
+    """Workflows match GitHub's schema; their scripts are valid bash and their targets exist; actions have a version."""
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     for path in WORKFLOWS.glob("*.yml"):
         run(TOOLS / "check-jsonschema", "--builtin-schema", "vendor.github-workflows", path)
@@ -390,14 +397,16 @@ def check_workflows():
                 assert outcome.returncode == 0, outcome.stderr
                 for target in re.findall(r"^make ([a-z-]+)", script, re.MULTILINE):
                     assert target in targets, f"there is no make {target}"
+            builds = [step["with"]["build-args"] for step in job["steps"] if "build-args" in step.get("with", {})]
+            assert len(set(builds)) <= 1, f"{name} does not push the image that it tests: {builds}"
     assert "bash .ci/run" in (WORKFLOWS / "ci.yml").read_text()
 
 
 def check_licence():
-    """The licence is named wherever a reader of one of these files looks for it."""
+    """The licence is named in each file in which readers look for it."""
     label = r'^LABEL .*?org\.opencontainers\.image\.licenses="Apache-2.0"'
     assert re.search(label, (ROOT / "Dockerfile").read_text(), re.MULTILINE | re.DOTALL), "no label in the Dockerfile"
-    # Debian has the standard text. The line to be filled in is the only one that differs.
+    # Debian has the standard text. Only the line to be filled in differs.
     ours = (ROOT / "LICENSE").read_text().splitlines()
     standard = pathlib.Path("/usr/share/common-licenses/Apache-2.0")
     if standard.exists():
@@ -417,7 +426,7 @@ def check_probes(service, objects):
     asked = probes(objects)
     assert {probe["port"] for probe in asked} <= {port["name"] for port in container(objects)["ports"]}
     for path in {probe["path"] for probe in asked}:
-        # Raises where the status is not that of success.
+        # Raises an error unless the request succeeds.
         service.get(path)
 
 
@@ -426,7 +435,7 @@ def dashboard():
 
 
 def check_dashboard():
-    """The dashboard is where Grafana looks for it, asks the source that Grafana has, and has a place for every panel."""
+    """The dashboard is where Grafana looks for it, uses the provisioned data source, and places every panel."""
     provisioning = DEPLOY / "grafana" / "provisioning"
     [source] = yaml.safe_load((provisioning / "datasources" / "prometheus.yaml").read_text())["datasources"]
     host = urllib.parse.urlsplit(source["url"]).hostname
@@ -458,7 +467,7 @@ def alert_queries():
 
 
 def check_queries(service, prometheus, promtool):
-    """What Prometheus makes of every query: those of the dashboard have an answer, those of the alerts are understood."""
+    """Prometheus has an answer to every query of the dashboard, and accepts the queries of the alerts."""
     run(promtool, "check", "config", DEPLOY / "prometheus" / "prometheus.yml")
     exposed = service.get("/metrics").decode()
     subprocess.run([promtool, "check", "metrics"], input=exposed, text=True, check=True, timeout=60)
@@ -519,7 +528,7 @@ def check_queries(service, prometheus, promtool):
                     pass
             assert not unanswered, f"nothing to show in {sorted(unanswered)}"
             for where, query in alert_queries():
-                # A scrape that took longer than its second counts as no answer until the next one.
+                # A scrape that takes longer than a second counts as missing until the next one.
                 while (answer := ask(query)).get("data", {}).get("result") != [] and time.monotonic() < deadline:
                     time.sleep(0.5)
                 assert answer["status"] == "success" and answer["data"]["result"] == [], f"{where}: {answer}"

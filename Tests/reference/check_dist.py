@@ -1,9 +1,9 @@
-"""Holds the files of a release, as `make dist` leaves them, against those who read them: man, a shell, SPDX's own library,
-lintian and systemd. The Debian package is then installed in a chroot with a small Debian, its service is run as the unit
-runs it, and the package is removed and purged: nothing may be left.
+"""Checks the files of a release, made by `make dist`, with the programs that read them: man, shells, SPDX's library,
+lintian and systemd. Then it installs the Debian package in a chroot with a small Debian, runs the service as the unit
+does, and removes and purges the package: nothing may be left.
 
-Without the last argument, or if the caller is not root, the installation is left out, and that is said. The chroot is made
-once by debootstrap, and again if the package depends on something else or a test has failed in it.
+Without the last argument, or if the caller is not root, the installation is skipped with a message. debootstrap makes
+the chroot once, and again if the package has other dependencies or a test has failed in it.
 
     python check_dist.py .build/release/weight-init .build/packages [.build/chroot]
 """
@@ -34,9 +34,9 @@ sys.path.insert(0, str(ROOT / "packaging"))
 import manual  # noqa: E402
 import sbom  # noqa: E402
 
-# Of 10.0; systemd-analyze calls less than 2.0 `OK`. What remains: the network, which is the service's purpose, and its sockets.
+# Out of 10.0; systemd-analyze calls less than 2.0 `OK`. The rest is the network and sockets, which the service needs.
 EXPOSURE = 2.0
-# The README has the same.
+# The README's request and digest.
 REQUEST = "--method kaiming_normal --shape 64,3,7,7 --seed 42 --mode fan_out --nonlinearity relu --format npy".split()
 DIGEST = "802c242b1f4919c375216cb4eaa98ec29728b5faa85725fd49162966ac2607dd"
 SHELLS = {"bash": ["bash", "-n"], "zsh": ["zsh", "-n"], "fish": ["fish", "--no-execute"]}
@@ -50,7 +50,7 @@ def run(*command, **further):
 
 
 class Release:
-    """The files, and what is in them, unpacked in a directory."""
+    """The files of a release, and their contents unpacked in a directory."""
 
     def __init__(self, program, directory, work):
         self.program, self.directory, self.work = program, directory, work
@@ -78,7 +78,7 @@ def check_checksums(release):
 
 
 def check_same_bytes(release):
-    """The files are the same when they are made again, elsewhere."""
+    """The files are the same if they are made again in another directory."""
     again = release.work / "again"
     run(sys.executable, ROOT / "packaging" / "dist.py", release.program, again)
     names = [path.name for path in release.directory.iterdir()]
@@ -97,15 +97,29 @@ def check_tarball(release):
     assert ".symtab" not in run("readelf", "--sections", "--wide", program), "the program is not stripped"
     for name in ("LICENSE", "NOTICE", "README.md", "docs/operations.md", "weight-init.spdx.json"):
         assert (release.unpacked / name).stat().st_size > 0
-    # A build in another directory would be another program.
+    # Otherwise a build in another directory would be another program.
     assert str(ROOT).encode() not in program.read_bytes(), "the program names the directory of its build"
     told = (release.installed / "usr" / "share" / "doc" / "weight-init" / "copyright").read_text()
     assert re.search(r"^Copyright: \d{4} the weight-init authors\nLicense: Apache-2.0$", told, re.MULTILINE), told
     assert program.read_bytes() == (release.installed / "usr" / "bin" / "weight-init").read_bytes()
 
 
+def check_links(release):
+    """Every relative link in a document, pictures among them, leads to a file or a directory of the same archive."""
+    for root in (release.unpacked, release.installed / "usr" / "share" / "doc" / "weight-init"):
+        documents = sorted(root.rglob("*.md"))
+        assert root / "README.md" in documents, f"{root} has no README.md"
+        dead = []
+        for document in documents:
+            text = re.sub(r"^```.*?^```$", "", document.read_text(), flags=re.MULTILINE | re.DOTALL)
+            for target in re.findall(r"\]\(([^)\s#]+)[^)\s]*\)", text):
+                if not re.match(r"[a-z]+:", target) and not (document.parent / target).exists():
+                    dead.append(f"{document.relative_to(root)}: {target}")
+        assert not dead, f"dead links in {root.relative_to(release.work)}: {', '.join(dead)}"
+
+
 def check_manual(release):
-    """man and mandoc have nothing to say about the pages, which have every command and every option."""
+    """man and mandoc accept the pages without warnings, and the pages have every command and option."""
     pages = release.unpacked / "share" / "man" / "man1"
     assert {page.stem for page in pages.iterdir()} == {name for name, _ in manual.pages(release.program)}
     for page in sorted(pages.iterdir()):
@@ -120,7 +134,8 @@ def check_manual(release):
         if page.stem == "weight-init-serve":
             for name, *_ in options.listed(release.program):
                 assert re.search(rf"^ +{name}\b", outcome.stdout, re.MULTILINE), f"{page.name} has no {name}"
-    # Debian finds them compressed.
+            assert re.search(r"^ +128 \+ N\b", outcome.stdout, re.MULTILINE), f"{page.name} has no status after a second signal"
+    # Debian's pages are compressed.
     for page in (release.installed / "usr" / "share" / "man" / "man1").iterdir():
         assert gzip.decompress(page.read_bytes()) == (pages / page.stem).read_bytes(), page.name
 
@@ -138,7 +153,7 @@ def check_completions(release):
             run(*SHELLS[shell], script)
         else:
             print(f"check_dist: no {shell} here, its completions are not read")
-    # As bash does it after `weight-init se`.
+    # The completion that bash does after `weight-init se`.
     completed = run(
         "bash", "-c",
         f"PATH={release.unpacked / 'bin'}:$PATH; source {scripts['bash']}; COMP_WORDS=(weight-init se); COMP_CWORD=1; "
@@ -149,7 +164,7 @@ def check_completions(release):
 
 
 def check_parts(release):
-    """The list of parts is SPDX, and has every package of Package.resolved and every library that the program names."""
+    """The list of parts is valid SPDX, and has each package of Package.resolved and each library of the program."""
     from spdx_tools.spdx.parser.parse_anything import parse_file
     from spdx_tools.spdx.validation.document_validator import validate_full_spdx_document
 
@@ -163,7 +178,10 @@ def check_parts(release):
     for pin in json.loads((ROOT / "Package.resolved").read_text())["pins"]:
         assert parts[pin["identity"]].version == pin["state"]["version"], pin["identity"]
     assert "swift" in parts and "swift-foundation" in parts, f"no run time of Swift among {sorted(parts)}"
-    # Debian names the same packages as dependencies.
+    # The script by itself has the same time: the commit's, unless the environment has another.
+    alone = json.loads(run(sys.executable, ROOT / "packaging" / "sbom.py", release.program))["creationInfo"]["created"]
+    assert alone == json.loads(release.bill.read_text())["creationInfo"]["created"], alone
+    # The Debian package depends on the same libraries.
     needed = re.findall(r"[a-z][a-z0-9.+-]+(?=\s|,|$)", re.sub(r"\([^)]*\)", "", release.field("Depends")))
     missing = set(needed) - {"adduser"} - parts.keys()
     assert not missing, f"the package depends on {missing}, the list has no such part"
@@ -179,12 +197,12 @@ def check_lintian(release):
 
 
 def check_unit(release):
-    """systemd understands the unit, and finds little that it could still take away from the service."""
+    """systemd accepts the unit, and finds few privileges that it could still remove."""
     printed = run("systemd-analyze", "security", "--offline=true", f"--threshold={EXPOSURE * 10:.0f}", "--no-pager", release.unit)
     [exposure] = re.findall(r"Overall exposure level for \S+: (\d+\.\d+)", printed)
     print(f"check_dist: exposure of weight-init.service: {exposure} of 10")
     assert float(exposure) <= EXPOSURE
-    # systemd looks for what the unit starts.
+    # systemd looks for the program that the unit starts.
     root = release.work / "root"
     shutil.copytree(release.installed, root, symlinks=True)
     (root / "bin").mkdir(exist_ok=True)
@@ -201,10 +219,10 @@ def directives(unit, name):
 
 
 def check_reload(release):
-    """A reload sends SIGHUP if the service has a file to read again, and else says why it does not."""
+    """A reload sends SIGHUP if the service has a file to read again; otherwise it says why it does not."""
     [command] = directives(release.unit, "ExecReload")
     command = [part.replace("$$", "$") for part in shlex.split(command)]
-    # Under nohup, it would inherit that SIGHUP is ignored.
+    # Under nohup, the process would ignore SIGHUP by inheritance.
     waiting = subprocess.Popen(["sleep", "600"], preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL))
     try:
         environment = {"PATH": os.environ["PATH"], "MAINPID": str(waiting.pid)}
@@ -218,7 +236,7 @@ def check_reload(release):
 
 
 def check_calls(release):
-    """The service asks the system for nothing that the unit forbids, from start through TLS and work until its end."""
+    """The service makes no system call that the unit forbids, from its start through TLS and work to its end."""
     groups, allowed = {}, set()
     for line in run("systemd-analyze", "syscall-filter", "--no-pager").splitlines():
         if re.match(r"\S", line):
@@ -236,7 +254,7 @@ def check_calls(release):
 
     trace = release.work / "trace"
     script = release.work / "traced"
-    # -D: the program, and not strace, is the process that gets signals.
+    # With -D, the program, and not strace, is the process that gets signals.
     script.write_text(f'#!/bin/sh\nexec strace -D -f -o {trace} {release.unpacked}/bin/weight-init "$@"\n')
     script.chmod(0o755)
     run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=a",
@@ -268,14 +286,14 @@ def check_defaults(release):
 
 
 def mirror():
-    """Debian's mirror that apt asks here."""
+    """The Debian mirror that apt uses on this machine."""
     lines = run("apt-get", "indextargets", "--format", "$(SITE) $(CODENAME)", "Created-By: Packages").split("\n")
     sites = [line.split()[0] for line in lines if line.endswith(" bookworm")]
     return sites[0] if sites else "http://deb.debian.org/debian"
 
 
 def debian(directory, depends):
-    """A small Debian 12 with what the package depends on."""
+    """Makes a small Debian 12 with the package's dependencies."""
     names = sorted({part.split("|")[0].split("(")[0].strip() for part in depends.split(",")})
     stamp = directory / ".made-of"
     if not stamp.exists() or stamp.read_text() != " ".join(names):
@@ -288,7 +306,7 @@ def debian(directory, depends):
 
 
 def state(root):
-    """Every file: its size and time, and in /etc what it holds. Without logs and the book-keeping of dpkg and of users."""
+    """The size and time of each file, and the contents of files in /etc, without logs and data of dpkg and users."""
     kept = {}
     for folder, _, names in os.walk(root):
         for name in names:
@@ -309,7 +327,7 @@ def check_installation(release, root):
     stamp = debian(root, release.field("Depends"))
     made_of = stamp.read_text()
     before = state(root)
-    # A test that stops in between leaves no stamp: the next one begins anew.
+    # An interrupted test leaves no stamp, so that the next one begins anew.
     stamp.unlink()
 
     def inside(*command):
@@ -325,7 +343,7 @@ def check_installation(release, root):
 
         serve(release, root)
 
-        # A changed file of options stays when the package is installed again, or removed.
+        # A changed file of options stays if the package is installed again, or removed.
         defaults = root / "etc" / "default" / "weight-init"
         defaults.write_text(defaults.read_text() + "WEIGHT_INIT_LOG_LEVEL=info\n")
         inside("dpkg", "--force-confdef", "--install", "/weight-init.deb")
@@ -345,7 +363,7 @@ def check_installation(release, root):
 
 
 def serve(release, root):
-    """Runs what the unit starts, as its user and with its environment, and ends it as systemd does."""
+    """Runs the unit's command with its user and environment, and ends it as systemd does."""
     [command] = directives(release.unit, "ExecStart")
     [user], [group] = directives(release.unit, "User"), directives(release.unit, "Group")
     variables = [line for line in (root / "etc" / "default" / "weight-init").read_text().splitlines() if re.match(r"\w", line)]
@@ -381,6 +399,7 @@ def main():
             "checksums": check_checksums,
             "same bytes": check_same_bytes,
             "tarball": check_tarball,
+            "links": check_links,
             "manual": check_manual,
             "completions": check_completions,
             "parts": check_parts,

@@ -1,19 +1,21 @@
-"""Holds what the documents say against the repository and a running weight-init.
+"""Checks the documents against the repository and a running weight-init.
 
-In a `console` block the lines behind `$ ` are commands and the others their output; what they print has to be that. A `sh`
-block has to succeed. A document's commands run in one shell, one after the other, from the repository's root, where what
-they write is thrown away. They ask a service that is there, or the one that their block starts. `<!-- not run: why -->`
-before a block leaves it out, but it has to be a script and to name files that there are and targets that make has.
+In a `console` block, lines after `$ ` are commands and the others their output, which has to be the same. A `sh` block
+has to succeed. A document's commands run in one shell, one after the other, in a temporary directory with links to
+the repository's folders. They use a running service, or one that their block starts. `<!-- not run: why -->` before a
+block skips the block, which still has to be a script that names existing files and targets of make.
 
-A JSON block right before a Python block is a request for the state dict of the `model` that the Python makes: names, shapes,
-dtypes and all bytes have to be equal, orthogonal tensors within a tolerance. A document's Python blocks of this kind share their names.
+A JSON block right before a Python block is a request for the state dict of the `model` that the Python block makes:
+names, shapes, dtypes and all bytes have to be equal, orthogonal tensors within a tolerance. Such Python blocks of a
+document share their variables.
 
-A program whose last line is a comment has to print that; programs whose language is not installed are left out, and that
-is said. Other blocks have to be what they claim: JSON, YAML, Python, or a diff that applies to the tree.
+A program whose last line is a comment has to print the comment's text; programs whose language is not installed are
+skipped with a message. Other blocks have to be valid: JSON, YAML, Python, or a diff that applies to the tree.
 
-Links have to lead somewhere; paths of the repository, options of the program and targets of make that are named have to
-exist. The table of docs/options.md has to be that of `serve --help`, and figures those of Benchmarks/RESULTS.md. Options that
-error messages name have to exist. Git ignores what the commands of the READMEs write into a checkout. Fewer than 1 % of the lines of documentation comments begin with What, Whether, Where or Who.
+Targets of links, named paths of the repository, options of the program and targets of make have to exist. The table of
+docs/options.md has to be made from `serve --help`, and figures have to be those of Benchmarks/RESULTS.md. Options that
+error messages name have to exist. Git has to ignore the files that the READMEs' commands write into a checkout. Fewer
+than 1 % of the lines of documentation comments may begin with What, Whether, Where or Who.
 
     python check_documents.py .build/release/weight-init
 """
@@ -41,20 +43,20 @@ PROGRAMS = {
     "javascript": ("node", ["node", "program.mjs"]),
     "go": ("go", ["go", "run", "program.go"]),
 }
-# What a path in a document may begin with.
+# First folders of paths in documents.
 FOLDERS = ("Benchmarks", "Sources", "Tests", "deploy", "docs", "examples", "packaging")
 SECONDS = 300
 
 
 def documents():
     for path in sorted(ROOT.rglob("*.md")):
-        # The program embeds some by links, beside which there is nothing that they could point to.
+        # The program embeds some documents through symbolic links, beside which relative links lead nowhere.
         if not path.is_symlink() and not any(part.startswith(".") for part in path.relative_to(ROOT).parts):
             yield path
 
 
 def blocks(text):
-    """Why a block is not run, if so; its language; its text."""
+    """Each block: the reason why it is not run, or nothing; its language; its text."""
     pattern = r"^(?:<!-- not run: ([^\n]+) -->\n)?```(\w*)\n(.*?)^```$"
     return re.findall(pattern, text, re.MULTILINE | re.DOTALL)
 
@@ -64,7 +66,7 @@ def prose(text):
     return re.sub(r"`[^`\n]*`", "", re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL))
 
 
-# Stands for the program, and serves in the background until the block of commands is over.
+# Replaces the program, and serves in the background until the block of commands is over.
 STAND_IN = """\
 if [ "$1" != serve ]; then exec {program} "$@"; fi
 shift
@@ -79,7 +81,7 @@ done
 
 
 class Shell:
-    """One bash for the commands of a document, in which the first that fails is the last."""
+    """One bash for the commands of a document, which stops at the first failing command."""
 
     MARK = "\x1e"
 
@@ -90,7 +92,7 @@ class Shell:
         self.process = None
 
     def run(self, commands):
-        """What the commands print, or how they failed."""
+        """Runs commands; returns their output, or how they failed."""
         if self.process is None or self.process.poll() is not None:
             self.errors = tempfile.TemporaryFile("w+")
             self.process = subprocess.Popen(
@@ -125,7 +127,7 @@ class Shell:
         return f"{printed}status {self.process.wait()}: {self.errors.read()}"
 
     def close(self):
-        # Of a service whose block has failed.
+        # A service whose block has failed still runs.
         serving = self.directory / "serving.pid"
         if serving.exists():
             subprocess.run(["kill", serving.read_text().strip()], stderr=subprocess.DEVNULL)
@@ -136,7 +138,7 @@ class Shell:
 
 def check_console(block, shell):
     for session in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
-        # A command goes on behind a backslash.
+        # A command continues after a backslash.
         command, expected = re.fullmatch(r"((?:.*\\\n)*.*)\n?((?:.*\n?)*)", session).groups()
         yield command, expected, shell.run(command)
 
@@ -172,7 +174,7 @@ def check_program(language, block, directory, address):
 
 
 def check_models(text, service):
-    """Requests against the PyTorch code that stands below them."""
+    """Compares requests with the PyTorch code below them."""
     pairs = re.findall(r"^```json\n((?:(?!```).*\n)+)```\n\n```python\n((?:(?!```).*\n)+)```$", text, re.MULTILINE)
     if not pairs:
         return
@@ -198,12 +200,12 @@ def check_models(text, service):
 
 
 def check_form(language, block):
-    """Whether a block is what it claims."""
+    """Checks that a block is valid in its language."""
     if language == "diff":
         outcome = subprocess.run(["git", "apply", "--check", "-"], cwd=ROOT, input=block, capture_output=True, text=True)
         yield "the diff", "", outcome.stderr
         return
-    # A member that stands alone is shown without the object around it.
+    # A document may show a member without the object around it.
     text = f"{{{block}}}" if language == "json" and block.startswith('"') else block
     try:
         {"json": json.loads, "yaml": yaml.safe_load, "python": ast.parse, "text": str}[language](text)
@@ -225,7 +227,7 @@ def check_block(why, language, block, shell):
 
 
 def anchors(path):
-    """What can stand behind the # of a link to a document, as GitHub makes it of headings."""
+    """The anchors of a document's headings, as GitHub makes them."""
     text = re.sub(r"^```.*?^```$", "", path.read_text(), flags=re.MULTILINE | re.DOTALL)
     headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
@@ -249,7 +251,7 @@ def check_names(path, text, known):
 
 
 def check_problems():
-    """What a problem's `type` names is a section of docs/problems.md."""
+    """Each `type` of a problem names a section of docs/problems.md."""
     there = anchors(ROOT / "docs" / "problems.md")
     for anchor in set(re.findall(r"/docs/problems#([a-z-]+)", (ROOT / "openapi.yaml").read_text())):
         yield f"/docs/problems#{anchor}", "a section", "a section" if anchor in there else "none"
@@ -276,7 +278,7 @@ def check_first_words():
 
 
 def check_written():
-    """What the commands of the READMEs write into a checkout is no change of it."""
+    """Git ignores the files that the READMEs' commands write into a checkout."""
     texts = [(ROOT / name).read_text() for name in ("README.md", "clients/python/README.md")]
     # pip builds a package in its own directory.
     names = {"clients/python/build/lib", *re.findall(r"^[^#\n]* -s?o ([\w.]+)", "".join(texts), re.MULTILINE)}
@@ -294,13 +296,13 @@ def options_of(program):
     """All options of all subcommands."""
     commands = re.findall(r"^  ([a-z]+) ", help_of(program).partition("SUBCOMMANDS:")[2], re.MULTILINE)
     texts = [help_of(program), *(help_of(program, name) for name in commands)]
-    # Swift's argument parser has that one by itself and does not list it.
+    # Swift's argument parser adds this option and does not list it.
     return {"--generate-completion-script", *re.findall(r"--[a-z-]+", "".join(texts))}
 
 
 def check_document(path, directory, tools, service, known):
     text = path.read_text()
-    # What measures and tests has options of its own.
+    # Benchmarks and tests have their own options.
     parts = path.relative_to(ROOT).parts
     part = parts[0]
     # Recipes also name the options that they add.

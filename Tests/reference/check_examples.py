@@ -1,7 +1,7 @@
-"""Runs the programs of examples/, by the commands of its README, against a running weight-init; each has to print what
-PyTorch makes, as examples.json says. A client that is generated from openapi.yaml has to get the same numbers.
+"""Runs the programs of examples/, with the commands of its README, against a running weight-init. Each has to print
+PyTorch's results, which examples.json has. A client generated from openapi.yaml has to get the same numbers.
 
-A program whose language is not installed is left out, and that is said.
+A program whose language is not installed is skipped with a message.
 
     python check_examples.py .build/release/weight-init
 """
@@ -23,12 +23,12 @@ import checks
 from service import ROOT, Service
 
 EXAMPLES = ROOT / "examples"
-# Where the python is whose packages the programs use.
+# Directory of the Python whose packages the programs use.
 TOOLS = pathlib.Path(sys.executable).parent
 
 
 def listed():
-    """The programs and the commands that run them, as examples/README.md has them."""
+    """The programs and their commands in examples/README.md."""
     return dict(re.findall(r"^\| \[(\S+)\]\(\1\) \| .* \| `(.+)` \|$", (EXAMPLES / "README.md").read_text(), re.MULTILINE))
 
 
@@ -53,7 +53,7 @@ def check_program(command, expected, service, folder):
 
 def check_client(expected, service, scratch):
     """Generates a client, gets a tensor's bytes by GET, its numbers and a model by POST, and a refusal."""
-    # A warning is something in openapi.yaml that programs cannot use.
+    # A warning means that programs cannot use a part of openapi.yaml.
     configuration = EXAMPLES / "openapi-python-client.yaml"
     generator = [TOOLS / "openapi-python-client", "generate", "--fail-on-warning", "--config", configuration]
     contract = ROOT / "openapi.yaml"
@@ -85,14 +85,16 @@ def check_client(expected, service, scratch):
     )
     assert hashlib.sha256(file.payload.read()).hexdigest() == expected["tensor"][-1], "the client's bytes are not PyTorch's"
 
-    request = models.TensorRequest("kaiming_normal", [64, 3, 7, 7], seed=42, mode="fan_out", nonlinearity=relu)
+    request = models.InitRequest(
+        method="kaiming_normal", shape=[64, 3, 7, 7], seed=42, mode="fan_out", nonlinearity=relu
+    )
     tensor = post.sync(client=client, body=request)
     assert isinstance(tensor, models.TensorReply), tensor
     assert f"{tensor.shape} {tensor.dtype}" == expected["tensor"][0], (tensor.shape, tensor.dtype)
     assert digest(tensor.data) == expected["tensor"][-1], "the client's tensor is not PyTorch's"
 
     request = json.loads((EXAMPLES / "models" / "mlp.json").read_text()) | {"format": "json"}
-    model = post.sync(client=client, body=models.LayersRequest.from_dict(request))
+    model = post.sync(client=client, body=models.InitRequest.from_dict(request))
     assert isinstance(model, models.TensorReply), model
     assert " ".join(tensor.name for tensor in model.tensors) == expected["load_state_dict"][0]
     assert digest(*(tensor.data for tensor in model.tensors)) == expected["load_state_dict"][-1]

@@ -1,7 +1,7 @@
-"""Holds a running weight-init against the reference libraries.
+"""Compares a running weight-init with the reference libraries.
 
 Starts the program on a free port and asks it for every tensor and model of Tests/GoldenVectors. NumPy has to load the
-npy files, safetensors the safetensors files and Python's parser the JSON, and what they load has to be PyTorch's bytes.
+npy files, safetensors the safetensors files and Python's parser the JSON, and the tensors have to have PyTorch's bytes.
 openapi.yaml has to be valid OpenAPI, and what the program serves.
 
     python check_formats.py .build/release/weight-init
@@ -28,7 +28,7 @@ SAFETENSORS_NAMES = {"float64": "F64", "float32": "F32", "float16": "F16", "bflo
 
 
 def from_npy(body, case):
-    """The tensor's bytes, as NumPy reads the file."""
+    """The tensor's bytes, read by NumPy."""
     array = numpy.load(io.BytesIO(body), allow_pickle=False)
     expect(array.shape == tuple(case["shape"]), f"NumPy sees the shape {array.shape}")
     expect(array.dtype == numpy.dtype(case["dtype"]), f"NumPy sees the type {array.dtype}")
@@ -36,7 +36,7 @@ def from_npy(body, case):
 
 
 def from_safetensors(body):
-    """Shape, type and bytes of each tensor, as the library reads the file."""
+    """Shape, type and bytes of each tensor, read by the library."""
     return {name: (tensor["shape"], tensor["dtype"], bytes(tensor["data"])) for name, tensor in safetensors.deserialize(body)}
 
 
@@ -45,7 +45,7 @@ def from_json(body, case):
     document = json.loads(body)
     expect(document["shape"] == case["shape"] and document["dtype"] == case["dtype"], "the JSON describes another tensor")
     values = numpy.array(document["data"], dtype=numpy.float64)
-    # Behind a dimension of 0 there is nothing to nest.
+    # Lists end at a dimension of 0.
     expect(values.size == 0 or values.shape == tuple(case["shape"]), f"the JSON is nested as {values.shape}")
     if case["dtype"] != "bfloat16":
         return values.astype(case["dtype"]).tobytes()

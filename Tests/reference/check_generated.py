@@ -1,11 +1,12 @@
-"""Makes clients from openapi.yaml with the generators and options that examples/README.md lists, and asks a running weight-init
-with each.
+"""Makes clients from openapi.yaml with the generators and options of examples/README.md, and uses each with a running
+weight-init.
 
 The generators have to print the warnings that the README lists, and no others. The clients for Go, Java and TypeScript have to
-compile. With these, and with Python's, `generated/client.*` fetches a tensor as raw bytes and as npy, a gain, a tensor in JSON, and a
-layer, whose arguments are members that the contract does not name.
-The bytes and numbers have to be PyTorch's: the seed is 2^63 − 1, and the elements are float64, so that 32 bits of either are not
-enough.
+compile. With these, and with Python's, `generated/client.*` fetches a tensor as raw bytes and as npy, a gain, a tensor
+in JSON, and a layer, whose arguments are members that the contract does not name. Then each client reads every request
+for a model in the repository and writes it back: the JSON has to be the same, and the plans of two requests have to have
+the entity tag and the digest that a plain request gets. The bytes and numbers have to be PyTorch's: the seed is
+2^63 − 1, and the elements are float64, so that 32 bits of either are not enough.
 
     python check_generated.py .build/release/weight-init [GENERATOR ...]
 """
@@ -13,6 +14,7 @@ enough.
 import hashlib
 import importlib.util
 import io
+import json
 import os
 import pathlib
 import re
@@ -21,7 +23,9 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import urllib.request
 
+import model_requests
 import numpy
 import torch
 
@@ -29,11 +33,10 @@ from service import ROOT, Service
 
 CLIENTS = pathlib.Path(__file__).resolve().parent / "generated"
 TOOLS = pathlib.Path(sys.executable).parent
-# The generator. It holds the JSON library that its clients for Java need.
+# The generator. It contains the JSON library that its Java clients need.
 JAR = pathlib.Path(importlib.util.find_spec("openapi_generator_cli").origin).parent / "openapi-generator.jar"
-# Debian's packages of what generated clients need: javax.annotation.Generated, and gopkg.in/validator.v2.
+# File of the Debian package that generated clients for Java need: javax.annotation.Generated.
 ANNOTATIONS = "/usr/share/java/geronimo-annotation-1.3-spec.jar"
-GO_LIBRARIES = "/usr/share/gocode"
 SEED = 2**63 - 1
 SECONDS = 900
 
@@ -46,7 +49,7 @@ def run(*command, **options):
 
 
 def readme():
-    """Options of each generator, and the warnings of each, as examples/README.md has them."""
+    """The options and the warnings of each generator in examples/README.md."""
     text = (ROOT / "examples" / "README.md").read_text()
     options = dict(re.findall(r"^\| `-g ([a-z-]+) (--.+?)` \|", text, re.MULTILINE))
     block = re.search(r"^```text\n(.*?)^```$", text, re.MULTILINE | re.DOTALL).group(1)
@@ -63,7 +66,7 @@ def generate(generator, options, output):
 
 
 def check_warnings(printed, listed):
-    """Holds the warnings of all generators against the README's, each with the generators that print it."""
+    """Compares all warnings, each with the generators that print it, with the README's."""
     found = {}
     for generator, warnings in printed.items():
         for warning in warnings:
@@ -78,12 +81,12 @@ def check_warnings(printed, listed):
 
 
 def go(client):
-    """Without modules, which would be downloaded."""
+    """Compiles the Go client without modules, because they would be downloaded."""
     path = client.parent / "gopath"
     shutil.copytree(client, path / "src" / "weightinit", ignore=shutil.ignore_patterns("test", "docs"))
     (path / "src" / "client").mkdir()
     shutil.copy(CLIENTS / "client.go", path / "src" / "client")
-    environment = {**os.environ, "GO111MODULE": "off", "GOFLAGS": "", "GOPATH": f"{path}:{GO_LIBRARIES}"}
+    environment = {**os.environ, "GO111MODULE": "off", "GOFLAGS": "", "GOPATH": path}
     run("go", "build", "-o", path / "run", "client", env=environment)
     return [path / "run"]
 
@@ -112,14 +115,14 @@ def python(client):
     return [sys.executable, client / "client.py"]
 
 
-# Rust's client needs crates, which are not installed: it is only made.
+# The Rust client is not compiled, because its crates are not installed.
 BUILDERS = {"go": go, "java": java, "typescript-fetch": typescript}
-# A number of JavaScript has 53 bits, and `seed` comes as one.
+# JavaScript's numbers have 53 bits, too few for `seed`.
 UNPRINTED = {"typescript-fetch": {"seed"}}
 
 
 def expected():
-    """What each client has to print, from PyTorch and NumPy."""
+    """The expected output of each client, from PyTorch and NumPy."""
     torch.manual_seed(SEED)
     raw = torch.nn.init.uniform_(torch.empty(1000, dtype=torch.float64), b=0.1).numpy()
     torch.manual_seed(42)
@@ -141,9 +144,34 @@ def expected():
     ]
 
 
-def check_client(name, command, service):
+def check_requests(folder, requests):
+    """What a client wrote back is what it read. 1 and 1.0 are the same number."""
+    for name, request in requests.items():
+        back = json.loads((folder / f"{name}.json.back").read_text())
+        # A client may write the digits of a seed as a number.
+        if "seed" in back and int(back["seed"]) == int(request["seed"]):
+            back["seed"] = request["seed"]
+        assert back == request, f"{name} comes back as {json.dumps(back)[:2000]}"
+
+
+def plans(requests, service):
+    """Names, entity tags and digests of the requests for plans, as a plain request gets them."""
+    for name, request in sorted(requests.items()):
+        if name.startswith("plan-"):
+            body, fields = json.dumps(request).encode(), {"Content-Type": "application/json"}
+            with urllib.request.urlopen(urllib.request.Request(service.url + "/explain", body, fields), timeout=SECONDS) as reply:
+                yield f"{name}.json {reply.headers['ETag']} {json.load(reply)['sha256']}"
+
+
+def check_client(name, command, service, requests):
     wanted = [(key, value) for key, value in expected() if key not in UNPRINTED.get(name, ())]
-    lines = [line.split() for line in run(*command, service.url).splitlines()]
+    wanted += [("plan", line) for line in plans(requests, service)]
+    with tempfile.TemporaryDirectory() as directory:
+        folder = pathlib.Path(directory)
+        for request, document in requests.items():
+            (folder / f"{request}.json").write_text(json.dumps(document))
+        lines = [line.split(maxsplit=1) for line in run(*command, service.url, folder).splitlines()]
+        check_requests(folder, requests)
     # Languages write the same float64 differently.
     printed = [(key, float(text) if key in ("gain", "element", "bias") else text) for key, text in lines]
     wanted = [(key, value if isinstance(value, float) else str(value)) for key, value in wanted]
@@ -155,12 +183,14 @@ def main():
     failures, printed, checks = [], {}, 0
     with Service(sys.argv[1]) as service, tempfile.TemporaryDirectory() as name:
 
+        requests = model_requests.named(service) | model_requests.planned()
+
         def check(what, action):
             nonlocal checks
             checks += 1
             try:
                 action()
-            except Exception as error:  # Whatever goes wrong in one is that one's failure; the others are still told of.
+            except Exception as error:  # Any error in one client is its failure; the other clients still run.
                 failures.append(what)
                 print(f"{what}: {type(error).__name__}: {error}", file=sys.stderr)
 
@@ -168,12 +198,12 @@ def main():
             client = pathlib.Path(name) / generator / "client"
             printed[generator] = generate(generator, options[generator], client)
             if generator in BUILDERS:
-                check_client(generator, BUILDERS[generator](client), service)
+                check_client(generator, BUILDERS[generator](client), service, requests)
 
         def check_python():
             client = pathlib.Path(name) / "python"
             client.mkdir()
-            check_client("python", python(client), service)
+            check_client("python", python(client), service, requests)
 
         chosen = sys.argv[2:] or [*options, "openapi-python-client"]
         for generator in chosen:

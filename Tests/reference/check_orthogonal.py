@@ -1,10 +1,10 @@
-"""Holds the orthogonal factor against PyTorch's for thousands of seeded matrices, ill-conditioned ones included.
+"""Compares the orthogonal factor with PyTorch's for thousands of seeded matrices, ill-conditioned ones included.
 
     python check_orthogonal.py LIBRARY [MATRICES]
 
-LIBRARY is Sources/CLinearAlgebra as a shared library. Each element is to be within u · (32 + 4 · cond) of PyTorch's, the
-tolerance of Tests/GoldenVectors; where cond lets that say nothing, QᵀQ is the unit matrix and QᵀA upper triangular all the
-same. The second kernel set of this processor and three threads must give the same bits.
+LIBRARY is Sources/CLinearAlgebra as a shared library. Each element has to be within u · (32 + 4 · cond) of PyTorch's,
+the tolerance of Tests/GoldenVectors. If cond is so large that this bound is meaningless, QᵀQ still has to be the
+identity and QᵀA upper triangular. The second kernel set of this processor and three threads must give the same bits.
 """
 
 import ctypes
@@ -37,7 +37,7 @@ class Library:
 
 
 def of_pytorch(a):
-    """As torch.nn.init.orthogonal_ does it."""
+    """The factor as torch.nn.init.orthogonal_ computes it."""
     q, r = torch.linalg.qr(a if a.shape[0] >= a.shape[1] else a.T)
     q *= torch.diag(r).sign()
     return q if a.shape[0] >= a.shape[1] else q.T

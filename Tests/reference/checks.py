@@ -4,9 +4,9 @@ import sys
 
 
 def passed(program, checks, said=str, besides=""):
-    """Runs checks by their names, prints errors and how many checks passed. True if all did.
+    """Runs checks by their names; prints errors and the number of passed checks. Returns true if all passed.
 
-    `said` makes words of an error; `besides` is printed after the number.
+    `said` makes the text of an error; `besides` is printed after the number.
     """
     failures = 0
     for name, check in checks.items():

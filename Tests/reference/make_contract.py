@@ -2,7 +2,7 @@
 
     python3 Tests/reference/make_contract.py
 
-`check_contract.py` holds the two files against each other.
+`check_contract.py` compares the two files.
 """
 
 import json

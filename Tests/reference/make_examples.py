@@ -1,4 +1,4 @@
-"""Writes what the programs of examples/ have to print, as PyTorch makes the tensors.
+"""Writes the expected output of the programs of examples/, with PyTorch's tensors.
 
     python make_examples.py > examples.json
 
@@ -42,7 +42,8 @@ def federated():
     return [f"{language:10} {perceptron()[-1]}" for language in ("python", "javascript", "shell")]
 
 
-# The program compares its losses with those of the constructor's weights itself: matrix products have other bits on other processors.
+# The program itself compares its losses with those of the constructor's weights, because matrix products have other
+# bits on other processors.
 FSDP = ["2 ranks hold 82689 parameters together", "5 losses of each rank are those of one process, to the bit; they fall: True"]
 
 print(json.dumps({

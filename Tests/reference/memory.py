@@ -1,4 +1,4 @@
-"""The most memory that a replica may hold, by the sum in docs/operations.md."""
+"""The most memory that a replica may use, by the sum in docs/operations.md."""
 
 import pathlib
 import re
@@ -8,7 +8,7 @@ MIB = 1 << 20
 
 
 def most(value):
-    """Bytes. `value` gives an option's value by its name without dashes."""
+    """The sum in bytes; `value` returns an option's value by its name without dashes."""
     text = OPERATIONS.read_text()
     table, rest = re.search(r"^The memory of a replica is at most the sum of\n\n(.*?)\n\n(.*)", text, re.DOTALL | re.MULTILINE).groups()
     [own] = re.findall(r"^and (\d+) MiB for the process itself", rest, re.MULTILINE)

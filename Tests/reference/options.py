@@ -1,4 +1,4 @@
-"""Writes the table of docs/options.md from what `weight-init serve --help` prints, so that each option is described once.
+"""Writes the table of docs/options.md from `weight-init serve --help`, so that each option is described once.
 
     python3 Tests/reference/options.py .build/release/weight-init
 """
@@ -28,7 +28,7 @@ def table(program):
 
 
 def pieces():
-    """The document before the table, the table, and what follows."""
+    """The document before the table, the table, and the document after it."""
     return re.fullmatch(r"(.*?)(^\| option \|.*?)(^(?!\|).*)?", DOCUMENT.read_text(), re.MULTILINE | re.DOTALL).groups("")
 
 

@@ -1,4 +1,4 @@
-"""Free ports for servers that need to be told theirs."""
+"""Free ports for servers that need a port number in advance."""
 
 import pathlib
 import random
@@ -8,9 +8,9 @@ RANGE = pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range")
 
 
 def free_port():
-    """A port of this machine, outside of those that the kernel gives to connections and to port 0.
+    """A free port outside the range that the kernel uses for connections and for port 0.
 
-    So nothing takes it before its server does, nor while its server is being started again.
+    So no other program takes the port before its server does, or while its server restarts.
     """
     first, last = (int(number) for number in RANGE.read_text().split())
     ports = [*range(10_000, first), *range(last + 1, 1 << 16)] or range(first, last + 1)

@@ -1,14 +1,15 @@
-"""Downloads tensors from three replicas that are killed again and again, and looks for files mixed of two versions.
+"""Downloads tensors from three replicas that are killed again and again, and looks for files that mix two versions.
 
     python3 chaos.py path/to/weight-init path/to/unpacked/packages [--downloads 400] [--seed 1]
 
-The replicas run different kernels (avx512, avx2, portable) and stand behind nginx, nginx with the cache of deploy/nginx.conf,
-HAProxy, and on their own. One of them at a time is ended by SIGKILL at random and started again, with another's kernels.
-aria2c -x8, `curl -C -` and a client with Range and If-Range resume what broke off. Every method, every format that has
-ranges, slices and models take turns. Each finished file must be what a replica gives that nobody disturbs.
+The replicas run different kernels (avx512, avx2, portable). Clients reach them directly and through nginx, nginx with
+the cache of deploy/nginx.conf, and HAProxy. One replica at a time is killed by SIGKILL at random and restarted with the
+kernels of another. aria2c -x8, `curl -C -` and a client with Range and If-Range resume interrupted downloads. Every
+method, every format that has ranges, slices and models take turns. Each finished file must equal the reply of an
+undisturbed replica.
 
 In a second part one replica has a C library without FMA. Such replicas may give other bits, under other entity tags: clients
-that send If-Range must get one version or the other.
+that send If-Range must get either one version or the other.
 """
 
 import argparse
@@ -33,7 +34,7 @@ from fleet import Replica, deployed_nginx, get, haproxy, plain_nginx
 KERNELS = ("avx512", "avx2", "portable")
 NO_FMA = {"GLIBC_TUNABLES": "glibc.cpu.hwcaps=-FMA,-FMA4,-AVX2,-AVX2_Usable,-FMA_Usable"}
 DTYPES = ("float32", "float64", "float16", "bfloat16")
-# For parameters without a default.
+# Values for parameters without a default.
 VALUES = {"sparsity": 0.25, "value": 0.5, "start": 1, "step": 2}
 # Matrices are smaller, because they are made whole.
 SHAPES = {"orthogonal": [900, 1200], "sparse": [1500, 1500], "dirac": [256, 512, 3, 3], "eye": [1500, 1500]}
@@ -51,7 +52,7 @@ MODELS = [
 
 
 def targets(catalogue, chance):
-    """Targets without end: each method in each format and dtype that it takes, then slices and models, with new seeds."""
+    """Endless targets: each method in each format and dtype that it accepts, then slices and models, with new seeds."""
     formats = [format["name"] for format in catalogue["formats"] if format["name"] in ("raw", "npy", "safetensors")]
     assert len(formats) == 3, catalogue["formats"]
     methods = [method for method in catalogue["methods"] if drawn_alone(method)]
@@ -89,7 +90,7 @@ def url(request):
 
 
 class Killer:
-    """Ends one replica at a time and starts it again, until the `with` block ends."""
+    """Kills one replica at a time and restarts it, until the `with` block ends."""
 
     def __init__(self, replicas, chance, variables):
         self.replicas, self.chance, self.variables = replicas, chance, variables
@@ -116,17 +117,17 @@ class Killer:
 
 
 def difference(found, expected):
-    """Where a file stops being what it should be, in words."""
+    """A sentence about the first difference of a file."""
     same = next((index for index, (one, other) in enumerate(zip(found, expected)) if one != other), min(len(found), len(expected)))
     return f"{len(found)} bytes instead of {len(expected)}, the first {same} of them right"
 
 
 class Broken(Exception):
-    """A client has given up."""
+    """A client gave up."""
 
 
 def aria2(urls, path, environment):
-    """Eight connections, to each replica where several are given; how many times it had to be called again."""
+    """Downloads over eight connections, from several replicas if given; returns the number of repeated calls."""
     command = [
         "aria2c", "-x8", "-s8", "-k1M", "-c", "--no-conf", "--file-allocation=none", "--max-tries=20", "--retry-wait=0",
         "--max-download-limit=25M", "--lowest-speed-limit=0", "--auto-file-renaming=false", "--allow-overwrite=false",
@@ -150,7 +151,7 @@ def repeated(command, environment, most):
 
 
 def if_range(urls, path, _):
-    """Resumes with Range and If-Range; begins anew where it is sent the whole."""
+    """Resumes with Range and If-Range; begins anew if the whole body is sent."""
     place = urllib.parse.urlsplit(urls[0])
     body, tag, total = bytearray(), None, None
     for again in range(200):
@@ -180,7 +181,7 @@ def if_range(urls, path, _):
 
 
 class Chaos:
-    """Downloads that go on while replicas are killed, and what became of them."""
+    """Downloads during which replicas are killed, and their results."""
 
     def __init__(self, binary, environment, directory, seed):
         self.binary, self.environment, self.directory = binary, environment, directory
@@ -204,7 +205,7 @@ class Chaos:
             path.unlink(missing_ok=True)
 
     def run(self, downloads, variables, clients, quiet):
-        """`variables` are the environments that replicas take turns in; `quiet` are replicas that nobody kills."""
+        """Runs the downloads. Replicas use the environments `variables` in turn; `quiet` replicas are never killed."""
         with contextlib.ExitStack() as ends:
             replicas = [ends.enter_context(Replica(self.binary, environment)) for environment in variables]
             fronts = {}
@@ -233,7 +234,7 @@ class Chaos:
                 assert status == 200, f"{status} to {target}: {body[:200]}"
                 expected.append(body)
             self.download(number, client, front, [origin + target for origin in origins], expected)
-        except Exception as error:  # Nobody looks at a future's error.
+        except Exception as error:  # An error in a future would go unnoticed.
             self.faults.append(f"{target}: {error!r}")
 
 

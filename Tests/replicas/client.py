@@ -1,4 +1,4 @@
-"""Checks that a Python client whose replica is killed in the middle ends with the same weights: three replicas behind nginx.
+"""Checks that a Python client gets the same weights if replicas behind nginx are killed during its download.
 
     python client.py path/to/weight-init path/to/unpacked/packages
 """
@@ -17,7 +17,7 @@ SEED, CONNECTIONS = 7, 3
 
 
 def build():
-    """256 MiB in tensors of 64 MiB: a reply that breaks off is resumed within one."""
+    """A model of 256 MiB in tensors of 64 MiB, so that an interrupted reply is resumed within a tensor."""
     return nn.Sequential(*(nn.Linear(4096, 4096, bias=False) for _ in range(4)))
 
 
@@ -26,7 +26,7 @@ def digest(module):
 
 
 class Counting(Client):
-    """Counts its requests for tensors."""
+    """A client that counts its requests for tensors."""
 
     requests = 0
 
@@ -62,7 +62,7 @@ def main():
     assert killed and weights == expected, "the weights are not those of the constructor"
     assert Counting.requests > CONNECTIONS, "no reply broke off: nothing was retried"
     size = sum(parameter.nbytes for parameter in build().parameters())
-    # Rows that were not whole are fetched again, and up to a MiB that nginx had of each connection.
+    # Incomplete rows are fetched again, and up to a MiB of each connection that nginx had buffered.
     assert received < 1.05 * size, f"{received} bytes were received for {size}"
     print(f"client: two of three replicas killed after {killed[0] >> 20} MiB of {size >> 20}; "
           f"{Counting.requests - CONNECTIONS} requests repeated, {received / size - 1:.2%} more received")

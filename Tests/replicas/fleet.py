@@ -1,4 +1,4 @@
-"""Replicas of the service, and what stands in front of them: nginx and HAProxy with configurations of their own."""
+"""Replicas of the service, and proxies in front of them: nginx and HAProxy with test configurations."""
 
 import http.client
 import os
@@ -18,7 +18,7 @@ MIB = 1 << 20
 
 
 def tools(unpacked):
-    """The environment in which programs of Debian packages run that were unpacked and not installed."""
+    """The environment for programs of Debian packages that were unpacked, not installed."""
     root = pathlib.Path(unpacked).resolve()
     paths = [str(root / "usr/sbin"), str(root / "usr/bin"), *os.environ["PATH"].split(":"), "/usr/sbin"]
     libraries = [str(path) for path in (root / "usr/lib").glob("*-linux-gnu")]
@@ -37,10 +37,10 @@ def eventually(condition, what):
     raise AssertionError(f"not within 60 s: {what}")
 
 
-def get(port, target, fields=None, method="GET"):
+def get(port, target, fields=None, method="GET", body=None):
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     try:
-        connection.request(method, target, headers=fields or {})
+        connection.request(method, target, body, headers=fields or {})
         response = connection.getresponse()
         body = response.read()
         return response.status, response.headers, body
@@ -49,7 +49,7 @@ def get(port, target, fields=None, method="GET"):
 
 
 class Replica:
-    """One process of the service, which keeps its port when it is started again."""
+    """One process of the service, which keeps its port when it is restarted."""
 
     def __init__(self, binary, environment=None):
         self.binary, self.environment, self.port = binary, os.environ | (environment or {}), free_port()
@@ -62,6 +62,14 @@ class Replica:
         )  # fmt: skip
         line = self.process.stdout.readline()
         assert line.rsplit(":", 1)[-1].strip() == str(self.port), f"it did not start: {line!r}"
+
+    def served(self):
+        """Number of requests that it has answered, those for its metrics apart."""
+        counts = re.findall(
+            r'^http_server_request_duration_seconds_count\{route="([^"]*)",status="[^"]*"\} (\d+)$',
+            get(self.port, "/metrics")[2].decode(), re.MULTILINE,
+        )  # fmt: skip
+        return sum(int(count) for route, count in counts if route != "/metrics")
 
     def kill(self):
         self.process.send_signal(signal.SIGKILL)
@@ -76,11 +84,11 @@ class Replica:
 
 
 class Proxy:
-    """A proxy in the foreground, which `command` starts, until the `with` block ends."""
+    """A proxy that `command` starts in the foreground, and that runs until the `with` block ends."""
 
     def __init__(self, command, port, environment):
         self.port = port
-        # What it says about replicas that are gone is of no interest.
+        # Its messages about missing replicas are of no interest.
         self.process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
         eventually(lambda: get(port, "/livez")[0] == 200, f"{command[0]} answers")
 
@@ -93,10 +101,10 @@ class Proxy:
 
 
 def nginx(configuration, directory, port, environment):
-    """nginx with a configuration that is written to a directory of its own."""
+    """nginx with its configuration and all its files in `directory`."""
     path = directory / "nginx.conf"
     path.write_text(configuration)
-    # Its workers may run as another user, and must get at the cache.
+    # Its workers may run as another user, and must have access to the cache.
     directory.chmod(0o777)
     options = f"daemon off; pid {directory}/nginx.pid;"
     command = [shutil.which("nginx", path=environment["PATH"]), "-p", str(directory), "-c", str(path), "-g", options]
@@ -106,11 +114,11 @@ def nginx(configuration, directory, port, environment):
 
 
 def servers(replicas, again="60s"):
-    """For nginx's `upstream`; a replica that failed is asked again after a while."""
+    """Lines for nginx's `upstream`; a failed replica is tried again after the time `again`."""
     return " ".join(f"server 127.0.0.1:{replica.port} max_fails=1 fail_timeout={again};" for replica in replicas)
 
 
-# A proxy and nothing else. `how` is how it speaks to replicas.
+# A plain proxy. `how` sets the protocol between proxy and replicas.
 PLAIN = """
 worker_processes 2;
 error_log stderr emerg;
@@ -142,7 +150,7 @@ def plain_nginx(replicas, directory, environment, how=STREAMED, again="60s"):
 
 
 def deployed_nginx(replicas, directory, environment, *, expires=False, again="60s"):
-    """deploy/nginx.conf with the addresses and the directory of a test."""
+    """nginx with deploy/nginx.conf, changed to the addresses and the directory of a test."""
     port = free_port()
     text = (HERE.parents[1] / "deploy" / "nginx.conf").read_text()
     changes = [

@@ -1,4 +1,4 @@
-"""Writes the SHA-256 of the tensor that replicas.py fetches, as PyTorch makes it in one process.
+"""Writes the SHA-256 of the tensor that replicas.py fetches, made by PyTorch in one process.
 
     python make_digest.py > normal_512MiB.sha256
 

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Runs good, bad, slow and rude clients against weight-init for some minutes, then checks that nothing has leaked.
 
-Descriptors and threads must be as many as before the first request, memory within 5 % of its size after the first minute.
-/metrics must have counted the requests that were sent, and SIGTERM must end the process normally. Meanwhile the status and
-the length of every reply are checked, and the bytes of some.
+The numbers of descriptors and threads must be the same as before the first request, and memory within 5 % of its size
+after the first minute. /metrics must have counted the requests that were sent, and SIGTERM must end the process
+normally. Meanwhile the status and the length of every reply are checked, and the bytes of some.
 
     python3 soak.py .build/release/weight-init [minutes]
 """
@@ -94,7 +94,7 @@ class Client(Connection):
 
 
 class Traffic:
-    """The behaviour of one client; each method is a visit."""
+    """The behaviour of one client; each method is one kind of visit."""
 
     def __init__(self, port, tally, seed):
         self.port, self.tally = port, tally
@@ -191,7 +191,7 @@ class Traffic:
                 while client.socket.recv(1 << 16):
                     pass
             except OSError:
-                pass  # It may be cut before it has said all.
+                pass  # The connection may be cut before all is sent.
 
     def large_uploads(self):
         with self.client() as client:
@@ -271,12 +271,12 @@ class Program:
         return int(re.search(r"VmRSS:\s*(\d+)", (self.proc / "status").read_text())[1])
 
     def metrics(self, tally):
-        """Requests by route and status; `None` where there is no such path."""
+        """Requests by route and status; `None` if the service has no such path."""
         with Client(self.port, tally) as client:
             client.ask_for(b"/metrics")
             fields = client.head()
             body = client.body(fields).decode()
-        # It counts itself when it is over.
+        # The request for /metrics is counted only after its end.
         tally.answered["/metrics", client.status] -= 1
         if client.status == 404:
             return None
@@ -299,7 +299,7 @@ def soak(program, tally, seconds, seed):
 
 
 def settle(program, descriptors):
-    """Waits until the last connections have ended, at most for the idle timeout."""
+    """Waits until the last connections have ended, at most as long as the idle timeout."""
     for _ in range(600):
         if program.descriptors() == descriptors:
             break
@@ -333,7 +333,7 @@ def main():
     for minute in range(minutes):
         soak(program, tally, 60, seed=1000 * minute)
         settle(program, descriptors)
-        # The service gives memory back about a second after the last connection has gone.
+        # The service returns memory to the system about a second after the last connection has closed.
         time.sleep(3)
         resident.append(program.resident())
     early, late = resident[0], resident[-1]

@@ -5,9 +5,9 @@ import Glibc
 import TensorFormats
 import WeightInit
 
-/// The service's side of what is measured in process: reads a command a line, prints the seconds it took.
+/// The service's side of measurements in process: reads one command per line and prints the seconds it took.
 ///
-///     tensor METHOD DTYPE SHAPE THREADS    plan and source of a tensor, written to memory that is there already
+///     tensor METHOD DTYPE SHAPE THREADS    plan and source of a tensor, written to memory that is already allocated
 ///     numbers ELEMENTS                     float32 normals to JSON text, generation included
 @main
 struct InProcess {
@@ -20,7 +20,7 @@ struct InProcess {
             case ("numbers", 2): print(try worker.write(elements: words[1]))
             default: throw Misuse(command: line)
             }
-            // Whoever asked waits for the answer. All streams, for C's variable `stdout` is shared mutable state to Swift.
+            // The benchmark waits for the answer. All streams, because C's `stdout` is shared mutable state to Swift.
             fflush(nil)
         }
     }
@@ -30,7 +30,7 @@ struct Misuse: Error {
     var command: String
 }
 
-/// The memory that tensors are written to, kept from one command to the next.
+/// Runs commands with memory for tensors that is kept from one command to the next.
 struct Worker {
     private var memory = Memory(byteCount: 0)
 
@@ -47,7 +47,7 @@ struct Worker {
             memory = Memory(byteCount: 0)
             memory = Memory(byteCount: byteCount)
         }
-        // Of a decomposition it is the threads that work together.
+        // For a decomposition, this is the number of threads that share the work.
         LinearAlgebra.setThreadLimit(threads)
         var arguments = Arguments()
         if method.name == "constant" { arguments["value"] = .number(0.5) }
@@ -76,7 +76,7 @@ struct Worker {
     }
 }
 
-/// Touched memory, so that the system's handing out of it is not what is measured.
+/// Memory that has been touched, so that page faults are not measured.
 ///
 /// Sendable because threads write to parts of it that do not overlap.
 final class Memory: @unchecked Sendable {
@@ -96,9 +96,9 @@ final class Memory: @unchecked Sendable {
         return stream.read(into: &room)
     }
 
-    /// Writes a plan's first tensor, each thread its share of it through a source of its own.
+    /// Writes a plan's first tensor. Each thread writes its share through its own source.
     func fill(with plan: PreparedPlan, threads: Int) {
-        // A block of normals of the widest type, so that no two threads make the same one.
+        // A block of normals of the widest type, so that no two threads make the same block.
         let unit = 128
         let share = (byteCount / unit + threads - 1) / threads * unit
         guard threads > 1 else {

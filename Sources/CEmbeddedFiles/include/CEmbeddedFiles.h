@@ -3,7 +3,7 @@
 
 #include <stddef.h>
 
-/// A file that is a part of the program. Its bytes stay where they are, and take memory only for the pages that are read.
+/// A file that is embedded in the program. Only the pages that are read take memory.
 struct c_embedded_file {
     const unsigned char *bytes;
     size_t count;

@@ -25,13 +25,14 @@ CFMA_INLINE cfma_f64x2 cfma_sum(cfma_f64x2 a, cfma_f64x2 b, cfma_f64x2 *error) {
     return sum;
 }
 
-/// a + b rounded to odd: what is rounded again afterwards, to a precision of two bits less, is rounded as if once.
+/// a + b rounded to odd: rounding the result again, to a precision of at least two bits less, gives the same number as
+/// rounding once.
 ///
-/// If the sum has an error and an even last bit, the neighbour on the error's side is the odd one (Boldo and Melquiond, IEEE
-/// Trans. Computers 57, 2008).
+/// If the sum has an error and an even last bit, the result is its odd neighbour on the error's side (Boldo and
+/// Melquiond, IEEE Trans. Computers 57, 2008).
 CFMA_INLINE cfma_f64x2 cfma_sum_to_odd(cfma_f64x2 a, cfma_f64x2 b) {
     cfma_f64x2 error, sum = cfma_sum(a, b, &error);
-    // Ordered comparisons: an infinite or undefined sum has an undefined error and stays as it is.
+    // Ordered comparisons: a sum that is infinite or NaN has NaN as its error and stays as it is.
     cfma_i64x2 inexact = (error > 0) | (error < 0);
     cfma_i64x2 bits = (cfma_i64x2)sum;
     cfma_i64x2 inward = ((cfma_i64x2)error ^ bits) >> 63;
@@ -74,7 +75,8 @@ CFMA_INLINE cfma_f64x2 cfma_magnitude(cfma_f64x2 a) { return (cfma_f64x2)((cfma_
 
 CFMA_INLINE cfma_f64x2 cfma_fma_f64(cfma_f64x2 a, cfma_f64x2 b, cfma_f64x2 c) {
     cfma_f64x2 product = a * b;
-    // The product's error (Dekker), then three numbers are added, the middle ones rounded to odd (Boldo and Melquiond).
+    // Computes the product's error (Dekker), then adds three numbers and rounds the sum of their errors to odd (Boldo
+    // and Melquiond).
     cfma_f64x2 a_low, b_low, a_high = cfma_split(a, &a_low), b_high = cfma_split(b, &b_low);
     cfma_f64x2 error = ((a_high * b_high - product) + a_high * b_low + a_low * b_high) + a_low * b_low;
     cfma_f64x2 low_error, high_error;

@@ -12,8 +12,8 @@
 /// element of R is exactly 0 becomes 0, as in PyTorch.
 ///
 /// The work is done in units of a few milliseconds: `cla_factor_begin`, `cla_factor_step` until it returns false,
-/// `cla_factor_end`. Ending earlier cancels the rest. One thread at a time calls them; other threads that help belong to
-/// the factor and end with it.
+/// `cla_factor_end`. Ending earlier cancels the rest. Only one thread at a time may call these functions; helper
+/// threads belong to the factor and end with it.
 typedef struct cla_factor cla_factor;
 
 typedef enum {
@@ -38,9 +38,9 @@ size_t cla_factor_bytes(cla_precision precision, size_t rows, size_t columns);
 cla_factor *_Nullable cla_factor_begin(
     const char *kernels, cla_precision precision, void *matrix, size_t rows, size_t columns, double gain);
 
-/// Does the next few milliseconds of the work, or waits as long for the threads that help.
+/// Does the next few milliseconds of the work, or waits as long for the helper threads.
 ///
-/// Returns whether there is more to do.
+/// Returns true if there is more to do.
 bool cla_factor_step(cla_factor *factor);
 
 /// Frees the factor, whether or not it is complete.

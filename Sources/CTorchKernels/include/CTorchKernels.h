@@ -32,7 +32,7 @@ typedef struct ctk_stream {
     uint32_t used;
 } ctk_stream;
 
-/// Blocks from the first to the last of those that are not as they should be; none where `first` is `end`.
+/// Blocks from the first to the last one with a mask that is not zero; none if `first` is `end`.
 typedef struct ctk_range {
     size_t first, end;
 } ctk_range;
@@ -51,7 +51,7 @@ typedef enum ctk_operation {
 
 typedef struct ctk_step {
     ctk_operation operation;
-    /// Operands that the elements' type, or the type in which a step is computed, holds.
+    /// Operands, which the type of the elements or of the computation can represent.
     double first, second;
 } ctk_step;
 
@@ -69,16 +69,16 @@ typedef void (*ctk_change)(void *_Nonnull values, size_t n, const ctk_step *_Non
 
 /// The kernels compiled for one instruction set.
 ///
-/// All functions that take a stream advance it. `n` and `blocks` may be 0; positions need no relation to blocks.
+/// All functions that take a stream advance it. `n` and `blocks` may be 0; positions need not be at block boundaries.
 typedef struct ctk_kernels {
     /// `avx512`, `avx2`, `neon` or `portable`.
     const char *_Nonnull name;
 
     /// Draws `n` tempered words.
     void (*_Nonnull words)(ctk_stream *_Nonnull, uint32_t *_Nonnull out, size_t n);
-    /// Passes over `n` words one block at a time, without tempering them.
+    /// Skips `n` words one block at a time, without tempering them.
     void (*_Nonnull skip)(ctk_stream *_Nonnull, uint64_t n);
-    /// Passes over `n` words in a time that grows with the logarithm of `n`, by a power of the transition over GF(2).
+    /// Skips `n` words in a time that grows with the logarithm of `n`, by a power of the transition over GF(2).
     ///
     /// Leaves the stream exactly as `skip` does. It costs as much as skipping a few million words; `ctk_jump` chooses.
     void (*_Nonnull jump)(ctk_stream *_Nonnull, uint64_t n);
@@ -89,39 +89,39 @@ typedef struct ctk_kernels {
     void (*_Nonnull uniform_f32)(
         ctk_stream *_Nonnull, float *_Nonnull out, size_t n, float from, float width, float replaced,
         float replacement);
-    /// As `uniform_f32` in double, two words each, u of 53 bits.
+    /// Like `uniform_f32` in double, with two words each and u of 53 bits.
     void (*_Nonnull uniform_f64)(
         ctk_stream *_Nonnull, double *_Nonnull out, size_t n, double from, double width, double replaced,
         double replacement);
-    /// As `uniform_f32`, rounded to IEEE half; `replaced` is compared after rounding, as a number (−0 equals +0).
+    /// Like `uniform_f32`, rounded to IEEE half; `replaced` is compared after rounding, as a number (−0 equals +0).
     ctk_uniform_16 _Nonnull uniform_f16;
-    /// As `uniform_f16`, rounded to bfloat16.
+    /// Like `uniform_f16`, rounded to bfloat16.
     ctk_uniform_16 _Nonnull uniform_bf16;
 
     /// Normals in whole blocks of 16, 16 words each: elements j and j + 8 of a block are the cosine and sine half of a
     /// Box-Muller pair from words j and j + 8.
     void (*_Nonnull normal_f32)(ctk_stream *_Nonnull, float *_Nonnull out, size_t blocks, float mean, float std);
-    /// As `normal_f32`, rounded to IEEE half.
+    /// Like `normal_f32`, rounded to IEEE half.
     ctk_normal_16 _Nonnull normal_f16;
-    /// As `normal_f32`, rounded to bfloat16.
+    /// Like `normal_f32`, rounded to bfloat16.
     ctk_normal_16 _Nonnull normal_bf16;
-    /// As `normal_f32` in double, 32 words to a block, with the C library's `log`, `sin` and `cos`.
+    /// Like `normal_f32` in double, with 32 words to a block and the C library's `log`, `sin` and `cos`.
     void (*_Nonnull normal_f64)(ctk_stream *_Nonnull, double *_Nonnull out, size_t blocks, double mean, double std);
 
-    /// For each block of 16 values a mask of those below `low` or above `high`, the first value's bit lowest. NaN is in
-    /// neither place. Values may have any alignment; bounds of 16 bits are of the values' type.
+    /// Writes for each block of 16 values a mask of the values below `low` or above `high`, with the first value's bit
+    /// lowest. NaN is neither below nor above. Values may have any alignment; bounds of 16 bits have the values' type.
     ///
-    /// Returns where the masks are not zero.
+    /// Returns the blocks whose masks are not zero.
     ctk_range (*_Nonnull outside_f32)(
         const void *_Nonnull, size_t blocks, float low, float high, uint16_t *_Nonnull masks);
     ctk_range (*_Nonnull outside_f64)(
         const void *_Nonnull, size_t blocks, double low, double high, uint16_t *_Nonnull masks);
     ctk_outside_16 _Nonnull outside_f16, outside_bf16;
 
-    /// Draws blocks as `normal_f32` and so on do, of which only those values are made that `pending` has a bit for; they
-    /// replace the ones in `values`. In `pending` stays what is outside of the bounds again, as above.
+    /// Draws blocks like `normal_f32` and the others, but makes only the values whose bit in `pending` is set; they
+    /// replace those in `values`. The bit of a value stays set if the value is outside of the bounds again.
     ///
-    /// Returns where `pending` is not zero then.
+    /// Returns the blocks whose `pending` is not zero afterwards.
     ctk_range (*_Nonnull redraw_f32)(
         ctk_stream *_Nonnull, void *_Nonnull values, size_t blocks, float mean, float std, float low, float high,
         uint16_t *_Nonnull pending);
@@ -130,13 +130,14 @@ typedef struct ctk_kernels {
         uint16_t *_Nonnull pending);
     ctk_redraw_16 _Nonnull redraw_f16, redraw_bf16;
 
-    /// Replaces `n` values, of any alignment, by what the steps make of them, one after the other. Values of 16 bits are widened to
-    /// float for each step, and rounded after it.
+    /// Applies the steps, one after the other, to `n` values of any alignment, in place. Values of 16 bits are widened
+    /// to float for each step, and rounded after it.
     ctk_change _Nonnull change_f32, change_f64, change_f16, change_bf16;
 
-    /// sqrt(−2 log u) for u = 1 − k·2^-24, k < 2^24: the radius in `normal_f32`, apart, to test every input.
+    /// sqrt(−2 log u) for u = 1 − k·2^-24, k < 2^24: the radius in `normal_f32`, separate so that tests can try every
+    /// input.
     void (*_Nonnull radius_f32)(const uint32_t *_Nonnull k, float *_Nonnull out, size_t n);
-    /// Sine and cosine of 2π·k·2^-24, k < 2^24: the angle in `normal_f32`, apart, to test every input.
+    /// Sine and cosine of 2π·k·2^-24, k < 2^24: the angle in `normal_f32`, separate so that tests can try every input.
     void (*_Nonnull sincos_f32)(
         const uint32_t *_Nonnull k, float *_Nonnull sine, float *_Nonnull cosine, size_t n);
 } ctk_kernels;
@@ -152,7 +153,7 @@ size_t ctk_variants(const ctk_kernels *_Nonnull *_Nonnull out, size_t capacity);
 /// The best kernel set that this processor can run.
 const ctk_kernels *_Nonnull ctk_best(void);
 
-/// Passes over `n` words, any number, by `skip` or `jump`, whichever is faster.
+/// Skips any number of words by `skip` or `jump`, whichever is faster.
 void ctk_jump(const ctk_kernels *_Nonnull, ctk_stream *_Nonnull, uint64_t n);
 
 #endif

@@ -1,8 +1,8 @@
 internal import ByteText
 import WeightInit
 
-/// A request written in the one way that all its spellings share: canonical names, in the tables' order, without what
-/// equals its default.
+/// A request written in the one way that all its spellings share: canonical names, in the tables' order, without values
+/// that equal their defaults.
 struct CanonicalRequest: Sendable {
     private(set) var members: [(member: Member, value: ParameterValue)] = []
 
@@ -76,7 +76,7 @@ extension ParameterValue {
 }
 
 extension Double {
-    /// The shortest decimal, without a fraction where it is 0.
+    /// The shortest decimal, without its fraction if that is 0.
     fileprivate var queryText: Text {
         let text = Text(shortestText)
         return text.removing(suffix: ".0") ?? text

@@ -2,7 +2,7 @@ internal import ByteText
 import TensorFormats
 import WeightInit
 
-/// A request to `/init` or `/explain`, decoded: for one tensor, or for what has several.
+/// A request to `/init` or `/explain`, decoded: for one tensor, or for a layer, a model or a list of tensors.
 enum InitMembers: Sendable {
     case tensor(TensorMembers)
     case model(ModelMembers)
@@ -18,7 +18,7 @@ enum InitMembers: Sendable {
         }
     }
 
-    /// Set where the request names one.
+    /// Set if the request names a format.
     var format: TensorFormat? {
         get {
             switch self {
@@ -54,7 +54,8 @@ enum InitMembers: Sendable {
         }
     }
 
-    /// The same for all requests that draw the same tensors, whatever their slices, and for one tensor its cast.
+    /// The canonical request without its slices and, for one tensor, without its cast. Requests that differ only in
+    /// these draw the same tensors.
     var canonicalDraws: JSONValue {
         switch self {
         case .tensor(let members): members.canonical.removing(MemberTable.slice).removing(MemberTable.cast).json
@@ -79,7 +80,7 @@ enum InitMembers: Sendable {
         }
     }
 
-    /// Why what is asked for cannot be written in a format; `nil` where it can.
+    /// The reason why the tensors cannot be written in a format; `nil` if they can.
     func objection(to format: TensorFormat) -> String? {
         switch self {
         case .tensor(let members): format.objection(to: members.request.cast ?? members.request.dtype)?.description

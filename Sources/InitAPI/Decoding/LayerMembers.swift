@@ -8,7 +8,7 @@ extension MemberTable {
 extension RequestMembers {
     /// A layer: the `type`, perhaps a `dtype`, and the arguments of the type's constructor.
     ///
-    /// - Parameter dtype: What it has where it names none.
+    /// - Parameter dtype: The layer's dtype if it names none.
     func layer(dtype: DType) throws(InitError) -> LayerRequest {
         let name = try layerTypeName()
         guard let type = LayerType.named(name) else {
@@ -20,7 +20,7 @@ extension RequestMembers {
         if type.acceptsAnyArgument {
             members.given.removeAll { member in !table.contains { $0.name == member.name } }
         }
-        // First its own type, which layers inside it take over.
+        // The layer's own dtype first: it is the default for layers inside it.
         let dtype =
             try members.split(by: [MemberTable.layerDtype]).named.decode(by: [MemberTable.layerDtype])
             .dtype("dtype") ?? dtype
@@ -41,9 +41,9 @@ extension RequestMembers {
 }
 
 extension LayerRequest {
-    /// The layer in its canonical form: the arguments in the table's order, without what equals its default.
+    /// The layer in its canonical form: the arguments in the table's order, without those that equal their defaults.
     ///
-    /// - Parameter outer: The dtype that it has where it names none.
+    /// - Parameter outer: The dtype that the layer has if it names none.
     func json(within outer: DType) -> [JSONValue.Member] {
         var members: [JSONValue.Member] = []
         members.append("type", .string(type))
@@ -68,7 +68,7 @@ extension Arguments {
 }
 
 extension ParameterValue {
-    /// One integer instead of a list that it stands for.
+    /// One integer instead of a list of equal integers.
     fileprivate func shortened(for kind: Parameter.Kind) -> ParameterValue {
         guard case .integers(let count) = kind, case .integers(let integers) = self, integers.count == count ?? 1,
             let first = integers.first, integers.allSatisfy({ $0 == first })

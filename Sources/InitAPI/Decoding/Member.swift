@@ -3,7 +3,7 @@ import WeightInit
 
 /// A member of a request: one row of a table that the decoder, the catalogue and the errors share.
 ///
-/// An object, because rows are handed on and compared a lot, and never change.
+/// A class, because rows never change, and copying a reference costs less than copying a row.
 final class Member: Sendable {
     enum Kind: Sendable, Equatable {
         case parameter(Parameter.Kind)
@@ -11,23 +11,23 @@ final class Member: Sendable {
         case seed
         /// A block of a tensor, in NumPy's notation.
         case slice
-        /// Any text; the route says what it may be.
+        /// Any text; the question that decodes the request checks it.
         case word
-        /// A list or an object that is read apart.
+        /// A list or an object, which separate code reads.
         case structure
     }
 
     let name: Text
     let aliases: [Text]
     let kind: Kind
-    /// As a client would write it; `nil` where there is none.
+    /// The default as a client would write it; `nil` if there is none.
     let defaultValue: ParameterValue?
-    /// The same as a query writes it.
+    /// The default as a query writes it.
     let defaultText: Text?
     let isRequired: Bool
     /// `true` if `null` is accepted.
     let isOptional: Bool
-    /// Other spellings of its words, if there are any.
+    /// Other spellings of the member's words, if there are any.
     let spellings: OtherSpellings?
     let summary: String
 
@@ -54,7 +54,7 @@ final class Member: Sendable {
 }
 
 extension Member {
-    /// Must be given where it has no default, unless `null` is taken.
+    /// A member for a parameter. It is required if it has no default and does not accept `null`.
     convenience init(_ parameter: Parameter) {
         let isOfGain =
             if case .choice(let words, _) = parameter.kind { words == Nonlinearity.torchNames } else { false }
@@ -70,7 +70,7 @@ extension Member {
         )
     }
 
-    /// The same member where it need not be given.
+    /// The same member, not required.
     var optional: Member {
         Member(
             name,
@@ -83,7 +83,7 @@ extension Member {
         )
     }
 
-    /// The same member, of which `null` is also a value.
+    /// The same member, which also accepts `null`.
     var takingNull: Member {
         Member(
             name,
@@ -97,7 +97,7 @@ extension Member {
         )
     }
 
-    /// One of the types of elements, by its name or an alias of it.
+    /// A member whose value is an element type, by its name or an alias.
     static func dtype(
         _ name: Text = "dtype",
         among types: [DType],
@@ -129,9 +129,10 @@ extension Member {
         )
     }
 
-    /// The value in the member's type; shapes are `integers`, seeds, slices and words `text`. The error's path starts at the value.
+    /// The value in the member's type: shapes become `integers`; seeds, slices and words become `text`. The path of an
+    /// error starts at the value.
     ///
-    /// - Parameter dtype: What a layer within has where it names none itself.
+    /// - Parameter dtype: The dtype of a layer inside the value if that layer names none.
     func decode(_ value: RequestValue, dtype: DType) throws(InitError) -> ParameterValue {
         if isOptional, value == .json(.null) || value == .text("null") {
             return kind == .parameter(.boolean) ? .boolean(false) : .null
@@ -161,11 +162,11 @@ extension Member {
 
 /// Spellings of a member's words besides the words themselves.
 struct OtherSpellings: Sendable {
-    /// Those that an error may suggest.
+    /// Spellings that an error may suggest.
     var words: [Text] = []
     /// The word for a spelling; `nil` if it is none.
     var canonicalWord: @Sendable (Text) -> Text? = { _ in nil }
-    /// The sentence for a word that another member takes.
+    /// The error message for a word that belongs to another member; `nil` for other words.
     var elsewhere: @Sendable (Text) -> String? = { _ in nil }
 
     /// Activations that have a gain here, but none in PyTorch.

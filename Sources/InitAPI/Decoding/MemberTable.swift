@@ -13,17 +13,17 @@ enum MemberTable {
         "an integer from −2^63 to 2^64 − 1, as a number or a string; the low 32 bits count"
     )
     static let dtype = Member.dtype(among: DType.requestable, "the type of the elements")
-    /// The same of a layer, where `null` is PyTorch's own default.
+    /// The `dtype` of a layer, for which `null` is PyTorch's default.
     static let layerDtype = dtype.takingNull
     static let format = Member.choice(
         "format",
         TensorFormat.all.map(\.name),
-        "the form of the reply; wins over Accept"
+        "the format of the reply; overrides Accept"
     )
     static let digest = Member.choice(
         "digest",
         ["sha256"],
-        "asks for the digest of the body: /explain works it out for the format, /init sends it if it is known"
+        "asks for the digest of the body: /explain computes it for the format, /init sends it if it is known"
     )
 
     /// Members that choose the reply, not the tensors.
@@ -33,7 +33,7 @@ enum MemberTable {
         "slice",
         .slice,
         default: .text(""),
-        "the block that is wanted, as NumPy writes it without steps: 0:512,:,-3:"
+        "the block to send, in NumPy notation without steps: 0:512,:,-3:"
     )
 
     /// A request for one tensor, without the method's parameters.
@@ -44,11 +44,11 @@ enum MemberTable {
 
     /// Members of a request for one tensor with a certain method.
     struct OfMethod: Sendable {
-        /// The method's own.
+        /// The method's parameters.
         let parameters: [Member]
-        /// Those that decide the tensor.
+        /// Members that decide the tensor.
         let tensor: [Member]
-        /// All of them.
+        /// All members, including those that choose the reply.
         let asked: [Member]
 
         fileprivate init(_ method: InitMethod) {
@@ -68,12 +68,12 @@ enum MemberTable {
         uniqueKeysWithValues: LayerType.all.map { ($0.name, $0.parameters.map(Member.init)) }
     )
 
-    /// A method's own parameters.
+    /// A method's parameters.
     static func parameters(of method: InitMethod) -> [Member] { members(with: method).parameters }
 
     static func members(with method: InitMethod) -> OfMethod { ofMethods[method.name] ?? OfMethod(method) }
 
-    /// The own parameters of a step's method.
+    /// The parameters of a step's method.
     static func parameters(of method: Step.Method) -> [Member] {
         switch method {
         case .initialize(let method): parameters(of: method)
@@ -86,7 +86,7 @@ enum MemberTable {
 
     // MARK: Models
 
-    static let name = Member("name", .word, "what its parameters' names begin with; its index by default")
+    static let name = Member("name", .word, "the prefix of its parameters' names; its index by default")
     static let layers = Member(
         "layers",
         .structure,
@@ -95,27 +95,27 @@ enum MemberTable {
     static let rules = Member(
         "rules",
         .structure,
-        "what is initialised anew, and how; the first rule that matches a parameter counts"
+        "rules that initialise parameters anew; the first rule that matches a parameter applies"
     )
 
     static let cast = Member.dtype(
         "cast",
         among: DType.requestable,
         default: nil,
-        "the type in which elements are sent, as module.to(dtype) rounds them; integers stay what they are"
+        "the type in which elements are sent, as module.to(dtype) rounds them; integers stay as they are"
     )
 
     /// Members of every entry in a list of layers.
     static let entry = [
         name, cast,
-        Member("repeat", .parameter(.integer), "how often it is built; {} in its name is the index"),
+        Member("repeat", .parameter(.integer), "the number of times that it is built; {} in its name is the index"),
         rules,
     ]
 
-    /// An entry that is made of others.
+    /// Members of a block: an entry that is made of other entries.
     static let block = entry + [layers, dtype]
 
-    /// A tensor without a module, without the method and its parameters.
+    /// Members of a tensor without a module, apart from the method's parameters.
     static let bareTensor = [
         name, method.optional, shape, anyDtype, cast,
         Member(
@@ -131,7 +131,7 @@ enum MemberTable {
         "the type of the elements; integers and booleans only for methods that draw nothing"
     )
 
-    /// A step, without the method's parameters.
+    /// Members of a step, without the method's parameters.
     static let step = [
         Member(
             "tensor",
@@ -141,22 +141,22 @@ enum MemberTable {
         Member(
             "slice",
             .word,
-            "the block of it, as NumPy writes it without steps; an index is that one row: 1 or 20:40"
+            "the block of the tensor, in NumPy notation without steps; an index selects one row: 1 or 20:40"
         ),
         Member("shape", .shape, "the sizes of a draw that is discarded"),
         anyDtype.optional,
-        Member("method", .word, isRequired: true, "a method, or a change of what is there"),
+        Member("method", .word, isRequired: true, "a method, or a change of the elements that are there"),
     ]
 
-    /// A rule, without the method's parameters.
+    /// Members of a rule, without the method's parameters.
     static let rule = [
         Member("type", .word, "a class of torch.nn, as isinstance takes it"),
         Member("parameter", .word, "a pattern over the parameter's name in its module"),
         Member("name", .word, "a pattern over the parameter's whole name"),
-        Member("method", .word, isRequired: true, "a method, or skip, which leaves what is there"),
+        Member("method", .word, isRequired: true, "a method, or skip, which leaves the parameter as it is"),
     ]
 
-    /// A request for a layer, a model or a list of tensors.
+    /// Members of a request for a layer, a model or a list of tensors.
     static func model(_ form: ModelRequest.Form) -> [Member] {
         let what =
             switch form {
@@ -168,7 +168,7 @@ enum MemberTable {
             "defaults",
             .parameter(.boolean),
             default: .boolean(true),
-            "whether layers initialise themselves; where not, what they would draw is 0"
+            "whether layers initialise themselves; if not, the elements that they would draw are 0"
         )
         return [
             seed, dtype,
@@ -180,12 +180,12 @@ enum MemberTable {
             ),
         ] + (form == .tensors ? [] : [defaults]) + [
             what, rules,
-            Member("tie", .structure, "other names of parameters, and which: {name: target}"),
+            Member("tie", .structure, "parameters that share another parameter's tensor: {name: target}"),
             slices,
             Member(
                 "steps",
                 .structure,
-                "what is done to tensors after entries and rules, in order on the same generator"
+                "changes of tensors after entries and rules, in order, on the same generator"
             ),
             cast,
             include,
@@ -193,14 +193,14 @@ enum MemberTable {
         ]
     }
 
-    static let slices = Member("slices", .structure, "the blocks that are wanted of tensors: {name: slice}")
-    static let include = Member("include", .structure, "patterns of the names that are sent; all by default")
+    static let slices = Member("slices", .structure, "the blocks of tensors to send: {name: slice}")
+    static let include = Member("include", .structure, "patterns of the names to send; all by default")
 
     /// The parameter of an activation.
     static let activationParam = Member(
         "param",
         .parameter(.number),
         isOptional: true,
-        "what shapes the activation, such as the slope of leaky_relu; ignored where nothing does, as in PyTorch"
+        "the activation's parameter, such as the slope of leaky_relu; ignored by activations without one, as in PyTorch"
     )
 }

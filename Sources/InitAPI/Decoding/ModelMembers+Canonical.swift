@@ -15,7 +15,7 @@ extension ModelMembers {
         return .object(members)
     }
 
-    /// Its members without those that only choose from what is drawn.
+    /// The members of the canonical request without `slices`, which only choose blocks of the drawn tensors.
     var canonicalDraws: [JSONValue.Member] {
         var members: [JSONValue.Member] = []
         members.append("seed", .number(Text(seed.description)))

@@ -8,20 +8,20 @@ struct ModelMembers: Sendable {
     var seed: Seed
     /// Default for entries without their own.
     var dtype: DType
-    /// Set where the request names one.
+    /// Set if the request names a format.
     var format: TensorFormat?
 
-    /// `true` if a request is for a model.
+    /// `true` if a request is for a layer, a model or a list of tensors.
     static func describes(_ members: RequestMembers) -> Bool {
         ModelRequest.Form.allCases.contains { members.value(of: $0.word) != nil }
     }
 
-    /// - Throws: `invalid` for what the decoder refuses, `tooLarge` for shapes past what can be counted.
+    /// - Throws: `invalid` for members that cannot be decoded, `tooLarge` for shapes whose elements cannot be counted.
     init(_ members: RequestMembers) throws(InitError) {
         let forms = ModelRequest.Form.allCases.filter { members.value(of: $0.word) != nil }
         guard let form = forms.first else { throw .invalid(ModelRequest.Form.layers.word, "is missing") }
         if let other = forms.dropFirst().first {
-            throw .invalid(other.word, "stands beside \(form.word); a request has one of them")
+            throw .invalid(other.word, "cannot be combined with \(form.word); a request has one of them")
         }
         let decoded = try members.decode(by: MemberTable.model(form) + MemberTable.reply)
         seed = try Seed(decimal: decoded.text("seed") ?? "0")
@@ -44,7 +44,7 @@ struct ModelMembers: Sendable {
 }
 
 extension RequestMembers {
-    /// The members that a table has, and the others.
+    /// The members that a table names, and the others.
     func split(by table: [Member]) -> (named: RequestMembers, others: RequestMembers) {
         var (named, others) = (self, self)
         let names = table.map(\.name)
@@ -53,7 +53,7 @@ extension RequestMembers {
         return (named, others)
     }
 
-    /// The JSON of a member; `nil` where it is not given.
+    /// The JSON of a member; `nil` if the member is not given, or given as text.
     func json(_ name: Text) -> JSONValue? {
         if case .json(let value)? = value(of: name) { value } else { nil }
     }
@@ -72,7 +72,7 @@ extension JSONValue {
         }
     }
 
-    /// The elements of an array, each decoded, their errors under their indices.
+    /// The decoded elements of an array. The path of an error begins with the element's index.
     fileprivate func elements<Element>(
         of what: String,
         _ decode: (JSONValue) throws(InitError) -> Element
@@ -95,7 +95,7 @@ extension JSONValue {
     }
 }
 
-/// Reads what a model is built of. Errors have their path from the value that is read.
+/// Reads the parts of a request for a model. The path of an error starts at the value that is read.
 struct ModelDecoder {
     /// Default of an entry without its own.
     var dtype: DType
@@ -122,7 +122,7 @@ struct ModelDecoder {
         let members = try value.members(of: "a layer or a block of layers")
         if members.value(of: "layers") != nil { return try block(members) }
         guard try LayerType.withoutModule(members.layerTypeName()) != "Parameter" else { return try tensor(value) }
-        // What every entry has, then what is left for the layer.
+        // Members that every entry can have, and the layer's own members.
         let (own, rest) = members.split(by: MemberTable.entry)
         let decoded = try own.decode(by: MemberTable.entry)
         let entry = ModelEntry(name: try name(decoded), content: .layer(try rest.layer(dtype: dtype)))
@@ -131,7 +131,7 @@ struct ModelDecoder {
 
     private func block(_ members: RequestMembers) throws(InitError) -> ModelEntry {
         let decoded = try members.decode(by: MemberTable.block) { name in
-            name == "type" ? "stands beside layers: an entry is a layer or a block of layers" : nil
+            name == "type" ? "cannot be combined with layers: an entry is a layer or a block of layers" : nil
         }
         let inner = ModelDecoder(dtype: decoded.dtype("dtype") ?? dtype, hasSteps: hasSteps)
         var entries: [ModelEntry] = []
@@ -203,7 +203,7 @@ struct ModelDecoder {
         return try json.map(under: "rules", rules)
     }
 
-    /// A list of rules is one pass; a list of such lists is several.
+    /// A list of rules is one pass; a list of lists of rules is several passes.
     private func rules(_ value: JSONValue) throws(InitError) -> Rules {
         guard case .array(let elements) = value, case .array? = elements.first else {
             return Rules(try value.elements(of: "rules", rule))
@@ -263,14 +263,14 @@ struct ModelDecoder {
 
     private func target(of step: DecodedMembers, tensors: JSONValue?) throws(InitError) -> Step.Target {
         guard let tensors else {
-            if step.text("slice") != nil { throw .invalid("slice", "needs the tensor that it is a block of") }
+            if step.text("slice") != nil { throw .invalid("slice", "needs a tensor: it is a block of one") }
             guard let shape = step.integers("shape") else {
                 throw .invalid("tensor", "is missing: a step has a tensor, or the shape of a draw that is discarded")
             }
             return .discarded(shape: try Shape(shape), dtype: step.dtype("dtype") ?? dtype)
         }
         for member in ["shape", "dtype"] as [Text] where step[member] != nil {
-            throw .invalid(member, "is the tensor's own; only a draw that is discarded has one")
+            throw .invalid(member, "follows from the tensor; give it for a discarded draw only")
         }
         let names = try tensors.map(under: "tensor", names)
         do throws(InitError) {
@@ -341,7 +341,7 @@ struct ModelDecoder {
 }
 
 extension DecodedMembers {
-    /// Those of a table's members that were given.
+    /// The members of a table that were given.
     func arguments(of table: [Member]) -> Arguments {
         var arguments = Arguments()
         for member in table { arguments[member.name] = self[member.name] }

@@ -2,7 +2,7 @@ package import ByteText
 
 /// Percent-encoding, RFC 3986 section 2.1.
 package enum PercentEncoding {
-    /// - Throws: `Fault` for an escape that is none, for NUL, and where the bytes are not UTF-8.
+    /// - Throws: `Fault` for a malformed escape, for NUL, and for bytes that are not UTF-8.
     ///
     /// - Parameter text: ASCII.
     package static func decode(_ text: ArraySlice<UInt8>, plusIsSpace: Bool) throws(Fault) -> Text {
@@ -53,8 +53,8 @@ package enum PercentEncoding {
         "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~,:/*"
     )
 
-    /// Encodes a name or a value of a query: all but unreserved characters and those that a query may hold and nothing
-    /// here gives a meaning to (`,` `:` `/` `*`), so that `64,3,7,7` stays readable.
+    /// Encodes a name or a value of a query. Unreserved characters stay as they are. So do `,` `:` `/` and `*`, which a
+    /// query may hold and which have no meaning here, so that `64,3,7,7` stays readable.
     static func encodeQueryComponent(_ text: Text) -> Text {
         encode(text, besides: plain)
     }

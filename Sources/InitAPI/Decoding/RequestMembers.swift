@@ -13,7 +13,7 @@ package struct RequestMembers: Sendable {
             if name == "shape", let index = given.firstIndex(where: { $0.name == name }),
                 case .text(let earlier) = given[index].value, earlier.isList, text.isList
             {
-                // Libraries write a list so: shape=64&shape=3
+                // Many HTTP libraries write a list by repeating the name: shape=64&shape=3
                 given[index].value = .text(earlier + "," + text)
             } else {
                 given.append((name, .text(text)))
@@ -45,10 +45,11 @@ package struct RequestMembers: Sendable {
         _ = try decode(by: [])
     }
 
-    /// `true` if the digest of the body is asked for.
+    /// `true` if the request asks for the digest of the body.
     package var wantsDigest: Bool { value(of: MemberTable.digest.name) != nil }
 
-    /// The value of a member that has no alias, before the others are decoded: what tells by which table.
+    /// The value of a member without aliases, read before the members are decoded, because it decides which table
+    /// decodes them.
     func value(of name: Text) -> RequestValue? {
         given.first { $0.name == name }?.value
     }
@@ -56,11 +57,11 @@ package struct RequestMembers: Sendable {
     /// Gives every member its type.
     ///
     /// - Parameters:
-    ///   - table: What may be given.
-    ///   - dtype: What a layer within has where it names none itself.
-    ///   - explain: Why a name that is not in the table is none, where more is known than that.
-    /// - Throws: `invalid` for a name that is not in the table, one given twice, be it by an alias, one that is missing, and
-    ///   for values of another type.
+    ///   - table: Members that may be given.
+    ///   - dtype: The dtype of a layer inside a member if that layer names none.
+    ///   - explain: Gives a more specific message for a name that is not in the table, or `nil` if there is none.
+    /// - Throws: `invalid` for a name that is not in the table, for a member that is given twice (also by an alias) or
+    ///   missing, and for a value of another type.
     func decode(
         by table: [Member],
         dtype: DType = .float32,
@@ -96,9 +97,9 @@ package struct RequestMembers: Sendable {
     }
 }
 
-/// Members that have their types, by their canonical names; only those that were given.
+/// The given members with their typed values, by canonical name.
 struct DecodedMembers: Sendable {
-    /// So few that looking through them is quicker than hashing.
+    /// So few that a linear search is quicker than hashing.
     private var values: [(name: Text, value: ParameterValue)] = []
 
     subscript(name: Text) -> ParameterValue? {
@@ -109,7 +110,7 @@ struct DecodedMembers: Sendable {
         }
     }
 
-    /// The same with the table's defaults for what was not given.
+    /// The same members, completed by the table's defaults for those that were not given.
     func completed(by table: [Member]) -> DecodedMembers {
         var complete = self
         for member in table where complete[member.name] == nil {

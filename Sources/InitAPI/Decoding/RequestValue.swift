@@ -24,7 +24,7 @@ enum RequestValue: Sendable, Equatable {
     }
 }
 
-/// How each type is read, from text and from JSON alike; the errors' paths start at the value.
+/// Readers of each type, for text and JSON alike. The path of an error starts at the value.
 extension RequestValue {
     func boolean() throws(InitError) -> Bool {
         switch self {
@@ -59,7 +59,7 @@ extension RequestValue {
         return word
     }
 
-    /// The digits of an integer, not yet of any size.
+    /// The digits of an integer of any size.
     private func integerText() throws(InitError) -> Text {
         switch self {
         case .text(let text), .json(.number(let text)):
@@ -78,15 +78,15 @@ extension RequestValue {
         return value
     }
 
-    /// A number for an element of any type: integers that a float64 does not hold stay what they are.
+    /// A number for an element of any type. Integers that a float64 may not hold exactly stay integers.
     func scalar() throws(InitError) -> ParameterValue {
-        if case .json(.number(let text)) = self, let integer = Int(text.description), abs(Double(integer)) > 0x1p53 {
+        if case .json(.number(let text)) = self, let integer = Int(text.description), integer.magnitude > 1 << 53 {
             return .integer(integer)
         }
         return .number(try number())
     }
 
-    /// A float64; `inf`, `-inf` and `nan` as text, and as other languages print them.
+    /// A float64; `inf`, `-inf` and `nan` are text, also in the spellings of other languages.
     func number() throws(InitError) -> Double {
         switch self {
         case .text(let text), .json(.string(let text)):
@@ -163,12 +163,12 @@ extension RequestValue {
                 guard let inner = opened.removing(suffix: closing) else {
                     throw InitError(.invalid, [], "the bracket is not closed")
                 }
-                // Python writes a tuple of one element so: (4,)
+                // Python writes a tuple of one element with a comma: (4,)
                 list = (opening == "(" ? inner.trimmed.removing(suffix: ",") ?? inner : inner).trimmed
                 break
             }
             guard !list.isEmpty else { return [] }
-            // 64x3x7x7; 0x10 is more likely meant in another base.
+            // 64x3x7x7; 0x10 is more likely a hexadecimal number than a product.
             let isProduct = !list.hasPrefix("0x") && list.utf8.allSatisfy { $0.isDigit || $0 == UInt8(ascii: "x") }
             return list.split(separator: isProduct ? "x" : ",").map { .text($0.trimmed) }
         default:
@@ -207,7 +207,7 @@ extension RequestValue {
         return list
     }
 
-    /// One integer, or a list of `count` of them where that is given.
+    /// One integer, or a list of integers, of which there must be `count` if that is given.
     func integers(count: Int?) throws(InitError) -> ParameterValue {
         switch self {
         case .json(.number):
@@ -238,7 +238,7 @@ extension RequestValue {
         )
     }
 
-    /// A value that can only be named: PyTorch's default.
+    /// A parameter that accepts only PyTorch's default.
     func onlyDefault(_ value: ParameterValue) throws(InitError) -> ParameterValue {
         guard anything() == value else {
             throw mismatch("\(value.queryText), the default: a request cannot hold another value")
@@ -246,7 +246,7 @@ extension RequestValue {
         return value
     }
 
-    /// A value that changes nothing, or whose type is looked at later.
+    /// A value of any type: it has no effect, or its type is checked later.
     func anything() -> ParameterValue {
         switch self {
         case .text(let text), .json(.string(let text)): return .text(text)

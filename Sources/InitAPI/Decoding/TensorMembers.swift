@@ -6,12 +6,12 @@ import WeightInit
 struct TensorMembers: Sendable {
     var request: TensorRequest
     var seed: Seed
-    /// Set where the request names one.
+    /// Set if the request names a format.
     var format: TensorFormat?
     var canonical: CanonicalRequest
     private let parameters: [Member]
 
-    /// - Throws: `invalid` for what the decoder refuses, `tooLarge` for shapes past what can be counted.
+    /// - Throws: `invalid` for members that cannot be decoded, `tooLarge` for shapes whose elements cannot be counted.
     init(_ members: RequestMembers) throws(InitError) {
         let method = try TensorMembers.method(of: members, besides: MemberTable.askedTensor)
         let table = MemberTable.members(with: method)
@@ -75,7 +75,7 @@ struct TensorMembers: Sendable {
         throw .unknown("member", stranger.name, in: [stranger.name], known: table.map(\.name))
     }
 
-    /// Why a name is no parameter of this method where it is one of others.
+    /// The message for a name that is a parameter of other methods but not of this one; `nil` if no method has it.
     static func owners(of name: Text, besides method: InitMethod) -> String? {
         let owners = InitMethod.all.filter { candidate in
             candidate.parameters.contains { $0.name == name || $0.aliases.contains(name) }
@@ -94,7 +94,7 @@ struct TensorMembers: Sendable {
         }
     }
 
-    /// A gain that is given takes the place of these in `kaiming_*`.
+    /// `true` for the parameters of `kaiming_*` that a given gain replaces.
     private func isReplaced(_ name: Text) -> Bool {
         request.arguments["gain"] != nil && (name == "a" || name == "nonlinearity")
     }

@@ -2,9 +2,9 @@ internal import ByteText
 import ByteSource
 import TensorFormats
 
-/// A JSON object that is written in pieces: members, and lists whose elements are made one after the other.
+/// A JSON object that is written piece by piece: members, and lists whose elements are made one after the other.
 ///
-/// So an object that is long because a model is large takes little memory while it is sent.
+/// The long object of a large model thus takes little memory while it is sent.
 package struct JSONDocument: Sendable {
     fileprivate enum Part: Sendable {
         case members([JSONValue.Member])

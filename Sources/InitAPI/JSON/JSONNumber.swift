@@ -1,6 +1,6 @@
 internal import ByteText
 
-/// The grammar of numbers, RFC 8259 section 6; a query's numbers keep to it, too.
+/// The grammar of numbers, RFC 8259 section 6; the numbers of a query follow it, too.
 enum JSONNumber {
     /// End of the longest number that starts at `start`; `nil` if there is none.
     static func end(in bytes: [UInt8], from start: Int) -> Int? {

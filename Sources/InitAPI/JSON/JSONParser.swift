@@ -26,8 +26,8 @@ package struct JSONLimits: Sendable {
     }
 }
 
-/// Reads JSON as RFC 8259 defines it and nothing more: no byte order mark, no comma after the last element, no member
-/// twice, no lone surrogate, no invalid UTF-8.
+/// Reads JSON as RFC 8259 defines it and nothing more: no byte order mark, no comma after the last element, no
+/// duplicate member, no lone surrogate, no invalid UTF-8.
 struct JSONParser {
     private let bytes: [UInt8]
     private let limits: JSONLimits
@@ -40,8 +40,8 @@ struct JSONParser {
         self.limits = limits
     }
 
-    /// - Throws: `invalid` with the place of the fault, `tooLarge` for more values than `limits` allow; the path leads to the
-    ///   value being read.
+    /// - Throws: `invalid` with the place of the fault, `tooLarge` for more values than `limits` allow; the path leads
+    ///   to the value being read.
     static func parse(_ bytes: [UInt8], limits: JSONLimits = JSONLimits()) throws(InitError) -> JSONValue {
         var parser = JSONParser(bytes, limits: limits)
         if bytes.starts(with: [0xef, 0xbb, 0xbf]) {
@@ -176,7 +176,7 @@ struct JSONParser {
         }
     }
 
-    /// Leaves an element or a member behind.
+    /// Steps past the end of an element or a member.
     ///
     /// - Returns: `true` after a comma, `false` at the end of the array or object.
     private mutating func isFollowed(until end: Unicode.Scalar, _ item: String) throws(InitError) -> Bool {
@@ -240,7 +240,7 @@ struct JSONParser {
         throw fault("a string does not end", at: start)
     }
 
-    /// A string in which nothing is escaped; `nil` and no step forward for any other.
+    /// A string without escapes; `nil`, without moving forward, for any other string.
     private mutating func plainString() -> Text? {
         var end = position
         while end < bytes.count, bytes[end] != UInt8(ascii: "\"") {

@@ -2,12 +2,12 @@ package import ByteText
 
 /// JSON Pointers, RFC 6901.
 package enum JSONPointer {
-    /// The pointer to what these names and indices lead to.
+    /// The pointer that consists of these names and indices.
     package static func text(of path: [Text]) -> Text {
         path.reduce("") { $0 + component($1) }
     }
 
-    /// `~` and `/` have a meaning in a pointer.
+    /// A component of a pointer: `~` and `/`, which have a meaning there, are escaped.
     private static func component(_ name: Text) -> Text {
         var component = [UInt8(ascii: "/")]
         for byte in name.utf8 {

@@ -25,7 +25,7 @@ extension JSONValue {
         if case .number(let digits) = self { Int(digits.description) } else { nil }
     }
 
-    /// A number, also one that JSON has no digits for: `"inf"`.
+    /// A number, including those that JSON writes as a string, such as `"inf"`.
     package var double: Double? {
         switch self {
         case .number(let digits): Double(digits.description)

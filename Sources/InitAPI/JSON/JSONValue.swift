@@ -14,7 +14,7 @@ package enum JSONValue: Sendable, Equatable {
 
     case null
     case boolean(Bool)
-    /// The digits as they were written: only who knows the type can tell what they mean.
+    /// The digits as they were written: their meaning depends on the type that the reader expects.
     case number(Text)
     case string(Text)
     case array([JSONValue])
@@ -24,7 +24,7 @@ package enum JSONValue: Sendable, Equatable {
         .number(Text(value))
     }
 
-    /// The shortest digits that round-trip; the strings `inf`, `-inf` and `nan` where JSON has no number.
+    /// The shortest digits that round-trip; the strings `inf`, `-inf` and `nan` for values that JSON has no number for.
     package static func double(_ value: Double) -> JSONValue {
         value.isFinite ? .number(Text(value.shortestText)) : .string(Text(value.shortestText))
     }
@@ -51,7 +51,7 @@ extension JSONValue: ExpressibleByDictionaryLiteral {
 }
 
 extension [JSONValue.Member] {
-    /// Adds a member at the end; none where there is no value.
+    /// Adds a member at the end if there is a value.
     package mutating func append(_ name: Text, _ value: JSONValue?) {
         if let value { append(JSONValue.Member(name: name, value: value)) }
     }

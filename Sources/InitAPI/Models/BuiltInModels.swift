@@ -2,16 +2,16 @@ internal import ByteText
 internal import EmbeddedFiles
 import WeightInit
 
-/// The models that are always there, from the file that `make models` writes.
+/// The built-in models, from the file that `make models` writes.
 ///
-/// The file is the length of a list (4 bytes, little-endian), the list in JSON, and zlib streams. Only what is asked for is
-/// unpacked.
+/// The file is the length of a list (4 bytes, little-endian), the list in JSON, and zlib streams. A model's file is
+/// unpacked only when it is asked for.
 enum BuiltInModels {
     static let all: [Text: CatalogueModel] = Dictionary(
         (list ?? []).map { ($0.name, $0) }
     ) { first, _ in first }
 
-    /// `nil` if the file is broken, which no released program has.
+    /// `nil` if the file is damaged, which does not happen in a released program.
     private static var list: [CatalogueModel]? {
         guard let length = EmbeddedFile.models.bytes(4, at: 0)?.reversed().reduce(0, { $0 << 8 | Int($1) }),
             let text = EmbeddedFile.models.bytes(length, at: 4),

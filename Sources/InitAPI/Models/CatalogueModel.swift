@@ -22,11 +22,11 @@ package final class CatalogueModel: Sendable {
     package let planningNeed: PlanningNeed
     /// Sorted by their names.
     package let files: [ModelFile]
-    /// The same for two models only if all their files are.
+    /// Digest of all files: equal for two models only if all their files are equal.
     let digest: Text
     private let request: ModelFile
 
-    /// A model that is known to be right.
+    /// A model whose request is known to be valid.
     ///
     /// - Parameters:
     ///   - literalText: Bytes of the literals' text in the request.
@@ -64,8 +64,8 @@ package final class CatalogueModel: Sendable {
 
     /// Decodes and plans the request once, so that a mistake in it is found before anyone asks for the model.
     ///
-    /// - Throws: `InitError` for a missing request, for what the decoder refuses, and for what planning does; its path starts
-    ///   at a member of the request, or is the name of a file.
+    /// - Throws: `InitError` if the request is missing, cannot be decoded or cannot be planned. Its path starts at a
+    ///   member of the request, and is empty for a fault in the list of files or the request as a whole.
     package convenience init(name: Text, files: [ModelFile], limits: ServiceLimits) throws(InitError) {
         guard let request = files.first(where: { $0.name == Self.requestFile }) else {
             throw InitError(.invalid, [], "there is no file \(Self.requestFile)")
@@ -93,7 +93,7 @@ package final class CatalogueModel: Sendable {
         )
     }
 
-    /// Organisation and name from the texts of a path; `nil` if either cannot be one.
+    /// Organisation and name from the segments of a path; `nil` if either is not valid.
     package static func name(_ organisation: Text, _ name: Text) -> Text? {
         isName(organisation) && isName(name) ? organisation + "/" + name : nil
     }
@@ -104,7 +104,7 @@ package final class CatalogueModel: Sendable {
         return (1...longestName).contains(text.byteCount) && !text.hasPrefix(".") && text.utf8.allSatisfy(isAllowed)
     }
 
-    /// Bytes of a name. The Hub's clients take no longer one.
+    /// Maximum bytes of a name. The Hub's clients accept no longer one.
     private static let longestName = 96
 
     /// The request in JSON.
@@ -125,7 +125,7 @@ package final class CatalogueModel: Sendable {
 extension RequestMembers {
     /// - Throws: `invalid` if the file is not a JSON object.
     fileprivate init(_ file: ModelFile, _ limits: ServiceLimits) throws(InitError) {
-        // Whoever put the file there has paid for its memory.
+        // The operator chose the file, so the number of its values is not limited.
         try self.init(parsing: try file.bytes(), JSONLimits(depth: limits.maximumJSONDepth, values: .max))
     }
 
@@ -186,8 +186,8 @@ extension PlannedTensor {
 
     /// `true` if `parameters()` of the model in PyTorch does not have the tensor.
     ///
-    /// A list of tensors has no modules that tell parameters from buffers, so names of running statistics do. The built-in
-    /// models have no other buffers of floats.
+    /// A list of tensors has no modules that tell parameters from buffers, so names of running statistics do. The
+    /// built-in models have no other buffers of floats.
     var isBuffer: Bool {
         guard isParameter else { return true }
         return Self.statistics.contains { name == $0 || name.hasSuffix("." + $0) }

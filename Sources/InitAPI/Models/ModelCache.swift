@@ -1,9 +1,9 @@
 internal import ByteText
 internal import WeightInit
 
-/// Values made of models: decoded requests, plans, files of weights.
+/// A cache of values made from models: decoded requests, plans, files of weights.
 package final class ModelCache: Sendable {
-    /// A value of any type.
+    /// A cached value of any type, and its size.
     private final class Made: Sendable {
         let value: any Sendable
         let byteCount: Int
@@ -21,23 +21,23 @@ package final class ModelCache: Sendable {
         cache = SharedCache(limit: limit) { $0.byteCount }
     }
 
-    /// Bytes that are kept.
+    /// Bytes of the cached values.
     package var byteCount: Int { cache.byteCount }
 
-    /// Values that have been begun.
+    /// Number of values that were not cached, so that their making has begun.
     package var madeCount: Int { cache.madeCount }
 
-    /// The value of a key, if it has been made. Never waits.
+    /// The value of a key, if it is cached. Never waits.
     func kept<Value: Sendable>(_ key: Text, of type: Value.Type = Value.self) -> Value? {
         cache.kept(key)?.value as? Value
     }
 
-    /// The value of a key: the kept one, the one that another thread is making, or the result of `make`.
+    /// The value of a key: the cached one, the one that another thread is making, or the result of `make`.
     ///
     /// A key belongs to one type.
     ///
     /// - Parameter byteCount: Bytes of memory that the value takes.
-    /// - Throws: `cancelled` once `isCancelled` has turned true; what `make` throws.
+    /// - Throws: `cancelled` once `isCancelled` has turned true; errors of `make`.
     func value<Value: Sendable>(
         _ key: Text,
         byteCount: @escaping (Value) -> Int,
@@ -55,7 +55,7 @@ package final class ModelCache: Sendable {
         return value
     }
 
-    /// Forgets all values. Those that are being made are not kept.
+    /// Drops all values. Values that are being made will not be cached.
     func removeAll() {
         cache.removeAll()
     }

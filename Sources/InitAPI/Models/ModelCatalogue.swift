@@ -12,19 +12,19 @@ public final class ModelCatalogue: Sendable {
         self.init(adding: [])
     }
 
-    /// - Parameter models: Come to the built-in ones; each takes the place of a built-in one of its name.
+    /// - Parameter models: Models to add to the built-in ones; each replaces a built-in model of the same name.
     package init(adding models: [CatalogueModel]) {
         added = Mutex(Self.byName(models))
     }
 
-    /// Has these and the built-in models from now on, and those added before no more.
+    /// Replaces the models added before by these; the built-in models stay.
     package func replace(by models: [CatalogueModel]) {
         let new = Self.byName(models)
         added.withLock { $0 = new }
         for observer in observers.withLock({ $0 }) { observer() }
     }
 
-    /// Calls this whenever the models have been replaced.
+    /// Registers a function that is called whenever the models have been replaced.
     func observe(_ observer: @escaping @Sendable () -> Void) {
         observers.withLock { $0.append(observer) }
     }
@@ -42,13 +42,14 @@ public final class ModelCatalogue: Sendable {
     package func require(_ name: Text) throws(InitError) -> CatalogueModel {
         if let model = self[name] { return model }
         let suggestion = Suggestion(for: name, among: all.map(\.name))
-        // Likely at least the model, if not the organisation, which may be missing altogether.
+        // If no full name is near, the part behind the organisation may still be right: the organisation can be wrong
+        // or missing.
         let likely = suggestion.likely.isEmpty ? ofAnyOrganisation(name) : suggestion.likely
         let others = suggestion.ordered.filter { !likely.contains($0) }
         throw .unknown("model", name, in: [], likely: likely, allowed: Array((likely + others).prefix(Self.offered)))
     }
 
-    /// Names of models whose last part, behind the organisation, is that of a name or near it.
+    /// Names of models whose last part, behind the organisation, equals the last part of `name` or is near it.
     private func ofAnyOrganisation(_ name: Text) -> [Text] {
         let models = all.map { (name: $0.name, last: Self.lastPart($0.name)) }
         let given = Self.lastPart(name)
@@ -60,7 +61,7 @@ public final class ModelCatalogue: Sendable {
 
     private static func lastPart(_ name: Text) -> Text { name.split(separator: "/").last ?? name }
 
-    /// Names that an error offers.
+    /// Maximum number of names that an error offers.
     private static let offered = 20
 
     private static func byName(_ models: [CatalogueModel]) -> [Text: CatalogueModel] {

@@ -2,13 +2,13 @@ package import ByteText
 internal import SHA2
 import WeightInit
 
-/// A file of a model that is handed out as it is.
+/// A file of a model that is served unchanged.
 package struct ModelFile: Sendable {
     package let name: Text
     package let byteCount: Int
     /// SHA-256 of the bytes, in hexadecimal digits.
     package let sha256: Text
-    /// The work of unpacking the file whenever it is asked for; none for a file in memory.
+    /// Estimate of the work that unpacking the file takes for each reply; zero for a file in memory.
     let work: WorkEstimate
     /// Bytes of memory that a reply with the file holds, which a file in memory shares with all replies.
     let memory: Int
@@ -26,7 +26,7 @@ package struct ModelFile: Sendable {
 
     /// A packed file.
     ///
-    /// - Parameter unpack: Makes the bytes, whenever they are asked for.
+    /// - Parameter unpack: Makes the bytes; called each time that they are asked for.
     init(
         name: Text,
         byteCount: Int,
@@ -45,7 +45,7 @@ package struct ModelFile: Sendable {
         read = unpack
     }
 
-    /// Measured with text that hardly shrinks, which takes longest.
+    /// Measured with text that hardly compresses, which takes longest.
     private static let durationOfByte = Duration.nanoseconds(10)
 
     /// The bytes of the file.

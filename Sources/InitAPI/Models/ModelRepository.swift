@@ -1,7 +1,7 @@
 package import ByteText
 package import WeightInit
 
-/// A model at one revision, as a repository of files: what a client of the Hub sees.
+/// A model at one revision, as the repository of files that a client of the Hub sees.
 package struct ModelRepository: Sendable {
     package let model: CatalogueModel
     package let revision: ModelRevision
@@ -19,7 +19,7 @@ package struct ModelRepository: Sendable {
         self.revision = revision
     }
 
-    /// Result of a look for a file.
+    /// Result of looking a file up.
     package enum Lookup: Sendable {
         case found(Answer)
         case missing
@@ -27,7 +27,7 @@ package struct ModelRepository: Sendable {
         case exceeds
     }
 
-    /// Looks for a file. Only files of weights need the model to be planned.
+    /// Looks a file up. Only files of weights need the model to be planned.
     package func file(_ name: Text, _ asking: Asking) throws(InitError) -> Lookup {
         if let stored = model.files.first(where: { $0.name == name }) {
             return .found(Answer(stored, lifetime))
@@ -43,7 +43,7 @@ package struct ModelRepository: Sendable {
     package struct Entry: Sendable {
         package var name: Text
         package var byteCount: Int
-        /// The same for the same bytes.
+        /// Equal for files with the same bytes.
         package var identity: Identity
         /// SHA-256 of the bytes, if it is known.
         package var sha256: Text?
@@ -64,7 +64,7 @@ package struct ModelRepository: Sendable {
         return entries.sorted { $0.name < $1.name }
     }
 
-    /// A commit has the same files for ever.
+    /// Lifetime of the answers. The files of a commit never change.
     package var lifetime: Answer.Lifetime { revision.isCommit ? .forever : .catalogue }
 
     private func weights(_ asking: Asking) throws(InitError) -> WeightFiles? {
@@ -74,7 +74,7 @@ package struct ModelRepository: Sendable {
         guard asking.allowance.covers(model.planningNeed) else { return nil }
         return try cache.value(key, byteCount: \.memory, isCancelled: asking.allowance.isCancelled) {
             isCancelled throws(InitError) in
-            // The plan is kept with the files, which are written from it.
+            // The plan is not cached separately: the files are written from it and hold it.
             let planned = try model.makePlan(ModelOverrides(seed: revision.seed), asking.context, isCancelled)
             return try WeightFiles(planned, asking.context)
         }

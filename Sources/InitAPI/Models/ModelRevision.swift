@@ -5,14 +5,15 @@ package import WeightInit
 package struct ModelRevision: Sendable, Equatable {
     /// From 0 to 2^64 − 1.
     package let seed: Seed
-    /// 40 hexadecimal digits: 24 of the model's contents and of what decides the bytes of its files, 16 of the seed.
+    /// 40 hexadecimal digits: 24 of a digest of everything but the seed that decides the bytes of the files, 16 of the
+    /// seed.
     package let commit: Text
-    /// `true` if the commit itself was asked for, whose files never change.
+    /// `true` if the client named the commit, whose files never change.
     package let isCommit: Bool
 
     /// A revision as a client writes it: `main`, `seed-42` or a commit.
     ///
-    /// - Parameter maximumShardBytes: Decides which files there are.
+    /// - Parameter maximumShardBytes: Decides how the weights are split into files.
     /// - Returns: `nil` for anything else, and for the commit of other contents.
     init?(_ text: Text, of model: CatalogueModel, maximumShardBytes: Int) {
         let contents = Identity(

@@ -8,14 +8,15 @@ struct PlannedModel: Sendable {
     let plan: Plan
     let need: PlanningNeed
 
-    /// Bytes of memory that both take.
+    /// Bytes of memory that the members and the plan take.
     var memory: Int {
         need.structureMemory.addingClamped(need.literalText).addingClamped(plan.literalByteCount)
     }
 }
 
 extension CatalogueModel {
-    /// The request with other values for some members, planned; kept for the next who asks for the same.
+    /// The request with other values for some members, planned. The result is cached for later requests with the same
+    /// values.
     func plan(_ overrides: ModelOverrides, _ asking: Asking) throws(InitError) -> PlannedModel {
         let key = Identity(of: "plan", digest, overrides.key).digest
         return try asking.context.modelCache.value(
@@ -27,7 +28,8 @@ extension CatalogueModel {
         }
     }
 
-    /// The request with other values for some members, planned. The decoded request is kept for other values.
+    /// The request with other values for some members, planned. The decoded request is cached, because it serves all
+    /// values.
     func makePlan(
         _ overrides: ModelOverrides,
         _ context: OperationContext,
@@ -67,7 +69,7 @@ struct ModelOverrides: Sendable {
         self.seed = seed
     }
 
-    /// - Throws: `invalid` for what the decoder refuses.
+    /// - Throws: `invalid` for members that cannot be decoded.
     init(_ members: RequestMembers) throws(InitError) {
         let members = try members.withJSON(of: [MemberTable.include, MemberTable.slices])
         let decoded = try members.decode(by: Self.table)
@@ -86,7 +88,7 @@ struct ModelOverrides: Sendable {
         if let slices { members.request.slices = slices }
     }
 
-    /// Different for those that make different requests of the same model.
+    /// Cache key: different for overrides that make different requests of the same model.
     fileprivate var key: Text {
         var members: [JSONValue.Member] = []
         members.append("seed", seed.map { .string(Text($0.description)) })
@@ -104,7 +106,7 @@ struct ModelOverrides: Sendable {
 }
 
 extension RequestMembers {
-    /// The same members with the texts of some read as JSON, or as a list of words with commas between them.
+    /// The same members, in which texts of the table's members are read as JSON or as a comma-separated list of words.
     func withJSON(of table: [Member]) throws(InitError) -> RequestMembers {
         var members = self
         for (index, member) in given.enumerated() where table.contains(where: { $0.name == member.name }) {

@@ -4,12 +4,12 @@ internal import ByteText
 enum WeightFile: Equatable {
     /// All tensors.
     case whole
-    /// Which tensor is in which shard.
+    /// The index, which names the shard of each tensor.
     case index
     /// One of several files, counted from 0.
     case shard(Int, of: Int)
 
-    /// - Returns: `nil` for a name that is none of a file of weights.
+    /// - Returns: `nil` if the name is not the name of a file of weights.
     init?(name: Text) {
         switch name {
         case "model.safetensors": self = .whole
@@ -35,7 +35,7 @@ enum WeightFile: Equatable {
         }
     }
 
-    /// Five digits at least.
+    /// The number with at least five digits.
     private static func digits(_ number: Int) -> String {
         let text = String(number)
         return String(repeating: "0", count: max(0, 5 - text.utf8.count)) + text

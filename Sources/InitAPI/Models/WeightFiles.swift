@@ -2,16 +2,17 @@ internal import ByteText
 import TensorFormats
 import WeightInit
 
-/// The files that hold a model's weights at one seed, ready to be answered.
+/// The files that hold a model's weights at one seed, ready to be sent.
 struct WeightFiles: Sendable {
     /// One file, or an index and its shards.
     let answers: [(file: WeightFile, answer: Answer)]
-    /// Bytes of memory, with the plan, which all files share.
+    /// Bytes of memory of all files and of the plan that they share.
     let memory: Int
 
-    /// Splits as `save_pretrained` does: tensors in order, a new file before the one with which a file would be too long.
+    /// Splits as `save_pretrained` does: tensors in order, and a new file before each tensor that would make a file too
+    /// long.
     ///
-    /// - Parameter maximumShardBytes: Bytes of the tensors of a file; a larger tensor is alone in one.
+    /// - Parameter maximumShardBytes: Maximum bytes of the tensors in a file; a larger tensor has a file of its own.
     init(_ model: PlannedModel, _ context: OperationContext) throws(InitError) {
         let planned = try PlannedAnswer(.model(model.members), model.plan, context)
         let shards = model.plan.tensors.ranges(ofAtMost: context.limits.maximumShardBytes)
@@ -41,7 +42,7 @@ struct WeightFiles: Sendable {
             ),
         ]
         let encodedIndex = index.encoded
-        // A header has the members of the index, and little else.
+        // The headers together have the members of the index, and little else.
         memory = model.need.structureMemory.addingClamped(model.plan.literalByteCount)
             .addingClamped(4 * encodedIndex.count)
         answers.append((.index, Answer(ModelFile(name: WeightFile.index.name, bytes: encodedIndex))))
@@ -50,7 +51,7 @@ struct WeightFiles: Sendable {
 }
 
 extension [PlannedTensor] {
-    /// Neighbours whose bytes together are at most so many; a larger one is alone.
+    /// Ranges of consecutive tensors of at most `limit` bytes each; a larger tensor is alone in its range.
     fileprivate func ranges(ofAtMost limit: Int) -> [Range<Int>] {
         var ranges: [Range<Int>] = []
         var (start, bytes) = (0, 0)

@@ -2,9 +2,9 @@ internal import ByteText
 import TensorFormats
 import WeightInit
 
-/// The plan of a request to `/init`; nothing is generated, unless the digest of the body is asked for.
+/// The plan of a request to `/init`. Nothing is generated, unless the request asks for the digest of the body.
 struct ExplainQuestion: Question {
-    /// Changes when the answer to the same request does, within a release.
+    /// Changes if the answer to the same request changes within a release.
     private static let revision: Text = "2"
 
     private let members: InitMembers
@@ -51,7 +51,7 @@ struct ExplainQuestion: Question {
         return try PlannedAnswer(members, plan, context).document(withDigestIn: format) { document(of: plan, $0) }
     }
 
-    /// - Parameter digest: SHA-256 of the body, if it is asked for.
+    /// - Parameter digest: SHA-256 of the body, if the request asks for it.
     private func document(of plan: Plan, _ digest: Text? = nil) -> JSONDocument {
         var head: [JSONValue.Member] = []
         head.append("url", .string(members.url("/init", members.format)))
@@ -114,9 +114,9 @@ extension PlannedTensor {
 }
 
 extension [JSONValue.Member] {
-    /// Adds what is known of a tensor before any element is generated.
+    /// Adds the facts about a tensor that are known before any element is generated.
     ///
-    /// - Parameter draw: The one that initialised it last; `nil` if steps write all of its elements.
+    /// - Parameter draw: The draw that initialised the tensor last; `nil` if steps write all of its elements.
     fileprivate mutating func append(factsOf draw: Draw?) {
         let resolution = draw?.resolution
         append("formula", .string(Text(draw?.formula ?? "the elements that steps write")))
@@ -135,7 +135,8 @@ extension [JSONValue.Member] {
 extension Draw {
     /// Method, size and place in the stream of one draw.
     ///
-    /// - Parameter tensors: Names of the tensors that have elements of it: none if it is discarded or overwritten.
+    /// - Parameter tensors: Names of the tensors that have elements of the draw: none if the draw is discarded or
+    ///   overwritten.
     fileprivate func explanation(of tensors: [Text]) -> [JSONValue.Member] {
         var members: [JSONValue.Member] = []
         members.append("method", .string(method))

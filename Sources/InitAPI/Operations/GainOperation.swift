@@ -19,7 +19,7 @@ struct GainQuestion: Question {
         let url = { @Sendable [decoded] path in CanonicalRequest(decoded, by: Self.table).url(path) }
         guard let name = decoded.text("nonlinearity") else {
             guard decoded["param"] == nil else {
-                throw .invalid("param", "means nothing without a nonlinearity")
+                throw .invalid("param", "has no effect without a nonlinearity")
             }
             let gains = try Nonlinearity.all.map { nonlinearity throws(InitError) in
                 JSONValue.object(try gain(of: nonlinearity, nil))

@@ -12,7 +12,7 @@ package struct InitQuestion: Question {
         self.members = try InitMembers(members)
     }
 
-    /// - Throws: `invalid` also for another format than the file's.
+    /// - Throws: `invalid` also if the members name a format other than the file's.
     package init(_ members: RequestMembers, in file: InitFile) throws(InitError) {
         try self.init(members)
         self.file = file
@@ -44,7 +44,7 @@ package struct InitFile: Sendable {
     let name: Text
     let format: TensorFormat
 
-    /// - Throws: `invalid` for a name that is unsafe to save, or whose extension is that of no format.
+    /// - Throws: `invalid` for a name that is unsafe to save, or whose extension belongs to no format.
     package init(name: Text) throws(InitError) {
         guard name.byteCount <= Self.longestName else {
             throw InitError(.invalid, [], "a file's name has at most \(Self.longestName) bytes")
@@ -61,7 +61,7 @@ package struct InitFile: Sendable {
             throw InitError(
                 .invalid,
                 [],
-                "the file's name \(name.quotedForMessage) ends in the extension of no format",
+                "the file's name \(name.quotedForMessage) has an unknown extension",
                 allowed: TensorFormat.all.flatMap(\.extensions).map { Text("." + $0) }
             )
         }
@@ -90,23 +90,23 @@ extension InitMembers {
         return name + "." + format.fileExtension
     }
 
-    /// The format asked for, or the one that is most welcome.
+    /// The format that the request names, or the one that the client prefers.
     ///
-    /// - Throws: `notOffered` if there is none that is acceptable and that can hold what is asked for.
+    /// - Throws: `notOffered` if no acceptable format can hold the tensors.
     func format(by preference: any MediaPreference) throws(InitError) -> TensorFormat {
         lazy var able = TensorFormat.all.filter { objection(to: $0) == nil }
         if let named = format {
             guard let objection = objection(to: named) else { return named }
             throw InitError(.notOffered, ["format"], objection, allowed: able.map(\.name))
         }
-        // A summary can only be asked for by name: its media type is that of the numbers.
+        // A summary can only be requested by name, because it shares its media type with `json`.
         let offers = able.filter { $0 != .summary }
         if let best = preference.preferred(among: offers, mediaType: \.mediaType) { return best }
         let wanted = preference.preferred(among: TensorFormat.all, mediaType: \.mediaType)
         throw InitError(
             .notOffered,
             [],
-            wanted.flatMap(objection) ?? "none of the media types offered is acceptable",
+            wanted.flatMap(objection) ?? "none of the media types offered is acceptable\(preference.found)",
             allowed: offers.map { Text($0.mediaType) }
         )
     }

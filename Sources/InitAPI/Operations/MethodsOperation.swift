@@ -2,7 +2,7 @@ internal import ByteText
 import TensorFormats
 import WeightInit
 
-/// The catalogue: everything a request may name, from the tables that decode it.
+/// The catalogue: everything that a request may name, from the tables that decode requests.
 struct MethodsQuestion: Question {
     init(_ members: RequestMembers) throws(InitError) {
         try members.requireNone()
@@ -15,7 +15,7 @@ struct MethodsQuestion: Question {
         return answer
     }
 
-    /// Written once, for all who ask.
+    /// Encoded once, for all requests.
     private static let text = catalogue.encoded
     private static let identity = Identity(of: text)
 

@@ -28,12 +28,13 @@ struct ModelsQuestion: Question {
     }
 }
 
-/// A model of the catalogue in one of the formats: `/init` with the model's request, and some members beside it that win.
+/// A model of the catalogue in one of the formats: `/init` with the model's request, in which some members can be
+/// overridden.
 package struct ModelQuestion: Sendable {
     private let model: CatalogueModel
     private let overrides: ModelOverrides
 
-    /// - Throws: `invalid` for what the decoder refuses.
+    /// - Throws: `invalid` for members that cannot be decoded.
     package init(_ model: CatalogueModel, _ members: RequestMembers) throws(InitError) {
         self.model = model
         overrides = try ModelOverrides(members)

@@ -6,13 +6,13 @@ import WeightInit
 
 /// Planned tensors, ready to be written in any format.
 struct PlannedAnswer: Sendable {
-    /// Changes when the bytes of a format do, so that no cache mixes old and new.
+    /// Changes if the bytes of a format change, so that no cache mixes old and new bytes.
     static let encoderRevision: Text = "2"
 
     /// Bytes that a planned tensor takes in memory, with its name and its place in a file. Measured.
     static let memoryOfTensor = 1024
 
-    /// Bytes that a summary takes in memory: two lists of the histogram and a digest, each with its head.
+    /// Bytes that a summary takes in memory: two lists of the histogram and a digest, each with the head of its array.
     private static let memoryOfSummary = 1024
 
     private let members: InitMembers
@@ -31,7 +31,7 @@ struct PlannedAnswer: Sendable {
         var descriptions: [TensorDescription] = []
         do throws(FormatError) {
             for tensor in plan.tensors {
-                // A tensor that stands alone has no name, but a file of names needs one.
+                // A single tensor has no name, but a safetensors file needs one.
                 let name = tensor.name.isEmpty ? "tensor" : tensor.name
                 descriptions.append(try TensorDescription(name: name, shape: tensor.shape, dtype: tensor.dtype))
             }
@@ -46,7 +46,7 @@ struct PlannedAnswer: Sendable {
         return planned(try encoded(in: format, request), identity(request, format.name))
     }
 
-    /// A document that has the digest of the body in a format. All of the body is made for it, and nothing of it kept.
+    /// A document with the digest of the body in a format. The whole body is made and hashed, and none of it is kept.
     func document(
         withDigestIn format: TensorFormat,
         _ make: @escaping @Sendable (_ sha256: Text) -> JSONDocument
@@ -58,7 +58,7 @@ struct PlannedAnswer: Sendable {
         }
         var answer = Answer(content, mediaType: Answer.json, lifetime: .release)
         let memory = AnswerBody.hashedBytes + Answer.assembledBytes
-        // Digest and numbers, if these are written in digits.
+        // Time for the digest and, in JSON, for writing the numbers.
         let hashing = WorkEstimate(duration: WorkEstimate.deferredDuration + plan.duration * 4, memory: memory)
         answer.work = preparation.estimate + hashed.work + hashing
         answer.memory = hashed.memory
@@ -94,7 +94,7 @@ struct PlannedAnswer: Sendable {
 
     // MARK: Files
 
-    /// A tensor behind its header.
+    /// A file of one tensor: the header, if the format has one, and the elements.
     private func file(
         _ format: TensorFormat,
         _ header: (@Sendable (TensorDescription) throws(FormatError) -> [UInt8])?
@@ -127,11 +127,11 @@ struct PlannedAnswer: Sendable {
         return try safetensors(plan.tensors.indices, metadata)
     }
 
-    /// Safetensors files that hold all tensors together, each those of a range. Their metadata leave the request out, which is
-    /// longer than the rest of a small file's header.
+    /// Safetensors files, one for each range of tensors. Their metadata leave out the request, which is longer than the
+    /// rest of a small file's header.
     func shards(_ ranges: [Range<Int>]) throws(InitError) -> [Answer] {
         try plan.checkSafetensorsNames()
-        // The request is as long as the model, and there are as many files.
+        // The request is hashed once for all files: its length and their number both grow with the model.
         let whole = identity(members.canonical.encodedText, "shards").digest
         var answers: [Answer] = []
         for tensors in ranges {
@@ -173,8 +173,9 @@ struct PlannedAnswer: Sendable {
         return Answer(content, mediaType: format.mediaType, lifetime: .forever)
     }
 
-    /// Metadata of a safetensors file. It holds a tensor with two names under one; the metadata have the other, as
-    /// the reference library's `save_model` writes it. transformers and accelerate refuse files without `format`.
+    /// Metadata of a safetensors file. The file holds a tensor with two names under one of them. The metadata map the
+    /// other name to it, as the reference library's `save_model` does. transformers and accelerate refuse files without
+    /// `format`.
     private func metadata(of ties: [Tie]) -> [Text: Text] {
         var metadata: [Text: Text] = [
             "format": "pt",
@@ -195,7 +196,7 @@ struct PlannedAnswer: Sendable {
             return .stream(stream(prepared))
         }
         var answer = Answer(content, mediaType: TensorFormat.json.mediaType, lifetime: .forever)
-        // A long one is made as it is sent.
+        // A long body is made while it is sent.
         if isShort { answer.work = WorkEstimate(duration: plan.duration, memory: Answer.assembledBytes) }
         return answer
     }
@@ -213,7 +214,7 @@ struct PlannedAnswer: Sendable {
         }
     }
 
-    /// `true` if the text is sure to be short: an element and what separates it from the next take two bytes at least.
+    /// `true` if the text is sure to be short: an element and its separator take at least two bytes.
     private func isShort(elements: Int) -> Bool {
         var room = Answer.assembledBytes
         guard descriptions.count <= room, elements <= room / 2 else { return false }
@@ -222,16 +223,16 @@ struct PlannedAnswer: Sendable {
         return room >= 0
     }
 
-    /// The elements that are written out, lists of nothing counted as one.
+    /// Number of elements that JSON writes; an empty row counts as one.
     private func checkedJSONElements() throws(InitError) -> Int {
         try checkedElements(\.maximumJSONElements, for: "JSON; other formats have none") { shape in
             shape.dimensions.prefix { $0 != 0 }.reduce(1, *)
         }
     }
 
-    /// The elements of all tensors.
+    /// Number of elements of all tensors, as `count` counts them.
     ///
-    /// - Throws: `tooLarge` for more than a limit.
+    /// - Throws: `tooLarge` if they are over the limit.
     private func checkedElements(
         _ limit: KeyPath<ServiceLimits, Int>,
         for purpose: String,
@@ -252,7 +253,7 @@ struct PlannedAnswer: Sendable {
         return total
     }
 
-    /// The JSON before a tensor's numbers; behind the last for an index past the end.
+    /// The JSON before a tensor's numbers. For an index past the end, the JSON behind the last tensor's numbers.
     private func frame(_ index: Int) -> [UInt8] {
         let isFirst = index == 0
         let isPastEnd = index == descriptions.count
@@ -276,7 +277,7 @@ struct PlannedAnswer: Sendable {
 
     // MARK: Summary
 
-    /// - Throws: `tooLarge` for more elements than may be made before the first byte.
+    /// - Throws: `tooLarge` for more elements than a summary or digest may cover.
     private func checkSummaryElements(for purpose: String) throws(InitError) {
         _ = try checkedElements(\.maximumSummaryElements, for: purpose, count: \.elementCount)
     }
@@ -318,7 +319,8 @@ struct PlannedAnswer: Sendable {
         return makeStream().collected(limit: Answer.assembledBytes).map(AnswerBody.bytes) ?? .stream(makeStream())
     }
 
-    /// The JSON of a tensor's summary; before the first for index −1, behind the last for an index past the end.
+    /// The JSON of a tensor's summary. For index −1, the JSON before the first summary; for an index past the end, the
+    /// JSON behind the last.
     private func piece(_ index: Int, of summaries: [TensorSummary]) -> [UInt8] {
         let isPastEnd = index == summaries.count
         switch members {
@@ -351,7 +353,7 @@ struct PlannedAnswer: Sendable {
 }
 
 extension Plan {
-    /// Keys of the metadata that a tie cannot have.
+    /// Metadata keys that a tie cannot have as its name.
     private static let reservedKeys: [Text] = ["profile", "seed", "request", "format"]
 
     /// - Throws: `refused` for names that a safetensors file gives a meaning of its own.
@@ -378,7 +380,7 @@ extension Plan {
         )
     }
 
-    /// The time that making all that is wanted takes, about.
+    /// Approximate time that making all requested elements takes.
     fileprivate var duration: Duration { .nanoseconds(Int64(min(work, 1e18))) }
 }
 
@@ -393,7 +395,7 @@ extension InitMethod.Resolution {
     /// Expected statistics of the elements.
     fileprivate var expectation: JSONValue {
         var members: [JSONValue.Member] = []
-        // The middle of two ends whose sum may be more than float64 has.
+        // Written without the sum of the ends, which may be over the largest float64.
         let middle = interval.map { $0.low + ($0.high - $0.low) / 2 }
         let deviation = interval.map { ($0.high - $0.low) / 12.0.squareRoot() }
         members.append("mean", (mean ?? middle).map(JSONValue.double))
@@ -402,7 +404,8 @@ extension InitMethod.Resolution {
         return .object(members)
     }
 
-    /// Range of a histogram by theory: all of a uniform, four deviations of a normal.
+    /// Expected range for a histogram: the interval of a uniform distribution, or the mean ± 4 standard deviations of a
+    /// normal one.
     fileprivate var likelyRange: ClosedRange<Double>? {
         if let interval, interval.low < interval.high { return interval.low...interval.high }
         let reach = bound ?? std.map { 4 * $0 }
@@ -425,7 +428,7 @@ extension PlannedTensor {
 }
 
 extension TensorMembers {
-    /// Which tensor it is, apart from the method's parameters.
+    /// Members that identify the tensor, apart from the method's parameters.
     func identity(_ tensor: PlannedTensor?) -> [JSONValue.Member] {
         (tensor?.geometry ?? []) + origin
     }
@@ -456,7 +459,7 @@ extension Seed {
 }
 
 extension InitError {
-    /// A tensor that a format has no room for, or no name.
+    /// The error for tensors that a format cannot hold.
     init(_ error: FormatError) {
         switch error {
         case .tooLarge: self.init(.tooLarge, ["shape"], error.description)

@@ -13,7 +13,7 @@ struct PropagateMembers: Sendable {
             default: .integer(128),
             "elements of its output; the widths between are a geometric sequence"
         ),
-        Member("nonlinearity", .word, default: .text("relu"), "the activation behind every weight"),
+        Member("nonlinearity", .word, default: .text("relu"), "the activation after every layer"),
         MemberTable.activationParam,
         Member(
             "method",
@@ -26,7 +26,7 @@ struct PropagateMembers: Sendable {
             "runs",
             .parameter(.integer),
             default: .integer(8),
-            "stacks that are made and run through; 0 is theory alone"
+            "number of stacks to draw and measure; 0 gives the theory alone"
         ),
     ]
 
@@ -36,7 +36,7 @@ struct PropagateMembers: Sendable {
     var runs: Int
     var canonical: CanonicalRequest
 
-    /// - Throws: `invalid` for what the decoder refuses.
+    /// - Throws: `invalid` for members that cannot be decoded.
     init(_ members: RequestMembers) throws(InitError) {
         let method = try PropagateMembers.method(of: members)
         let parameters = PropagateMembers.parameters(of: method)
@@ -77,7 +77,7 @@ struct PropagateMembers: Sendable {
         return try TensorMembers.method(of: members, besides: PropagateMembers.table)
     }
 
-    /// A method's parameters, without those that the stack's own activation stands for.
+    /// A method's parameters, without those that follow from the stack's activation.
     static func parameters(of method: InitMethod) -> [Member] {
         MemberTable.parameters(of: method).filter { member in
             !method.takesNonlinearity || !["a", "nonlinearity"].contains(member.name)

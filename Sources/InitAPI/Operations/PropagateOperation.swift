@@ -7,12 +7,12 @@ struct PropagateQuestion: Question {
     private let members: PropagateMembers
 
     /// Changes when the reply to the same request does.
-    private static let revision: Text = "2"
+    private static let revision: Text = "3"
 
     /// Cost of describing a layer, in generator words.
     private static let layerWork = 4_000.0
 
-    /// Bytes of memory that a layer's numbers take, written down.
+    /// Bytes of memory that a layer's numbers take as text.
     private static let layerMemory = 1 << 10
 
     init(_ members: RequestMembers) throws(InitError) {
@@ -66,7 +66,7 @@ struct PropagateQuestion: Question {
             // Every weight is made on the way forward, and again on the way back.
             + 2 * Double(experiment?.weightCount ?? 0)
         answer.work = WorkEstimate(
-            // A word takes about a nanosecond. What is prepared takes longer than its words.
+            // A word takes about a nanosecond. Methods with a preparation take longer than their words.
             duration: .nanoseconds(Int64(min(work, 1e18)))
                 + (experiment?.needsPreparation == true ? .milliseconds(10) : .zero),
             memory: (experiment?.memory ?? 0).addingClamped(Self.layerMemory * propagation.layers.count)
@@ -137,14 +137,15 @@ struct PropagateQuestion: Question {
             )
         )
         reply.append("modes", .array(modes.map(\.document)))
-        reply.append("advice", .strings(PropagationMode.advice(modes, for: stack).map { Text($0) }))
+        let advice = PropagationMode.advice(modes, for: members.stack.kaiming(.fanIn))
+        reply.append("advice", .strings(advice.map { Text($0) }))
         return reply
     }
 }
 
 extension LayerStack {
-    /// The same layers initialised by kaiming with this mode, and with the gain given if that is what they are
-    /// initialised by.
+    /// The same layers initialised by kaiming with this mode. Layers that kaiming initialises already keep their other
+    /// arguments, such as a gain.
     fileprivate func kaiming(_ mode: Fan.Mode) -> LayerStack {
         var stack = self
         if !method.takesNonlinearity, let kaiming = InitMethod.named("kaiming_normal") {

@@ -9,12 +9,17 @@ struct Accept: MediaPreference {
         var quality: Double
     }
 
-    /// Empty where all is acceptable.
+    /// Empty if every media type is acceptable.
     private let ranges: [Range]
+    private let fieldValue: Text?
 
-    /// Elements that cannot be read are passed over; without a field, or with nothing to read in it, all is acceptable.
+    var found: String { Problem.found(fieldValue) }
+
+    /// Malformed elements are skipped. Without the header, or without a well-formed element in it, every media type is
+    /// acceptable.
     init(_ fieldValue: Text?) {
         ranges = fieldValue.map { FieldList.elements(of: $0).compactMap(Accept.range) } ?? []
+        self.fieldValue = fieldValue
     }
 
     private static func range(_ element: Text) -> Range? {
@@ -34,7 +39,7 @@ struct Accept: MediaPreference {
         return Range(type: names[0], subtype: names[1], quality: quality)
     }
 
-    /// How welcome a media type is, from 0 to 1: what the most specific range that covers it says.
+    /// The quality of a media type, from 0 to 1: the quality of the most specific range that covers it.
     func quality(of mediaType: String) -> Double {
         guard !ranges.isEmpty else { return 1 }
         let names = Text(mediaType).split(separator: "/")

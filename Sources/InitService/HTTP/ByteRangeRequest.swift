@@ -3,13 +3,15 @@ import InitAPI
 
 /// A `Range` field applied to a body, RFC 9110 section 14.2.
 enum ByteRangeRequest: Equatable {
-    /// All of it: no range, several, another unit, one that cannot be read, or a body without bytes.
+    /// The whole body: the request has no range, several ranges, another unit or a malformed range, or the body is
+    /// empty.
     case whole
     case part(Range<Int>)
     case unsatisfiable
 
     init(_ fieldValue: Text?, byteCount: Int) {
-        // Of nothing, a part would be an error even to who asks for all in parts, as caches do.
+        // Without this exception for an empty body, a client that asks for all of it in ranges, as caches do, would get
+        // an error.
         guard byteCount > 0, let parts = fieldValue?.split(separator: "=", maxSplits: 1), parts.count == 2,
             parts[0].trimmed.equalsIgnoringASCIICase("bytes")
         else {
@@ -25,7 +27,7 @@ enum ByteRangeRequest: Equatable {
         case (true, true):
             self = .whole
         case (true, false):
-            // The last bytes, or all where there are fewer.
+            // The last bytes, or all bytes if there are fewer.
             let count = min(ByteRangeRequest.clamped(ends[1]), byteCount)
             self = count == 0 ? .unsatisfiable : .part((byteCount - count)..<byteCount)
         case (false, let isOpen):
@@ -39,7 +41,7 @@ enum ByteRangeRequest: Equatable {
         }
     }
 
-    /// The number, or the largest one where it does not fit: no body is that long.
+    /// The number, or the largest integer if the number does not fit: no body is that long.
     private static func clamped(_ digits: Text) -> Int {
         Int(digits.description) ?? Int.max
     }

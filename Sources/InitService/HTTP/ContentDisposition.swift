@@ -11,7 +11,8 @@ enum ContentDisposition {
         case inline
     }
 
-    /// The field's value. A name beyond plain ASCII is there twice: in ASCII for old readers, and percent-encoded (RFC 8187).
+    /// The field's value. A name that is not plain ASCII is written twice: in ASCII for old clients, and
+    /// percent-encoded (RFC 8187).
     static func value(_ kind: Kind, fileName: Text) -> String {
         guard !fileName.utf8.allSatisfy(isPlain) else { return #"\#(kind.rawValue); filename="\#(fileName)""# }
         let plain = Text(decoding: fileName.utf8.map { isPlain($0) ? $0 : UInt8(ascii: "_") })
@@ -21,7 +22,7 @@ enum ContentDisposition {
 
     private static let special = ASCIISet(#""\%/"#)
 
-    /// `true` for characters that mean the same to every reader within quotation marks.
+    /// `true` for characters that every client reads alike within quotation marks.
     private static func isPlain(_ byte: UInt8) -> Bool {
         (0x20..<0x7f).contains(byte) && !special.contains(byte)
     }

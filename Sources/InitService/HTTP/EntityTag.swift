@@ -6,7 +6,7 @@ struct EntityTag: Sendable, Equatable {
     var opaque: Text
     var isWeak = false
 
-    /// The strong tag of what has this identity.
+    /// The strong tag of a representation with this identity.
     init(of identity: Identity) {
         opaque = identity.digest
     }

@@ -2,8 +2,8 @@ internal import ByteText
 
 /// Comma-separated field values, RFC 9110 section 5.6.1.
 enum FieldList {
-    /// The elements without surrounding whitespace; empty ones are dropped; commas within quotation marks separate
-    /// nothing.
+    /// The elements without surrounding whitespace. Empty elements are dropped, and separators within quotation marks
+    /// are ignored.
     static func elements(of value: Text, separator: Unicode.Scalar = ",") -> [Text] {
         let bytes = value.utf8
         var elements: [Text] = []

@@ -2,7 +2,7 @@ internal import ByteText
 import HTTPTypes
 
 extension HTTPFields {
-    /// Fields that the library has no names for.
+    /// Names of headers that the library does not define.
     enum Further {
         static let errorCode = HTTPField.Name("X-Error-Code")
         static let errorMessage = HTTPField.Name("X-Error-Message")
@@ -15,17 +15,18 @@ extension HTTPFields {
         static let wantReprDigest = HTTPField.Name("Want-Repr-Digest")
     }
 
-    /// `nil` for what is not a name.
+    /// The value of a header; `nil` if there is none, or if its name is not valid.
     subscript(name: HTTPField.Name?) -> String? {
         name.flatMap { self[$0] }
     }
 
-    /// The value of a field that a client has sent, several of one name joined by commas.
+    /// The value of a header that a client has sent; several with one name are joined by commas.
     func text(_ name: HTTPField.Name?) -> Text? {
         self[name].map { Text($0) }
     }
 
-    /// Adds a field that is not there yet, which setting it would look for; does nothing for what is not a name.
+    /// Adds a header that is known to be missing; setting it would search for it first. Does nothing if the name is not
+    /// valid.
     mutating func append(_ name: HTTPField.Name?, _ value: String) {
         if let name { append(HTTPField(name: name, value: value)) }
     }

@@ -9,11 +9,11 @@ import WeightInit
 extension Representation {
     /// The response to a request, by RFC 9110 sections 13 (conditions) and 14 (ranges).
     ///
-    /// Conditions are those of `GET` and `HEAD`: no other method here selects a representation.
+    /// Conditions apply to `GET` and `HEAD` only: no other method here selects a representation.
     ///
-    /// - Throws: 412 and 416; the problem that making the body met.
+    /// - Throws: 412 and 416; the problem of an error while the body is made.
     func respond(to request: RouteRequest) throws(Problem) -> RouteOutcome {
-        // An empty literal would take memory of its own.
+        // An empty literal would allocate memory.
         var head = HTTPResponse(status: .ok, headerFields: HTTPFields())
         head.headerFields.reserveCapacity(12)
         let tag = currentTag
@@ -92,7 +92,7 @@ extension Representation {
         return EntityTag(of: Identity(of: bytes))
     }
 
-    /// The canonical URL, which a reply to `POST` alone tells, and which is not for nothing; `nil` where it is too long.
+    /// The canonical URL, for replies to `POST` only, because building it takes time; `nil` if it is too long.
     private func location(for request: RouteRequest) -> String? {
         guard request.method == .post, let location = answer.url?(request.path) else { return nil }
         let whole = (request.prefix?.text ?? "") + location
@@ -110,7 +110,7 @@ extension Representation {
     private func requestedRange(of byteCount: Int, _ tag: EntityTag?, _ request: RouteRequest) -> ByteRangeRequest {
         guard request.method == .get else { return .whole }
         if let condition = request.fields.text(.ifRange) {
-            // A date never matches: nothing here has one.
+            // A date never matches: no representation here has a `Last-Modified`.
             guard let tag, let given = EntityTag(condition.trimmed), tag.matchesStrongly(given) else { return .whole }
         }
         return ByteRangeRequest(request.fields.text(.range), byteCount: byteCount)
@@ -140,7 +140,8 @@ extension ResponseBody {
 }
 
 extension OutgoingResponse {
-    /// Keeps the digest of the body once it has been made, and adds it if it has been already.
+    /// Stores the digest of the body when all of the body has been made. If the bytes are in memory already, the
+    /// response gets the digest, too.
     fileprivate mutating func keepDigest(of tag: EntityTag, in digests: RepresentationDigests) {
         func keep(_ bytes: [UInt8]) {
             let digest = SHA256.hash(data: bytes)
@@ -161,7 +162,7 @@ extension OutgoingResponse {
         }
     }
 
-    /// A body that nobody reads.
+    /// The response for a client that is gone; nobody reads it.
     fileprivate static var clientIsGone: OutgoingResponse {
         Problem(.unavailable, "the client is gone").response(below: nil)
     }

@@ -2,9 +2,9 @@ import HTTPTypes
 import InitAPI
 import WeightInit
 
-/// An answer and what HTTP says of it, before conditions, ranges and `HEAD` decide how much of it is sent.
+/// An answer and its HTTP headers, before conditions, ranges and `HEAD` decide how much of it is sent.
 struct Representation: Sendable {
-    /// Caches that may keep the response, and how long.
+    /// Caching of a response: which caches may keep it, and for how long.
     struct Caching: Sendable, Equatable {
         let field: HTTPField
 
@@ -34,16 +34,16 @@ struct Representation: Sendable {
     var caching: Caching
     /// `true` if other media types are available.
     var isNegotiated = true
-    /// Fields that only this representation has.
+    /// Headers that only this representation has.
     var fields = HTTPFields()
 
     init(_ answer: Answer) {
         self.answer = answer
-        // A short one has a length, and an entity tag of its bytes.
+        // A short document thus has a length, and an entity tag made from its bytes.
         self.answer.assemble()
         caching = Caching(answer.lifetime)
         if let fileName = answer.fileName {
-            // A browser shows what is JSON.
+            // Browsers can show JSON.
             let kind = answer.mediaType == Answer.json ? ContentDisposition.Kind.inline : .attachment
             fields.append(.contentDisposition, ContentDisposition.value(kind, fileName: fileName))
         }
@@ -52,7 +52,7 @@ struct Representation: Sendable {
         fields.append(HTTPFields.Further.tensorDtype, tensor.dtype.rawValue)
     }
 
-    /// A document that is there already, in one media type.
+    /// A document in memory, available in one media type.
     init(document: [UInt8], mediaType: String, caching: Caching) {
         answer = Answer(.bytes(document), mediaType: mediaType, lifetime: .release)
         self.caching = caching

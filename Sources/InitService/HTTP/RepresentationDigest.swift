@@ -5,14 +5,14 @@ import InitAPI
 import SHA2
 import Synchronization
 
-/// The fields of RFC 9530 that let a client check a whole representation, however many ranges it came in.
+/// The headers of RFC 9530 with which a client can check a whole representation, even if it came in several ranges.
 enum RepresentationDigest {
     /// `true` if `Want-Repr-Digest` asks for SHA-256, the only algorithm here, or the member `digest` does.
     static func isWanted(by fields: HTTPFields, _ members: RequestMembers) -> Bool {
         if members.wantsDigest { return true }
         guard let wanted = fields.text(HTTPFields.Further.wantReprDigest) else { return false }
         var preference: Text?
-        // A structured field: of several members of one name, the last counts.
+        // In a structured field, the last of several members with one name counts.
         for member in FieldList.elements(of: wanted) {
             if let weight = member.removing(prefix: "sha-256=") { preference = weight }
         }
@@ -24,10 +24,10 @@ enum RepresentationDigest {
     }
 }
 
-/// SHA-256 of representations by their entity tags, of those that a client wanted to check. A bounded number of them is kept;
-/// the one used longest ago goes first.
+/// SHA-256 of the representations that a client wanted to check, by entity tag. The number of digests is bounded: the
+/// least recently used one is dropped first.
 final class RepresentationDigests: Sendable {
-    /// Few enough to be looked through for the oldest; with its tag, each takes about 200 bytes.
+    /// Few enough to search for the oldest one. A digest with its tag takes about 200 bytes.
     static let maximumCount = 4096
 
     private struct Entry {
@@ -69,7 +69,7 @@ final class RepresentationDigests: Sendable {
     }
 }
 
-/// A source whose bytes are hashed as they are made, if they are made from the first to the last.
+/// A source whose bytes are hashed as they are made, provided that they are made in order.
 final class HashedSource: ByteSource {
     private let source: any ByteSource
     private let finish: (SHA256.Digest) -> Void

@@ -7,16 +7,16 @@ struct RequestTarget: Sendable {
     /// A name and its value, decoded.
     typealias Parameter = (name: Text, text: Text)
 
-    /// Decoded segment by segment; `nil` where a segment holds an encoded `/`, which no route has.
+    /// The path, decoded segment by segment; `nil` if a segment holds an encoded `/`, which no route has.
     var path: Text?
     var query: [Parameter]
     /// `nil` if no segment is encoded.
     private let decodedSegments: [Text]?
 
-    /// The path's segments, decoded; an encoded `/` is a character like others.
+    /// The path's segments, decoded; an encoded `/` is an ordinary character of its segment.
     var segments: [Text] { decodedSegments ?? path.map { Array($0.split(separator: "/").dropFirst()) } ?? [] }
 
-    /// The server as a whole, with `OPTIONS` only.
+    /// `true` for `*`, which stands for the server as a whole, with `OPTIONS` only.
     var isAsterisk: Bool { path == "*" }
 
     /// Reads origin form, absolute form and `*`.
@@ -26,7 +26,7 @@ struct RequestTarget: Sendable {
     ///
     /// - Throws: A problem for other forms, fragments, broken escapes, NUL, and bytes that are not UTF-8.
     init(_ raw: String) throws(Problem) {
-        // Bytes, because looking for the borders of characters costs more than all else in a small request.
+        // Bytes, because finding the boundaries of characters costs more than everything else in a small request.
         let bytes = Array(raw.utf8)
         guard !bytes.contains(UInt8(ascii: "#")) else {
             throw Problem(.malformed, "the request target has a fragment; write # as %23")
@@ -49,7 +49,7 @@ struct RequestTarget: Sendable {
         query = try rawQuery.map { query throws(Problem) in try RequestTarget.query(query) } ?? []
     }
 
-    /// Takes scheme and authority off an absolute form.
+    /// Removes scheme and authority from an absolute form.
     private static func originForm(of raw: ArraySlice<UInt8>) -> ArraySlice<UInt8> {
         guard raw.first != UInt8(ascii: "/") else { return raw }
         for scheme: Text in ["http://", "https://"] {
@@ -86,16 +86,16 @@ struct RequestTarget: Sendable {
         parameters.reserveCapacity(pieces.count)
         for piece in pieces {
             let (name, value) = piece.halves(at: UInt8(ascii: "="))
+            var decodedName: Text?
             do throws(PercentEncoding.Fault) {
-                parameters.append(
-                    (
-                        name: try PercentEncoding.decode(name, plusIsSpace: true),
-                        text: try PercentEncoding.decode(value ?? [], plusIsSpace: true)
-                    )
-                )
+                let name = try PercentEncoding.decode(name, plusIsSpace: true)
+                decodedName = name
+                parameters.append((name: name, text: try PercentEncoding.decode(value ?? [], plusIsSpace: true)))
             } catch {
                 let given = Text(decoding: piece).quotedForMessage
-                throw Problem(.malformed, "the query is not well-formed: \(error.detail), in \(given)")
+                let detail = "the query is not well-formed: \(error.detail), in \(given)"
+                let faults = decodedName.map { [Problem.Fault(place: .parameter($0), detail: detail)] } ?? []
+                throw Problem(.malformed, detail, faults: faults)
             }
         }
         return parameters

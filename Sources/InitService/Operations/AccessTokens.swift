@@ -4,24 +4,24 @@ import HTTPTypes
 import InitAPI
 import Synchronization
 
-/// The bearer tokens that are accepted (RFC 6750), kept as digests.
+/// The accepted bearer tokens (RFC 6750), stored as digests.
 public final class AccessTokens: Sendable {
-    /// A fault in a list of tokens. The sentence has no token in it.
+    /// A fault in a list of tokens. The description contains no token.
     public struct Fault: Error, Equatable, CustomStringConvertible {
         public let description: String
     }
 
     private let digests: Mutex<[SHA256.Digest]>
 
-    /// - Parameter list: One token a line; empty lines and those that begin with `#` hold none.
-    /// - Throws: `Fault` where there is no token, or a line that cannot be one.
+    /// - Parameter list: One token a line; empty lines and lines that begin with `#` are skipped.
+    /// - Throws: `Fault` if there is no token, or if a line cannot be a token.
     public init(list: [UInt8]) throws(Fault) {
         digests = Mutex(try Self.digests(of: list))
     }
 
-    /// Accepts these from now on, and those before no more.
+    /// Replaces the accepted tokens by these.
     ///
-    /// - Throws: `Fault`; then those before are kept.
+    /// - Throws: `Fault`; the accepted tokens then stay as they are.
     public func replace(by list: [UInt8]) throws(Fault) {
         let new = try Self.digests(of: list)
         digests.withLock { $0 = new }
@@ -34,15 +34,15 @@ public final class AccessTokens: Sendable {
     /// - Throws: 401.
     func check(_ fields: HTTPFields) throws(Problem) {
         guard let credentials = fields.text(.authorization) else {
-            throw .unauthorized("this service wants a token: Authorization: Bearer …", challenge: "")
+            throw .unauthorized("this service requires a token: Authorization: Bearer …", challenge: "")
         }
         let parts = credentials.split(separator: " ", maxSplits: 1, omittingEmptySubsequences: true)
         guard parts.count == 2, parts[0].equalsIgnoringASCIICase("bearer"), accepts(parts[1].trimmed) else {
-            throw .unauthorized("the token is not one that this service takes", challenge: #", error="invalid_token""#)
+            throw .unauthorized("this service does not accept the token", challenge: #", error="invalid_token""#)
         }
     }
 
-    /// Takes the same time whichever of them it is, and whether or not it is one.
+    /// `true` for an accepted token. The time does not depend on which token it is, nor on whether it is accepted.
     private func accepts(_ token: Text) -> Bool {
         let digest = SHA256.hash(data: Array(token.utf8))
         let known = digests.withLock { $0 }
@@ -60,7 +60,7 @@ public final class AccessTokens: Sendable {
             }
             digests.append(SHA256.hash(data: Array(token)))
         }
-        guard !digests.isEmpty else { throw Fault(description: "there is no token in it") }
+        guard !digests.isEmpty else { throw Fault(description: "the list has no token") }
         return digests
     }
 }
@@ -87,6 +87,6 @@ extension ArraySlice<UInt8> {
 }
 
 extension UInt8 {
-    /// RFC 6750, `b64token`, its order aside.
+    /// `true` for the characters of `b64token` in RFC 6750, in any order.
     fileprivate var isTokenByte: Bool { isLetterOrDigit || "-._~+/=".utf8.contains(self) }
 }

@@ -1,18 +1,18 @@
 public import ByteText
 import HTTPTypes
 
-/// Which pages may read the answers, by the Fetch standard's CORS protocol.
+/// Origins whose pages may read the responses, by the Fetch standard's CORS protocol.
 public struct CrossOrigin: Sendable {
     private enum Allowed {
         case any
         case these(Set<Text>)
     }
 
-    /// Fields that a page may read, besides those that it always may.
+    /// Headers that a page may read, besides those that it may always read.
     private static let exposed =
         "ETag, Content-Disposition, Content-Range, Content-Location, Accept-Ranges, Repr-Digest, Retry-After, Server-Timing, "
         + "traceparent, X-Error-Code, X-Error-Message, X-Repo-Commit, X-Request-Id, X-Tensor-Shape, X-Tensor-Dtype"
-    /// Fields that a page may send.
+    /// Headers that a page may send.
     private static let accepted =
         "Accept, Authorization, Content-Type, If-Match, If-None-Match, If-Range, Range, traceparent, Want-Repr-Digest, "
         + "X-Request-Id"
@@ -20,7 +20,7 @@ public struct CrossOrigin: Sendable {
     private let allowed: Allowed
 
     /// - Parameter list: Origins as browsers write them (`https://example.org:8443`), separated by commas, or `*`.
-    /// - Returns: `nil` where it is not such a list.
+    /// - Returns: `nil` if the text is not such a list.
     public init?(list: Text) {
         let origins = FieldList.elements(of: list)
         guard origins != ["*"] else {
@@ -31,7 +31,7 @@ public struct CrossOrigin: Sendable {
         allowed = .these(Set(origins))
     }
 
-    /// Scheme, host and port, in small letters, without a path.
+    /// `true` for scheme, host and port, in lower case, without a path.
     private static func isOrigin(_ text: Text) -> Bool {
         guard let authority = text.removing(prefix: "http://") ?? text.removing(prefix: "https://") else {
             return false
@@ -45,9 +45,9 @@ public struct CrossOrigin: Sendable {
             }
     }
 
-    /// Adds to an answer what a browser has to know of it.
+    /// Adds the CORS headers that a browser needs to a response.
     ///
-    /// - Parameter methods: What the place takes, where the answer is to `OPTIONS`.
+    /// - Parameter methods: Methods that the path takes, if the response is to `OPTIONS`.
     func add(to fields: inout HTTPFields, for request: HTTPRequest, methods: String?) {
         switch allowed {
         case .any:

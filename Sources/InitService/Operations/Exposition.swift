@@ -11,7 +11,7 @@ struct Exposition {
 
     private(set) var text = ""
 
-    /// Announces a metric. Its samples follow, and no others in between.
+    /// Begins a metric. Its samples must follow before any others.
     ///
     /// - Parameter help: A sentence without line breaks or backslashes.
     /// - Returns: The name, which begins the metric's samples.

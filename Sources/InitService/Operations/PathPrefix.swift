@@ -2,11 +2,11 @@ public import ByteText
 import HTTPTypes
 import InitAPI
 
-/// Path at which the service stands behind a proxy: `/weights`.
+/// Path below which a proxy serves the service: `/weights`.
 public struct PathPrefix: Sendable {
     let text: Text
 
-    /// - Returns: `nil` unless the text is segments of unreserved characters, each behind a slash.
+    /// - Returns: `nil` unless the text consists of segments of unreserved characters, each after a slash.
     public init?(_ text: Text) {
         let segments = text.split(separator: "/")
         guard text.hasPrefix("/"), segments.count > 1,
@@ -23,10 +23,10 @@ public struct PathPrefix: Sendable {
         byte.isLetterOrDigit || "-._~".utf8.contains(byte)
     }
 
-    /// A request target as if the service stood at the root. A target without the prefix, as a proxy that takes it off
-    /// sends it, stays what it is.
+    /// The request target without the prefix. A target that does not begin with the prefix stays as it is, because some
+    /// proxies remove the prefix themselves.
     ///
-    /// - Returns: `nil` for the prefix itself without a slash, from which relative URLs would lead elsewhere.
+    /// - Returns: `nil` for the prefix without a slash after it, against which relative URLs would resolve wrongly.
     func removed(from target: String) -> String? {
         guard target.utf8.starts(with: text.utf8) else { return target }
         let rest = target.utf8.dropFirst(text.byteCount)

@@ -2,14 +2,14 @@ import HTTPTypes
 import InitAPI
 import Synchronization
 
-/// Names for requests that have none.
+/// IDs for requests whose client sends none.
 final class RequestIDs: Sendable {
-    /// Request IDs accepted from clients: a few characters of a token (RFC 9110 section 5.6.2).
+    /// Maximum length of a client's request ID, which consists of characters of a token (RFC 9110 section 5.6.2).
     private static let maximumLength = 128
 
     private let next = Atomic(UInt64.random(in: .min ... .max))
 
-    /// The client's name for the request, if it has a sane one.
+    /// The client's request ID, if it is well-formed and not too long.
     static func given(in fields: HTTPFields) -> String? {
         fields[HTTPFields.Further.requestID].flatMap { isSane($0) ? $0 : nil }
     }
@@ -18,15 +18,15 @@ final class RequestIDs: Sendable {
         (1...maximumLength).contains(id.utf8.count) && id.utf8.allSatisfy(\.isTokenCharacter)
     }
 
-    /// A new name.
+    /// A new request ID.
     @Sendable func make() -> String {
-        // SplitMix64 (Steele, Lea and Flood 2014): no two counts have the same name, and none tells the next.
+        // SplitMix64 (Steele, Lea and Flood 2014): no two counts give the same ID, and consecutive IDs look unrelated.
         var bits = next.wrappingAdd(0x9E37_79B9_7F4A_7C15, ordering: .relaxed).newValue
         bits = (bits ^ bits >> 30) &* 0xBF58_476D_1CE4_E5B9
         bits = (bits ^ bits >> 27) &* 0x94D0_49BB_1331_11EB
         bits ^= bits >> 31
         return String(unsafeUninitializedCapacity: 13) { text in
-            // Of the last digit, 64 bits have only 4.
+            // 13 digits of 5 bits are 65 bits, so the last digit has only 4.
             for index in 0..<13 {
                 let digit = UInt8(truncatingIfNeeded: bits >> (5 * UInt64(index)) & 31)
                 text[index] = digit < 10 ? UInt8(ascii: "0") + digit : UInt8(ascii: "a") + digit - 10
@@ -38,7 +38,7 @@ final class RequestIDs: Sendable {
 
 /// The trace that a request belongs to: W3C Trace Context, `traceparent`.
 enum TraceParent {
-    /// The identifier of the trace; `nil` where the field is not one that the specification's version 00 would read.
+    /// The identifier of the trace; `nil` if a reader of the specification's version 00 would reject the header.
     static func traceID(of fields: HTTPFields) -> String? {
         guard let field = fields[HTTPFields.Further.traceParent] else { return nil }
         let parts = field.utf8.split(separator: UInt8(ascii: "-"), omittingEmptySubsequences: false)

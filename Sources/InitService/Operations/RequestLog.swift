@@ -3,9 +3,9 @@ import HTTPTypes
 import Logging
 
 extension Logger {
-    /// Logs an exchange: at `info`, and one that failed at `error`.
+    /// Logs an exchange: at `error` if its status is 500, else at `info`.
     ///
-    /// All that a client can choose is one of few values, or checked, or short and of token characters.
+    /// Each value that a client can choose is one of few, or checked, or short and made of token characters.
     func log(_ exchange: ExchangeEnd) {
         let level: Logger.Level = exchange.status == 500 ? .error : .info
         guard level >= logLevel else { return }

@@ -12,7 +12,7 @@ struct ServerTiming: Sendable {
         begun = clock.now
     }
 
-    /// Ends an attempt to answer: the first one is the plan, the others make what comes before the first byte.
+    /// Ends an attempt to answer: the first one is the plan, the others are the work before the first byte.
     mutating func endAttempt() {
         end(parts.isEmpty ? "plan" : "make")
     }
@@ -22,7 +22,7 @@ struct ServerTiming: Sendable {
         end("queue")
     }
 
-    /// Ends the part that began where the last ended; parts of one name are added up.
+    /// Ends the part that began at the end of the previous one. Parts of the same name are added up.
     private mutating func end(_ name: String) {
         let now = clock.now
         let duration = now - begun
@@ -42,7 +42,7 @@ struct ServerTiming: Sendable {
         )
     }
 
-    /// Three decimals.
+    /// Milliseconds with three decimals.
     private static func milliseconds(_ duration: Duration) -> String {
         let microseconds = duration.components.seconds * 1_000_000 + duration.components.attoseconds / 1_000_000_000_000
         let fraction = String(microseconds % 1000)

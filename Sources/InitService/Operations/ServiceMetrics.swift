@@ -7,7 +7,7 @@ import WeightInit
 
 /// Metrics of the service.
 ///
-/// All counters there can be are made at the start, so that counting takes no lock and no memory.
+/// All possible counters are made at the start, so that counting takes no lock and no memory.
 final class ServiceMetrics: Sendable {
     /// Label of unknown paths, so that clients cannot create labels.
     static let otherRoute = "other"
@@ -16,7 +16,8 @@ final class ServiceMetrics: Sendable {
     private static let routes = (Route.all.map(\.path.text.description) + [otherRoute]).sorted()
     private static let statuses = Set(Problem.Kind.allCases.map(\.status.code)).union(furtherStatuses).sorted()
 
-    /// Route by route, status by status, as listed above: few enough to be looked through, which is quicker than hashing.
+    /// Histograms by route and status, in the order of the lists above. The lists are so short that a linear search is
+    /// quicker than hashing.
     private let durations = routes.map { _ in statuses.map { _ in DurationHistogram() } }
     private let responseBytes = Counter()
     private let cutOff = Counter()
@@ -27,16 +28,17 @@ final class ServiceMetrics: Sendable {
         rejected = Dictionary(uniqueKeysWithValues: Self.reasons.map { ($0, Counter()) })
     }
 
-    /// Besides those of problems: what is well, what the transport may answer by itself, and 0 for what had no answer.
-    private static let furtherStatuses = [0, 200, 204, 206, 304, 414, 431, 501, 505]
+    /// Statuses besides those of problems: of success, of the transport's own answers, and 0 for an exchange without an
+    /// answer.
+    private static let furtherStatuses = [0, 200, 204, 206, 304, 308, 414, 431, 501, 505]
 
-    /// Why requests are refused: the kinds of problems, and for want of what.
+    /// Reasons for refusing requests: the kinds of problems, and the resources that can be exhausted.
     private static let reasons: [String] = {
         let kinds = Problem.Kind.allCases.map(\.slug)
         return kinds + Saturation.allCases.map(\.reason).filter { !kinds.contains($0) }
     }()
 
-    /// Says whom to ask for the load.
+    /// Sets the function that returns the transport's load.
     func observe(_ load: @escaping @Sendable () -> TransportLoad) {
         self.load.withLock { $0 = load }
     }
@@ -59,17 +61,22 @@ final class ServiceMetrics: Sendable {
 // MARK: Writing
 
 extension ServiceMetrics {
-    /// All of them in the text format.
+    /// All metrics in the text format.
     func exposition(of service: InitService) -> Exposition {
         var exposition = Exposition()
         addDurations(to: &exposition)
         let load = load.withLock { $0 }?() ?? TransportLoad()
         exposition.gauge(
             "http_server_active_requests",
-            "Requests whose response has not been sent whole.",
+            "Requests without a complete response.",
             load.activeExchanges
         )
         exposition.gauge("http_server_open_connections", "Open connections, idle ones included.", load.openConnections)
+        exposition.gauge(
+            "http_server_connection_limit",
+            "Maximum number of open connections. Further ones wait until others close.",
+            load.connectionLimit
+        )
         exposition.counter(
             "http_server_response_body_bytes_total",
             "Bytes of response bodies handed to connections.",
@@ -77,10 +84,10 @@ extension ServiceMetrics {
         )
         exposition.counter(
             "http_server_repeated_requests_total",
-            "Requests answered with a reply kept from one with the same head.",
+            "Requests answered with a cached reply.",
             load.repeatedRequests
         )
-        exposition.gauge("http_server_reply_cache_bytes", "Memory held by such replies.", load.replyCacheBytes)
+        exposition.gauge("http_server_reply_cache_bytes", "Memory held by cached replies.", load.replyCacheBytes)
         exposition.gauge("http_server_response_memory_bytes", "Memory held by responses being sent.", load.bodyMemory)
         exposition.gauge(
             "http_server_request_memory_bytes",
@@ -95,7 +102,7 @@ extension ServiceMetrics {
         let rejections = exposition.begin(
             .counter,
             "weight_init_rejected_requests_total",
-            "Requests answered with a problem document, by its type or the option that left no room."
+            "Requests answered with a problem document, by its type or the option of the exhausted resource."
         )
         for reason in Self.reasons {
             exposition.sample(rejections, [("reason", reason)], String(rejected[reason]?.value ?? 0))
@@ -104,34 +111,34 @@ extension ServiceMetrics {
         let madeBytes = exposition.begin(
             .counter,
             "weight_init_made_bytes_total",
-            "Bytes of tensors made, before any format."
+            "Bytes of tensor elements made, before any format."
         )
         addMade(madeBytes, production, to: &exposition) { bytes, _ in bytes }
-        let madeElements = exposition.begin(.counter, "weight_init_made_elements_total", "Elements of tensors made.")
+        let madeElements = exposition.begin(.counter, "weight_init_made_elements_total", "Tensor elements made.")
         addMade(madeElements, production, to: &exposition) { bytes, dtype in bytes / dtype.itemSize }
         exposition.gauge(
             "weight_init_work_queue_depth",
-            "Pieces of work before a first byte that wait.",
+            "Jobs of work before a first byte that wait in the queue.",
             load.waitingWork
         )
         exposition.gauge(
             "weight_init_work_running",
-            "Pieces of work before a first byte that are being done.",
+            "Jobs of work before a first byte that are running.",
             load.runningWork
         )
         exposition.gauge(
             "weight_init_work_memory_bytes",
-            "Memory held by such work and by its responses.",
+            "Memory held by jobs of work before a first byte and by their responses.",
             load.workMemory
         )
         exposition.gauge(
             "weight_init_cache_bytes",
-            "Memory held by what is kept of such work.",
+            "Memory held by cached results of work before a first byte.",
             service.operations.preparations.byteCount
         )
         exposition.counter(
             "weight_init_preparations_total",
-            "Pieces of such work begun because nothing of the kind was kept.",
+            "Jobs of work before a first byte started because no result was cached.",
             service.operations.preparations.madeCount
         )
         exposition.gauge(
@@ -141,20 +148,20 @@ extension ServiceMetrics {
         )
         exposition.counter(
             "weight_init_model_plans_total",
-            "Models of the catalogue decoded, planned or laid out because none was kept.",
+            "Models of the catalogue decoded, planned or split into files because none was cached.",
             service.operations.modelCache.madeCount
         )
-        exposition.gauge("weight_init_draining", "1 from the signal to end on, else 0.", service.isDraining ? 1 : 0)
+        exposition.gauge("weight_init_draining", "1 while the service drains, else 0.", service.isDraining ? 1 : 0)
         let build = exposition.begin(
             .gauge,
             "weight_init_build_info",
-            "Always 1; the labels say which release runs and whose bits it makes."
+            "Always 1; the labels name the release and the PyTorch profile of its bits."
         )
         exposition.sample(build, [("version", Release.version), ("profile", Release.profile.description)], "1")
         return exposition
     }
 
-    /// Only what there was: most routes never give most statuses.
+    /// Adds only histograms with a count: most routes never give most statuses.
     private func addDurations(to exposition: inout Exposition) {
         let name = exposition.begin(
             .histogram,

@@ -1,7 +1,7 @@
 import HTTPTypes
 
 extension Problem {
-    /// The kinds of problems there are; `slug` ends their `type`.
+    /// Kinds of problems. Their `type` ends in the `slug`.
     enum Kind: String, CaseIterable, Sendable {
         case malformed
         case invalid

@@ -5,14 +5,21 @@ import InitAPI
 import WeightInit
 
 extension Problem {
-    /// Nothing is at this path; the nearest one is named.
+    /// The problem for a path without a route. It names the nearest path.
     init(noRouteAt path: Text?, known: [Text]) {
         var error = InitError.unknown("path", path ?? "", in: [], known: known)
-        if path == nil { error.detail = "no path here holds an encoded /" }
+        if path == nil { error.detail = "no path of this service has an encoded /" }
         self.init(notFound: error)
     }
 
-    /// Nothing is at this path, for the reason that the error gives.
+    /// The problem for the metrics' path if the metrics have a port of their own, and this is another one.
+    init(metricsAreApart known: [Text]) {
+        var error = InitError.unknown("path", Route.metrics.path.text, in: [], known: known)
+        error.detail = "\(Route.metrics.path.text) is served on the metrics port (--metrics-port) alone"
+        self.init(notFound: error)
+    }
+
+    /// The problem for a path at which nothing is, with the error's reason.
     init(notFound error: InitError) {
         self.init(.notFound, error.detail, faults: [Fault(place: nil, detail: error.detail, allowed: error.allowed)])
     }
@@ -40,7 +47,7 @@ extension Problem {
 }
 
 extension Saturation {
-    /// Word for it in metrics and log: the option that would make more room.
+    /// Word for the saturation in metrics and log: the option that would make more room.
     var reason: String {
         switch self {
         case .workQueue: "work-queue"
@@ -59,13 +66,13 @@ extension Saturation {
         case .workMemory: "there is no memory left for the work (--\(reason))"
         case .bodyMemory: "active replies fill their memory (--\(reason))"
         case .uploadMemory: "arriving requests fill their memory (--\(reason))"
-        case .stopping: "the service is ending"
+        case .stopping: "the service is shutting down"
         }
     }
 }
 
 extension Problem.Form {
-    /// Result of the closure; its errors are problems that name their place as the client wrote it.
+    /// Returns the closure's result, or turns its error into a problem that names the place as the client wrote it.
     func refusing<Result>(_ body: () throws(InitError) -> Result) throws(Problem) -> Result {
         do {
             return try body()

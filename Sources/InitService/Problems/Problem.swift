@@ -3,7 +3,7 @@ import HTTPTypes
 import InitAPI
 import WeightInit
 
-/// An error as the client sees it: what becomes a problem document, RFC 9457.
+/// An error as the client sees it: the content of a problem document, RFC 9457.
 struct Problem: Error, Sendable {
     /// A fault and its place.
     struct Fault: Sendable {
@@ -19,6 +19,8 @@ struct Problem: Error, Sendable {
         var place: Place?
         var detail: String
         var allowed: [Text] = []
+        /// Largest value accepted at the place.
+        var maximum: Int?
     }
 
     var kind: Kind
@@ -33,7 +35,7 @@ struct Problem: Error, Sendable {
         self.fields = fields
     }
 
-    /// How a client wrote what an error is about.
+    /// Form in which a client wrote the members.
     enum Form: Sendable {
         case query
         case json
@@ -49,16 +51,19 @@ struct Problem: Error, Sendable {
             case .failed: .internalError
             case .notOffered: .notAcceptable
             }
-        // The header names a fault that no member has.
+        // Without a member at fault, the fault is in `Accept`.
         let place =
             kind == .notAcceptable && error.path.isEmpty ? .header("Accept") : Fault.Place(error.path, form: form)
-        let faults = place.map { [Fault(place: $0, detail: error.message, allowed: error.allowed)] } ?? []
+        let fault = place.map {
+            Fault(place: $0, detail: error.message, allowed: error.allowed, maximum: error.maximum)
+        }
         let subject = kind == .notAcceptable ? "" : Problem.subject(of: error.path)
         let fields: HTTPFields = kind == .unavailable ? [.retryAfter: "1"] : HTTPFields()
-        self.init(kind, subject + error.message, faults: faults, fields: fields)
+        self.init(kind, subject + error.message, faults: fault.map { [$0] } ?? [], fields: fields)
     }
 
-    /// A place in a request at the start of a sentence, cut to 80 characters: the names are the client's and can be long.
+    /// A place in a request at the start of a sentence, cut to 80 characters: the names are the client's and can be
+    /// long.
     private static func subject(of path: [Text]) -> String {
         guard path.contains(where: { !$0.isEmpty }) else { return "" }
         var subject = ""
@@ -68,7 +73,7 @@ struct Problem: Error, Sendable {
 
     /// The document's members in order.
     ///
-    /// - Parameter prefix: Path at which a proxy has the service, and its page of problems.
+    /// - Parameter prefix: Path below which a proxy serves the service, and so its page of problems.
     func document(below prefix: PathPrefix?) -> JSONValue {
         var members: [JSONValue.Member] = []
         members.append("type", .string((prefix?.text ?? "") + "/docs/problems#" + Text(kind.slug)))
@@ -81,7 +86,7 @@ struct Problem: Error, Sendable {
 }
 
 extension Problem.Fault.Place {
-    /// A place in a request, `nil` where the query as a whole is meant.
+    /// A place in a request; `nil` for the query as a whole.
     init?(_ path: [Text], form: Problem.Form) {
         switch form {
         case .query:
@@ -104,6 +109,7 @@ extension Problem.Fault {
         }
         members.append("detail", .string(Text(detail)))
         members.append("allowed", allowed.isEmpty ? nil : .strings(allowed))
+        members.append("maximum", maximum.map(JSONValue.integer))
         return .object(members)
     }
 }

@@ -2,7 +2,7 @@ private import Glibc
 
 /// The standard normal distribution, in float64.
 enum Gaussian {
-    /// Φ(x), in the form PyTorch's truncated normal uses.
+    /// Φ(x), by the formula of PyTorch's truncated normal.
     static func cumulative(_ x: Double) -> Double {
         (1 + erf(x / 2.0.squareRoot())) / 2
     }
@@ -12,9 +12,9 @@ enum Gaussian {
         erfc(x / 2.0.squareRoot()) / 2
     }
 
-    /// E[g(z)] by Gauss–Legendre panels between the points where `g` is not smooth.
+    /// E[g(z)] by Gauss–Legendre quadrature in panels between the points at which `g` is not smooth.
     ///
-    /// Good to about 1e-15 for `g` that grows no faster than a polynomial: beyond ±12 the density is below 1e-31.
+    /// Accurate to about 1e-15 if `g` grows no faster than a polynomial: beyond ±12, the density is below 1e-31.
     static func expectation(kinks: [Double], of g: (Double) -> Double) -> Double {
         let reach = 12.0
         let ends = Set(kinks.filter { abs($0) < reach } + [-reach, reach, 0]).sorted()

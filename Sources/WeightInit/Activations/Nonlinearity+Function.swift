@@ -1,13 +1,12 @@
 extension Nonlinearity {
-    /// An activation as a function of a number, and of the parameter that shapes it.
+    /// An activation as a function of a number and of the activation's parameter.
     struct Function: Sendable {
-        /// Where the function is not smooth, apart from 0.
+        /// Points at which the function is not smooth, apart from 0.
         fileprivate let kinks: @Sendable (_ param: Double) -> [Double]
         let value: @Sendable (_ z: Double, _ param: Double) -> Double
-        /// The slope where there is one; at a kink that of either side, and past a jump nothing of the jump: what
-        /// backpropagation multiplies by.
+        /// The factor of backpropagation: the slope; at a kink, the slope on one of its sides. A jump adds nothing.
         let derivative: @Sendable (_ z: Double, _ param: Double) -> Double
-        /// For two straight lines that meet in 0, their slopes.
+        /// Slopes of the two straight lines that meet in 0; `nil` for other functions.
         fileprivate var slopes: (@Sendable (_ param: Double) -> (below: Double, above: Double))?
 
         init(
@@ -33,7 +32,7 @@ extension Nonlinearity {
         }
     }
 
-    /// What an activation does to the variance of what goes through it.
+    /// The factors by which an activation changes mean squares, forward and backward.
     public struct Moments: Sendable, Equatable {
         /// E[f(z)²]
         public var value: Double
@@ -43,8 +42,8 @@ extension Nonlinearity {
 
     /// The second moments of the activation and its derivative, for z ~ N(0, `deviation`²).
     ///
-    /// In closed form where the function is two straight lines, as for ReLU (½ and ½ at a deviation of 1), otherwise by
-    /// quadrature. NaN where the deviation is not finite.
+    /// In closed form if the function is two straight lines, as for ReLU (½ and ½ at a deviation of 1). Otherwise by
+    /// quadrature; NaN if the deviation is not finite.
     func moments(deviation: Double = 1, param: Double) -> Moments {
         if let (below, above) = function.slopes?(param) {
             let square = (below * below + above * above) / 2
@@ -57,7 +56,7 @@ extension Nonlinearity {
         }
         var ends = function.kinks(param)
         if deviation > 1 {
-            // What bends within a few units of 0 bends within a small part of a wide distribution.
+            // Activations bend within a few units of 0, a small part of a wide distribution, so panels are finer there.
             ends += [0.25, 0.5, 1, 2, 4, 8, 16, 32, 64].flatMap { [$0, -$0] }
         }
         let kinks = ends.map { $0 / deviation }

@@ -3,7 +3,7 @@ public import ByteText
 private import Glibc
 private import TorchRandom
 
-/// An activation and its gain: by how much the weights before it are scaled so that variance stays as it is.
+/// An activation and its gain: the factor of the weights before it that keeps the variance.
 public struct Nonlinearity: Sendable {
     public enum Convention: String, Sendable {
         /// The value that `torch.nn.init.calculate_gain` returns.
@@ -12,7 +12,7 @@ public struct Nonlinearity: Sendable {
         case he
     }
 
-    /// The number that shapes an activation, such as the slope of a leaky ReLU.
+    /// The parameter of an activation, such as the slope of a leaky ReLU.
     public struct Shaping: Sendable {
         public let name: Text
         public let defaultValue: Double
@@ -28,14 +28,16 @@ public struct Nonlinearity: Sendable {
     private enum Rule: Sendable {
         /// PyTorch's own number.
         case torch(@Sendable (_ param: Double) throws(InitError) -> Double)
-        /// The function's second moment; the parameter must be accepted.
+        /// 1 / √ of the function's second moment, for accepted values of the parameter.
         case he(accepts: @Sendable (_ param: Double) -> Bool)
     }
 
-    /// The gain.
+    /// Computes the gain.
     ///
-    /// - Parameter param: Shapes the activation; the default where `nil`; ignored, as PyTorch does, where there is none.
-    /// - Throws: `refused` where PyTorch raises, or where there is no such activation or no finite gain.
+    /// - Parameter param: The activation's parameter; `nil` for its default. As in PyTorch, it is ignored if the
+    ///   activation has none.
+    /// - Throws: `refused` if PyTorch raises, if the activation is not defined for `param`, or if its gain is not
+    ///   finite.
     public func gain(param: Double? = nil) throws(InitError) -> Double {
         let param = param ?? parameter?.defaultValue ?? 0
         switch rule {
@@ -53,15 +55,15 @@ public struct Nonlinearity: Sendable {
         }
     }
 
-    /// Looks a name up; names are case-sensitive, as in PyTorch.
+    /// Looks up a name; names are case-sensitive, as in PyTorch.
     public static func named(_ name: Text) -> Nonlinearity? {
         byName[name]
     }
 
-    /// The names PyTorch itself knows, then those it refuses.
+    /// The activations of PyTorch's `calculate_gain`, then the activations that it refuses.
     public static let all: [Nonlinearity] = torchTable + heTable
 
-    /// What `torch.nn.init.calculate_gain` takes, with its values.
+    /// Names of the activations that `torch.nn.init.calculate_gain` takes.
     package static let torchNames: [Text] = torchTable.map(\.name)
 
     private static let byName = Dictionary(uniqueKeysWithValues: all.map { ($0.name, $0) })
@@ -109,7 +111,7 @@ public struct Nonlinearity: Sendable {
             ) { _ in 3.0 / 4 },
         ]
 
-    /// Klambauer et al. 2017, to float64.
+    /// Klambauer et al. 2017, in float64.
     private static let seluAlpha = 1.6732632423543772
     private static let seluScale = 1.0507009873554805
 
@@ -288,12 +290,12 @@ public struct Nonlinearity: Sendable {
     }
 }
 
-/// A gain as a client may give it: a number, or an activation whose gain is meant.
+/// A gain in a request: a number, or an activation that has this gain.
 public enum GainArgument: Sendable, Equatable {
     case number(Double)
     case nonlinearity(name: Text, param: Double?)
 
-    /// - Throws: `invalid` for an unknown activation; whatever the activation's gain throws.
+    /// - Throws: `invalid` for an unknown activation, and the errors of ``Nonlinearity/gain(param:)``.
     public func value() throws(InitError) -> Double {
         switch self {
         case .number(let gain):

@@ -10,16 +10,16 @@ enum ElementOperation: Sendable, Equatable {
     case clamp(low: Double?, high: Double?)
     case inverseError
 
-    /// Operations that are done in one pass over the elements.
+    /// Largest number of operations in one pass over the elements.
     static let longestChain = 64
 
-    /// Work of a chain on one element, in generator words.
+    /// Work of a chain for one element, in generator words.
     static func work(of chain: [ElementOperation]) -> Int {
         chain.reduce(0) { $0 + ($1 == .inverseError ? ElementChain.workOfInverseError : 1) }
     }
 
-    /// The operation with its operands rounded as PyTorch rounds them: a 16-bit type takes what is added or compared in its own
-    /// precision, and factors in float32.
+    /// The operation with its operand rounded as PyTorch rounds it: 16-bit types take summands and bounds in their own
+    /// precision, but factors and divisors in float32.
     func chainStep(in format: FloatFormat) -> ElementChain.Step {
         let narrow = { (value: Double) in format.rounded(value) }
         let wide = { (value: Double) in format == .float64 ? value : Double(Float(value)) }

@@ -1,6 +1,6 @@
 private import ByteSource
 
-/// One value everywhere, and another at a few places.
+/// One value everywhere, except for another value at a few places.
 final class FixedElements: ElementSource {
     private let pattern: [UInt8]
     private let itemSize: Int
@@ -8,7 +8,7 @@ final class FixedElements: ElementSource {
     private let ones: (Range<Int>) -> [Int]
 
     /// - Parameters:
-    ///   - bits: Of the value everywhere else.
+    ///   - bits: Bits of the value everywhere else.
     ///   - one: Bits of the value at the places that `ones` gives for a range of elements.
     init(itemSize: Int, bits: UInt64, one: UInt64 = 0, ones: @escaping (Range<Int>) -> [Int] = { _ in [] }) {
         self.itemSize = itemSize

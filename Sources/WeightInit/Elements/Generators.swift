@@ -1,16 +1,16 @@
 internal import TorchRandom
 
-/// Generators that the tensors of a body hand on, one after the other.
+/// Generators that one tensor of a body passes on to the next.
 ///
-/// The next tensor mostly begins where the last one ended. Moving on from there costs less than seeding another generator
-/// and passing over all that was drawn before. Used by one thread at a time.
+/// The next tensor mostly begins where the last one ended. Continuing there costs less than seeding another generator
+/// and skipping all that was drawn before. Used by one thread at a time.
 public final class Generators {
-    /// The one that has come furthest of those that nobody uses.
+    /// The unused generator with the furthest position.
     private var spare: WordStream?
 
     public init() {}
 
-    /// A generator with a seed, at any position.
+    /// Returns a generator with a seed, at an arbitrary position.
     func take(seed: UInt32) -> WordStream {
         guard let stream = spare, stream.seed == seed else { return WordStream(seed: seed) }
         spare = nil

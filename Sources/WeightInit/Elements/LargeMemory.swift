@@ -1,17 +1,18 @@
 internal import ByteSource
 private import Glibc
 
-/// Memory that can be too much to ask for: its allocation fails with an error, where that of an array ends the process.
+/// Memory that may be too large to allocate: a failed allocation throws an error here, but ends the process for an
+/// array.
 ///
-/// Sendable because only its maker writes to it, before anybody else has it.
+/// Sendable because only its creator writes to it, before it is shared.
 final class LargeMemory: @unchecked Sendable {
     let byteCount: Int
     // Owned. Swift's own containers cannot fail to be allocated.
     private let start: UnsafeMutableRawPointer
 
-    /// Zeros, aligned for every element.
+    /// Allocates zeros, aligned for every element type.
     ///
-    /// - Parameter purpose: What the memory is for, as a message says it.
+    /// - Parameter purpose: The memory's use, as the error message names it.
     /// - Throws: `outOfMemory`.
     init(byteCount: Int, for purpose: String) throws(InitError) {
         guard let start = calloc(max(1, byteCount), 1) else {
@@ -34,7 +35,7 @@ final class LargeMemory: @unchecked Sendable {
         return body(&span)
     }
 
-    /// - Parameter type: Of items that fit into the memory whole.
+    /// - Parameter type: Type of the elements; a remainder too short for an element is left out.
     func withMutableElements<Element: BitwiseCopyable, Result>(
         of type: Element.Type,
         _ body: (inout MutableSpan<Element>) -> Result
@@ -46,7 +47,7 @@ final class LargeMemory: @unchecked Sendable {
     }
 }
 
-/// The elements of a tensor that is whole in memory.
+/// The elements of a tensor that is in memory as a whole.
 final class HeldElements: ElementSource {
     private let memory: LargeMemory
     private let itemSize: Int

@@ -1,7 +1,7 @@
 private import ByteSource
 internal import TorchRandom
 
-/// Elements of one source where a region is, of another one elsewhere.
+/// Elements of one source inside a region, and of another source outside of it.
 final class OverlaidElements: ElementSource {
     private let below: (any ElementSource)?
     private let above: any ElementSource
@@ -10,7 +10,7 @@ final class OverlaidElements: ElementSource {
 
     /// - Parameters:
     ///   - below: `nil` if nothing is read outside of the region.
-    ///   - above: As many elements as the region has, in its order.
+    ///   - above: The region's elements, in the region's order.
     init(_ below: (any ElementSource)?, _ above: any ElementSource, region: Region, itemSize: Int) {
         self.below = below
         self.above = above
@@ -42,7 +42,7 @@ final class OverlaidElements: ElementSource {
     }
 }
 
-/// Elements of another source after arithmetic on a region, or on all of them.
+/// Elements of another source, with arithmetic on the elements of a region or on all elements.
 final class ChangedElements: ElementSource {
     private let elements: any ElementSource
     private let chain: ElementChain
@@ -83,7 +83,7 @@ final class ChangedElements: ElementSource {
     }
 }
 
-/// Elements of another source in another type.
+/// Elements of another source, converted to another type.
 final class ConvertedElements: ElementSource {
     private let elements: any ElementSource
     private let from: DType
@@ -96,7 +96,7 @@ final class ConvertedElements: ElementSource {
         self.to = to
     }
 
-    /// Elements converted at a time.
+    /// Largest number of elements that a call converts.
     private static let step = 4096
 
     func fill(_ range: Range<Int>, into destination: inout MutableRawSpan) -> (elements: Int, work: Int) {
@@ -114,9 +114,10 @@ final class ConvertedElements: ElementSource {
 }
 
 extension DType {
-    /// Converts elements as `Tensor.copy_` does: to the nearest, ties to even; float64 goes to 16 bits by way of float32.
+    /// Converts elements as `Tensor.copy_` does: to nearest, ties to even; float64 is rounded to float32 before 16
+    /// bits.
     ///
-    /// Floats are not converted to integers, which the plan sees to.
+    /// Floats are never converted to integers: the plan refuses them.
     fileprivate func convert(_ source: RawSpan, to: DType, count: Int, into destination: inout MutableRawSpan) {
         switch (self, to) {
         case (.float32, .bfloat16):
@@ -148,7 +149,7 @@ extension DType {
             }
         switch to.floatFormat {
         case .float64: return Double(integer).bitPattern
-        // Once, and then to 16 bits from float32.
+        // Rounded to float32, and then to 16 bits.
         case let format?: return format.bits(Double(Float(integer)))
         case nil: return to == .bool ? (integer == 0 ? 0 : 1) : UInt64(bitPattern: integer)
         }
@@ -192,7 +193,7 @@ final class RangeElements: ElementSource {
 
     private static func bits(start: Scalar, step: Scalar, _ dtype: DType, at index: Int) -> UInt64 {
         if let format = dtype.floatFormat { return format.bits(start.double + Double(index) * step.double) }
-        // Both ends fit, which the method checks.
+        // The method has checked that both ends fit.
         return UInt64(bitPattern: Int64((start.exactInteger ?? 0) &+ index &* (step.exactInteger ?? 0)))
     }
 }

@@ -3,8 +3,8 @@ internal import TorchRandom
 
 /// The decomposition of matrices: the same bits with every kernel and any number of threads.
 public enum LinearAlgebra {
-    /// Sets the number of threads that all decompositions of the process may run on at the same time, the threads that ask for
-    /// them included; 1 until it is set. Call it once, before the first decomposition.
+    /// Sets the number of threads that all decompositions of the process may run on at the same time, the calling
+    /// threads included; 1 until it is set. Call it once, before the first decomposition.
     public static func setThreadLimit(_ limit: Int) {
         cla_set_thread_limit(max(1, limit))
     }
@@ -14,14 +14,14 @@ public enum LinearAlgebra {
         cla_factor_bytes(precision(format), rows, columns)
     }
 
-    /// Replaces a matrix by its orthogonal factor times the gain: the Q of A = QR with the signs that make R's diagonal positive,
-    /// or its transpose if there are more columns than rows.
+    /// Replaces a matrix by its orthogonal factor times the gain: the Q of A = QR with the signs that make R's diagonal
+    /// positive, or its transpose if there are more columns than rows.
     ///
     /// - Parameters:
     ///   - matrix: `rows` × `columns` elements, row by row; not empty.
     ///   - format: float32 or float64.
-    ///   - isCancelled: Asked every few milliseconds.
-    /// - Returns: Whether it is done; `false` once `isCancelled` has turned true.
+    ///   - isCancelled: Checked every few milliseconds.
+    /// - Returns: `true` if the matrix has been replaced, `false` if `isCancelled` turned true.
     /// - Throws: `outOfMemory`.
     static func orthogonalize(
         _ matrix: LargeMemory,
@@ -33,7 +33,7 @@ public enum LinearAlgebra {
     ) throws(InitError) -> Bool {
         enum Outcome { case done, cancelled, noMemory }
         let outcome = matrix.withMutableBytes { bytes in
-            // C takes a pointer, and keeps it until the factor ends.
+            // C keeps the pointer until `cla_factor_end`.
             bytes.withUnsafeMutableBytes { bytes -> Outcome in
                 guard let start = bytes.baseAddress,
                     let factor = cla_factor_begin(Kernels.selected.name, precision(format), start, rows, columns, gain)

@@ -4,12 +4,12 @@ internal import TorchRandom
 /// The matrix that `orthogonal_` makes: the orthogonal factor of a matrix of normals, with the signs that make it
 /// uniform over orthogonal matrices (Mezzadri 2007), times the gain.
 ///
-/// Its elements differ from PyTorch's by the rounding errors of the two QR decompositions only.
+/// The elements differ from PyTorch's only by the rounding errors of the two QR decompositions.
 enum OrthogonalMatrix {
-    /// Elements that are drawn before the next look at `isCancelled`.
+    /// Number of elements drawn between two checks of `isCancelled`.
     private static let drawnAtOnce = 1 << 17
 
-    /// Bytes of memory of the matrix and its decomposition.
+    /// Bytes of memory for the matrix and its decomposition.
     static func memory(rows: Int, columns: Int, format: FloatFormat) -> Int {
         rows * columns * format.itemSize
             + LinearAlgebra.workspaceBytes(rows: rows, columns: columns, format: format)

@@ -1,4 +1,4 @@
-/// The elements of a region of another source. Of the generator, only the blocks that they lie in are made.
+/// The elements of a region of another source. Only the generator's blocks that hold these elements are made.
 final class SlicedElements: ElementSource {
     private let elements: any ElementSource
     private let itemSize: Int
@@ -21,7 +21,7 @@ final class SlicedElements: ElementSource {
             var rest = destination._mutatingExtracting(from..<from + count * itemSize)
             let filled = elements.fill(first..<first + count, into: &rest)
             element += filled.elements
-            // Sources count their seeks; those that have none to make still look for the run.
+            // Sources count their own seeks; finding the run counts as one word.
             work += filled.work + 1
         }
         return (element - range.lowerBound, work)

@@ -1,13 +1,13 @@
 internal import TorchRandom
 
-/// One bit for each element of a matrix: whether `sparse_` set it to zero.
+/// One bit for each element of a matrix: 1 if `sparse_` sets the element to zero.
 struct SparseMask: Sendable {
     private let bits: LargeMemory
 
-    /// Entries of permutations that are drawn before the next look at `isCancelled`: about a millisecond.
+    /// Number of permutations' entries drawn between two checks of `isCancelled`: about a millisecond.
     private static let drawnAtOnce = 1 << 16
 
-    /// Bytes of memory of the mask, and of one column's permutation while it is drawn.
+    /// Bytes of memory for the mask, and for one column's permutation while it is drawn.
     static func memory(_ pattern: SparsePattern) -> Int {
         guard pattern.zerosPerColumn > 0 else { return 0 }
         return wordCount(pattern) * MemoryLayout<UInt64>.stride + pattern.rows * MemoryLayout<UInt32>.stride
@@ -27,7 +27,7 @@ struct SparseMask: Sendable {
         start: UInt64,
         isCancelled: () -> Bool
     ) throws(InitError) -> SparseMask? {
-        // If nothing is zeroed there can be any number of columns without rows.
+        // Skips the loop over the columns: without rows, there can be any number of columns.
         guard pattern.zerosPerColumn > 0, pattern.rows > 0 else {
             return SparseMask(bits: try LargeMemory(byteCount: 0, for: "a mask"))
         }
@@ -54,7 +54,7 @@ struct SparseMask: Sendable {
         _ isCancelled: () -> Bool
     ) -> Bool {
         var budget = drawnAtOnce
-        /// Does something for all of so many entries, a piece at a time.
+        /// Calls `body` for all entries, a piece at a time. Checks `isCancelled` each time that the budget is spent.
         func forPieces(of count: Int, _ body: (Range<Int>) -> Void) -> Bool {
             var first = 0
             while first < count {
@@ -80,7 +80,8 @@ struct SparseMask: Sendable {
                 }
             }
             guard isDrawn, column + 1 < pattern.columns else { return isDrawn }
-            // The next column begins with all in order again: what left its place behind the front is in the front.
+            // The next column begins with the rows in order again. Rows that left their place behind the front were
+            // swapped into the front, so only these rows and the front are put back.
             guard
                 forPieces(
                     of: zeros,

@@ -22,13 +22,13 @@ final class UniformElements: ElementSource {
     }
 }
 
-/// `normal_` of 16 elements and more: in blocks of 16.
+/// `normal_` of at least 16 elements: in blocks of 16.
 final class NormalElements: ElementSource {
     let layout: NormalLayout
     private let mean: Double
     private let std: Double
     private let words: DrawWords
-    /// A block that was asked for in part.
+    /// The last block of which a part was read, kept because the rest is often read next.
     private var partial: (firstElement: Int, bytes: [UInt8])?
 
     init(layout: NormalLayout, mean: Double, std: Double, seed: UInt32, start: UInt64, _ generators: Generators) {
@@ -38,7 +38,7 @@ final class NormalElements: ElementSource {
         words = DrawWords(seed: seed, start: start, generators)
     }
 
-    /// The same draw once more, where this one ends.
+    /// Repeats the draw of `other` from the word at which that one ends.
     init(after other: NormalElements) {
         layout = other.layout
         mean = other.mean
@@ -81,9 +81,10 @@ final class NormalElements: ElementSource {
         return seeking + count * NormalLayout.blockSize * Int(layout.format.wordsPerElement)
     }
 
-    /// Draws `blocks` of those that begin at a word, counted from the start of the draw, and replaces what is pending.
+    /// Draws `blocks`, counted from the block that begins at `word` of the draw, and replaces the pending elements.
     ///
-    /// - Returns: The blocks in which anything is pending still, and the work that this took, in generator words.
+    /// - Returns: The range of blocks with elements that are still pending, and the work that this took, in generator
+    ///   words.
     func redraw(
         _ blocks: Range<Int>,
         at word: UInt64,
@@ -118,7 +119,7 @@ final class NormalElements: ElementSource {
     }
 }
 
-/// Elements that are in memory already.
+/// Elements of an array in memory.
 final class StoredElements: ElementSource {
     private let bytes: [UInt8]
     private let itemSize: Int
@@ -147,12 +148,12 @@ final class StoredElements: ElementSource {
     }
 }
 
-/// Another source's elements with some of them set to zero.
+/// Another source's elements, some of which are set to zero.
 final class ZeroedElements: ElementSource {
     private let elements: any ElementSource
     private let itemSize: Int
     private let zeros: (Range<Int>) -> [Int]
-    /// Elements made at a time, so that a list of zeros is short.
+    /// Largest number of elements that a call makes, so that the list of zeros is short.
     private let step = 1 << 14
 
     /// - Parameter zeros: The elements of a range that are zero.

@@ -1,14 +1,14 @@
 internal import ByteSource
 internal import TorchRandom
 
-/// Makes the elements of one tensor from any of them on.
+/// Makes the elements of one tensor, beginning at any element.
 protocol ElementSource: AnyObject {
-    /// Writes elements from the front of `range` on to the front of `destination`, at any alignment.
+    /// Writes the first elements of `range` to the front of `destination`, at any alignment.
     ///
     /// - Parameters:
     ///   - range: Not empty, within the tensor; `destination` has room for all of it.
-    /// - Returns: How many elements were written, and the work this took, in generator words. It is no element where the
-    ///   first takes more than ``TensorSource/workPerRead``: the next call goes on with it.
+    /// - Returns: Number of elements written, and the work this took, in generator words. The number is 0 if the first
+    ///   element takes more than ``TensorSource/workPerRead``; the next call then continues with this element.
     func fill(_ range: Range<Int>, into destination: inout MutableRawSpan) -> (elements: Int, work: Int)
 }
 
@@ -17,16 +17,16 @@ final class TensorSource: ByteSource {
     let byteCount: Int
     private let itemSize: Int
     private let elements: any ElementSource
-    /// Held while it may be read, so that who keeps it can tell.
+    /// Kept alive as long as this source may read it, so that its owner can tell that it is in use.
     private let preparation: Preparation?
     private let workPerElement: Int
-    /// An element that was asked for in part, kept because the other part is often asked for next.
+    /// The last element of which a part was read, kept because the rest is often read next.
     private var partial: (element: Int, bytes: [UInt8])?
 
     /// Work after which a read returns, in generator words.
     static let workPerRead = 1 << 19
 
-    /// - Parameter workPerElement: Work that each element takes at least, in generator words.
+    /// - Parameter workPerElement: Least work of each element, in generator words.
     init(
         elementCount: Int,
         itemSize: Int,

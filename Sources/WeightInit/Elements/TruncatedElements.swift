@@ -1,14 +1,14 @@
 private import ByteSource
 internal import TorchRandom
 
-/// What a truncated normal needs of its source besides elements.
+/// A source of truncated normals that counts its rounds.
 protocol RoundCounting: AnyObject {
-    /// The rounds of redrawing that ended with every element accepted, after all elements have been made once.
+    /// Number of rounds of redrawing until every element was accepted; valid after all elements have been made once.
     var roundsNeeded: Int { get }
 }
 
-/// `trunc_normal_` by redrawing normals: each round is a further `normal_` of the whole tensor in the same stream, of
-/// which only the rejected elements are made.
+/// `trunc_normal_` by redrawing normals: each round is a further `normal_` of the whole tensor in the same stream. Only
+/// the blocks from the first to the last rejected element are made.
 final class RejectionElements: ElementSource, RoundCounting {
     private var maker: RejectionMaker
 
@@ -23,16 +23,16 @@ final class RejectionElements: ElementSource, RoundCounting {
     }
 }
 
-/// The state of `RejectionElements`; a value, because only of a value's arrays spans can be had.
+/// The state of `RejectionElements`; a struct, because only arrays in a struct give spans.
 private struct RejectionMaker {
     private let layout: NormalLayout
     private let rejection: BlockRejection
     private var rounds: [NormalElements]
     private(set) var roundsNeeded = 0
 
-    /// Blocks that are made at a time: few enough to stay in the processor's caches from round to round.
+    /// Largest number of blocks made at a time: few enough to stay in the processor's caches from round to round.
     private static let largestChunk = 2048
-    /// Those that are made aside at a time.
+    /// Largest number of blocks made aside at a time.
     private static let largestAside = 8
 
     init(layout: NormalLayout, truncated: TruncatedNormal, seed: UInt32, start: UInt64, _ generators: Generators) {
@@ -50,8 +50,8 @@ private struct RejectionMaker {
         ]
     }
 
-    /// Blocks that are not made where they are wanted: a few of which one is wanted in part, or those that a call has not
-    /// come to the end of.
+    /// Blocks that are not made in the destination: a few blocks of which one is read in part, or blocks that a call
+    /// has not finished.
     private var aside = Chunk(blocks: 0, firstElement: 0, word: 0)
     private var asideBytes: [UInt8] = []
 
@@ -59,11 +59,11 @@ private struct RejectionMaker {
         let blocks: Int
         let firstElement: Int
         let word: UInt64
-        /// Rounds that have been drawn.
+        /// Number of rounds that have been drawn.
         var rounds = 0
         /// A bit for each element that has not been accepted, a mask for each block.
         var pending: [UInt16]
-        /// From the first to the last of those in which there is any.
+        /// From the first to the last block with a pending element.
         var left = 0..<0
 
         init(blocks: Int, firstElement: Int, word: UInt64) {
@@ -83,7 +83,7 @@ private struct RejectionMaker {
         let first = layout.block(of: range.lowerBound)
         let runEnd = min(range.upperBound, layout.endOfRun(from: range.lowerBound))
         var work = 0
-        // The tail's block overlaps the one before it, and is another one.
+        // The tail's block overlaps the block before it, so that an element alone does not tell the two apart.
         if !aside.elements.contains(range.lowerBound) || isTail(aside.firstElement) != isTail(first.firstElement) {
             let size = NormalLayout.blockSize
             let needed = isTail(first.firstElement) ? 1 : (runEnd - first.firstElement + size - 1) / size
@@ -109,7 +109,7 @@ private struct RejectionMaker {
             aside = chunk
         }
         if !aside.isMade {
-            // Taken out, so that self can be changed.
+            // `draw` mutates self, so no span of self's bytes may be open.
             var (chunk, bytes) = (aside, [UInt8]())
             swap(&bytes, &asideBytes)
             var storage = bytes.mutableSpan
@@ -122,7 +122,7 @@ private struct RejectionMaker {
         let end = min(runEnd, aside.elements.upperBound)
         let from = (range.lowerBound - aside.firstElement) * itemSize
         destination.copy(asideBytes.span.bytes.extracting(from..<from + (end - range.lowerBound) * itemSize))
-        // Copying is not free.
+        // Copying counts as work, too.
         return (end - range.lowerBound, work + (end - range.lowerBound) / 4 + 1)
     }
 
@@ -130,7 +130,7 @@ private struct RejectionMaker {
         firstElement == layout.tailStart
     }
 
-    /// Draws rounds of blocks until they are made, or more has been spent than a call may.
+    /// Draws rounds until all elements are accepted, or until the call has spent its work.
     ///
     /// - Returns: The work that this took, in generator words.
     private mutating func draw(_ chunk: inout Chunk, into values: inout MutableRawSpan, spent: Int) -> Int {
@@ -138,7 +138,7 @@ private struct RejectionMaker {
         if chunk.rounds == 0 {
             work += normals(of: 0).makeBlocks(chunk.blocks, at: chunk.word, into: &values)
             chunk.left = rejection.findOutside(values.bytes, masks: &chunk.pending)
-            // What the tail block overlaps is not looked at: it takes part in no round.
+            // Elements that the tail's block overwrites take part in no round.
             let hidden = isTail(chunk.firstElement) ? 0 : max(0, chunk.elements.upperBound - layout.tailStart)
             let last = chunk.blocks - 1
             chunk.pending[last] &= 0xffff >> UInt16(hidden)
@@ -164,7 +164,7 @@ private struct RejectionMaker {
 }
 
 /// `trunc_normal_` by uniform proposals: each round is two further `uniform_` of the whole tensor in the same stream,
-/// the proposals and what decides about them.
+/// one for the proposals and one to accept or reject them.
 final class ProposalElements: ElementSource, RoundCounting {
     private let format: FloatFormat
     private let density: LogDensity
@@ -196,23 +196,24 @@ final class ProposalElements: ElementSource, RoundCounting {
         self.start = start
     }
 
-    /// The work of deciding about one proposal, in generator words: the two or four words are drawn alone, and there are two
-    /// logarithms.
+    /// The work of deciding about one proposal, in generator words: its two or four words are drawn alone, and two
+    /// logarithms are computed.
     static let workPerProposal = 256
 
-    /// Elements made at a time: enough to use a block of generator state, few enough to keep a read short.
+    /// Largest number of elements made at a time: enough to use a block of generator state, few enough to keep a read
+    /// short.
     private static let largestStep = 64
-    /// Fewer at first, while the cursors of the rounds have yet to be moved there.
+    /// Number of elements made at a time; small at first, because each round's generator has yet to seek its position.
     private var step = 1
-    /// Elements that have been begun, or are made.
+    /// The elements made last, or being made.
     private var made = Proposals(0..<0)
 
     private struct Proposals {
         let elements: Range<Int>
         /// The latest proposal for each of the elements.
         var bits: [UInt64]
-        /// The elements that have not accepted theirs, those of the round under way in front: `next` have had their turn
-        /// in it, of which the first `kept` go on to the next round.
+        /// The elements without an accepted proposal. Of these, `next` have had their turn in the current round; the
+        /// first `kept` entries go on to the next round.
         var pending: [Int]
         var next = 0
         var kept = 0
@@ -286,7 +287,7 @@ final class ProposalElements: ElementSource, RoundCounting {
     }
 
     private func bits(of element: Int, from draw: UniformElements, work: inout Int) -> UInt64 {
-        // On the stack, for there are two to each proposal; zeros stand behind a short element.
+        // On the stack, for each proposal needs two. Zeros follow an element of fewer than 8 bytes.
         var bytes = InlineArray<8, UInt8>(repeating: 0)
         var storage = bytes.mutableSpan
         var span = storage.mutableBytes

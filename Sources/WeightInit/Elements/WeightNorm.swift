@@ -2,35 +2,38 @@ private import ByteSource
 internal import ByteText
 internal import TorchRandom
 
-/// Euclidean norms over all dimensions of a float32 tensor but one, as `torch.norm_except_dim` takes them for `weight_norm`.
+/// Euclidean norms over all dimensions of a float32 tensor but one, as `torch.norm_except_dim` computes them for
+/// `weight_norm`.
 ///
-/// PyTorch adds squares in one of two orders, which no number of threads changes (`ReduceOpsKernel.cpp`, compiled for AVX2):
-/// - Over the elements of a row that follow each other: in eight lanes, which are then added in order. Of the up to seven elements
-///   that are left, four are squared, rounded and added if there are four; the others are added by fused multiply-adds.
+/// PyTorch adds squares in one of two orders, whatever the number of threads (`ReduceOpsKernel.cpp`, compiled for
+/// AVX2):
+/// - Over adjacent elements of a row: in eight lanes, which are then added in order. If four to seven elements remain,
+///   four of them are squared, rounded and added; all others are added by fused multiply-adds.
 /// - Over the rows of a matrix: one after the other, each square rounded.
 struct WeightNorm: Sendable {
-    /// The tensor at that point of the program.
+    /// The tensor at this point of the program.
     let content: TensorContent
-    /// Place among the norms of a plan: a norm reads only those before it.
+    /// Index among the norms of a plan: a norm reads only those before it.
     let index: Int
     private let order: Order
     /// Number of norms.
     let count: Int
 
     private enum Order {
-        /// Rows of as many elements, one behind the other.
+        /// Rows of `length` elements, one behind the other.
         case rows(length: Int)
-        /// Matrices one behind the other, of each of which a row has as many elements.
+        /// Matrices one behind the other, whose rows have `width` elements: a norm is over the same row of each matrix.
         case interleavedRows(width: Int)
         case columns
     }
 
     /// - Parameter dimension: The dimension that is kept; −1 for none.
-    /// - Throws: `refused` for dimensions that there are not, or whose order of addition is not known.
+    /// - Throws: `refused` for another type than float32, an empty tensor, a dimension that the tensor does not have,
+    ///   or one whose order of addition is not known.
     init(of content: TensorContent, keeping dimension: Int, index: Int) throws(InitError) {
         let dimensions = content.shape.dimensions
         guard content.dtype == .float32 else {
-            throw .refused("from", "norm is made of float32, and the tensor is \(content.dtype.rawValue)")
+            throw .refused("from", "norm takes float32, but the tensor is \(content.dtype.rawValue)")
         }
         guard content.shape.elementCount > 0 else {
             throw .refused("from", "the tensor has no elements")
@@ -44,7 +47,7 @@ struct WeightNorm: Sendable {
         if dimension <= 0 {
             order = .rows(length: content.shape.elementCount / count)
         } else if dimension == dimensions.count - 1 {
-            // One row, or one column, has elements that follow each other.
+            // The elements of a single row or a single column are adjacent.
             let isRow = content.shape.elementCount == count
             order = isRow ? .rows(length: 1) : count == 1 ? .rows(length: content.shape.elementCount) : .columns
         } else if dimension == 1 {
@@ -60,7 +63,7 @@ struct WeightNorm: Sendable {
     /// Shape of the norms, without dimensions of 1.
     var dimensions: [Int] { count == 1 ? [] : [count] }
 
-    /// Bytes of memory of the norms, and of what is added up while they are made.
+    /// Bytes of memory for the norms, and for the sums while the norms are made.
     var memory: Int {
         let (sum, overflow) = (count * MemoryLayout<Float>.stride).addingReportingOverflow(lanesByteCount)
         return overflow ? .max : sum
@@ -76,7 +79,7 @@ struct WeightNorm: Sendable {
         }
     }
 
-    /// Elements that are read before the next look at `isCancelled`, if each takes little work.
+    /// Largest number of elements read between two checks of `isCancelled`.
     private static let readAtOnce = 1 << 14
 
     /// - Parameter elements: The elements of ``content``.
@@ -119,9 +122,9 @@ struct WeightNorm: Sendable {
         let end = first + values.byteCount / MemoryLayout<Float>.stride
         var element = first
         while element < end {
-            /// Elements of the same row that follow.
+            /// Number of elements left in the same row.
             let run: Int
-            /// The row's norm, its accumulators, and the element's place in it.
+            /// Indices of the row's norm and of its accumulators, and the element's place in the row.
             let row: (norm: Int, slot: Int, place: Int)
             switch order {
             case .rows:
@@ -151,7 +154,7 @@ struct WeightNorm: Sendable {
     }
 
     /// - Parameters:
-    ///   - values: A part of a matrix's row, which counts for norms from `first` on.
+    ///   - values: A part of a matrix's row. Its squares are added to the norms from `first` on.
     ///   - isLast: `true` for the last row.
     private static func addSquares(
         of values: RawSpan,
@@ -172,9 +175,9 @@ struct WeightNorm: Sendable {
 private struct RowSum {
     static let byteCount = MemoryLayout<SIMD8<Float>>.stride
 
-    /// Behind the last whole eight elements only the first lane counts.
+    /// Eight partial sums; after the last group of eight elements, lane 0 holds their total.
     private(set) var lanes: SIMD8<Float>
-    /// Elements that have been added.
+    /// Number of elements that have been added.
     private(set) var place: Int
     private let length: Int
 
@@ -196,7 +199,7 @@ private struct RowSum {
 
     mutating func add(_ values: RawSpan) {
         var values = values
-        /// The end of what is added in lanes.
+        /// End of the elements that are added in lanes.
         let whole = length - length % 8
         while values.byteCount > 0 {
             if place % 8 == 0, place < whole, values.byteCount >= RowSum.byteCount {
@@ -214,7 +217,7 @@ private struct RowSum {
 
     private mutating func add(_ value: Float, _ whole: Int) {
         if length == 1 {
-            // PyTorch takes the absolute value, which the root of a square that underflows is not.
+            // PyTorch takes the absolute value: the root of a square would be 0 if the square underflows.
             lanes[0] = value
         } else if place < whole {
             lanes[place % 8] += value * value

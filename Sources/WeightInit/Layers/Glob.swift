@@ -1,6 +1,6 @@
 public import ByteText
 
-/// A pattern over names: `*` stands for any text, dots included, `?` for one character.
+/// A pattern for names: `*` stands for any text, dots included, and `?` for one character.
 public struct Glob: Sendable, Equatable {
     public let pattern: Text
     private let bytes: [UInt8]
@@ -10,7 +10,7 @@ public struct Glob: Sendable, Equatable {
         bytes = Array(pattern.utf8)
     }
 
-    /// `true` if it stands for one name only.
+    /// `true` if the pattern matches one name only.
     var isLiteral: Bool { !bytes.contains(UInt8(ascii: "*")) && !bytes.contains(UInt8(ascii: "?")) }
 
     public func matches(_ name: Text) -> Bool {
@@ -18,11 +18,11 @@ public struct Glob: Sendable, Equatable {
         return matches(Array(name.utf8), steps: &steps)
     }
 
-    /// Takes at most pattern length × name length steps: only the last `*` is ever gone back to.
+    /// Takes at most pattern length × name length steps, because it only ever backtracks to the last `*`.
     ///
     /// - Parameters:
     ///   - text: A name in UTF-8.
-    ///   - steps: How many bytes may still be looked at; where it comes to 0, the answer means nothing.
+    ///   - steps: Number of bytes that may still be compared; once it is 0, the result means nothing.
     func matches(_ text: [UInt8], steps: inout Int) -> Bool {
         var (inPattern, inText) = (0, 0)
         var retry: (pattern: Int, text: Int)?

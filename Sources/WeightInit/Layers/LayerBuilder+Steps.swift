@@ -2,9 +2,9 @@ internal import ByteText
 
 /// Steps of a model's program, performed on cells without making an element.
 ///
-/// Errors have the path from the step.
+/// Paths of errors begin at the step.
 extension LayerBuilder {
-    /// Draws and keeps nothing: only the request's generator moves.
+    /// Draws, but keeps nothing: only the request's generator moves.
     ///
     /// - Parameter index: The step's index in the request.
     mutating func discard(_ step: Step, _ shape: Shape, _ dtype: DType, index: Int) throws(InitError) {
@@ -19,7 +19,7 @@ extension LayerBuilder {
     /// - Parameters:
     ///   - slice: The block; `nil` for all of it.
     ///   - index: The step's index in the request.
-    ///   - source: The cell of the name that a copy is made from.
+    ///   - source: Returns the cell of the tensor that a copy or a norm reads, by its name.
     mutating func perform(
         _ step: Step,
         on cell: Int,
@@ -69,9 +69,9 @@ extension LayerBuilder {
         } else {
             draw = try plan.draw(method, arguments, shape: shape, dtype: dtype, step: index)
         }
-        // PyTorch draws normals for memory with gaps in another order, uniforms in the same.
+        // For memory with gaps, PyTorch draws normals in another order, but uniforms in the same one.
         guard region?.isContiguous ?? true || !plan.draws[draw].needsContiguousMemory else {
-            throw .refused("slice", "\(method.name) cannot draw into a block whose elements have others between them")
+            throw .refused("slice", "\(method.name) cannot draw into a block that is not contiguous")
         }
         return draw
     }
@@ -88,11 +88,12 @@ extension LayerBuilder {
             )
         }
         guard operation != .inverseError || dtype != .float64 else {
-            throw .refused("method", "erfinv is not made in float64")
+            throw .refused("method", "erfinv is not available in float64")
         }
     }
 
-    /// Checks that a copy has as many elements as its target, in the same order, and that they can be converted.
+    /// Checks that a copy has the target's shape (dimensions of 1 are ignored), and that its elements have been written
+    /// and can be converted.
     private func check(
         _ other: TensorContent,
         _ part: Region?,
@@ -124,7 +125,7 @@ extension LayerBuilder {
         return norm
     }
 
-    /// Checks that there are as many norms as elements of their target.
+    /// Checks that the norms have the target's shape (dimensions of 1 are ignored), and that the target holds floats.
     private func check(_ norm: WeightNorm, fitsInto content: TensorContent, _ region: Region?) throws(InitError) {
         let wanted = region?.shape ?? content.shape
         guard wanted.dimensions.filter({ $0 != 1 }) == norm.dimensions else {

@@ -1,22 +1,22 @@
 internal import ByteText
 
-/// Builds modules as their constructors do: each call draws on from the same stream.
+/// Builds modules as their constructors do: each call continues the same stream of random numbers.
 struct LayerBuilder {
     /// A tensor that slots of modules refer to.
     struct Cell: Sendable {
-        /// Index of the draw that initialised it last; `nil` if steps write all of its elements.
+        /// Index of the draw that initialised the tensor last; `nil` if steps write all of its elements.
         var draw: Int?
-        /// The rule that initialised it.
+        /// The rule that initialised the tensor.
         var rule: RuleReference?
-        /// Its elements, after all that has been done to them so far.
+        /// The tensor's elements after all operations so far.
         var content: TensorContent
-        /// Type in which it is sent; `nil` for its own.
+        /// Type in which the tensor is sent; `nil` for its own.
         var cast: DType?
-        /// `true` if the state dict has it.
+        /// `true` if the tensor is in the state dict.
         var isPersistent = true
-        /// Its own generator; `nil` if it draws from the request's.
+        /// The tensor's own generator; `nil` if it draws from the request's generator.
         var stream: DrawStream?
-        /// Indices of the steps that have written to it.
+        /// Indices of the steps that have written to the tensor.
         var steps: [Int] = []
 
         var shape: Shape { content.shape }
@@ -25,16 +25,16 @@ struct LayerBuilder {
 
     var plan: PlanBuilder
     var cells: [Cell] = []
-    /// Type in which the tensors of the entry under way are sent.
+    /// Type in which the tensors of the current entry are sent.
     var cast: DType?
     /// Element type of the layer that is being built.
     private var dtype: DType = .float32
     private let usesDefaults: Bool
     private let isCancelled: () -> Bool
     private var moduleCount = 0
-    /// Norms that steps have taken.
+    /// Number of norms that steps have taken.
     var normCount = 0
-    /// Layers around the one that is being built, which has them in its arguments or is made by them.
+    /// Number of layers that are being built, one inside the other: as an argument or as a part.
     private var nesting = 0
 
     init(plan: PlanBuilder, usesDefaults: Bool, isCancelled: @escaping () -> Bool) {
@@ -50,7 +50,7 @@ struct LayerBuilder {
 
     /// Builds a layer of the table.
     ///
-    /// - Throws: `InitError`, with the path from the layer's own request.
+    /// - Throws: `InitError`, whose path begins at the layer's own request.
     mutating func build(_ request: LayerRequest) throws(InitError) -> Module {
         guard let type = LayerType.named(request.type) else {
             throw .unknown("layer type", request.type, in: ["type"], known: LayerType.all.map(\.name))
@@ -76,20 +76,20 @@ struct LayerBuilder {
         return Module(types: [type.name] + type.bases, slots: module.slots, children: module.children)
     }
 
-    /// Builds a layer that another one is made of.
+    /// Builds a layer that is a part of the current one, with its dtype.
     mutating func build(_ type: Text, _ arguments: [Text: ParameterValue]) throws(InitError) -> Module {
         try build(LayerRequest(type: type, dtype: dtype, arguments: Arguments(arguments)))
     }
 
     /// Counts modules that are about to be built.
     ///
-    /// - Throws: `tooLarge` where that would be more than a model may have.
+    /// - Throws: `tooLarge` if the model would have more modules than the limit.
     mutating func reserve(modules count: Int) throws(InitError) {
         try checkRoom(modules: count)
         moduleCount += count
     }
 
-    /// Checks that as many modules can still be built.
+    /// Checks that `count` more modules are within the limit.
     func checkRoom(modules count: Int) throws(InitError) {
         guard count <= plan.limits.maximumLayers - moduleCount else {
             throw InitError(
@@ -100,7 +100,7 @@ struct LayerBuilder {
         }
     }
 
-    /// Another module with the same values, each to be changed on its own from now on.
+    /// Copies a module: the copy has the same values in its own cells.
     mutating func copy(_ module: Module) throws(InitError) -> Module {
         try reserve(modules: module.count)
         var copy = module
@@ -141,13 +141,13 @@ extension LayerBuilder {
                 ? try plan.draw(method, Arguments(arguments), shape: shape, dtype: dtype)
                 : try plan.fill(0, shape: shape, dtype: dtype)
         } catch {
-            // A layer has no shape of its own that could be at fault: its parameter is.
+            // The request of a layer has no member `shape`, so the message names the parameter instead.
             throw error.path == ["shape"] ? error.moved(to: [], " (at \(name.quotedForMessage))") : error
         }
         return try slot(name, cell(shape, dtype, draw))
     }
 
-    /// A tensor without a module, as a client describes it.
+    /// A tensor without a module, as the client's request describes it.
     mutating func tensor(_ name: Text, _ request: TensorRequest) throws(InitError) -> Module.Slot {
         var cell: Cell
         if let method = request.method {
@@ -166,12 +166,12 @@ extension LayerBuilder {
         Cell(draw: draw, content: TensorContent(shape: shape, dtype: dtype, draw: draw))
     }
 
-    /// A parameter of one value.
+    /// A parameter with the same value in all elements.
     mutating func parameter(_ name: Text, _ shape: Shape, filledWith value: Double) throws(InitError) -> Module.Slot {
         try slot(name, cell(shape, dtype, try plan.fill(value, shape: shape, dtype: dtype)))
     }
 
-    /// A tensor of the state dict that is not trained.
+    /// A buffer: a tensor of the state dict that is not trained.
     mutating func buffer(
         _ name: Text,
         _ shape: Shape,
@@ -187,25 +187,25 @@ extension LayerBuilder {
         try parameter("weight", shape, .kaimingUniform, ["a": .number(5.0.squareRoot())])
     }
 
-    /// Their bias: uniform within 1 / √fan_in of the weight.
+    /// The bias of `nn.Linear` and the convolutions: uniform within ±1 / √fan_in, with the weight's fan-in.
     mutating func bias(_ size: Int, weight: Shape) throws(InitError) -> Module.Slot {
         let fanIn = try Fan(of: weight).fanIn
         return try uniform("bias", try Shape([size]), bound: fanIn > 0 ? 1 / Double(fanIn).squareRoot() : 0)
     }
 
-    /// A parameter uniform within ±bound.
+    /// A parameter that is uniform within ±bound.
     mutating func uniform(_ name: Text, _ shape: Shape, bound: Double) throws(InitError) -> Module.Slot {
-        // A bound of 0 is the integer 0 in PyTorch, whose negative is not −0.
+        // In PyTorch, a bound of 0 is an integer, so that the lower bound is 0 and not −0.
         try parameter(name, shape, .uniform, ["a": .number(bound == 0 ? 0 : -bound), "b": .number(bound)])
     }
 
-    /// Overwrites a parameter that has been drawn.
+    /// Overwrites all elements of a parameter, whose draw has moved the generator.
     mutating func overwrite(_ slot: Module.Slot, with value: Double) throws(InitError) {
         let cell = cells[slot.cell]
         replace(slot, by: try plan.fill(value, shape: cell.shape, dtype: cell.dtype))
     }
 
-    /// Draws a parameter anew.
+    /// Draws a parameter again.
     mutating func redraw(
         _ slot: Module.Slot,
         _ method: InitMethod,
@@ -222,7 +222,7 @@ extension LayerBuilder {
         cells[slot.cell].content = TensorContent(shape: cell.shape, dtype: cell.dtype, draw: draw)
     }
 
-    /// Draws a parameter anew as part of a constructor.
+    /// Draws a parameter again, as a part of its constructor; does nothing without `usesDefaults`.
     mutating func redrawDefault(_ slot: Module.Slot, _ method: InitMethod) throws(InitError) {
         if usesDefaults { try redraw(slot, method) }
     }
@@ -238,12 +238,12 @@ extension LayerBuilder {
         )
     }
 
-    /// Marks the rule that initialised a cell.
+    /// Records the rule that initialised a parameter.
     mutating func setRule(_ rule: RuleReference, of slot: Module.Slot) {
         cells[slot.cell].rule = rule
     }
 
-    /// Gives a cell a generator of its own, and has it initialised from there.
+    /// Gives a cell its own generator, and repeats the cell's draw with it.
     mutating func detach(_ cell: Int, seed: UInt32) throws(InitError) {
         var stream = DrawStream(seed: seed)
         if let draw = cells[cell].draw {

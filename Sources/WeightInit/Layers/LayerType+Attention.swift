@@ -11,7 +11,7 @@ extension LayerType {
         "MultiheadAttention",
         [
             Parameter("embed_dim", .integer, "size of the model"),
-            Parameter("num_heads", .integer, "heads that embed_dim is divided among"),
+            Parameter("num_heads", .integer, "number of heads, which divides embed_dim"),
             biasParameter,
             Parameter("add_bias_kv", .boolean, default: .boolean(false), "whether there are bias_k and bias_v"),
             Parameter("kdim", .integer, default: .null, optional: true, "size of the keys, if not embed_dim"),
@@ -31,7 +31,7 @@ extension LayerType {
         let hasBias = try arguments.boolean("bias")
         let square = try Shape(size, size, of: "embed_dim")
 
-        // The output's weight and bias are drawn first, the bias only to be overwritten.
+        // The output's weight and bias are drawn first, although the bias is overwritten below.
         let output = try builder.build(
             "NonDynamicallyQuantizableLinear",
             ["in_features": .integer(size), "out_features": .integer(size), "bias": .boolean(hasBias)]
@@ -62,7 +62,7 @@ extension LayerType {
         return Module(types: [], slots: slots, children: [("out_proj", output)])
     }
 
-    /// What both transformer layers, and the whole transformer, take alike.
+    /// Arguments that both transformer layers and the whole transformer take.
     private static let common = [
         Parameter("dropout", .number, default: .number(0.1)),
         Parameter("activation", .choice(["relu", "gelu"]), default: .text("relu")),
@@ -116,7 +116,7 @@ extension LayerType {
         }
     }
 
-    /// Copies of one layer: it has drawn when it was built, the copies draw nothing.
+    /// Copies of one layer: the layer draws when it is built, the copies draw nothing.
     private static func stack(_ name: Text, of layer: Text) -> LayerType {
         LayerType(
             name,
@@ -199,7 +199,7 @@ extension LayerType {
             halves.append((half, stack))
         }
         let module = Module(types: [], children: halves)
-        // Every matrix is drawn once more; what has one dimension keeps the values of the layer that was copied.
+        // Parameters of two or more dimensions are drawn again; the others keep the values of the copied layer.
         try module.walk { (module: Module, _: Text) throws(InitError) in
             for slot in module.slots where slot.isParameter && builder.cells[slot.cell].shape.rank > 1 {
                 try builder.redrawDefault(slot, .xavierUniform)

@@ -12,7 +12,7 @@ extension LayerType {
             Parameter("in_channels", .integer, "channels of the input"),
             Parameter("out_channels", .integer, "channels of the output"),
             Parameter("kernel_size", .integers(count: rank), "size of the kernel"),
-            Parameter("groups", .integer, default: .integer(1), "groups of channels that do not see each other"),
+            Parameter("groups", .integer, default: .integer(1), "number of groups that the channels are divided into"),
             biasParameter,
             Parameter("stride", .integers(count: rank), default: .integer(1)),
             Parameter("padding", transposed ? .integers(count: rank) : .any, default: .integer(0)),
@@ -44,12 +44,12 @@ extension LayerType {
         }
     }
 
-    /// Padding is a size, or one of two words.
+    /// Checks the padding: sizes, or one of the words `same` and `valid`.
     private static func checkPadding(_ arguments: LayerArguments, rank: Int) throws(InitError) {
         switch arguments.value("padding") {
         case .text("same"):
             guard try arguments.integers("stride", count: rank).allSatisfy({ $0 == 1 }) else {
-                throw .refused("padding", "same is not there for strides other than 1")
+                throw .refused("padding", "same is not supported for strides other than 1")
             }
         case .text("valid"):
             break

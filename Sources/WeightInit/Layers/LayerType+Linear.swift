@@ -12,7 +12,7 @@ extension LayerType {
     /// `torch/nn/modules/linear.py`
     static let linearLayers: [LayerType] = [
         LayerType("Linear", linearParameters, build: linear),
-        // What attention has for its output; `isinstance` takes it for a Linear.
+        // The output projection of attention; a subclass of Linear, so rules for Linear match it.
         LayerType("NonDynamicallyQuantizableLinear", bases: ["Linear"], linearParameters, build: linear),
         LayerType(
             "Bilinear",

@@ -33,7 +33,7 @@ extension LayerType {
         ) { builder, arguments throws(InitError) in
             let (isAffine, isTracked) =
                 (try arguments.boolean("affine"), try arguments.boolean("track_running_stats"))
-            // Nothing looks at the number of channels where nothing has it.
+            // As in PyTorch, the number of channels is not checked if no tensor has this size.
             guard isAffine || isTracked else { return Module(types: []) }
             let shape = try Shape(try arguments.size("num_features"), of: "num_features")
             var slots: [Module.Slot] = []
@@ -54,7 +54,7 @@ extension LayerType {
     private static let normalizedShape = Parameter(
         "normalized_shape",
         .integers(count: nil),
-        "shape of what is normalised together"
+        "shape of the last dimensions, which are normalised together"
     )
 
     private static let elementwiseAffine = Parameter(
@@ -95,7 +95,7 @@ extension LayerType {
         let groups = try arguments.integer("num_groups")
         let channels = try arguments.integer("num_channels")
         guard groups != 0 else { throw .refused("num_groups", "cannot be 0") }
-        // −2^63 has no remainder by −1 that the processor would give.
+        // The operator % would trap for −2^63 and −1.
         guard channels.remainderReportingOverflow(dividingBy: groups).partialValue == 0 else {
             throw .refused("num_channels", "\(groups) groups do not divide \(channels) channels")
         }
@@ -125,7 +125,7 @@ extension LayerType {
         return Module(types: [], slots: [try builder.parameter("weight", shape, filledWith: value)])
     }
 
-    /// Weight 1 and bias 0.
+    /// A weight of ones and a bias of zeros.
     private static func affine(
         _ builder: inout LayerBuilder,
         _ shape: Shape,

@@ -79,7 +79,7 @@ extension LayerType {
         ) { builder, arguments throws(InitError) in
             let hidden = try arguments.size("hidden_size")
             let gated = try arguments.product(gates, hidden, of: "hidden_size")
-            // PyTorch's own bound of an empty cell is 0.
+            // PyTorch's bound for an empty cell is 0.
             let bound = hidden > 0 ? 1 / Double(hidden).squareRoot() : 0
             var shapes: [(name: Text, shape: Shape)] = [
                 ("weight_ih", try Shape(gated, try arguments.size("input_size"), of: "hidden_size")),

@@ -1,7 +1,8 @@
 internal import ByteText
 
 extension LayerType {
-    /// Layers that hold no tensor and draw nothing; taken so that a model's own list of layers can be sent as it is.
+    /// Layers that hold no tensor and draw nothing. They are in the table so that clients can send a model's list of
+    /// layers as it is.
     static let layersWithoutParameters: [LayerType] =
         [LayerType("Identity", [], hasState: false, acceptsAnyArgument: true) { _, _ in Module(types: []) }]
         + plain(["LogSigmoid", "Sigmoid", "Softmax2d", "Softsign", "Tanh", "Tanhshrink"])
@@ -108,7 +109,7 @@ extension LayerType {
             ],
             hasState: false
         ) { _, arguments throws(InitError) in
-            // In two dimensions, PyTorch does not look at the kernel.
+            // In two dimensions, PyTorch does not check the kernel.
             if rank == 3, let least = try arguments.integers("kernel_size").min(), least < 1 {
                 throw .refused("kernel_size", "must be at least 1, not \(least)")
             }
@@ -120,7 +121,8 @@ extension LayerType {
         }
     }
 
-    /// The share of the input that a fractional pooling keeps, in every dimension; PyTorch ignores further ones.
+    /// Checks the share of the input that fractional pooling keeps in each dimension; PyTorch ignores any numbers after
+    /// these.
     private static func checkRatio(_ value: ParameterValue, rank: Int) throws(InitError) {
         let ratios: [Double]
         switch value {

@@ -3,15 +3,15 @@ public import ByteText
 /// A class of `torch.nn`: a row of the table that the decoder, the catalogue and the models share.
 public struct LayerType: Sendable {
     public let name: Text
-    /// The classes it derives from, nearest first, without `Module`.
+    /// The class's base classes, nearest first, without `Module`.
     public let bases: [Text]
-    /// Its constructor's arguments, without `dtype`.
+    /// The constructor's arguments, without `dtype`.
     public private(set) var parameters: [Parameter]
-    /// `true` if it has parameters or buffers at all.
+    /// `true` if the class can have parameters or buffers.
     public let hasState: Bool
-    /// `true` if its constructor takes, and ignores, whatever it is given.
+    /// `true` if the constructor takes and ignores all arguments.
     public let acceptsAnyArgument: Bool
-    /// Draws what the constructor draws, in its order.
+    /// Builds the module, with the constructor's draws in the constructor's order.
     let build: @Sendable (inout LayerBuilder, LayerArguments) throws(InitError) -> Module
 
     init(
@@ -27,7 +27,7 @@ public struct LayerType: Sendable {
         self.name = name
         self.bases = bases
         self.parameters = parameters.map { parameter in
-            // Python takes None for false wherever it is asked for a flag, unless the constructor looks at its type.
+            // In Python, None is a false flag, unless the constructor checks the flag's type.
             parameter.kind == .boolean && !strictFlags.contains(parameter.name) ? parameter.takingNull : parameter
         }
         if takesDevice ?? hasState { self.parameters.append(LayerType.device) }
@@ -36,14 +36,14 @@ public struct LayerType: Sendable {
         self.build = build
     }
 
-    /// The service has one device, on which the generator is PyTorch's for CPUs.
+    /// The only device, because the generator is PyTorch's generator for CPUs.
     private static let device = Parameter("device", .choice(["cpu"]), default: .null, optional: true)
 
     public static let all: [LayerType] =
         linearLayers + convolutions + recurrentLayers + embeddings + normalizations + attentionLayers
         + layersWithoutParameters
 
-    /// Looks a class up, with or without PyTorch's module.
+    /// Looks up a class by its name, with or without the prefix `nn.` or `torch.nn.`.
     public static func named(_ name: Text) -> LayerType? {
         byName[name] ?? byName[withoutModule(name)]
     }
@@ -55,14 +55,14 @@ public struct LayerType: Sendable {
 
     private static let byName = Dictionary(uniqueKeysWithValues: all.map { ($0.name, $0) })
 
-    /// The classes that `isinstance` can be asked for: those of the table and those they derive from.
+    /// The classes that a rule's `type` can name: the classes of the table and their base classes.
     static let classNames: [Text] = {
         let bases = Set(all.flatMap(\.bases)).subtracting(all.map(\.name)).sorted()
         return all.map(\.name) + bases + ["Module"]
     }()
 }
 
-/// A constructor's arguments, and what PyTorch checks of them.
+/// A constructor's arguments, with the checks that PyTorch makes.
 struct LayerArguments {
     private let arguments: BoundArguments
     let dtype: DType
@@ -72,7 +72,7 @@ struct LayerArguments {
         self.dtype = dtype
     }
 
-    /// A number of features, channels, …: an integer that a tensor's dimension can be.
+    /// A number of features, channels, …: an integer that can be a tensor's dimension.
     func size(_ name: Text, atLeast least: Int = 0) throws(InitError) -> Int {
         let size = try arguments.integer(name)
         guard size >= least else {
@@ -106,7 +106,8 @@ struct LayerArguments {
         try arguments.text(name)
     }
 
-    /// A list, or one integer that stands for `count` of them, or for itself.
+    /// A list of integers; a single integer stands for a list of `count` equal ones, and without `count` for a list of
+    /// one.
     func integers(_ name: Text, count: Int? = nil) throws(InitError) -> [Int] {
         switch arguments.value(name) {
         case .integer(let integer):
@@ -118,7 +119,7 @@ struct LayerArguments {
         }
     }
 
-    /// A list of sizes, as ``integers(_:count:)`` takes it.
+    /// A list of sizes, written as for ``integers(_:count:)``.
     func sizes(_ name: Text, count: Int? = nil) throws(InitError) -> [Int] {
         let sizes = try integers(name, count: count)
         if let negative = sizes.first(where: { $0 < 0 }) { throw .refused(name, "\(negative) is negative") }
@@ -150,7 +151,7 @@ struct LayerArguments {
         return product
     }
 
-    /// The probability of a dropout.
+    /// Checks the probability of a dropout.
     func checkProbability(_ name: Text) throws(InitError) {
         let probability = try number(name)
         guard (0...1).contains(probability) else {

@@ -2,11 +2,11 @@ public import ByteText
 internal import SHA2
 
 extension Plan {
-    /// A model's state dict: the modules built in order, then the rules applied, all on one generator or each tensor on
-    /// its own.
+    /// Plans a model's state dict: builds the modules in order, applies the rules, then performs the steps. All tensors
+    /// draw from one generator, or each from its own.
     ///
-    /// - Parameter isCancelled: Turns true when nobody waits for the plan any more; asked at each tensor.
-    /// - Throws: `InitError`, with the path from the model's request; `cancelled`.
+    /// - Parameter isCancelled: Turns true once nobody waits for the plan any more; checked at each tensor.
+    /// - Throws: `InitError`, whose path begins at the model's request; `cancelled` once `isCancelled` has turned true.
     public init(
         _ request: ModelRequest,
         seed: Seed,
@@ -25,7 +25,7 @@ private struct ModelPlanner {
     private var builder: LayerBuilder
     private var ruleMatches = 0
     private var nameBytes = 0
-    /// Draws before those that count: with a generator for each tensor, all that were made on the request's.
+    /// Number of draws that are superseded: with a generator for each tensor, all draws on the request's generator.
     private var draftCount = 0
 
     init(_ request: ModelRequest, seed: Seed, limits: Limits, _ isCancelled: @escaping () -> Bool) {
@@ -54,11 +54,11 @@ private struct ModelPlanner {
 
 // MARK: - Building
 
-/// Paths are those from the model's request.
+/// Paths begin at the model's request.
 extension ModelPlanner {
     /// - Parameters:
-    ///   - path: To the object that holds the list.
-    ///   - prefix: Bytes that its parameters' names begin with.
+    ///   - path: Path of the object that holds the list.
+    ///   - prefix: Length in bytes of the prefix of its parameters' names.
     private mutating func block(
         _ entries: [ModelEntry],
         path: [Text],
@@ -83,14 +83,18 @@ extension ModelPlanner {
             let path = path + (depth == 0 ? request.form.path(index) : ["layers", Text(index)])
             let name = entry.name ?? Text(index)
             guard names.insert(name).inserted else {
-                throw InitError(.invalid, path + ["name"], "\(name.quotedForMessage) is the name of an entry before it")
+                throw InitError(
+                    .invalid,
+                    path + ["name"],
+                    "an earlier entry has the name \(name.quotedForMessage) already"
+                )
             }
             try add(entry, name: name, to: &module, path: path, prefix: prefix, depth: depth)
         }
         return module
     }
 
-    /// - Throws: `tooLarge` for a name with which the parameters' names are too long.
+    /// - Throws: `tooLarge` for a name that makes the parameters' names too long.
     private mutating func add(
         _ entry: ModelEntry,
         name: Text,
@@ -129,7 +133,7 @@ extension ModelPlanner {
             let prefix = prefix + Text(index).byteCount + 1
             copies.append(try module(entry, path: path, prefix: prefix, depth: depth))
             guard copies.count == 1 else { continue }
-            // Refused at once, and not after as many modules as are allowed have been built.
+            // Too many copies are refused after the first, and not after the limit's number of modules has been built.
             let (modules, overflow) = copies[0].count.multipliedReportingOverflow(by: repetitions - 1)
             do {
                 try builder.checkRoom(modules: overflow ? .max : modules)
@@ -174,7 +178,7 @@ extension ModelPlanner {
         return module
     }
 
-    /// Counts names that begin with as many bytes.
+    /// Counts the bytes of names with a prefix of `bytes` bytes.
     private mutating func count(names: Int, of bytes: Int, _ path: [Text]) throws(InitError) {
         let (product, overflow) = names.multipliedReportingOverflow(by: bytes)
         guard !overflow, product <= limits.maximumNameBytes - nameBytes else {
@@ -187,12 +191,12 @@ extension ModelPlanner {
         nameBytes += product
     }
 
-    /// Makes one cell of two slots, as assigning a parameter does.
+    /// Lets two slots share a cell, as the assignment of a parameter to a second attribute does.
     private mutating func tie(_ model: inout Module, _ slots: SlotIndex) throws(InitError) {
         var replaced: [Text: Int] = [:]
         for tie in request.ties {
             let path = ["tie", tie.name]
-            // A list of tensors need not have the one that goes, and does not tell parameters from buffers.
+            // A list of tensors need not contain the replaced tensor, and does not tell parameters from buffers.
             let isList = request.form == .tensors
             let slot = slots[tie.name]
             guard slot.map({ isList || $0.isParameter }) ?? isList else {
@@ -202,7 +206,7 @@ extension ModelPlanner {
                 throw .unknown("parameter", tie.target, in: path, known: slots.parameters(near: tie.target))
             }
             guard tie.name != tie.target, replaced[tie.target] == nil else {
-                throw InitError(.invalid, path, "\(tie.target.quotedForMessage) is itself only another name")
+                throw InitError(.invalid, path, "\(tie.target.quotedForMessage) is itself a tied name")
             }
             let targetCell = builder.cells[target.cell]
             if let cell = slot.map({ builder.cells[$0.cell] }),
@@ -231,7 +235,7 @@ extension ModelPlanner {
 
     private func checkSlices(_ slots: SlotIndex) throws(InitError) {
         let targets = Dictionary(request.ties.map { ($0.name, $0.target) }) { first, _ in first }
-        // In order, so that the same request gets the same error.
+        // Sorted, so that the same request gets the same error.
         for name in request.slices.keys.sorted() {
             if let target = targets[name] {
                 throw InitError(
@@ -250,7 +254,7 @@ extension ModelPlanner {
 /// All slots of a model by their names in it.
 private struct SlotIndex {
     private var slots: [Text: Module.Slot] = [:]
-    /// In the order of the state dict.
+    /// The slots' names, in the order of the state dict.
     private var names: [Text] = []
 
     /// - Throws: `invalid` if two slots have one name, `tooLarge` if a name is too long.
@@ -269,7 +273,7 @@ private struct SlotIndex {
 
     subscript(name: Text) -> Module.Slot? { slots[name] }
 
-    /// A few of the parameters' names, for one that is none of them.
+    /// A few parameters' names that are close to an unknown name.
     func parameters(near name: Text) -> [Text] {
         names.lazy.filter { slots[$0]?.isParameter == true }.nearest(to: name)
     }
@@ -278,7 +282,8 @@ private struct SlotIndex {
 // MARK: - Rules
 
 extension ModelPlanner {
-    /// Applies passes of rules to a module and all in it, in `modules()` order; names are as seen from that module.
+    /// Applies passes of rules to a module and all modules in it, in `modules()` order; names are relative to that
+    /// module.
     private mutating func apply(_ rules: Rules, to module: Module, path: [Text]) throws(InitError) {
         for (index, pass) in rules.passes.enumerated() {
             let paths = pass.indices.map { path + rules.path(pass: index, rule: $0) }
@@ -291,7 +296,7 @@ extension ModelPlanner {
                     try count(matches: pass.count, path)
                     let name = prefix + slot.name
                     let (ownBytes, nameBytes) = (Array(slot.name.utf8), Array(name.utf8))
-                    // A step more than are left, so that using them up is noticed.
+                    // One comparison (64 bytes) more than is left, so that `count` notices if the limit is exceeded.
                     let left = (limits.maximumRuleMatches - ruleMatches).multipliedReportingOverflow(by: 64)
                     let allowed = left.overflow ? .max : left.partialValue + 64
                     var steps = allowed
@@ -306,9 +311,17 @@ extension ModelPlanner {
                 }
             }
             if let rule = unmatched.min() {
-                throw InitError(.invalid, paths[rule], "matches no parameter")
+                throw noMatch(of: pass[rule], in: module, paths[rule])
             }
         }
+    }
+
+    private func noMatch(of rule: Rule, in module: Module, _ path: [Text]) -> InitError {
+        let names = module.names { $0.isParameter }
+        var patterns: [(pattern: Glob, names: [Text])] = []
+        if let name = rule.name { patterns.append((name, names.whole)) }
+        if let parameter = rule.parameter { patterns.append((parameter, Set(names.own).sorted())) }
+        return .unmatched("parameter", in: path, patterns)
     }
 
     private mutating func count(matches count: Int, _ path: [Text]) throws(InitError) {
@@ -341,7 +354,7 @@ extension ModelPlanner {
         do {
             try builder.redraw(slot, method, arguments)
         } catch {
-            // What a rule refuses depends on what it is applied to.
+            // A rule has no shape and no dtype: these errors come from the parameter, so the message names it.
             throw error.moved(
                 to: path + (error.path == ["shape"] || error.path == ["dtype"] ? [] : error.path),
                 " (for \(name.quotedForMessage))"
@@ -352,7 +365,7 @@ extension ModelPlanner {
 }
 
 extension Rule {
-    /// - Parameter steps: How many bytes the patterns may still go through.
+    /// - Parameter steps: Number of bytes that the patterns may still compare.
     fileprivate func matches(
         _ parameter: [UInt8],
         in module: Module,
@@ -369,7 +382,7 @@ extension Rule {
 // MARK: - Steps
 
 extension ModelPlanner {
-    /// Gives every tensor a generator of its own.
+    /// Gives each tensor its own generator.
     private mutating func detach(_ model: Module) throws(InitError) {
         let tied = Set(request.ties.map(\.name))
         let seed = builder.plan.seed
@@ -420,7 +433,7 @@ extension ModelPlanner {
                         }
                     }
                 case .discarded where request.seeding == .perTensor:
-                    throw .refused("method", "draws for no tensor, and with per_tensor seeding each draw is a tensor's")
+                    throw .refused("method", "a draw without a tensor is not possible with per_tensor seeding")
                 case .discarded(let shape, let dtype):
                     try builder.discard(step, shape, dtype, index: index)
                 }
@@ -432,7 +445,8 @@ extension ModelPlanner {
 }
 
 extension InitError {
-    /// The error of a step on a tensor, which has its shape and its dtype from elsewhere.
+    /// The error of a step on a tensor: a step has no shape and no dtype, so the path names the method, and the message
+    /// the tensor.
     fileprivate func ofStep(on name: Text) -> InitError {
         moved(
             to: path.isEmpty || path == ["shape"] || path == ["dtype"] ? ["method"] : path,
@@ -477,7 +491,7 @@ extension ModelPlanner {
                 }
             }
         }
-        try included.checkAllMatched()
+        try included.checkAllMatched(in: model)
         return builder.plan.finish(
             ties: request.ties.filter { included.sent.contains($0.target) },
             firstDraw: draftCount
@@ -489,7 +503,7 @@ extension ModelPlanner {
         return InitError(
             .refused,
             [request.form.word] + (index.map { [Text($0)] } ?? []),
-            "\(name.quotedForMessage) has no method, and no step writes all of its elements"
+            "\(name.quotedForMessage) has no method, and the steps do not write all of its elements"
         )
     }
 }
@@ -497,7 +511,7 @@ extension ModelPlanner {
 /// The tensors of a model that are sent.
 private struct Inclusion {
     private let patterns: [Glob]
-    /// Other names of a tensor, by its own.
+    /// Each tensor's other names, by its own name.
     private let otherNames: [Text: [Text]]
     let aliases: Set<Text>
     private var matched: Set<Int> = []
@@ -509,8 +523,8 @@ private struct Inclusion {
         aliases = Set(request.ties.map(\.name))
     }
 
-    /// `true` if a tensor is sent: by default if it is part of the state dict, else if a pattern matches one of its names. What is no
-    /// part of the state dict has to be named in full.
+    /// Returns `true` if a tensor is sent. Without patterns, the state dict is sent. With patterns, a tensor is sent if
+    /// one of them matches one of its names; a tensor outside of the state dict only if the pattern is its full name.
     ///
     /// - Parameter count: Counts comparisons of a pattern with a name.
     mutating func isSent(
@@ -534,9 +548,9 @@ private struct Inclusion {
         return isSent
     }
 
-    func checkAllMatched() throws(InitError) {
+    func checkAllMatched(in model: Module) throws(InitError) {
         guard let index = patterns.indices.first(where: { !matched.contains($0) }) else { return }
-        throw InitError(.invalid, ["include", Text(index)], "matches no tensor")
+        throw .unmatched("tensor", in: ["include", Text(index)], [(patterns[index], model.names { _ in true }.whole)])
     }
 }
 

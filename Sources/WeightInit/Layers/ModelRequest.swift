@@ -1,16 +1,16 @@
 public import ByteText
 
-/// A model to be made: modules built in order, then rules that initialise their parameters anew.
+/// A request for a model: modules built in order, rules that initialise their parameters again, and steps.
 public struct ModelRequest: Sendable, Equatable {
-    /// Source of the seed of every tensor's generator.
+    /// One generator for the whole model, or one for each tensor.
     public enum Seeding: String, CaseIterable, Sendable {
-        /// One generator, drawn on through the whole model, as in a PyTorch program.
+        /// One generator for the whole model, as in a PyTorch program.
         case stream
-        /// A generator for every tensor, seeded from the request's seed and the tensor's name.
+        /// A generator for each tensor, seeded from the request's seed and the tensor's name.
         case perTensor = "per_tensor"
     }
 
-    /// How a request lists what it wants; the names of its members.
+    /// The member of a request that lists its tensors.
     public enum Form: String, CaseIterable, Sendable {
         case layers
         /// One layer, whose parameters' names have no prefix.
@@ -27,16 +27,17 @@ public struct ModelRequest: Sendable, Equatable {
     public var entries: [ModelEntry]
     public var rules: Rules
     public var ties: [Tie] = []
-    /// `true` if modules initialise themselves when they are built; where not, nothing is drawn then.
+    /// `true` if modules initialise themselves when they are built. If `false`, they draw nothing: parameters that they
+    /// would draw are 0.
     public var usesDefaults = true
     public var seeding = Seeding.stream
-    /// The blocks that are wanted of tensors, by their names; all of a tensor without one.
+    /// The requested blocks of tensors, by the tensors' names; a tensor without a block is sent whole.
     public var slices: [Text: Slice] = [:]
-    /// Done in order after the entries have been built and the rules applied.
+    /// Steps that are performed in order after the entries have been built and the rules applied.
     public var steps: [Step] = []
-    /// The floating-point type in which tensors are sent; `nil` for their own. Integers stay what they are.
+    /// The floating-point type in which tensors are sent; `nil` for their own. Integers keep their type.
     public var cast: DType?
-    /// Patterns of the names that are sent; all if there are none.
+    /// Patterns for the names of the tensors that are sent; without patterns, the whole state dict is sent.
     public var include: [Glob] = []
 
     public init(form: Form = .layers, entries: [ModelEntry], rules: Rules = Rules()) {
@@ -46,7 +47,7 @@ public struct ModelRequest: Sendable, Equatable {
     }
 }
 
-/// A second name for a tensor. The tensor that had that name, if there was one, is gone.
+/// A second name for a tensor. It replaces a tensor that had this name before.
 public struct Tie: Sendable, Equatable {
     public var name: Text
     public var target: Text
@@ -57,23 +58,24 @@ public struct Tie: Sendable, Equatable {
     }
 }
 
-/// One item in the list of modules that a model, or a block of it, is built of.
+/// One item in the list of modules that make up a model or a block.
 public struct ModelEntry: Sendable, Equatable {
     public enum Content: Sendable, Equatable {
         case layer(LayerRequest)
-        /// A parameter without a module of its own.
+        /// A parameter without its own module.
         case parameter(TensorRequest)
         case block([ModelEntry])
     }
 
-    /// Prefix of its parameters' names; `nil` for its index in the list, empty for none.
+    /// Prefix of the entry's parameters' names; `nil` for the entry's index in the list, empty for none.
     public var name: Text?
     public var content: Content
-    /// Number of times that the entry is built, each with its index as a further prefix; `nil` for once, without one.
+    /// Number of times that the entry is built, each with its index as a further prefix; `nil` for once, without an
+    /// index.
     public var repetitions: Int?
-    /// Applied to what has been built of this entry, before the next is built.
+    /// Rules that are applied to this entry's modules before the next entry is built.
     public var rules = Rules()
-    /// The floating-point type in which its tensors are sent; `nil` for that of the list around it.
+    /// The floating-point type in which the entry's tensors are sent; `nil` for the type of the list around it.
     public var cast: DType?
 
     public init(name: Text? = nil, content: Content) {
@@ -82,7 +84,7 @@ public struct ModelEntry: Sendable, Equatable {
     }
 }
 
-/// A module of `torch.nn` with its constructor's arguments.
+/// A class of `torch.nn` with its constructor's arguments.
 public struct LayerRequest: Sendable, Equatable {
     public var type: Text
     public var dtype: DType
@@ -95,10 +97,10 @@ public struct LayerRequest: Sendable, Equatable {
     }
 }
 
-/// Passes over all parameters, one after the other; in each, the first rule that matches a parameter counts.
+/// Passes over all parameters, one after the other; in each pass, the first rule that matches a parameter counts.
 public struct Rules: Sendable, Equatable {
     public var passes: [[Rule]]
-    /// `true` if they are written as a list of lists, which shows in the rules' paths.
+    /// `true` if the request writes the passes as a list of lists, so that a rule's path has two indices.
     public var isNested: Bool
 
     public init(passes: [[Rule]]) {
@@ -112,13 +114,13 @@ public struct Rules: Sendable, Equatable {
         isNested = false
     }
 
-    /// Path of a rule, seen from all of them.
+    /// Path of a rule, relative to the list of all rules.
     func path(pass: Int, rule: Int) -> [Text] {
         (isNested ? [Text(pass)] : []) + [Text(rule)]
     }
 }
 
-/// Which parameters to initialise anew, and how; each condition that is `nil` holds for all.
+/// An action on all parameters that meet the conditions; a condition that is `nil` holds for all parameters.
 public struct Rule: Sendable, Equatable {
     public enum Action: Sendable, Equatable {
         case initialize(method: InitMethod, arguments: Arguments)

@@ -2,18 +2,18 @@ internal import ByteText
 
 /// A module of `torch.nn` as its constructor leaves it.
 struct Module: Sendable {
-    /// A parameter, or a buffer that is part of the state dict.
+    /// A parameter or a buffer.
     struct Slot: Sendable {
         let name: Text
         let isParameter: Bool
-        /// Index of what is stored in it: two slots of one cell are one tensor.
+        /// Index of the tensor's ``LayerBuilder/Cell``: two slots with one cell are one tensor.
         var cell: Int
     }
 
-    /// Its class and the classes that one derives from.
+    /// The module's class and its base classes.
     let types: [Text]
     var slots: [Slot]
-    /// In the order in which they were registered, which is that of `modules()` and of the state dict.
+    /// The submodules in the order of their registration, which is the order of `modules()` and of the state dict.
     var children: [(name: Text, module: Module)]
 
     init(types: [Text], slots: [Slot] = [], children: [(name: Text, module: Module)] = []) {
@@ -22,7 +22,7 @@ struct Module: Sendable {
         self.children = children
     }
 
-    /// Modules in all, this one included.
+    /// Number of modules, this one included.
     var count: Int {
         children.reduce(1) { $0 + $1.module.count }
     }
@@ -38,7 +38,19 @@ struct Module: Sendable {
         }
     }
 
-    /// The prefix of what is inside a child; a child without a name adds nothing.
+    /// Names of slots of this module and of all modules below it: within their own modules, and from this one.
+    func names(of isWanted: (Slot) -> Bool) -> (own: [Text], whole: [Text]) {
+        var (own, whole): ([Text], [Text]) = ([], [])
+        walk { module, prefix in
+            for slot in module.slots where isWanted(slot) {
+                own.append(slot.name)
+                whole.append(prefix + slot.name)
+            }
+        }
+        return (own, whole)
+    }
+
+    /// The prefix of the names inside a child; a child without a name adds nothing.
     static func prefix(_ prefix: Text, _ name: Text) -> Text {
         name.isEmpty ? prefix : prefix + name + "."
     }

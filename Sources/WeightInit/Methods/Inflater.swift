@@ -1,13 +1,13 @@
 private import CZlib
 
-/// Decompression by zlib into a number of bytes known beforehand.
+/// Decompression by zlib into a known number of bytes.
 package enum Inflater {
-    /// A byte of DEFLATE stands for at most so many.
+    /// Largest number of bytes that a byte of DEFLATE can stand for.
     private static let largestRatio = 1032
 
-    /// The bytes of a zlib stream (RFC 1950).
+    /// Decompresses a zlib stream (RFC 1950).
     ///
-    /// - Parameter byteCount: The bytes that have to come out; no more are ever made.
+    /// - Parameter byteCount: Required number of decompressed bytes; no more bytes are ever made.
     /// - Throws: `invalid` for a broken stream, `refused` for another size.
     package static func inflate(zlib stream: [UInt8], byteCount: Int) throws(InitError) -> [UInt8] {
         guard byteCount / largestRatio <= stream.count else {
@@ -22,12 +22,12 @@ package enum Inflater {
         case Z_OK where read < stream.count:
             throw InitError(.invalid, [], "has \(stream.count - Int(read)) bytes after the end of its zlib stream")
         case Z_OK: throw InitError(.refused, [], Literal.sizes(Int(written), byteCount))
-        // The room is all that there is in memory for it.
+        // The output buffer is full, but the stream has not ended.
         case Z_BUF_ERROR where written == bytes.count:
             throw InitError(.refused, [], "holds more than the \(byteCount) bytes of the shape and the dtype")
-        case Z_BUF_ERROR: throw InitError(.invalid, [], "is no zlib stream: it ends too early")
-        case Z_MEM_ERROR: throw InitError(.tooLarge, [], "needs memory that is not there")
-        default: throw InitError(.invalid, [], "is no zlib stream")
+        case Z_BUF_ERROR: throw InitError(.invalid, [], "is not a zlib stream: it ends too early")
+        case Z_MEM_ERROR: throw InitError(.tooLarge, [], "cannot be decompressed: there is not enough memory")
+        default: throw InitError(.invalid, [], "is not a zlib stream")
         }
         if byteCount == 0 { bytes = [] }
         return bytes

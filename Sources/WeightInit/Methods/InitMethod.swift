@@ -1,8 +1,8 @@
 public import ByteText
 internal import TorchRandom
 
-/// A method of initialisation, such as a function of `torch.nn.init`: a row of the table that the decoder, the catalogue and
-/// the plans share.
+/// A method of initialisation, such as a function of `torch.nn.init`: a row of the table that the decoder, the
+/// catalogue and the plans share.
 public struct InitMethod: Sendable {
     /// PyTorch's name without the trailing underscore.
     public let name: Text
@@ -13,9 +13,9 @@ public struct InitMethod: Sendable {
     public let formula: String
     /// `true` if the method draws random numbers.
     public private(set) var isRandom = true
-    /// `true` if integers and booleans can be made by it, too.
+    /// `true` if the method can also make integers and booleans.
     var takesIntegers = false
-    /// `true` if `torch.nn.init` has it.
+    /// `true` if the method is in `torch.nn.init`.
     public private(set) var isPyTorch = true
 
     let resolve: @Sendable (Context) throws(InitError) -> Resolution
@@ -26,10 +26,10 @@ public struct InitMethod: Sendable {
         let shape: Shape
         let dtype: DType
         let limits: Limits
-        /// Bytes that literals may still have in this request.
+        /// Number of bytes that further literals of this request may have.
         let literalBytesLeft: Int
 
-        /// The format of the elements; integer types come to no method that asks for it.
+        /// The format of the elements; methods that use it are never called with integer types.
         var format: FloatFormat { dtype.floatFormat ?? .float32 }
     }
 
@@ -38,17 +38,18 @@ public struct InitMethod: Sendable {
         var recipe: Recipe
         public internal(set) var fan: Fan?
         public internal(set) var gain: Double?
-        /// Mean and standard deviation that the method aims at; for `trunc_normal`, before truncation.
+        /// Mean of the method's distribution, as ``std`` is its standard deviation; for `trunc_normal`, before
+        /// truncation.
         public internal(set) var mean: Double?
         public internal(set) var std: Double?
-        /// Uniforms lie between −bound and bound.
+        /// Bound of uniforms between −bound and bound.
         public internal(set) var bound: Double?
-        /// The ends that were given for a uniform, or that a normal is cut off at.
+        /// The given ends of a uniform, or the ends at which a normal is cut off.
         public internal(set) var interval: (low: Double, high: Double)?
         public internal(set) var warnings: [String] = []
     }
 
-    /// Looks a name or an alias up, with or without PyTorch's trailing underscore and module.
+    /// Looks up a name or an alias, with or without PyTorch's trailing underscore and module.
     public static func named(_ name: Text) -> InitMethod? {
         let name = name.removing(suffix: "_") ?? name
         return byName[name] ?? modules.lazy.compactMap { name.removing(prefix: $0) }.first.flatMap { byName[$0] }
@@ -61,12 +62,13 @@ public struct InitMethod: Sendable {
         uniqueKeysWithValues: all.flatMap { method in ([method.name] + method.aliases).map { ($0, method) } }
     )
 
-    /// Looks a name up among all methods and those for literals.
+    /// Looks up a name among all methods and ``literals``.
     public static func namedForSteps(_ name: Text) -> InitMethod? {
         named(name) ?? literals.first { $0.name == name }
     }
 
-    /// Methods for elements that do not depend on the seed. Models and their steps take them; single tensors have no use for them.
+    /// Methods that are not in `torch.nn.init`, and whose elements do not depend on the seed. Only the tensors and
+    /// steps of models take them.
     public static let literals: [InitMethod] = [arange, data]
 
     public static let all: [InitMethod] = [
@@ -210,7 +212,7 @@ extension InitMethod {
         case (false, true):
             let literal = try Literal(zlib: try arguments.text("zlib"), byteCount: byteCount)
             return Resolution(recipe: .literal(literal))
-        case (true, true): throw .invalid("zlib", "stands beside base64; give one of the two")
+        case (true, true): throw .invalid("zlib", "cannot be combined with base64; give one of the two")
         case (false, false): throw .invalid("base64", "is missing: data needs base64 or zlib")
         }
     }
@@ -288,7 +290,7 @@ extension InitMethod {
         "gain",
         .gain,
         default: .number(1),
-        "scaling factor, or an activation whose gain is meant"
+        "scaling factor, or an activation, for its gain"
     )
 }
 

@@ -1,12 +1,12 @@
 internal import ByteText
 
-/// Elements that a request spells out: their bytes, little-endian and row-major.
+/// Elements that a request contains: their bytes, little-endian and row-major.
 struct Literal: Sendable, Equatable {
     let bytes: [UInt8]
 
     /// Decodes base64 with its padding (RFC 4648, section 4).
     ///
-    /// - Parameter byteCount: The bytes that there have to be.
+    /// - Parameter byteCount: Required number of bytes.
     /// - Throws: `invalid` for another alphabet or a broken group, `refused` for another size.
     init(base64 text: Text, byteCount: Int) throws(InitError) {
         guard Literal.base64Size(text) == byteCount else {
@@ -19,9 +19,9 @@ struct Literal: Sendable, Equatable {
         }
     }
 
-    /// Inflates a zlib stream (RFC 1950) that is in base64.
+    /// Decompresses a zlib stream (RFC 1950) that is in base64.
     ///
-    /// - Parameter byteCount: The bytes that have to come out; no more are ever made.
+    /// - Parameter byteCount: Required number of decompressed bytes; no more bytes are ever made.
     /// - Throws: `invalid` for broken base64 or a broken stream, `refused` for another size.
     init(zlib text: Text, byteCount: Int) throws(InitError) {
         do {
@@ -35,7 +35,7 @@ struct Literal: Sendable, Equatable {
         "holds \(given) bytes; the shape and the dtype take \(wanted)"
     }
 
-    /// Bytes that a base64 text of this length stands for.
+    /// Number of bytes that a base64 text of this length stands for.
     private static func base64Size(_ text: Text) -> Int {
         text.utf8.count / 4 * 3 - text.utf8.suffix(2).count { $0 == UInt8(ascii: "=") }
     }
@@ -43,7 +43,7 @@ struct Literal: Sendable, Equatable {
     private static func decode(_ text: Text) throws(InitError) -> [UInt8] {
         var characters = Array(text.utf8)
         guard characters.count % 4 == 0 else {
-            throw InitError(.invalid, [], "is not base64: \(characters.count) characters are no groups of 4")
+            throw InitError(.invalid, [], "is not base64: the length \(characters.count) is not a multiple of 4")
         }
         let padding = characters.suffix(2).count { $0 == UInt8(ascii: "=") }
         for index in (characters.count - padding)..<characters.count where characters[index] == UInt8(ascii: "=") {
@@ -51,7 +51,7 @@ struct Literal: Sendable, Equatable {
         }
         let digits = Self.digits
         var bytes = [UInt8](repeating: 0, count: characters.count / 4 * 3)
-        // Looked at once after all: megabytes go through here.
+        // Checked once, after the loop, for speed: texts have megabytes.
         var union: UInt8 = 0
         for group in 0..<characters.count / 4 {
             let first = digits[Int(characters[4 * group])]
@@ -65,13 +65,13 @@ struct Literal: Sendable, Equatable {
         }
         guard union < 64 else {
             let index = characters.firstIndex { digits[Int($0)] == noDigit } ?? 0
-            throw InitError(.invalid, [], "is not base64: the character at \(index) is none of its digits")
+            throw InitError(.invalid, [], "is not base64: the character at \(index) is not a base64 digit")
         }
         bytes.removeLast(min(padding, bytes.count))
         return bytes
     }
 
-    /// In the place of a digit's value, for all other characters.
+    /// Value of all characters that are not digits.
     private static let noDigit: UInt8 = 0xff
 
     /// Values of the digits, by their characters.

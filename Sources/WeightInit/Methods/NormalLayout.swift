@@ -1,18 +1,18 @@
 internal import TorchRandom
 
-/// Where the words behind each element of a `normal_` of 16 elements and more lie.
+/// Positions of the words behind each element of a `normal_` of at least 16 elements.
 ///
-/// Elements are made in blocks of 16 from as many uniforms. Where the count is no multiple of 16, the last 16 elements
-/// come from a further block that overlaps the one before. float32 and float64 first draw uniforms for all elements, the
-/// tail's included; float16 and bfloat16 do not draw the tail's.
+/// Elements are made in blocks of 16 from as many uniforms. If the count is not a multiple of 16, the last 16 elements
+/// come from a further block that overlaps the block before it. float32 and float64 first draw uniforms for all
+/// elements, the tail's included; float16 and bfloat16 do not draw the tail's uniforms at first.
 struct NormalLayout: Sendable {
     let count: Int
     let format: FloatFormat
-    /// Complete blocks from the front.
+    /// Number of complete blocks, counted from the front.
     let blocks: Int
-    /// Words in all.
+    /// Total number of words.
     let words: UInt64
-    /// Elements from here on come from the last block, if that is one of its own; else `count`.
+    /// First element of the tail's block; `count` if there is no tail.
     let tailStart: Int
     private let tailWord: UInt64
 
@@ -46,7 +46,7 @@ struct NormalLayout: Sendable {
         return (first, UInt64(first) * format.wordsPerElement)
     }
 
-    /// The first element after `element` that does not follow in the same run of complete blocks.
+    /// End of the run of blocks that `element` is in: the tail's start, or `count` in the tail.
     func endOfRun(from element: Int) -> Int {
         element >= tailStart ? count : tailStart
     }

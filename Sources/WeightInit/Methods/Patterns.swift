@@ -1,17 +1,18 @@
 internal import ByteText
 
-/// The places where `dirac_` puts a 1: at most one in each slice of the first dimension.
+/// The places at which `dirac_` puts a 1: at most one in each slice of the first dimension.
 struct DiracPattern: Sendable, Equatable {
     private let slices: Int
     private let channelsPerGroup: Int
     private let channels: Int
-    /// Elements of one slice and of one kernel, and the kernel's centre.
+    /// Number of elements in a slice and in a kernel, and the index of the kernel's centre.
     private let sliceSize: Int
     private let kernelSize: Int
     private let centre: Int
     private let isEmpty: Bool
 
-    /// - Throws: what PyTorch refuses: not 3 to 5 dimensions, groups that do not divide, a 1 in a kernel of no elements.
+    /// - Throws: `refused` as PyTorch does: for other than 3 to 5 dimensions, groups that do not divide the first
+    ///   dimension, or a 1 in an empty kernel.
     init(shape: Shape, groups: Int) throws(InitError) {
         let dimensions = shape.dimensions
         guard (3...5).contains(dimensions.count) else {
@@ -54,13 +55,13 @@ struct DiracPattern: Sendable, Equatable {
 struct SparsePattern: Sendable, Equatable {
     let rows: Int
     let columns: Int
-    /// How many entries of each column's permutation are zeroed, from its front.
+    /// Number of zeroed entries at the front of each column's permutation.
     let zerosPerColumn: Int
 
-    /// The sizes from which `torch.randperm` draws 64-bit numbers; none that large is taken.
+    /// Number of rows from which `torch.randperm` draws 64-bit numbers, which are not supported.
     private static let rowLimit = 214_748_364
 
-    /// - Throws: what PyTorch refuses, and `tooLarge` for a mask over the limit.
+    /// - Throws: `refused` as PyTorch does, and `tooLarge` for a mask over the limit.
     init(shape: Shape, sparsity: Double, limits: Limits) throws(InitError) {
         guard shape.rank == 2 else {
             throw .refused("shape", "sparse needs exactly 2 dimensions, \(shape) has \(shape.rank)")
@@ -79,11 +80,11 @@ struct SparsePattern: Sendable, Equatable {
         guard zeros.isFinite else {
             throw .refused("sparsity", "\(sparsity) of \(rows) rows is not a number of rows")
         }
-        // As a Python slice: a negative count leaves that many out from the end.
+        // As in a Python slice, a negative count leaves out that many rows from the end.
         let count = zeros >= Double(rows) ? rows : zeros <= -Double(rows) ? 0 : Int(zeros)
         zerosPerColumn = count >= 0 ? count : rows + count
     }
 
-    /// Words that one column's permutation draws.
+    /// Number of words that one column's permutation draws.
     var wordsPerColumn: UInt64 { UInt64(max(0, rows - 1)) }
 }

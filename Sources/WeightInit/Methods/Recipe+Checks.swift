@@ -2,10 +2,10 @@ internal import ByteText
 internal import TorchRandom
 
 extension Recipe {
-    /// Checks the ends as `uniform_` does.
+    /// Checks the bounds as `uniform_` does.
     ///
     /// - Parameters:
-    ///   - parameters: The client's names for the two ends.
+    ///   - parameters: The client's names for the two bounds.
     static func checkUniform(
         from: Double,
         to: Double,
@@ -33,7 +33,7 @@ extension Recipe {
     /// Checks the standard deviation as `normal_` does.
     static func checkNormal(std: Double, parameter: Text = "std") throws(InitError) {
         guard std >= 0 else {
-            throw .refused(parameter, "the standard deviation \(std) is not 0 or more")
+            throw .refused(parameter, "the standard deviation must be at least 0, not \(std)")
         }
     }
 
@@ -54,9 +54,13 @@ extension Recipe {
     /// Checks that the ends of a range fit into the type.
     static func checkRange(start: Scalar, step: Scalar, count: Int, _ dtype: DType) throws(InitError) {
         guard dtype.floatFormat == nil else { return }
-        guard dtype != .bool else { throw .refused("dtype", "arange has no bool") }
-        guard let first = start.exactInteger else { throw .refused("start", "\(start) is no \(dtype.rawValue)") }
-        guard let difference = step.exactInteger else { throw .refused("step", "\(step) is no \(dtype.rawValue)") }
+        guard dtype != .bool else { throw .refused("dtype", "arange does not make bool") }
+        guard let first = start.exactInteger else {
+            throw .refused("start", "\(start) is not an \(dtype.rawValue) value")
+        }
+        guard let difference = step.exactInteger else {
+            throw .refused("step", "\(step) is not an \(dtype.rawValue) value")
+        }
         _ = try Scalar.integer(first).bits(dtype, parameter: "start")
         let (reach, overflow) = max(0, count - 1).multipliedReportingOverflow(by: difference)
         let (last, sumOverflow) = first.addingReportingOverflow(reach)

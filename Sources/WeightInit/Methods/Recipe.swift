@@ -1,7 +1,7 @@
 internal import ByteText
 internal import TorchRandom
 
-/// The way in which a tensor's elements are made, with all parameters resolved to numbers.
+/// The way to make a tensor's elements, with all parameters resolved to numbers.
 enum Recipe: Sendable, Equatable {
     /// The same bits in every element.
     case constant(bits: UInt64)
@@ -17,7 +17,7 @@ enum Recipe: Sendable, Equatable {
     case sparse(SparsePattern, std: Double)
     case orthogonal(rows: Int, columns: Int, gain: Double)
 
-    /// 0 in every element: of all types its bits are the same.
+    /// 0 in every element; its bits are the same in all types.
     static let zeros = Recipe.constant(bits: 0)
 }
 
@@ -41,7 +41,7 @@ extension Recipe {
                 times: pattern.wordsPerColumn
             )
         case .truncatedNormal(let truncated):
-            // One round must be far from the limit, so that no number of rounds that ends can reach it.
+            // More rounds than can happen must stay within the limit, because the real number is not known yet.
             _ = try start.advanced(
                 byAtMostLimit: UInt64(count),
                 times: 2 * format.wordsPerElement * truncated.largestRoundCount

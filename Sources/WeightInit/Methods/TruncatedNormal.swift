@@ -4,14 +4,13 @@ internal import TorchRandom
 
 /// A normal distribution between bounds, drawn as `trunc_normal_` draws it.
 ///
-/// Where the bounds keep more than 30 % of the normal, whole tensors of normals are drawn until every element has once
-/// been inside. Otherwise uniform proposals are accepted in proportion to the density, again whole tensors at a time.
-/// Either way the number of rounds depends on the values.
+/// If more than 30 % of the normal distribution lies between the bounds, whole tensors of normals are drawn until each
+/// element has been inside once. Otherwise, uniform proposals are accepted in proportion to the density, again whole
+/// tensors at a time. In both cases, the number of rounds depends on the values.
 struct TruncatedNormal: Sendable, Equatable {
     enum Path: Sendable, Equatable {
         case rejection
-        /// `logPeak` is the logarithm of the density, up to a constant, at the point between the bounds where it is
-        /// largest.
+        /// `logPeak` is the logarithm of the largest density between the bounds, up to a constant.
         case proposal(logPeak: Double)
     }
 
@@ -20,12 +19,12 @@ struct TruncatedNormal: Sendable, Equatable {
     let lower: Double
     let upper: Double
     let path: Path
-    /// More rounds than can come about; bounds the words that are counted.
+    /// More rounds than can happen in practice; bounds the number of words.
     let largestRoundCount: UInt64
-    /// The share of single draws that are accepted; 1 where nothing is drawn.
+    /// The share of single draws that are accepted; 1 if nothing is drawn.
     private(set) var acceptance = 1.0
 
-    /// - Throws: what PyTorch refuses, and `refused` where more than `limits.maximumRounds` rounds are to be expected.
+    /// - Throws: `refused` as PyTorch does, and if the expected number of rounds exceeds `limits.maximumRounds`.
     init(
         mean: Double,
         std: Double,
@@ -69,12 +68,12 @@ struct TruncatedNormal: Sendable, Equatable {
         }
     }
 
-    /// PyTorch's own warning: the mean is more than two standard deviations outside.
+    /// `true` if PyTorch would warn: the mean is more than two standard deviations outside of the bounds.
     var meanIsFarOutside: Bool {
         mean < lower - 2 * std || mean > upper + 2 * std
     }
 
-    /// Python's `min` and `max` return the first of two that do not compare, which decides about NaN.
+    /// Python's `min` and `max`, which return the first of two values that do not compare. This decides about NaN.
     private static func pythonMin(_ a: Double, _ b: Double) -> Double { b < a ? b : a }
     private static func pythonMax(_ a: Double, _ b: Double) -> Double { b > a ? b : a }
 }
@@ -90,7 +89,7 @@ extension TruncatedNormal {
         }
     }
 
-    /// The accepted draws are an interval of standard normals, because scaling and rounding keep their order; its ends
+    /// The accepted draws are an interval of standard normals, because scaling and rounding keep their order. Its ends
     /// are found by bisection over the numbers that can be drawn, and widened by half a step.
     private func rejectionAcceptance(isSmall: Bool, format: FloatFormat) -> Double {
         let low = format.rounded(lower)
@@ -111,33 +110,34 @@ extension TruncatedNormal {
         let from = first == grid.start ? -Double.infinity : (grid.value(first - 1) + grid.value(first)) / 2
         let to =
             afterLast == grid.end ? Double.infinity : (grid.value(afterLast - 1) + grid.value(afterLast)) / 2
-        // By the smaller tail, so that no digits are lost.
+        // Computed from the smaller tail, so that no digits are lost.
         return from > 0
             ? Gaussian.upperTail(from) - Gaussian.upperTail(to) : Gaussian.upperTail(-to) - Gaussian.upperTail(-from)
     }
 
-    /// The mean over the bounds of the probability to accept a proposal there.
+    /// The probability to accept a proposal, averaged over the interval between the bounds.
     private func proposalAcceptance(_ density: LogDensity) -> Double {
-        // Fine enough for any share that would pass the limit on rounds: a density narrower than a step fails it.
+        // Fine enough for each share that is within the limit on rounds: a density narrower than a step is over the
+        // limit.
         let steps = 1 << 14
         let smallestUniform = density.format == .float64 ? 0x1p-53 : 0x1p-24
         var sum = 0.0
         for step in 0..<steps {
             let x = lower + (Double(step) + 0.5) / Double(steps) * (upper - lower)
             let logDensity = density(density.format.rounded(x))
-            // NaN compares as not greater: accepted.
+            // NaN is accepted, because no comparison with it is true.
             sum += logDensity.isNaN || logDensity >= 0 ? 1 : max(exp(logDensity), smallestUniform)
         }
         return sum / Double(steps)
     }
 
-    /// `true` if the rounds after the first draw, until each of `count` elements has been accepted, are expected to be more
-    /// than `limit`.
+    /// Returns `true` if the expected number of rounds after the first draw, until each of `count` elements has been
+    /// accepted, is more than `limit`.
     static func expectedRounds(acceptance: Double, count: Int, exceeds limit: Int) -> Bool {
         let rejected = 1 - acceptance
         var expected = 0.0
         var rejectedSoFar = 1.0
-        // E[max] = Σ P(max ≥ k); every term is at most 1, and the sum ends once they vanish.
+        // E[max] = Σ P(max ≥ k); each term is at most 1, and the sum ends once the terms vanish.
         while expected <= Double(limit) {
             rejectedSoFar *= rejected
             let term = -expm1(Double(count) * log1p(-rejectedSoFar))
@@ -161,7 +161,7 @@ private struct DrawGrid {
         end = last + 1
     }
 
-    /// Negative indices are negative numbers of the mirrored bits.
+    /// The number at an index: the float whose bits are the index, negative for a negative index.
     func value(_ index: Int64) -> Double {
         let magnitude =
             inDouble
@@ -169,7 +169,7 @@ private struct DrawGrid {
         return index < 0 ? -magnitude : magnitude
     }
 
-    /// The first index for which a condition holds that, once true, stays true; `end` where it never does.
+    /// The first index at which a condition holds, by bisection: once true, it must stay true. `end` if it never holds.
     func first(where condition: (Double) -> Bool) -> Int64 {
         var (low, high) = (start, end)
         while low < high {
@@ -181,7 +181,8 @@ private struct DrawGrid {
     }
 }
 
-/// The logarithm of the density of a proposal relative to its peak, in the arithmetic of a format: each step is rounded.
+/// The logarithm of the density of a proposal relative to its peak, in the arithmetic of a format: each step is
+/// rounded.
 struct LogDensity: Sendable {
     let format: FloatFormat
     private let mean: Double
@@ -190,7 +191,7 @@ struct LogDensity: Sendable {
 
     init(mean: Double, std: Double, logPeak: Double, format: FloatFormat) {
         self.format = format
-        // What is subtracted is first rounded to the format, the divisor only to the type that is computed in.
+        // PyTorch rounds the subtrahends to the format, but the divisor only to the type of the computation.
         self.mean = format.rounded(mean)
         self.std = format == .float64 ? std : Double(Float(std))
         self.logPeak = format.rounded(logPeak)

@@ -17,7 +17,7 @@ struct VarianceScaling {
         case truncatedNormal = "truncated_normal"
         case uniform
 
-        /// The formula of a method, for a standard deviation in words.
+        /// The formula of a method, with the formula of its standard deviation.
         func formula(std: String) -> String {
             switch self {
             case .normal: "N(0, std²), std = \(std)"
@@ -29,7 +29,7 @@ struct VarianceScaling {
 
     let mode: Mode
     let gain: Double
-    /// The parameter to name where the gain is at fault.
+    /// Name of the parameter in errors about the gain.
     let gainParameter: Text
 
     /// The standard deviation of N(0, 1) between −2 and 2, to the digits that JAX and Keras use.
@@ -54,7 +54,7 @@ struct VarianceScaling {
             try Recipe.checkNormal(std: std, parameter: gainParameter)
             resolution.recipe = .normal(mean: 0, std: std)
         case .uniform:
-            // In this order: √3 · std has other bits than √(3 · variance).
+            // In PyTorch's order of operations: √3 · std has other bits than √(3 · variance).
             let bound = 3.0.squareRoot() * std
             try Recipe.checkUniform(
                 from: -bound,
@@ -79,14 +79,15 @@ struct VarianceScaling {
                     )
                 )
             } catch {
-                throw InitError(error.kind, [gainParameter], error.detail)
+                throw error.moved(to: [gainParameter])
             }
             resolution.interval = (-2 * before, 2 * before)
         }
         return resolution
     }
 
-    /// In PyTorch's order of operations, which is part of the result: `gain · √(2 / (fan_in + fan_out))`, `gain / √fan`.
+    /// In PyTorch's order of operations, which is part of the result: `gain · √(2 / (fan_in + fan_out))`,
+    /// `gain / √fan`.
     private func std(_ fan: Fan, _ shape: Shape) throws(InitError) -> Double {
         let (sum, overflow) = fan.fanIn.addingReportingOverflow(fan.fanOut)
         let divisor: Int
@@ -99,7 +100,7 @@ struct VarianceScaling {
         }
         guard divisor > 0 else {
             let name = mode == .fanAverage ? "fan_in + fan_out" : mode.rawValue
-            throw .refused("shape", "\(name) of \(shape) is 0, which cannot be divided by")
+            throw .refused("shape", "\(name) of \(shape) is 0, and the variance is divided by it")
         }
         return mode == .fanAverage
             ? gain * (2.0 / Double(divisor)).squareRoot() : gain / Double(divisor).squareRoot()
@@ -141,7 +142,7 @@ extension InitMethod {
         guard scale > 0, scale.isFinite else {
             throw .refused(
                 "scale",
-                "the variance is scale / fan, so that the scale is above 0 and finite, not \(scale)"
+                "must be above 0 and finite, not \(scale): the variance is scale / fan"
             )
         }
         let scaling = VarianceScaling(
@@ -166,7 +167,7 @@ extension InitMethod {
         }
     }
 
-    /// LeCun et al. 1998, equation 16, as JAX has it.
+    /// LeCun et al. 1998, equation 16, as in JAX.
     private static func lecun(_ name: Text, _ distribution: VarianceScaling.Distribution) -> InitMethod {
         InitMethod(
             name: name,
@@ -214,7 +215,7 @@ extension InitMethod {
             guard !context.shape.dimensions.contains(0) else {
                 return Resolution(
                     recipe: .zeros,
-                    warnings: ["a tensor without elements is left as it is, and nothing is checked or drawn"]
+                    warnings: ["the tensor has no elements, so nothing is checked or drawn"]
                 )
             }
             let mode: Fan.Mode = try arguments.choice("mode", ignoresCase: true)
@@ -235,7 +236,7 @@ extension InitMethod {
         do {
             return try nonlinearity.gain(param: try arguments.number("a"))
         } catch {
-            throw InitError(error.kind, ["a"], error.detail)
+            throw error.moved(to: ["a"])
         }
     }
 }

@@ -10,18 +10,18 @@ public struct Draw: Sendable {
     public let formula: String
     /// The method's arguments, resolved to numbers.
     public let resolution: InitMethod.Resolution
-    /// Elements drawn.
+    /// Number of elements drawn.
     public let count: Int
     public let dtype: DType
     /// The 32 bits that the generator was seeded with.
     public let seed: UInt32
-    /// `nil` after a draw whose number of words depends on its values.
+    /// Position of the first word; `nil` if an earlier draw's number of words depends on its values.
     public internal(set) var start: StreamPosition?
-    /// Words drawn; `nil` if that depends on the values.
+    /// Number of words drawn; `nil` if it depends on the values.
     public internal(set) var words: UInt64?
     /// Index of the step that draws; `nil` for entries and rules.
     public internal(set) var step: Int?
-    /// Index of the draw before it on the same stream.
+    /// Index of the previous draw on the same stream.
     let previous: Int?
 
     var recipe: Recipe { resolution.recipe }
@@ -34,9 +34,9 @@ enum HeldDraw: Sendable {
 }
 
 extension Draw {
-    /// Finds the number of words, if it does not depend on the values, even if the start does.
+    /// Finds the number of words unless it depends on the values; the start need not be known.
     ///
-    /// - Returns: The position afterwards.
+    /// - Returns: The position after the draw; `nil` if it depends on values.
     /// - Throws: `tooLarge` past 2^62 words.
     mutating func resolveWords() throws(InitError) -> StreamPosition? {
         if let start {
@@ -44,7 +44,8 @@ extension Draw {
             words = end.map { $0.word - start.word }
             return end
         }
-        // Only a cached sample can make a difference, and if both ways agree it does not.
+        // Only a cached sample at the start changes the number of words; the number is known if it is the same with and
+        // without one.
         let start = StreamPosition.start
         let plain = try recipe.end(count: count, dtype: dtype, from: start)
         let cached = try recipe.end(count: count, dtype: dtype, from: StreamPosition(word: 0, cachedSample: 0))
@@ -52,7 +53,7 @@ extension Draw {
         return nil
     }
 
-    /// Cost of ``hold(at:isCancelled:)``; `nil` if that is next to nothing.
+    /// Cost of ``hold(at:isCancelled:)``; `nil` if it is negligible.
     var preparationCost: PreparationCost? {
         switch recipe {
         case .orthogonal(let rows, let columns, _):
@@ -67,9 +68,9 @@ extension Draw {
         }
     }
 
-    /// Makes what must be whole before the first element.
+    /// Computes the state that must be complete before the first element.
     ///
-    /// - Returns: Something unusable if `isCancelled` has turned true.
+    /// - Returns: `nil` if the draw needs no state. Once `isCancelled` has turned true, the result is unusable.
     /// - Throws: `outOfMemory`.
     func hold(at start: StreamPosition, isCancelled: () -> Bool) throws(InitError) -> HeldDraw? {
         guard let format = dtype.floatFormat else { return nil }
@@ -95,11 +96,11 @@ extension Draw {
         }
     }
 
-    /// The elements from their first on.
+    /// Makes a source of the draw's elements.
     ///
     /// - Parameters:
     ///   - held: The result of ``hold(at:isCancelled:)``.
-    ///   - generators: Lends those that are needed.
+    ///   - generators: Lends the generators that the source needs.
     func makeElements(at start: StreamPosition, _ held: HeldDraw?, _ generators: Generators) -> any ElementSource {
         if case .elements(let elements)? = held { return HeldElements(elements, itemSize: dtype.itemSize) }
         switch recipe {
@@ -108,7 +109,7 @@ extension Draw {
         case .literal(let literal): return StoredElements(bytes: literal.bytes, itemSize: dtype.itemSize)
         default: break
         }
-        // The others are of floats only.
+        // All other recipes make floats only.
         guard let format = dtype.floatFormat else { return FixedElements(itemSize: dtype.itemSize, bits: 0) }
         switch recipe {
         case .constant, .range, .literal: return FixedElements(itemSize: dtype.itemSize, bits: 0)
@@ -133,9 +134,9 @@ extension Draw {
         }
     }
 
-    /// The position in the stream afterwards. If it depends on the values, every element is made.
+    /// Finds the position in the stream after the draw. If it depends on the values, every element is made.
     ///
-    /// - Returns: Some other position if `isCancelled` has turned true.
+    /// - Returns: The position; an arbitrary one if `isCancelled` has turned true.
     func end(from start: StreamPosition, isCancelled: () -> Bool) throws(InitError) -> StreamPosition {
         if let end = try recipe.end(count: count, dtype: dtype, from: start) { return end }
         guard case .truncatedNormal(let truncated) = recipe, let format = dtype.floatFormat else { return start }
@@ -167,7 +168,7 @@ extension Draw {
         return StoredElements(values: values.map { mean.addingProduct($0, std) }, format: format)
     }
 
-    /// A truncated normal's elements, and where it ends once all of them have been made.
+    /// A truncated normal's elements, and its end position, which is valid once all elements have been made.
     private func truncatedElements(
         _ truncated: TruncatedNormal,
         _ format: FloatFormat,
@@ -205,9 +206,9 @@ extension Draw {
         }
     }
 
-    /// Work of making a number of elements that lie in a number of runs, in generator words, seeks included.
+    /// Work of making `elements` elements in `runs` runs, in generator words, seeks included.
     ///
-    /// - Parameter runDistance: Elements from the start of a run to that of the next.
+    /// - Parameter runDistance: Number of elements between the starts of two runs.
     func work(elements: Int, runs: Int, runDistance: Int) -> Double {
         guard let format = dtype.floatFormat else { return Double(elements) }
         let perElement = Double(format.wordsPerElement) * wordsPerWord
@@ -219,7 +220,7 @@ extension Draw {
         return work
     }
 
-    /// Words drawn for each word that counts.
+    /// Generated words for each word of the result: more than 1 if draws are rejected.
     private var wordsPerWord: Double {
         guard case .truncatedNormal(let truncated) = recipe else { return 1 }
         return Double(truncated.path == .rejection ? 1 : ProposalElements.workPerProposal) / truncated.acceptance
@@ -254,7 +255,7 @@ extension Draw {
     }
 }
 
-/// `trunc_normal_` by redrawing for fewer than 16 elements, which are drawn in pairs that span the rounds.
+/// `trunc_normal_` by redrawing for fewer than 16 elements, which are drawn in pairs; a pair may belong to two rounds.
 struct SmallTruncatedNormals {
     private(set) var values: [Double]
     private(set) var end: StreamPosition

@@ -2,39 +2,39 @@ public import ByteText
 public import ByteSource
 internal import TorchRandom
 
-/// A request, checked and resolved: everything about its tensors that is known without making an element.
+/// A checked and resolved request: all facts about its tensors that are known without making an element.
 public struct Plan: Sendable {
     public let seed: Seed
     /// The tensors that are sent, in the order of the request.
     public let tensors: [PlannedTensor]
-    /// Tensors that only steps read, or that a state dict leaves out.
+    /// Tensors that are not sent: they are outside of the state dict, or `include` leaves them out.
     public let unsent: [PlannedTensor]
-    /// Names that are other names of a tensor, and which, in the order of the request.
+    /// Other names of tensors, each with the tensor's own name, in the order of the request.
     public let ties: [Tie]
-    /// Bytes of all tensors that are sent together.
+    /// Number of bytes of all tensors that are sent.
     public let byteCount: Int
     let allDraws: [Draw]
-    /// The draws before it are only drafts.
+    /// Index of the first valid draw: draws before it are superseded.
     let firstDraw: Int
-    /// The draws whose elements are sent, in order.
+    /// The draws that the sent elements depend on, in order.
     let neededDraws: [Int]
     /// Bytes of the literals, which the plan holds.
     public let literalByteCount: Int
 }
 
 extension Plan {
-    /// One tensor on a generator of its own.
+    /// Plans one tensor on its own generator.
     ///
-    /// - Throws: `InitError` for what the method does not take, PyTorch refuses or a limit forbids.
+    /// - Throws: `InitError` if the method does not take an argument, PyTorch refuses the call, or it exceeds a limit.
     public init(_ request: TensorRequest, seed: Seed, limits: Limits = Limits()) throws(InitError) {
         var builder = PlanBuilder(seed: seed, limits: limits, slices: request.slice != nil)
         try builder.add(request)
         self = builder.finish()
     }
 
-    /// Several tensors, one after the other on one generator.
+    /// Plans several tensors, one after the other on one generator.
     ///
-    /// - Throws: `InitError`, with the index of the request at fault at the front of its path.
+    /// - Throws: `InitError`, whose path begins with the index of the request at fault.
     public init(_ requests: [TensorRequest], seed: Seed, limits: Limits = Limits()) throws(InitError) {
         var builder = PlanBuilder(seed: seed, limits: limits, slices: requests.contains { $0.slice != nil })
         for (index, request) in requests.enumerated() {
@@ -48,36 +48,35 @@ extension Plan {
     }
 }
 
-/// Everything that is known of one tensor.
+/// All that is known about one tensor without making an element.
 public struct PlannedTensor: Sendable {
     public let name: Text
-    /// Shape of what is wanted of it: the block's, if there is a slice.
+    /// Shape of the part that is sent: the block's shape if there is a slice.
     public let shape: Shape
     /// Shape of the tensor as it is drawn.
     public let fullShape: Shape
-    /// The block that is wanted; `nil` for all of it.
+    /// The requested block; `nil` for the whole tensor.
     public let slice: Slice?
     let region: Region?
-    /// Type in which it is sent.
+    /// Type in which the tensor is sent.
     public let dtype: DType
-    /// `true` if it is a parameter, and not a buffer.
+    /// `true` for a parameter, `false` for a buffer.
     public let isParameter: Bool
-    /// Index among all draws of the one that initialised it last; `nil` if steps write all of its elements.
+    /// Index of the draw that initialised the tensor last, among all draws; `nil` if steps write all of its elements.
     let draw: Int?
-    /// The pass of the rule that initialised it, and its place in the pass; `nil` for the layer's default, or a tensor's own
-    /// method.
+    /// The rule that initialised the tensor; `nil` for the layer's default and for a tensor's own method.
     public let rule: RuleReference?
-    /// Indices of the steps that write to it, in order.
+    /// Indices of the steps that write to the tensor, in order.
     public let steps: [Int]
     let content: TensorContent
 
     public var byteCount: Int { shape.elementCount * dtype.itemSize }
 
-    /// Type in which it is drawn.
+    /// Type in which the tensor is drawn.
     public var drawnDType: DType { content.dtype }
 
-    /// - Parameter cast: The type in which it is sent, unless it is made of integers; `nil` for its own.
-    /// - Throws: `refused` for a slice of more dimensions than there are.
+    /// - Parameter cast: The type in which the tensor is sent, unless it holds integers; `nil` for its own type.
+    /// - Throws: `refused` for a slice with more items than the tensor has dimensions.
     init(
         name: Text,
         content: TensorContent,
@@ -97,7 +96,7 @@ public struct PlannedTensor: Sendable {
         }
         fullShape = content.shape
         shape = region?.shape ?? content.shape
-        // As `Module.to(dtype)`, which leaves integers as they are.
+        // Like `Module.to(dtype)`, a cast leaves integers as they are.
         dtype = content.dtype.floatFormat == nil ? content.dtype : cast ?? content.dtype
         self.isParameter = isParameter
         self.draw = draw
@@ -107,11 +106,11 @@ public struct PlannedTensor: Sendable {
     }
 }
 
-/// Cost of the work to do before the first byte.
+/// Cost of the work before the first byte.
 public struct PreparationCost: Sendable, Equatable {
-    /// Bytes of memory that it takes at most, held while the tensors are read.
+    /// Largest number of bytes of memory, held while the tensors are read.
     public var memory: Int
-    /// Elements that are made only to count the words that they draw, or for norms.
+    /// Number of elements that are made only to count the words that they draw, or for norms.
     public var countedElements: Int
     /// Work of making elements for norms, in generator words.
     public var readWork = 0.0
@@ -132,17 +131,17 @@ public struct PreparationCost: Sendable, Equatable {
 }
 
 extension Plan {
-    /// Every call on a generator that takes words, in order: those whose elements nothing reads in the end are among them.
+    /// All draws that take words, in order, including draws whose elements are overwritten.
     public var draws: [Draw] {
         allDraws[firstDraw...].filter { $0.words != 0 }
     }
 
-    /// Words that are drawn in all; `nil` if that depends on the values.
+    /// Number of words of all draws together; `nil` if it depends on the values.
     public var words: UInt64? {
         allDraws[firstDraw...].reduce(0) { sum, draw in sum.flatMap { sum in draw.words.map { sum + $0 } } }
     }
 
-    /// The ``draws``, each with the names of the tensors that have elements of it.
+    /// The ``draws``, each with the names of the tensors that hold elements of the draw.
     public var drawsWithTensors: [(draw: Draw, tensors: [Text])] {
         var readers: [Int: [Text]] = [:]
         for tensor in tensors + unsent {
@@ -157,22 +156,23 @@ extension Plan {
         tensor.draw.map { allDraws[$0] }
     }
 
-    /// `true` if the tensor's bits are PyTorch's on every processor: those of `orthogonal` and `erfinv` are not.
+    /// `true` if the tensor's bits are PyTorch's on every processor; bits made by `orthogonal` and `erfinv` are not.
     public func isExact(_ tensor: PlannedTensor) -> Bool {
         !tensor.content.hasInverseError && !tensor.content.draws.contains { allDraws[$0].isOrthogonal }
     }
 
-    /// Text that differs between hosts whose bits may; empty on a host whose C library has PyTorch's.
+    /// Text that differs between hosts whose bits may differ; empty if this host's C library gives PyTorch's bits.
     ///
-    /// Normals in float64 and normals of fewer than 16 elements are made with the library's log, sin and cos, what a truncated
-    /// normal's rounds accept is worked out with its exponentials, and gains with its powers.
+    /// The C library's logarithms, sin and cos make normals in float64 and normals of fewer than 16 elements. Its
+    /// logarithms also decide which proposals a truncated normal accepts, its erf chooses the truncated normal's path,
+    /// and gains are computed with its pow, exp, erf and tanh.
     public static var hostDeviation: String { Libm.deviation }
 
-    /// Cost of ``prepare(isCancelled:)``; `nil` if that is next to nothing.
+    /// Cost of ``prepare(isCancelled:)``; `nil` if it is negligible.
     public var preparationCost: PreparationCost? {
         var total: PreparationCost?
         for draw in drawsToCount.map({ allDraws[$0] }) where draw.words == nil {
-            // Counting means making all elements once.
+            // The words are counted by making all elements once.
             total = (total ?? .none) + PreparationCost(memory: 1 << 16, countedElements: draw.count)
         }
         for draw in neededDraws {
@@ -189,13 +189,13 @@ extension Plan {
         return total
     }
 
-    /// The norms that sent elements are made of, in the order in which they can be made.
+    /// The norms that sent elements need, in an order in which they can be made.
     private var neededNorms: [WeightNorm] {
         let norms = tensors.reduce(into: [:]) { $0.merge($1.content.norms) { norm, _ in norm } }
         return norms.values.sorted { $0.index < $1.index }
     }
 
-    /// Work of making everything that is sent, in generator words.
+    /// Work of making all bytes that are sent, in generator words.
     public var work: Double {
         tensors.reduce(0) { $0 + work(of: $1.content, region: $1.region) }
     }
@@ -208,7 +208,7 @@ extension Plan {
         var distance = region?.runDistance ?? 0
         var work = 0.0
         for layer in content.layers.reversed() {
-            // Each piece of a region that another one is laid over is looked for on its own.
+            // Each run of an overlaid region is located on its own.
             if let own = layer.region {
                 elements = min(elements, own.shape.elementCount)
                 runs = max(runs, min(own.runCount, elements))
@@ -230,11 +230,11 @@ extension Plan {
         return work
     }
 
-    /// The draws that have to be followed to know where needed ones start, in order.
+    /// The draws whose words have to be counted to find the start of a needed draw, in order.
     private var drawsToCount: [Int] {
         var counted: Set<Int> = []
         for draw in neededDraws where allDraws[draw].start == nil && allDraws[draw].words != 0 {
-            // Back to where the stream is known, or to draws that another one has led to.
+            // Goes back to a draw with a known start, or to one that is in the set already.
             var index = draw
             while allDraws[index].start == nil, let previous = allDraws[index].previous,
                 counted.insert(previous).inserted
@@ -245,15 +245,15 @@ extension Plan {
         return counted.sorted()
     }
 
-    /// Counts the words that depend on values, and makes what must be whole before the first byte.
+    /// Counts the words that depend on values, and computes the state that must be complete before the first byte.
     ///
-    /// It depends on the tensors as they are drawn, and not on the slices.
+    /// The result depends on the tensors as they are drawn, and not on the slices.
     ///
     /// - Returns: `nil` if `isCancelled` has turned true.
     /// - Throws: `outOfMemory`.
     public func prepare(isCancelled: () -> Bool = { false }) throws(InitError) -> Preparation? {
         var wasCancelled = false
-        // Results made after it has turned true once are not whole.
+        // Once `isCancelled` has been true, results are incomplete, even if it turns false again.
         let check = {
             wasCancelled = wasCancelled || isCancelled()
             return wasCancelled
@@ -285,7 +285,7 @@ extension Plan {
         return preparation
     }
 
-    /// The plan with a preparation: its own, or that of another plan of the same tensors.
+    /// The plan with a preparation: its own, or one of another plan for the same tensors.
     public func prepared(_ preparation: Preparation) -> PreparedPlan {
         PreparedPlan(plan: self, draws: allDraws, preparation: preparation)
     }
@@ -295,7 +295,7 @@ extension Plan {
         prepared(try prepare() ?? Preparation(starts: [], held: [:]))
     }
 
-    /// Position of the stream after everything has been drawn.
+    /// Position of the stream after all draws.
     package func end() throws(InitError) -> StreamPosition {
         var position = StreamPosition.start
         for draw in allDraws[firstDraw...] { position = try draw.end(from: draw.start ?? position) { false } }
@@ -305,7 +305,7 @@ extension Plan {
 
 /// Result of a plan's preparation.
 ///
-/// An object, and held by every source that reads from it, so that who keeps it can tell whether it is in use.
+/// A class whose instance is held by each source that reads from it, so that the cache can tell whether it is in use.
 public final class Preparation: Sendable {
     fileprivate let starts: [StreamPosition?]
     fileprivate let held: [Int: HeldDraw]
@@ -317,7 +317,7 @@ public final class Preparation: Sendable {
         self.norms = norms
     }
 
-    /// Bytes of memory that it takes.
+    /// Bytes of memory that the preparation takes.
     public var byteCount: Int {
         let ofDraws = held.values.reduce(starts.count * MemoryLayout<StreamPosition?>.stride) { sum, draw in
             switch draw {
@@ -329,7 +329,7 @@ public final class Preparation: Sendable {
     }
 }
 
-/// A plan whose tensors can be read from any byte on at once.
+/// A plan whose tensors can be read from any byte on, without further preparation.
 public struct PreparedPlan: Sendable {
     public let plan: Plan
     private let draws: [Draw]
@@ -341,7 +341,7 @@ public struct PreparedPlan: Sendable {
         self.preparation = preparation
     }
 
-    /// The bytes of one tensor that is sent, or of the block that is wanted of it, made as they are read.
+    /// Makes a source for the bytes of one sent tensor, or of its requested block; bytes are computed as they are read.
     ///
     /// - Parameter generators: Shared by the tensors of a body, which are read one after the other on one thread.
     public func makeSource(_ tensor: Int = 0, _ generators: Generators = Generators()) -> any ByteSource {

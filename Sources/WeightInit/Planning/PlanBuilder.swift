@@ -1,7 +1,7 @@
 internal import ByteText
 internal import TorchRandom
 
-/// A generator under way: its seed, and the position of the next draw.
+/// The state of a generator between two draws: its seed, and the position of the next draw.
 struct DrawStream: Sendable {
     let seed: UInt32
     /// `nil` after a draw whose number of words depends on its values.
@@ -10,11 +10,12 @@ struct DrawStream: Sendable {
     var last: Int?
 }
 
-/// Puts draws one after the other on a stream, and tensors beside each other.
+/// Collects the draws of a plan, one after the other on their streams, and its tensors.
 struct PlanBuilder {
     let seed: Seed
     let limits: Limits
-    /// Bytes that a tensor may have when it is drawn: if only blocks are wanted, its own size says nothing of what is sent.
+    /// Largest number of bytes of a tensor as it is drawn. There is no limit in a request for blocks, because only the
+    /// blocks are sent.
     private let drawnByteLimit: Int
     private(set) var draws: [Draw] = []
     private var tensors: [PlannedTensor] = []
@@ -32,7 +33,7 @@ struct PlanBuilder {
 
     /// Draws a tensor and adds it to the plan.
     ///
-    /// - Throws: `InitError`, with the path from the tensor's own request.
+    /// - Throws: `InitError`, whose path begins at the tensor's own request.
     mutating func add(_ request: TensorRequest) throws(InitError) {
         guard let method = request.method else {
             throw InitError(.invalid, ["method"], "is missing", allowed: InitMethod.all.map(\.name))
@@ -50,15 +51,14 @@ struct PlanBuilder {
         )
     }
 
-    /// Adds a tensor that has been drawn, or a block of it.
+    /// Adds a drawn tensor, or a block of one.
     ///
-    /// - Parameter isSent: Whether its bytes are part of what is sent.
+    /// - Parameter isSent: `true` if the tensor is sent; the limit on bytes counts sent tensors only.
     mutating func add(_ tensor: PlannedTensor, isSent: Bool = true) throws(InitError) {
         guard isSent else {
             unsent.append(tensor)
             return
         }
-        // Bytes that are not sent are not counted.
         byteCount = try PlanBuilder.byteCount(
             tensor.shape,
             tensor.dtype,
@@ -68,7 +68,7 @@ struct PlanBuilder {
         tensors.append(tensor)
     }
 
-    /// Calls a method on a tensor of a shape, the next call on the request's stream.
+    /// Draws a tensor by a method, from the current position of the request's stream.
     ///
     /// - Parameter step: Index of the step that draws.
     /// - Returns: The index of the draw.
@@ -79,13 +79,13 @@ struct PlanBuilder {
         dtype: DType,
         step: Int? = nil
     ) throws(InitError) -> Int {
-        // Taken out, so that self can be changed.
+        // A copy, because a part of self cannot be passed inout to a mutating method.
         var stream = self.stream
         defer { self.stream = stream }
         return try draw(method, arguments, shape: shape, dtype: dtype, on: &stream, step: step)
     }
 
-    /// Moves the request's stream as a method would, without a tensor: there is no limit on the number of elements.
+    /// Moves the request's stream as a method would, but keeps no tensor: the number of elements has no limit.
     mutating func discard(
         _ method: InitMethod,
         _ arguments: Arguments,
@@ -98,16 +98,16 @@ struct PlanBuilder {
         _ = try draw(method, arguments, shape: shape, dtype: dtype, on: &stream, step: step, isKept: false)
     }
 
-    /// - Throws: `tooLarge` for a tensor with more bytes than are allowed.
+    /// - Throws: `tooLarge` for a tensor with too many bytes.
     func checkSize(_ shape: Shape, _ dtype: DType) throws(InitError) {
         _ = try PlanBuilder.byteCount(shape, dtype, besides: 0, limit: drawnByteLimit)
     }
 
-    /// Calls a method on a tensor of a shape, the next call on a stream.
+    /// Draws a tensor by a method, from the current position of a stream.
     ///
     /// - Parameters:
     ///   - step: Index of the step that draws.
-    ///   - isKept: Whether the elements are kept. Those that are dropped take no memory and meet no limit.
+    ///   - isKept: `true` if the elements are kept. Dropped elements take no memory, so their number has no limit.
     /// - Returns: The index of the draw.
     mutating func draw(
         _ method: InitMethod,
@@ -143,7 +143,7 @@ struct PlanBuilder {
         )
     }
 
-    /// A tensor of one value, which draws nothing.
+    /// Adds a draw of one value for all elements, which takes no words.
     ///
     /// - Returns: The index of the draw.
     mutating func fill(_ value: Double, shape: Shape, dtype: DType) throws(InitError) -> Int {
@@ -207,7 +207,7 @@ struct PlanBuilder {
             var error = InitError(
                 over: \Limits.maximumTensorBytes,
                 ["shape"],
-                "\(shape.elementCount) elements of \(dtype.rawValue)\(others == 0 ? "" : ", with what stands before them,") "
+                "\(shape.elementCount) elements of \(dtype.rawValue)\(others == 0 ? "" : ", with all tensors before them,") "
                     + "are over the limit of " + (limit == .max ? "2^63 − 1 bytes, sliced or not" : "\(limit) bytes")
             )
             if limit == .max { error.limit = nil }
@@ -216,7 +216,7 @@ struct PlanBuilder {
         return sum
     }
 
-    /// Makes a draw once more, as the first one on another stream.
+    /// Repeats a draw on another stream.
     ///
     /// - Returns: The index of the new draw.
     mutating func redraw(_ index: Int, on stream: inout DrawStream) throws(InitError) -> Int {
@@ -236,7 +236,7 @@ struct PlanBuilder {
         )
     }
 
-    /// - Parameter firstDraw: The draws before it are only drafts.
+    /// - Parameter firstDraw: Index of the first valid draw: draws before it are superseded.
     func finish(ties: [Tie] = [], firstDraw: Int = 0) -> Plan {
         Plan(
             seed: seed,
@@ -253,7 +253,7 @@ struct PlanBuilder {
 
     private var neededDraws: [Int] {
         let read = tensors.flatMap(\.content.draws)
-        // One draw, or each of many once, is how nearly all requests have them.
+        // Nearly all requests read each draw once and in order; sorting is for the others.
         let isInOrder = zip(read, read.dropFirst()).allSatisfy { $0 < $1 }
         return isInOrder ? read : Set(read).sorted()
     }

@@ -2,15 +2,17 @@ internal import TorchRandom
 
 /// A place in the stream of words that follows a seed.
 public struct StreamPosition: Sendable, Equatable {
-    /// Words drawn before it.
+    /// Number of words drawn before this position.
     public internal(set) var word: UInt64
-    /// Where the words lie whose second normal is still to be used: fewer than 16 normals are drawn in pairs, and an odd
-    /// one is kept for the next such draw.
+    /// First word of the pair whose second normal has not been used; `nil` if there is none.
+    ///
+    /// Fewer than 16 normals are drawn in pairs. If their number is odd, the last pair's second normal is cached for
+    /// the next draw of fewer than 16.
     public internal(set) var cachedSample: UInt64?
 
     public static let start = StreamPosition(word: 0, cachedSample: nil)
 
-    /// Past this the count of words is refused, so that sums of counts cannot overflow.
+    /// Limit on the number of words, so that sums of counts cannot overflow.
     static let limit: UInt64 = 1 << 62
 
     func advanced(by words: UInt64) -> StreamPosition {

@@ -1,14 +1,14 @@
-/// The elements of a tensor as what has been laid over one another: draws, literals, copies and arithmetic, each on all of the
-/// tensor or on a block of it.
+/// The elements of a tensor as a stack of layers: draws, copies, norms and arithmetic, each on the whole tensor or on a
+/// block.
 ///
-/// A value: a copy of it is the tensor at that point of the program.
+/// A struct, so that a copy is the tensor at this point of the program.
 struct TensorContent: Sendable {
     indirect enum Layer: Sendable {
-        /// Elements of a draw, which has as many as the region, or as the tensor if that is `nil`.
+        /// Elements of a draw, as many as the region has, or as the tensor has if `region` is `nil`.
         case draw(Int, region: Region?)
         /// Elements of another tensor, or of a block of it.
         case copy(TensorContent, of: Region?, region: Region?)
-        /// Norms of another tensor, which are made before the first byte.
+        /// Norms of another tensor, which the preparation makes.
         case norm(WeightNorm, region: Region?)
         /// A chain of arithmetic, in order.
         case change([ElementOperation], region: Region?)
@@ -23,19 +23,19 @@ struct TensorContent: Sendable {
     let shape: Shape
     let dtype: DType
     private(set) var layers: [Layer] = []
-    /// Blocks that nothing has been written to, as ranges of the dimensions.
+    /// Blocks without written elements, as ranges of the dimensions.
     private(set) var unwritten: [[Range<Int>]]
-    /// Layers in all, those of what has been copied included.
+    /// Number of layers, including those of copied tensors.
     private(set) var weight = 0
 
-    /// A tensor that has no elements yet.
+    /// A tensor whose elements have not been written.
     init(shape: Shape, dtype: DType) {
         self.shape = shape
         self.dtype = dtype
         unwritten = shape.elementCount == 0 ? [] : [shape.dimensions.map { 0..<$0 }]
     }
 
-    /// A tensor that is one draw.
+    /// A tensor whose elements are one draw.
     init(shape: Shape, dtype: DType, draw: Int) {
         self.init(shape: shape, dtype: dtype)
         unwritten = []
@@ -43,7 +43,7 @@ struct TensorContent: Sendable {
         weight = 1
     }
 
-    /// Lays a draw or a copy over a region.
+    /// Lays a draw, a copy or norms over a region, or over the whole tensor.
     ///
     /// - Throws: `tooLarge` if too many layers lie over one another.
     mutating func write(_ layer: Layer, limit: Int) throws(InitError) {
@@ -54,7 +54,7 @@ struct TensorContent: Sendable {
             return
         }
         guard region.shape.elementCount > 0 else { return }
-        // What lies under the same region is gone, and so is arithmetic on it.
+        // The new layer covers earlier layers of the same region, arithmetic included.
         while let last = layers.last, last.region == region {
             layers.removeLast()
             weight -= TensorContent.weight(of: last)
@@ -67,7 +67,7 @@ struct TensorContent: Sendable {
 
     /// Changes the elements of a region, or of all of the tensor.
     ///
-    /// - Throws: `refused` where nothing has been written yet, `tooLarge` if too many layers lie over one another.
+    /// - Throws: `refused` if an element has not been written yet, `tooLarge` if too many layers lie over one another.
     mutating func change(_ operation: ElementOperation, region: Region?, limit: Int) throws(InitError) {
         try requireWritten(region)
         if case .change(let chain, let last)? = layers.last, last == region, chain.count < ElementOperation.longestChain
@@ -89,7 +89,7 @@ struct TensorContent: Sendable {
         guard !isRead else { throw InitError(.refused, [], "reads elements that nothing has been written to yet") }
     }
 
-    /// Has the elements of one draw come from another one of the same kind.
+    /// Replaces a draw in all layers by another one with the same number of elements.
     mutating func replace(draw old: Int, by new: Int) {
         layers = layers.map { layer in
             if case .draw(old, let region) = layer { .draw(new, region: region) } else { layer }
@@ -114,7 +114,7 @@ struct TensorContent: Sendable {
         }
     }
 
-    /// The blocks that are left of one after another has been cut out of it.
+    /// Cuts one block out of another, and returns the blocks that remain.
     private static func difference(_ box: [Range<Int>], _ cut: [Range<Int>]) -> [[Range<Int>]] {
         guard zip(box, cut).allSatisfy({ $0.overlaps($1) }) else { return [box] }
         var rest = box
@@ -134,7 +134,7 @@ struct TensorContent: Sendable {
         return pieces
     }
 
-    /// The draws that it reads, each once for each time that it does. They are fewer than the limit of what lies over one another.
+    /// The draws that the tensor reads, each as often as it is read; at most `weight`.
     var draws: [Int] {
         layers.reduce(into: []) { draws, layer in
             switch layer {
@@ -146,7 +146,7 @@ struct TensorContent: Sendable {
         }
     }
 
-    /// The norms that it reads, by their indices, those that others are made of included.
+    /// The norms that the tensor reads, by their indices, including norms that other norms read.
     var norms: [Int: WeightNorm] {
         layers.reduce(into: [:]) { norms, layer in
             switch layer {
@@ -159,7 +159,7 @@ struct TensorContent: Sendable {
         }
     }
 
-    /// Work of making one element at most, without that of its draws, in generator words.
+    /// Largest work of making one element, without the work of its draws, in generator words.
     var workPerElement: Int {
         layers.reduce(1) { work, layer in
             let placing = layer.region == nil ? 0 : 4

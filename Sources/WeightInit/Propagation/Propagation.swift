@@ -3,19 +3,21 @@ import ByteSource
 private import Glibc
 private import TorchRandom
 
-/// Fully connected layers one behind the other, x ← f(W x), each with an activation behind its weight.
+/// Fully connected layers one after the other, x ← f(W x), each with an activation after its weight.
 public struct LayerStack: Sendable {
     public var depth: Int
-    /// Elements of the first layer's input and of the last one's output. The widths between them are a geometric sequence,
-    /// so that each layer's fan-out is about the same multiple of its fan-in.
+    /// Number of elements of the first layer's input.
     public var inputWidth: Int
+    /// Number of elements of the last layer's output. The widths between input and output are a geometric sequence, so
+    /// that each layer's fan-out is about the same multiple of its fan-in.
     public var outputWidth: Int
     public var nonlinearity: Nonlinearity
-    /// Shapes the activation; its default where `nil`.
+    /// The activation's parameter; `nil` for its default.
     public var param: Double?
-    /// How the weights are made, each of shape `[fan_out, fan_in]` in float32.
+    /// The method that makes the weights, each of shape `[fan_out, fan_in]` in float32.
     public var method: InitMethod
-    /// The method's own parameters. Where a method takes an activation and no gain is given, it is this stack's.
+    /// The method's own parameters. If the method takes an activation and no gain is given, the gain of this stack's
+    /// activation is used.
     public var arguments = Arguments()
 
     public init(depth: Int, inputWidth: Int, outputWidth: Int, nonlinearity: Nonlinearity, method: InitMethod) {
@@ -27,15 +29,16 @@ public struct LayerStack: Sendable {
     }
 }
 
-/// What becomes of the variance of activations on their way forward through a stack that has just been initialised, and
-/// of gradients on their way back: He et al. 2015, section 2.2, for any activation.
+/// The variance of activations on their way forward through a freshly initialised stack, and of gradients on their way
+/// back: He et al. 2015, section 2.2, for any activation.
 ///
 /// With inputs x₀ ~ N(0, 1) and gradients of the output ~ N(0, 1), independent in all elements, wide layers have
 ///
-///     qₗ = fan_inₗ · Var wₗ · E[xₗ₋₁²],  E[xₗ²] = E[f(√qₗ z)²],  E[gₗ₋₁²] = fan_outₗ · Var wₗ · E[f′(√qₗ z)²] · E[gₗ²],
+///     qₗ = fan_inₗ · Var wₗ · E[xₗ₋₁²],  E[xₗ²] = E[f(√qₗ z)²],
+///     E[gₗ₋₁²] = fan_outₗ · Var wₗ · E[f′(√qₗ z)²] · E[gₗ²],
 ///
-/// z ~ N(0, 1). For a ReLU both expectations have the factor ½, and to hold E[x²] or E[g²] from layer to layer is to meet
-/// the paper's equation 10 or 14.
+/// z ~ N(0, 1). For a ReLU, both expectations have the factor ½. E[x²] or E[g²] stays the same from layer to layer if
+/// the weights meet the paper's equation 10 or 14.
 public struct Propagation: Sendable {
     public struct Layer: Sendable {
         public let fan: Fan
@@ -52,8 +55,8 @@ public struct Propagation: Sendable {
 
     /// Checks a stack and finds its weights' deviations.
     ///
-    /// - Throws: `invalid` for what is below 1, `tooLarge` for more layers than `limits` allow, `refused` for activations
-    ///   that are not defined and for weights that are not random with mean 0.
+    /// - Throws: `invalid` for a depth or a width below 1, `tooLarge` for more layers than `limits` allow, `refused`
+    ///   for activations that are not defined and for weights that are not random with mean 0.
     public init(_ stack: LayerStack, limits: Limits) throws(InitError) {
         let sizes: [(Text, Int)] = [
             ("depth", stack.depth), ("width_in", stack.inputWidth), ("width_out", stack.outputWidth),
@@ -65,13 +68,14 @@ public struct Propagation: Sendable {
             throw InitError(
                 over: \Limits.maximumLayers,
                 ["depth"],
-                "\(stack.depth) layers are over the limit of \(limits.maximumLayers)"
+                "\(stack.depth) layers are over the limit of \(limits.maximumLayers)",
+                maximum: limits.maximumLayers
             )
         }
         guard stack.method.isRandom else {
             throw .refused(
                 "method",
-                "\(stack.method.name) makes weights that are not random, of which the theory says nothing"
+                "\(stack.method.name) makes weights that are not random; the theory is about random weights"
             )
         }
         param = stack.param ?? stack.nonlinearity.parameter?.defaultValue ?? 0
@@ -120,14 +124,14 @@ public struct Propagation: Sendable {
         self.layers = layers
     }
 
-    /// - Throws: `tooLarge` for widths that cannot be counted.
+    /// - Throws: `tooLarge` for a width that needs more than 63 bits.
     private static func widths(_ stack: LayerStack) throws(InitError) -> [Int] {
         let ratio = Double(stack.outputWidth) / Double(stack.inputWidth)
         var widths = [stack.inputWidth]
         for layer in 1..<max(1, stack.depth) {
             let width = Double(stack.inputWidth) * pow(ratio, Double(layer) / Double(stack.depth))
             guard let width = Int(exactly: max(1, width.rounded())) else {
-                throw .tooLarge("width_in", "is over what can be counted in 63 bits")
+                throw .tooLarge("width_in", "is over 2^63 − 1")
             }
             widths.append(width)
         }
@@ -143,15 +147,15 @@ extension Propagation {
 
     /// Mean squares in a stack, layer by layer.
     public struct Variances: Sendable, Equatable {
-        /// E[xₗ²] of each layer's output, behind its activation; the stack's input has 1.
+        /// E[xₗ²] of each layer's output, after its activation; 1 for the stack's input.
         public var forward: [Double]
-        /// E[gₗ₋₁²] of the gradient of each layer's input; that of the stack's output has 1.
+        /// E[gₗ₋₁²] of the gradient of each layer's input; 1 for the gradient of the stack's output.
         public var backward: [Double]
     }
 
-    /// What holds in the limit of wide layers.
+    /// Computes the mean squares in the limit of wide layers.
     ///
-    /// - Returns: `nil` where `isCancelled` has turned true.
+    /// - Returns: `nil` if `isCancelled` has turned true.
     public func theory(isCancelled: () -> Bool = { false }) -> Variances? {
         var forward: [Double] = []
         var slopes: [Double] = []
@@ -180,27 +184,27 @@ extension Propagation {
         return Variances(forward: forward, backward: backward)
     }
 
-    /// About how much work the theory is, in generator words.
+    /// Approximate work of ``theory(isCancelled:)``, in generator words.
     public var theoryWork: Double {
         stack.nonlinearity.needsQuadrature ? Double(layers.count) * 60_000 : 0
     }
 }
 
 extension Propagation {
-    /// Runs through stacks whose weights are made, each with a generator of its own.
+    /// Runs through stacks with real weights, each run with its own generator.
     ///
     /// Run r's generator is seeded with seed + r and draws, by the service's own methods in float32, the input
-    /// (`normal`, `[width_in]`), the weights from the first layer to the last, and the gradient of the output (`normal`,
-    /// `[width_out]`). Sums are in float64 and in a fixed order.
+    /// (`normal`, `[width_in]`), the weights from the first layer to the last, and the gradient of the output
+    /// (`normal`, `[width_out]`). Sums are in float64 and in a fixed order.
     public struct Experiment: Sendable {
         public let propagation: Propagation
         public let seed: Seed
         public let runs: Int
-        /// Weights that are made, in all runs.
+        /// Number of weights in all runs.
         public let weightCount: Int
-        /// `true` if weights must be whole, or counted, before they can be read.
+        /// `true` if weights need a ``Preparation`` before they can be read.
         public let needsPreparation: Bool
-        /// Bytes of memory that it takes.
+        /// Bytes of memory that the experiment takes.
         public let memory: Int
         private let requests: [TensorRequest]
         private let limits: Limits
@@ -235,7 +239,8 @@ extension Propagation.Experiment {
                 over: \Limits.maximumPropagatedWeights,
                 ["runs"],
                 "\(runs) runs through \(count == .max ? "2^63 or more" : "\(count)") weights are over the limit of "
-                    + "\(limits.maximumPropagatedWeights) weights"
+                    + "\(limits.maximumPropagatedWeights) weights",
+                maximum: limits.maximumPropagatedWeights / count
             )
         }
         let ends = (try Shape([propagation.widths[0]]), try Shape([propagation.stack.outputWidth]))
@@ -272,16 +277,16 @@ extension Propagation.Experiment {
         do {
             return try Plan(requests, seed: Seed(UInt64(seed)), limits: limits)
         } catch {
-            // The client has named widths, and no list of tensors.
+            // The client gave widths and no list of tensors, so the path must not name a tensor's shape.
             var error = error
             error.path = Array(error.path.dropFirst())
             throw error.renamed(["shape": "width_in"])
         }
     }
 
-    /// Means over all runs and elements.
+    /// Measures the mean squares over all runs and elements.
     ///
-    /// - Returns: `nil` where `isCancelled` has turned true.
+    /// - Returns: `nil` if `isCancelled` has turned true.
     public func measure(isCancelled: () -> Bool = { false }) throws(InitError) -> Propagation.Variances? {
         var sum = Propagation.Variances(
             forward: [Double](repeating: 0, count: propagation.layers.count),
@@ -306,7 +311,7 @@ extension Propagation.Experiment {
 }
 
 extension Propagation {
-    /// One run through tensors drawn as an ``Experiment`` says.
+    /// Does one run with the tensors of an ``Experiment``.
     fileprivate func run(_ plan: PreparedPlan, isCancelled: () -> Bool) -> Variances? {
         var variances = Variances(forward: [], backward: [])
         var reader = WeightReader()
@@ -342,7 +347,7 @@ extension Propagation {
     }
 }
 
-/// Σ weights[i] · vector[start + i], as four sums side by side.
+/// Σ weights[i] · vector[start + i], in four partial sums.
 private func dot(_ weights: Span<Float>, _ vector: [Double], from start: Int) -> Double {
     var sums = (0.0, 0.0, 0.0, 0.0)
     var index = 0
@@ -377,9 +382,9 @@ private struct WeightReader {
     static let bufferBytes = 256 << 10
     private var buffer = [Float](repeating: 0, count: bufferBytes / 4)
 
-    /// Hands out a matrix in order, in parts of rows.
+    /// Calls `body` with the parts of a matrix's rows, in order.
     ///
-    /// - Returns: `false` when cancelled.
+    /// - Returns: `false` if cancelled.
     mutating func forEachPartOfRow(
         _ source: any ByteSource,
         _ columns: Int,
@@ -403,7 +408,7 @@ private struct WeightReader {
         return true
     }
 
-    /// A whole tensor; `nil` when cancelled.
+    /// Reads a whole tensor; `nil` if cancelled.
     mutating func vector(_ source: any ByteSource, _ isCancelled: () -> Bool) -> [Double]? {
         var vector: [Double] = []
         vector.reserveCapacity(source.byteCount / 4)
@@ -413,9 +418,9 @@ private struct WeightReader {
         return isWhole ? vector : nil
     }
 
-    /// Reads elements to the front of the buffer, however many reads that takes: a read can give none yet.
+    /// Reads elements to the front of the buffer, in as many reads as that takes: a single read may return no bytes.
     ///
-    /// - Returns: `false` when cancelled.
+    /// - Returns: `false` if cancelled.
     private mutating func fill(
         _ source: any ByteSource,
         from first: Int,
@@ -435,7 +440,7 @@ private struct WeightReader {
 }
 
 extension InitMethod {
-    /// `true` if it scales by the gain of an activation that it is told.
+    /// `true` if the method has an activation as a parameter and scales by its gain.
     public var takesNonlinearity: Bool {
         parameters.contains { $0.name == "nonlinearity" }
     }
@@ -444,18 +449,18 @@ extension InitMethod {
 extension Recipe {
     /// The variance of an element whose mean is 0.
     ///
-    /// - Throws: `refused` where the mean is not 0, or nothing is random.
+    /// - Throws: `refused` if the mean is not 0, or if nothing is random.
     fileprivate func centredVariance() throws(InitError) -> Double {
         switch self {
         case .uniform(let lower, let upper):
-            guard lower == -upper else { throw .refused("a", "must be −b: the theory is of weights with mean 0") }
+            guard lower == -upper else { throw .refused("a", "must be −b: the theory is about weights with mean 0") }
             return upper * upper / 3
         case .normal(let mean, let std):
-            guard mean == 0 else { throw .refused("mean", "must be 0: the theory is of weights with mean 0") }
+            guard mean == 0 else { throw .refused("mean", "must be 0: the theory is about weights with mean 0") }
             return std * std
         case .truncatedNormal(let truncated):
             guard truncated.mean == 0, truncated.lower == -truncated.upper else {
-                throw .refused("mean", "must be 0, and a −b: the theory is of weights with mean 0")
+                throw .refused("mean", "must be 0, and a must be −b: the theory is about weights with mean 0")
             }
             return truncated.centredVariance
         case .sparse(let pattern, let std):
@@ -463,16 +468,16 @@ extension Recipe {
         case .orthogonal(let rows, let columns, let gain):
             return gain * gain / Double(max(rows, columns))
         case .constant, .range, .literal, .eye, .dirac:
-            throw .refused("method", "the theory is of weights that are random")
+            throw .refused("method", "the theory is about random weights")
         }
     }
 }
 
 extension TruncatedNormal {
-    /// The variance where the mean is 0 and the bounds are ±`upper`.
+    /// The variance for mean 0 and bounds ±`upper`.
     fileprivate var centredVariance: Double {
         let bound = abs(upper / std)
-        // Cut off nothing, or all but what is flat.
+        // Far bounds cut off nothing; between near ones, the density is constant.
         if bound > 40 { return std * std }
         if bound < 1e-3 { return upper * upper / 3 }
         let density = exp(-0.5 * bound * bound) / (2 * Double.pi).squareRoot()

@@ -1,6 +1,6 @@
 public import ByteText
 
-/// The arguments a client gave, by the parameters' canonical names, each of its parameter's kind.
+/// A client's arguments by the parameters' canonical names; each value is of its parameter's kind.
 public struct Arguments: Sendable, Equatable {
     public private(set) var given: [Text: ParameterValue]
 
@@ -14,7 +14,7 @@ public struct Arguments: Sendable, Equatable {
     }
 }
 
-/// Arguments together with the table that names, types and defaults them.
+/// Arguments together with the table of their names, types and defaults.
 struct BoundArguments {
     private let parameters: [Parameter]
     private let arguments: Arguments
@@ -32,12 +32,12 @@ struct BoundArguments {
         }
     }
 
-    /// `true` if the client gave it.
+    /// `true` if the client gave the argument.
     func isGiven(_ name: Text) -> Bool {
         arguments[name] != nil
     }
 
-    /// The given value or, if there is none, the default.
+    /// The given value; without one, the default.
     func value(_ name: Text) -> ParameterValue {
         arguments[name] ?? parameters.first { $0.name == name }?.defaultValue ?? .null
     }

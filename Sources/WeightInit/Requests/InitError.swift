@@ -1,32 +1,34 @@
 public import ByteText
 public import Settings
 
-/// Why a request cannot become a plan.
+/// The reason why a request cannot be answered.
 public struct InitError: Error, Sendable, Equatable {
     public enum Kind: Sendable {
         /// Not understood: an unknown name, a missing member, a wrong type, an unknown value of an enumeration.
         case invalid
-        /// Understood, but PyTorch refuses it, or it cannot be.
+        /// Understood, but PyTorch refuses it, or it is impossible.
         case refused
-        /// Over a limit of this service, or past what can be counted.
+        /// Over a limit of this service, or too large to be counted.
         case tooLarge
-        /// Nothing is wrong with it, but the memory for it cannot be had now.
+        /// A valid request, but its memory is not available at present.
         case outOfMemory
         /// A fault of the service itself.
         case failed
-        /// Well-formed, but the answer has no form that was asked for.
+        /// Well-formed, but the answer is not available in a format that the client accepts.
         case notOffered
         /// Nobody waits for the plan any more.
         case cancelled
     }
 
     public var kind: Kind
-    /// Names and indices from the request's root to the member at fault; empty where it is the request as a whole.
+    /// Names and indices from the request's root to the member at fault; empty if the request as a whole is at fault.
     public var path: [Text]
     public var detail: String
-    /// Accepted values, if there is a list of them; the nearest to what was given comes first.
+    /// Accepted values, if there is a list of them; the value nearest to the given one comes first.
     public var allowed: [Text]
-    /// Name of the exceeded limit: `max-layers`. Whoever prints the error says how it is set.
+    /// Largest value accepted at the path if the rest of the request stays as it is; `nil` if there is none.
+    public var maximum: Int?
+    /// Name of the exceeded limit: `max-layers`. The code that prints the error adds how to set the limit.
     public var limit: String?
 
     public init(
@@ -34,25 +36,28 @@ public struct InitError: Error, Sendable, Equatable {
         _ path: [Text] = [],
         _ detail: String,
         allowed: [Text] = [],
+        maximum: Int? = nil,
         limit: String? = nil
     ) {
         self.kind = kind
         self.path = path
         self.detail = detail
         self.allowed = allowed
+        self.maximum = maximum
         self.limit = limit
     }
 
     /// A request over a limit.
     ///
-    /// - Parameter limit: Place of the limit in its table.
+    /// - Parameter limit: Property of the limit in its table of settings.
     public init<Values: Configurable>(
         over limit: KeyPath<Values, Int>,
         _ path: [Text],
         _ detail: String,
-        kind: Kind = .tooLarge
+        kind: Kind = .tooLarge,
+        maximum: Int? = nil
     ) {
-        self.init(kind, path, detail, limit: Values.settingName(at: limit))
+        self.init(kind, path, detail, maximum: maximum, limit: Values.settingName(at: limit))
     }
 
     public static func invalid(_ parameter: Text, _ detail: String, allowed: [Text] = []) -> InitError {
@@ -67,16 +72,17 @@ public struct InitError: Error, Sendable, Equatable {
         InitError(.tooLarge, [parameter], detail)
     }
 
-    /// Seen by nobody: what was asked for is dropped.
+    /// Never shown, because the request has been dropped.
     package static let cancelled = InitError(.cancelled, [], "nobody waits for this any more")
 
     public static func outOfMemory(_ purpose: String, byteCount: Int) -> InitError {
-        InitError(.outOfMemory, [], "\(byteCount) bytes of memory for \(purpose) cannot be had now")
+        InitError(.outOfMemory, [], "\(byteCount) bytes of memory for \(purpose) are not available now")
     }
 
     /// The error that names an unknown word and offers the known ones, the nearest first.
     ///
-    /// - Parameter aliases: Other spellings of the known words. They may be what was meant, and are not offered otherwise.
+    /// - Parameter aliases: Other spellings of the known words. They are suggested if likely, but not listed in
+    ///   `allowed`.
     public static func unknown(
         _ what: String,
         _ given: Text,
@@ -91,7 +97,7 @@ public struct InitError: Error, Sendable, Equatable {
 
     /// The error that names an unknown word.
     ///
-    /// - Parameter likely: Words that may be meant.
+    /// - Parameter likely: Words that the client may have meant.
     package static func unknown(
         _ what: String,
         _ given: Text,
@@ -103,9 +109,25 @@ public struct InitError: Error, Sendable, Equatable {
         return InitError(.invalid, path, detail, allowed: allowed)
     }
 
+    /// The error about patterns that match nothing together. It offers names near the first pattern that matches none of them.
+    ///
+    /// - Parameter patterns: Patterns, each with the names that it is for. Few of the names are looked at.
+    static func unmatched(_ what: String, in path: [Text], _ patterns: [(pattern: Glob, names: [Text])]) -> InitError {
+        var error = InitError(.invalid, path, "matches no \(what)")
+        for (pattern, names) in patterns {
+            let near = names.nearest(to: pattern.pattern)
+            guard !near.contains(where: pattern.matches) else { continue }
+            let suggestion = Suggestion(for: pattern.pattern, among: near)
+            error.detail += Suggestion.question(suggestion.likely)
+            error.allowed = suggestion.ordered
+            break
+        }
+        return error
+    }
+
     /// The same error about another member.
     ///
-    /// - Parameter cause: What stands at the end of the detail.
+    /// - Parameter cause: Text that is appended to the detail.
     func moved(to path: [Text], _ cause: String = "") -> InitError {
         var error = self
         error.path = path
@@ -113,19 +135,19 @@ public struct InitError: Error, Sendable, Equatable {
         return error
     }
 
-    /// The same error, seen from where these names and indices start.
+    /// The same error with these names and indices in front of its path.
     public func under(_ components: Text...) -> InitError {
         under(components)
     }
 
-    /// The same error, seen from where a path starts.
+    /// The same error with another path in front of its path.
     public func under(_ components: [Text]) -> InitError {
         var error = self
         error.path = components + path
         return error
     }
 
-    /// The same error where a layer passes its arguments on under other names.
+    /// The same error of a layer that passes its arguments on under other names: the path gets the layer's own name.
     func renamed(_ names: [Text: Text]) -> InitError {
         var error = self
         if let first = path.first, let name = names[first] { error.path[0] = name }

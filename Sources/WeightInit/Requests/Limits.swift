@@ -1,30 +1,31 @@
 public import ByteText
 public import Settings
 
-/// Limits of what one request may ask for.
+/// Limits on one request.
 public struct Limits: Sendable, Equatable {
-    /// Bytes of one tensor, and of all tensors of a request together.
+    /// Bytes of a single tensor, and of all sent tensors of a request together.
     public var maximumTensorBytes = 1 << 42
-    /// Elements of a matrix that has to be whole in memory before its first byte: `orthogonal`, and `sparse`'s mask.
+    /// Elements of a matrix that must be in memory as a whole before its first byte: `orthogonal`, and `sparse`'s mask.
     public var maximumMatrixElements = 1 << 26
     /// Expected rounds of redrawing of a truncated normal.
     public var maximumRounds = 1024
-    /// Modules of a model, those without parameters and those inside others included.
+    /// Modules of a model, including modules without parameters and modules inside others.
     public var maximumLayers = 10_000
-    /// Tensors of a model, tied and copied ones included.
+    /// Tensors of a model, including tied and copied ones.
     public var maximumTensors = 100_000
     /// Bytes of the names of all modules and tensors together.
     public var maximumNameBytes = 1 << 22
     /// Bytes of one name: of a tensor with its prefix, of a member, of a pattern.
     public var maximumNameLength = 512
-    /// Comparisons of a rule with a parameter: rules × parameters, summed over the passes. A module that a pass only walks
-    /// through counts as one, 64 bytes compared with a pattern as another, an initialised parameter as 16.
+    /// Comparisons of a rule with a parameter: rules × parameters, summed over the passes. Each module that a pass
+    /// visits counts as one more, and so do each 64 bytes compared with a pattern; an initialised parameter counts as
+    /// 16.
     public var maximumRuleMatches = 4_000_000
-    /// Steps of a model, a step on several tensors counted once for each.
+    /// Steps of a model; a step on several tensors counts once for each.
     public var maximumSteps = 100_000
-    /// Bytes of all literals of a request together, as elements.
+    /// Bytes of the elements of all literals of a request together.
     public var maximumLiteralBytes = 1 << 26
-    /// Draws, copies and changes of one tensor that lie over one another, those of what it copies included.
+    /// Draws, copies and changes that lie over one another in a tensor, including those of the tensors that it copies.
     public var maximumOverlays = 512
     /// Depth of blocks within blocks, and of layers within layers.
     public var maximumNesting = 16
@@ -33,7 +34,7 @@ public struct Limits: Sendable, Equatable {
 
     public init() {}
 
-    /// - Parameter path: Where the name is given.
+    /// - Parameter path: Path of the member that gives the name.
     /// - Throws: `tooLarge` if the name is too long.
     public func check(name: Text, at path: [Text]) throws(InitError) {
         guard name.byteCount <= maximumNameLength else {
@@ -61,7 +62,7 @@ extension Limits: Configurable {
             1...Int(Int32.max),
             "Maximum number of elements of a matrix that has to be whole in memory (orthogonal, sparse)."
         ),
-        // Words are counted in 62 bits.
+        // More rounds would exceed the 62 bits in which words are counted.
         Setting(
             "max-rounds",
             \.maximumRounds,

@@ -1,6 +1,6 @@
 public import ByteText
 
-/// A value that a client gave for a parameter, of the type the parameter has.
+/// A client's value for a parameter.
 public indirect enum ParameterValue: Sendable, Equatable {
     /// `None` in PyTorch.
     case null
@@ -9,20 +9,20 @@ public indirect enum ParameterValue: Sendable, Equatable {
     case number(Double)
     case text(Text)
     case gain(GainArgument)
-    /// One integer where PyTorch also takes a tuple (`kernel_size=3`), or the tuple.
+    /// A tuple of integers, such as `kernel_size=(3, 3)`. A single integer is an `integer`.
     case integers([Int])
-    /// A list of numbers, where PyTorch also takes one.
+    /// A list of numbers. A single number is a `number`.
     case numbers([Double])
     case layer(LayerRequest)
 }
 
-/// What a method, a layer or an activation takes besides shape, dtype and seed: one row of a table that the decoder, the
-/// catalogue and the documentation share.
+/// A parameter of a method or a layer besides shape, dtype and seed: a row of the table that the decoder, the catalogue
+/// and the documentation share.
 public struct Parameter: Sendable {
     public enum Kind: Sendable, Equatable {
         case boolean
         case integer
-        /// A float64; also `inf`, `-inf` and `nan`, where PyTorch takes them.
+        /// A float64; also `inf`, `-inf` and `nan` if PyTorch takes them.
         case number
         /// A number for elements of any type: an integer of 64 bits, or a float64 as above.
         case scalar
@@ -32,24 +32,24 @@ public struct Parameter: Sendable {
         case choice([Text], ignoresCase: Bool = false)
         /// A number, or an activation with its parameter.
         case gain
-        /// A list of integers; where `count` is given, of that many, or one integer that stands for all of them.
+        /// A list of integers. With `count`, the list has this length, or a single integer stands for all of them.
         case integers(count: Int?)
         /// A number, or a list of them.
         case numbers
-        /// Nothing but the default, which stands for what JSON cannot say, such as a tensor or a process group.
+        /// Only the default, because JSON cannot represent other values, such as a tensor or a process group.
         case onlyDefault
-        /// Another layer, as `TransformerEncoder` takes the one it copies.
+        /// Another layer, such as the one that `TransformerEncoder` copies.
         case layer
-        /// Anything: it changes no parameter.
+        /// Any value, because it does not affect the initial weights.
         case any
     }
 
     public let name: Text
     public let aliases: [Text]
     public let kind: Kind
-    /// `nil` where the parameter must be given.
+    /// The default; `nil` if the parameter is required.
     public let defaultValue: ParameterValue?
-    /// `true` if `null` is taken for PyTorch's `None`.
+    /// `true` if `null` is accepted, for PyTorch's `None`.
     public let isOptional: Bool
     /// One line for the catalogue.
     public let summary: String
@@ -70,12 +70,12 @@ public struct Parameter: Sendable {
         self.summary = summary
     }
 
-    /// The same parameter, of which `null` is also a value.
+    /// The same parameter, which also accepts `null`.
     var takingNull: Parameter {
         Parameter(name, kind, default: defaultValue, aliases: aliases, optional: true, summary)
     }
 
-    /// A parameter that a request may name, but not give another value than the default.
+    /// A parameter that a request may name, but only with the default as its value.
     static func onlyDefault(_ name: Text, _ defaultValue: ParameterValue = .null) -> Parameter {
         Parameter(name, .onlyDefault, default: defaultValue, optional: defaultValue == .null)
     }

@@ -20,7 +20,7 @@ public struct Seed: Sendable, Equatable, CustomStringConvertible {
 
     /// Reads decimal digits with an optional minus sign; no fraction, no exponent.
     ///
-    /// - Throws: `invalid` where the text is not an integer, or is out of range.
+    /// - Throws: `invalid` if the text is not an integer, or is out of range.
     public init(decimal text: Text) throws(InitError) {
         let digits = text.utf8.drop { $0 == UInt8(ascii: "-") }
         guard text.utf8.count - digits.count <= 1, !digits.isEmpty,
@@ -40,7 +40,7 @@ public struct Seed: Sendable, Equatable, CustomStringConvertible {
     /// The bits that the generator is seeded with.
     public var effective: UInt32 { UInt32(truncatingIfNeeded: bits) }
 
-    /// The seed in decimal, as it was given.
+    /// The seed in decimal, with its sign.
     public var description: String {
         isNegative ? String(Int64(bitPattern: bits)) : String(bits)
     }

@@ -2,33 +2,36 @@ package import ByteText
 
 /// Suggestions for words that may be mistyped, shortened or taken from another library.
 extension Text {
-    /// `true` if a person who meant `word` may have typed this.
+    /// Returns `true` if this may be a mistyped `word`. The case of ASCII letters does not count.
     func isPlausiblyMistyped(_ word: Text) -> Bool {
-        editDistance(to: word) <= (word.byteCount < 5 ? 1 : Swift.max(2, word.byteCount / 3))
+        let distance = asciiLowercased().editDistance(to: word.asciiLowercased())
+        return distance <= (word.byteCount < 5 ? 1 : Swift.max(2, word.byteCount / 3))
     }
 
-    /// `true` if the word begins with this, or has it behind an underscore: `xavier` for `xavier_uniform`.
+    /// Returns `true` if `word` begins with this text, or ends with it after an underscore: `xavier` for
+    /// `xavier_uniform`. The case of ASCII letters does not count.
     fileprivate func isPart(of word: Text) -> Bool {
-        byteCount >= 3 && (word.hasPrefix(self) || word.hasSuffix("_" + self))
+        let (part, whole) = (asciiLowercased(), word.asciiLowercased())
+        return byteCount >= 3 && (whole.hasPrefix(part) || whole.hasSuffix("_" + part))
     }
 
-    /// Edits from this word to another.
+    /// Number of edits from this word to another.
     func editDistance(to other: Text) -> Int {
         EditDistance(from: self)(to: other)
     }
 }
 
-/// Edits from one word to others over UTF-8 bytes; two neighbours that change places are one edit.
+/// Number of edits from one word to others, in UTF-8 bytes; a swap of two neighbours is one edit.
 ///
-/// Only the first 64 bytes of a word count: a column of the table of distances between prefixes is then two words of bits, in
-/// which one byte of the other word takes a dozen operations. The method is that of Hyyrö, "A bit-vector algorithm for computing
-/// Levenshtein and Damerau edit distances" (2003).
+/// Only the first 64 bytes of a word count. A column of the table of distances between prefixes is then two 64-bit
+/// words, and each byte of the other word takes a dozen operations. The method is from Hyyrö, "A bit-vector algorithm
+/// for computing Levenshtein and Damerau edit distances" (2003).
 struct EditDistance {
     private static let longest = 64
 
-    /// Bytes of the word that count.
+    /// Number of bytes of the word that count.
     private let length: Int
-    /// Of each byte, the places at which the word has it.
+    /// For each byte, a bit for each place at which it is in the word.
     private var places = InlineArray<256, UInt64>(repeating: 0)
 
     init(from word: Text) {
@@ -38,9 +41,9 @@ struct EditDistance {
 
     func callAsFunction(to other: Text) -> Int {
         guard length > 0 else { return Swift.min(other.byteCount, Self.longest) }
-        // Where a cell of the column is one more, or one less, than the one above it.
+        // Bits of the column's cells that are one more (`up`) or one less (`down`) than the cell above.
         var (up, down): (UInt64, UInt64) = (.max, 0)
-        // Where it equals the one above and to the left of it.
+        // Bits of the cells that equal the cell above and to the left.
         var same: UInt64 = 0
         var lastPlaces: UInt64 = 0
         let bottom: UInt64 = 1 << UInt64(length - 1)
@@ -49,7 +52,7 @@ struct EditDistance {
             let places = places[Int(byte)]
             let exchanged = (~same & places) << 1 & lastPlaces
             same = (((places & up) &+ up) ^ up) | places | down | exchanged
-            // The same for the cell to the left.
+            // Bits of the cells that are one more (`right`) or one less (`left`) than the cell to the left.
             var right = down | ~(same | up)
             var left = same & up
             if right & bottom != 0 { distance += 1 }
@@ -64,14 +67,14 @@ struct EditDistance {
     }
 }
 
-/// Known words that an unknown one may stand for.
+/// Known words that may be meant by an unknown word.
 package struct Suggestion {
     /// The known words, the nearest first.
     package let ordered: [Text]
-    /// Words that are likely meant, at most three; empty if none is.
+    /// At most three words that are likely meant; empty if none is likely.
     package let likely: [Text]
 
-    /// Names that other libraries and papers use, and what they are called here.
+    /// Names from other libraries and papers, each with the names used here.
     private static let misnomers: [Text: [Text]] = [
         "act": ["nonlinearity"], "activation": ["nonlinearity"], "dim": ["shape"], "dims": ["shape"],
         "dimensions": ["shape"], "fill": ["value", "constant"], "fill_value": ["value"], "full": ["constant"],
@@ -86,13 +89,15 @@ package struct Suggestion {
     ]
 
     package init(for given: Text, among known: [Text]) {
-        let synonyms = (Self.misnomers[given] ?? []).filter(known.contains)
+        let synonyms = (Self.misnomers[given.asciiLowercased()] ?? []).filter(known.contains)
         let byDistance = known.orderedByDistance(to: given)
-        let parts = byDistance.filter { given.isPart(of: $0) && !synonyms.contains($0) }
-        let better = synonyms + parts
+        let same = byDistance.filter { given.equalsIgnoringASCIICase($0) && !synonyms.contains($0) }
+        let best = synonyms + same
+        let parts = byDistance.filter { given.isPart(of: $0) && !best.contains($0) }
+        let better = best + parts
         ordered = better + byDistance.filter { !better.contains($0) }
         if !better.isEmpty {
-            likely = Array((synonyms.isEmpty ? parts : synonyms).prefix(3))
+            likely = Array([synonyms, same, parts].first { !$0.isEmpty }?.prefix(3) ?? [])
         } else {
             likely = ordered.first.map { given.isPlausiblyMistyped($0) ? [$0] : [] } ?? []
         }
@@ -105,20 +110,21 @@ package struct Suggestion {
 }
 
 extension Sequence<Text> {
-    /// The same words, the nearest to `given` first, equals in their own order.
+    /// The same words, the nearest to `given` first; words at equal distance keep their order. The case of ASCII letters
+    /// does not count.
     ///
-    /// For the words of a table; of a client's names, ``nearest(to:)`` looks at a bounded number.
+    /// Use it for the words of a table. For a client's names, use ``nearest(to:)``, which compares a bounded number.
     func orderedByDistance(to given: Text) -> [Text] {
-        let distance = EditDistance(from: given)
-        return map { (word: $0, distance: distance(to: $0)) }
+        let distance = EditDistance(from: given.asciiLowercased())
+        return map { (word: $0, distance: distance(to: $0.asciiLowercased())) }
             .enumerated()
             .sorted { ($0.element.distance, $0.offset) < ($1.element.distance, $1.offset) }
             .map(\.element.word)
     }
 
-    /// Up to eight of the words that are nearest to `given`, equals in the order of their bytes.
+    /// Up to eight words that are nearest to `given`; words at equal distance are sorted by their bytes.
     ///
-    /// Compares at most 256 words, those of about the same length first.
+    /// Compares at most 256 words; words of about the same length come first.
     func nearest(to given: Text) -> [Text] {
         var similar: [Text] = []
         var others: [Text] = []

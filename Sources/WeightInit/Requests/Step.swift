@@ -3,18 +3,18 @@ public import ByteText
 /// One statement of a model's program after its tensors have been built and its rules applied.
 public struct Step: Sendable, Equatable {
     public enum Target: Sendable, Equatable {
-        /// Tensors of the model, buffers or parameters, or the same block of each, one after the other.
+        /// Tensors of the model (buffers or parameters), one after the other; with a slice, the same block of each.
         case tensors([Text], slice: Slice?)
         /// A tensor that is drawn and dropped: only the generator moves.
         case discarded(shape: Shape, dtype: DType)
     }
 
-    /// A row of one of the two tables.
+    /// A row of the table of initialisations or of the table of changes.
     public enum Method: Sendable, Equatable {
         case initialize(InitMethod)
         case change(ChangeMethod)
 
-        /// Looks a name or an alias up.
+        /// Looks up a name or an alias.
         public static func named(_ name: Text) -> Method? {
             ChangeMethod.named(name).map(Method.change) ?? InitMethod.namedForSteps(name).map(Method.initialize)
         }
@@ -37,7 +37,7 @@ public struct Step: Sendable, Equatable {
     }
 
     public var target: Target
-    /// Changes of a tensor, or discarded draws, that it stands for.
+    /// Number of tensors that the step changes; 1 for a discarded draw.
     var count: Int {
         if case .tensors(let names, _) = target { names.count } else { 1 }
     }
@@ -52,7 +52,7 @@ public struct Step: Sendable, Equatable {
     }
 }
 
-/// A change of elements that a tensor has already: a row of the table that the decoder, the catalogue and the plans share.
+/// A change of an existing tensor's elements: a row of the table that the decoder, the catalogue and the plans share.
 public struct ChangeMethod: Sendable {
     /// The change with its arguments.
     enum Change: Sendable, Equatable {

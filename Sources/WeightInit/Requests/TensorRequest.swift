@@ -1,20 +1,21 @@
 public import ByteText
 
-/// One tensor to be made.
+/// A request for one tensor.
 public struct TensorRequest: Sendable, Equatable {
-    /// Empty for a tensor that stands alone.
+    /// The tensor's name; empty for a single tensor.
     public var name: Text
-    /// `nil` if a model's steps write all of it.
+    /// The method; `nil` if a model's steps write all elements.
     public var method: InitMethod?
     public var shape: Shape
     public var dtype: DType
     /// The method's own parameters.
     public var arguments: Arguments
-    /// The block that is wanted of it; `nil` for all of it.
+    /// The requested block; `nil` for the whole tensor.
     public var slice: Slice?
-    /// The type in which it is sent; `nil` for its own. Integers stay what they are.
+    /// The type in which the tensor is sent; `nil` for its own. Integers keep their type.
     public var cast: DType?
-    /// `true` if a model's state dict has it. One that it has not is made if a step or a list of names wants it.
+    /// `true` if the tensor is in the model's state dict. Other tensors are made only if a step reads them or `include`
+    /// names them.
     public var isPersistent: Bool
 
     public init(

@@ -14,7 +14,7 @@ public enum DType: String, CaseIterable, Sendable {
     case uint8
     case bool
 
-    /// Looks up a name of PyTorch's, with or without `torch.`, or a short form of it; case does not matter.
+    /// Looks up PyTorch's name, with or without `torch.`, or one of its aliases; case does not matter.
     public static func named(_ name: Text) -> DType? {
         let lowercased = name.asciiLowercased()
         let word = lowercased.removing(prefix: "torch.") ?? lowercased
@@ -37,7 +37,7 @@ public enum DType: String, CaseIterable, Sendable {
         }
     }
 
-    /// The types that random methods draw.
+    /// The types that random methods can draw.
     public static let requestable: [DType] = [.float32, .float64, .float16, .bfloat16]
 
     /// Bytes of one element.
@@ -61,7 +61,7 @@ public enum DType: String, CaseIterable, Sendable {
         }
     }
 
-    /// The smallest and the largest value of an integer type; a boolean is 0 or 1.
+    /// The smallest and the largest value of an integer type; a boolean is 0 or 1. `nil` for floating-point types.
     var integerRange: ClosedRange<Int>? {
         switch self {
         case .float32, .float64, .float16, .bfloat16: nil

@@ -8,7 +8,7 @@ public struct Fan: Sendable, Equatable {
         case fanOut = "fan_out"
     }
 
-    /// Position of a kernel's channels.
+    /// Order of a weight's dimensions.
     public enum Layout: String, CaseIterable, Sendable {
         /// `[out, in, k…]`
         case torch
@@ -42,12 +42,13 @@ public struct Fan: Sendable, Equatable {
         fanOut = try Fan.product(output, kernel)
     }
 
-    /// The fans that hold for the layer itself, where its weight's shape alone does not tell.
+    /// The fans of the layer itself, which the weight's shape alone does not tell.
     ///
-    /// With groups each output sees `fanIn` inputs (the shape already says so) but each input reaches only
-    /// `out / groups` outputs. A transposed convolution stores `[in, out / groups, k…]`, so the two change places.
+    /// With groups, each output sees `fanIn` inputs (the shape already says so), but each input reaches only
+    /// `out / groups` outputs. A transposed convolution stores `[in, out / groups, k…]`, so the two fans change places.
     ///
-    /// - Throws: `invalid` for groups below 1, `refused` where they do not divide the first dimension.
+    /// - Throws: `invalid` for fewer than 1 group; `refused` if the number of groups does not divide the first
+    ///   dimension (in Keras' layout the last one).
     public init(effectiveOf shape: Shape, layout: Layout, groups: Int, transposed: Bool) throws(InitError) {
         guard groups >= 1 else {
             throw .invalid("groups", "must be at least 1")

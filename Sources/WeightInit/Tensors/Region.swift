@@ -1,17 +1,17 @@
-/// A part of a tensor of a known shape, row-major itself: a ``Slice`` applied to the shape.
+/// A part of a tensor of a known shape: a ``Slice`` applied to the shape. The region's elements are in row-major order.
 struct Region: Sendable, Equatable {
-    /// Its own shape.
+    /// The region's shape.
     let shape: Shape
-    /// Its indices along each dimension of the tensor.
+    /// The region's indices along each dimension of the tensor.
     let ranges: [Range<Int>]
-    /// Elements that follow each other in the tensor as they do in the region.
+    /// Number of elements in a run: elements that are adjacent in the tensor and in the region.
     let runLength: Int
     /// Number of runs along a dimension and distance between their starts, outermost dimension first.
     private let levels: [(count: Int, stride: Int)]
     private let firstElement: Int
 
     /// - Parameter isStrict: Refuses ends that lie outside of the tensor instead of cutting them off.
-    /// - Throws: `refused` for more items than dimensions.
+    /// - Throws: `refused` for more items than dimensions, and for an end outside of the tensor if `isStrict`.
     init(_ slice: Slice, of tensor: Shape, isStrict: Bool = false) throws(InitError) {
         guard slice.items.count <= tensor.rank else {
             throw InitError(
@@ -46,13 +46,13 @@ struct Region: Sendable, Equatable {
         firstElement = first
     }
 
-    /// `true` if its elements follow each other in the tensor without a gap.
+    /// `true` if the region's elements follow each other in the tensor without a gap.
     var isContiguous: Bool { levels.isEmpty }
 
-    /// The place of an element of the tensor.
+    /// Finds the place of an element of the tensor.
     ///
-    /// - Returns: Its index in the region, or `nil` outside of it, and the number of elements from it on that are in the same
-    ///   run, or in the same gap.
+    /// - Returns: The element's index in the region (`nil` if it is outside), and the number of elements from this one
+    ///   to the end of its run or gap.
     func locate(_ element: Int) -> (index: Int?, count: Int) {
         guard shape.elementCount > 0 else { return (nil, .max) }
         guard element >= firstElement else { return (nil, firstElement - element) }
@@ -61,7 +61,7 @@ struct Region: Sendable, Equatable {
         for (depth, level) in levels.enumerated() {
             let (index, remainder) = rest.quotientAndRemainder(dividingBy: level.stride)
             guard index < level.count else {
-                // Behind the last run of this level: the next one begins with the next index of the level around it.
+                // Behind the last run of this level: the next run begins with the next index of the level around it.
                 return gap(from: element, to: levels[depth...].reduce(run + 1) { $0 * $1.count })
             }
             run = run * level.count + index
@@ -82,10 +82,10 @@ struct Region: Sendable, Equatable {
 
     var runCount: Int { shape.elementCount / runLength }
 
-    /// Elements of the tensor from the start of a run to that of the next, where they lie closest.
+    /// The smallest distance between the starts of two runs, in elements of the tensor; 0 for a single run.
     var runDistance: Int { levels.last?.stride ?? 0 }
 
-    /// The tensor's element that a run begins with.
+    /// The element of the tensor that a run begins with.
     func firstElement(ofRun run: Int) -> Int {
         var element = firstElement
         var rest = run

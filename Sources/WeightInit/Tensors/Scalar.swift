@@ -1,7 +1,7 @@
 internal import ByteText
 internal import TorchRandom
 
-/// A number that an argument gives for an element of any type: integers keep all of their 64 bits.
+/// A number in an argument, for an element of any type. Integers keep all of their 64 bits.
 public enum Scalar: Sendable, Equatable {
     case integer(Int)
     case number(Double)
@@ -14,7 +14,7 @@ public enum Scalar: Sendable, Equatable {
         }
     }
 
-    /// The integer that it is; `nil` for a fraction, and for what is over 2^53 without being an integer.
+    /// The number as an integer; `nil` for a fraction, and for a `number` beyond ±2^53, which may have been rounded.
     var exactInteger: Int? {
         switch self {
         case .integer(let integer): integer
@@ -28,7 +28,7 @@ public enum Scalar: Sendable, Equatable {
     func bits(_ dtype: DType, parameter: Text) throws(InitError) -> UInt64 {
         if let format = dtype.floatFormat { return format.bits(double) }
         guard let integer = exactInteger, let range = dtype.integerRange, range.contains(integer) else {
-            throw .refused(parameter, "\(self) is no \(dtype.rawValue)")
+            throw .refused(parameter, "\(self) is not an \(dtype.rawValue) value")
         }
         return UInt64(bitPattern: Int64(integer))
     }

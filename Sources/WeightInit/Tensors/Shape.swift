@@ -2,15 +2,15 @@ public import ByteText
 
 /// The dimensions of a tensor, outermost first; row-major. A scalar's shape is empty.
 public struct Shape: Sendable, Equatable, CustomStringConvertible {
-    /// The largest number of dimensions PyTorch's own printing and indexing are tested with, and NumPy's limit.
+    /// The largest number of dimensions: NumPy's limit, up to which PyTorch's printing and indexing are tested.
     public static let maximumRank = 64
 
     public let dimensions: [Int]
-    /// Elements in all: the product of the dimensions, 1 for a scalar.
+    /// Number of elements: the product of the dimensions, 1 for a scalar.
     public let elementCount: Int
 
-    /// - Throws: `invalid` for a negative dimension, `tooLarge` for more than 64 of them, or where the elements, or the
-    ///   strides of a tensor that has none, cannot be counted in 63 bits.
+    /// - Throws: `invalid` for a negative dimension; `tooLarge` for more than 64 dimensions, or if the product of the
+    ///   dimensions that are not 0 needs more than 63 bits.
     public init(_ dimensions: [Int], parameter: Text = "shape") throws(InitError) {
         guard dimensions.count <= Shape.maximumRank else {
             throw .tooLarge(parameter, "has \(dimensions.count) dimensions; at most \(Shape.maximumRank) are allowed")
@@ -18,7 +18,7 @@ public struct Shape: Sendable, Equatable, CustomStringConvertible {
         if let negative = dimensions.first(where: { $0 < 0 }) {
             throw .invalid(parameter, "dimension \(negative) is negative")
         }
-        // As PyTorch counts: a dimension of 0 does not excuse others whose product overflows.
+        // As in PyTorch, a dimension of 0 does not excuse others whose product overflows, for strides overflow with it.
         var product = 1
         for dimension in dimensions where dimension != 0 {
             let (next, overflow) = product.multipliedReportingOverflow(by: dimension)
@@ -31,7 +31,7 @@ public struct Shape: Sendable, Equatable, CustomStringConvertible {
         elementCount = dimensions.contains(0) ? 0 : product
     }
 
-    /// For shapes whose product is known to fit because a larger one was checked.
+    /// Makes a shape whose product is known to fit because a larger shape was checked.
     init(unchecked dimensions: [Int]) {
         self.dimensions = dimensions
         elementCount = dimensions.reduce(1, *)

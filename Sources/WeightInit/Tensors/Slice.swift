@@ -2,8 +2,8 @@ public import ByteText
 
 /// A part of a tensor in NumPy's notation without steps: `0:512,:,-3:`.
 ///
-/// Each item is `start:end`, of which either may be missing; a negative one counts from the end, and what lies outside
-/// is cut off. Dimensions without an item are whole.
+/// Each item is `start:end`; either may be missing. A negative index counts from the end, and indices outside of the
+/// dimension are cut off. Dimensions without an item are whole.
 public struct Slice: Sendable, Equatable {
     struct Item: Sendable, Equatable {
         /// `nil` for 0.
@@ -11,11 +11,11 @@ public struct Slice: Sendable, Equatable {
         var end: Int?
     }
 
-    /// Without whole ones at the end, so that equal notations are equal.
+    /// The items without whole ones at the end, so that notations of the same part are equal.
     let items: [Item]
 
     /// - Parameter allowsIndices: Takes `3` for `3:4`, which keeps the dimension.
-    /// - Throws: `invalid` for another notation; steps are none.
+    /// - Throws: `invalid` for another notation, steps included.
     public init(_ text: Text, allowsIndices: Bool = false) throws(InitError) {
         let count = text.utf8.count { $0 == UInt8(ascii: ",") } + 1
         guard count <= Shape.maximumRank else {
@@ -30,12 +30,12 @@ public struct Slice: Sendable, Equatable {
         self.items = items
     }
 
-    /// One index of the first dimension.
+    /// The part with one index of the first dimension.
     init(row: Int) {
         items = [Item(start: row == 0 ? nil : row, end: row + 1)]
     }
 
-    /// `true` if it is all of any tensor.
+    /// `true` if the slice is all of any tensor.
     public var isWhole: Bool { items.isEmpty }
 }
 
@@ -60,7 +60,7 @@ extension Slice.Item {
                 .invalid,
                 [],
                 index.map {
-                    "\($0) would take a dimension away; ranges keep it: \($0):\($0 == -1 ? "" : String($0 &+ 1))"
+                    "\($0) would remove the dimension; a range keeps it: \($0):\($0 == -1 ? "" : String($0 &+ 1))"
                 }
                     ?? "an item is empty; all of a dimension is written :"
             )
@@ -73,7 +73,8 @@ extension Slice.Item {
         end = try Slice.Item.index(ends[1])
     }
 
-    /// The integer, the nearest one where it is out of range, because no dimension is that long; `nil` for nothing.
+    /// Reads an integer; `nil` for an empty text. Out of range, it is the nearest `Int`, because no dimension is that
+    /// long.
     private static func index(_ text: Text) throws(InitError) -> Int? {
         let digits = text.trimmed
         guard !digits.isEmpty else { return nil }
@@ -89,7 +90,7 @@ extension Slice.Item {
         [start, end].allSatisfy { index in index.map { (-size...size).contains($0) } ?? true }
     }
 
-    /// The part of a dimension.
+    /// The indices of this item in a dimension of `size`.
     func range(of size: Int) -> Range<Int> {
         func position(_ index: Int) -> Int { min(max(index < 0 ? index + size : index, 0), size) }
         let first = position(start ?? 0)

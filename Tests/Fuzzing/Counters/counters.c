@@ -3,9 +3,8 @@
 #include <malloc.h>
 #include <stddef.h>
 
-// The linker's --wrap=NAME sends calls of NAME to __wrap_NAME. Of each thread its own work is counted, so the counters need no
-// atomics.
-// Nothing here is compiled with coverage: it would count itself.
+// The linker's --wrap=NAME sends calls of NAME to __wrap_NAME. Each thread counts its own work, so the counters need no
+// atomics. This file is compiled without coverage, because it would count itself.
 #pragma clang attribute push(__attribute__((no_sanitize("coverage"))), apply_to = function)
 
 static _Thread_local fuzz_counters counters;
@@ -14,14 +13,15 @@ static _Thread_local fuzz_counters counters;
 
 int fuzz_counters_active(void) { return 1; }
 
-// Comparisons of an input that the fuzzer hears of: more teach it little, and hearing takes longer than comparing.
+// Maximum number of comparisons reported to the fuzzer for an input: more teach it little, and a report takes longer
+// than a comparison.
 static const uint64_t heard = 1 << 14;
 
 #define COMPARISON(NAME, TYPE)                                                                                         \
     void __real_##NAME(TYPE left, TYPE right);                                                                         \
     void __wrap_##NAME(TYPE left, TYPE right) {                                                                        \
         if (counters.steps++ > heard) return;                                                                          \
-        /* A tail call keeps the caller's address, by which the fuzzer knows the comparison. */                        \
+        /* A tail call keeps the caller's address, by which the fuzzer identifies the comparison. */                   \
         __attribute__((musttail)) return __real_##NAME(left, right);                                                   \
     }
 

@@ -1,21 +1,21 @@
 import FuzzCounters
 import Glibc
 
-/// What an input may cost, in units that are the same on every machine.
+/// The cost of an input, in units that are the same on every machine.
 ///
-/// Counted if the fuzzer is linked for it (`make fuzz SANITIZER=`); under AddressSanitizer nothing is.
+/// Cost is counted only if the fuzzer is linked with the counters (`make fuzz SANITIZER=`), not under AddressSanitizer.
 struct Cost {
     /// Comparisons in the program's own code.
     var steps: UInt64
     /// Look-ups in Unicode's tables by Swift's library: comparing, hashing or folding a `String` makes some for each
     /// scalar that is not ASCII.
     var unicodeLookups: UInt64
-    /// The most bytes that were held at one time, besides those held before.
+    /// Peak of the bytes held, besides those held before.
     var peakBytes: Int64
     /// Bytes still held.
     var heldBytes: Int64
 
-    /// Calls `body` and says what that took; `nil` if nothing is counted.
+    /// Calls `body` and returns its cost, `nil` if nothing is counted.
     static func measure<Result>(_ body: () -> Result) -> (result: Result, cost: Cost?) {
         fuzz_counters_reset()
         let result = body()
@@ -32,7 +32,7 @@ struct Cost {
         )
     }
 
-    /// Holds it against what so many bytes may cost.
+    /// Checks the cost against the bounds for an input of this length.
     func require(
         bytes: Int,
         steps allowed: (fixed: UInt64, perByte: UInt64),
@@ -47,7 +47,7 @@ struct Cost {
     }
 }
 
-/// The costliest inputs so far, which the log has at the end: bounds far above them would promise little.
+/// The costliest inputs so far, printed at the end: they show whether the bounds are far too wide.
 private struct Highest {
     private var steps = (share: 0.0, cost: 0 as UInt64, bytes: 0)
     private var memory = (share: 0.0, cost: 0 as Int64, bytes: 0)

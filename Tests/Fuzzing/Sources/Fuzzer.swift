@@ -1,6 +1,6 @@
 import Glibc
 
-/// Fuzz targets: the environment's `FUZZ_TARGET` names one of these.
+/// Fuzz targets. The environment variable `FUZZ_TARGET` names one of them.
 private let targets: [String: @Sendable ([UInt8]) -> Void] = [
     "query": QueryTarget.run,
     "json": JSONTarget.run,
@@ -20,7 +20,7 @@ private let target: @Sendable ([UInt8]) -> Void = {
     return target
 }()
 
-/// The package manager wants every program's main function under a name of its own. This one is libFuzzer's.
+/// libFuzzer's driver, because the package manager renames each program's main function.
 @_silgen_name("LLVMFuzzerRunDriver")
 private func runDriver(
     _ count: UnsafeMutablePointer<CInt>,
@@ -37,15 +37,15 @@ enum Fuzzer {
     }
 }
 
-/// Entry point of libFuzzer; 0 keeps an input that reaches something new.
+/// Entry point for libFuzzer. Returning 0 lets libFuzzer keep an input that reaches new code.
 @_cdecl("LLVMFuzzerTestOneInput")
 public func fuzz(_ bytes: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
-    // The bytes are libFuzzer's, for the time of the call.
+    // libFuzzer owns the bytes, which are valid during the call.
     target(Array(UnsafeBufferPointer(start: bytes, count: count)))
     return 0
 }
 
-/// A promise of the service; the process ends where it is broken, and libFuzzer keeps the input.
+/// Checks a promise of the service. If the promise is broken, the process ends, and libFuzzer saves the input.
 func check(_ holds: Bool, _ promise: @autoclosure () -> String) {
     guard holds else { fatalError("broken: " + promise()) }
 }

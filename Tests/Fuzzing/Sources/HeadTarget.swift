@@ -5,9 +5,9 @@ import HTTPExchange
 import HTTPTypes
 import Synchronization
 
-/// Bytes of a client on a connection to a daemon with the library behind it: the first byte tells in how many pieces the
-/// others are sent. Each request has one final response, and nothing else is sent. What a connection costs is bounded by
-/// its bytes.
+/// Bytes of a client on a connection to a daemon with the real library. The first byte sets the number of pieces in
+/// which the others are sent. Each request has one final response, and nothing else is sent. The cost of a connection
+/// is bounded by its bytes.
 ///
 /// One daemon serves all inputs, and it runs on the fuzzer's thread: a switch of threads for each event takes ten times as
 /// long as the work.
@@ -31,8 +31,8 @@ enum HeadTarget {
     nonisolated(unsafe) private static var answer: [UInt8] = []
     nonisolated(unsafe) private static var buffer = [UInt8](repeating: 0, count: 64 << 10)
 
-    /// Comparisons and bytes held at once, both of the service's own code: for a connection, for each byte that its client
-    /// sends and for each that it is sent. Several times what was seen at most.
+    /// Bounds on comparisons and on bytes held at once, both in the service's own code: for a connection, and for each
+    /// byte received or sent. They are several times the highest cost seen.
     private static let steps = (fixed: 5_000 as UInt64, perByte: 30 as UInt64)
     private static let memory = (fixed: 200_000 as Int64, perByte: 4 as Int64)
 
@@ -48,12 +48,12 @@ enum HeadTarget {
             let isLast = index == ends.count - 1
             guard let status = end.status else {
                 check(isLast, "only the end of a connection leaves a request without a response")
-                // Leave to send the body may have been given.
+                // A 100 (Continue) may have been sent.
                 check(ResponseReader.read(&rest, isHead: false) == nil, "a request that is cut off has no response")
                 break
             }
             guard let response = ResponseReader.read(&rest, isHead: end.method == .head) else {
-                // The library's own answer, or one that the client's end has cut.
+                // The library's own answer, or one that was cut off when the client closed.
                 check(isLast, "every request that another follows has its response whole")
                 return
             }
@@ -71,9 +71,10 @@ enum HeadTarget {
         }
     }
 
-    /// `true` if the library has answered by itself what is no request, of which nobody hears, and closed the connection.
+    /// Checks for an error page that the library sent by itself, without calling the handler, before it closed the
+    /// connection.
     private static func isOwnPage(_ bytes: ArraySlice<UInt8>) -> Bool {
-        // To what could be HEAD it has no body.
+        // The page has no body if the request may have been HEAD.
         [false, true].contains { isHead in
             var rest = bytes
             let status = ResponseReader.read(&rest, isHead: isHead)
@@ -81,7 +82,8 @@ enum HeadTarget {
         }
     }
 
-    /// Adds everything that the daemon sends to a client that says all, and then closes its half.
+    /// Appends to `answer` everything that the daemon sends to a client that sends all bytes and then closes its
+    /// sending half.
     private static func exchange(_ bytes: ArraySlice<UInt8>, pieces: Int) {
         var ends: [CInt] = [0, 0]
         check(socketpair(AF_UNIX, CInt(SOCK_STREAM.rawValue), 0, &ends) == 0, "there are sockets")
@@ -94,17 +96,17 @@ enum HeadTarget {
             let piece = bytes[start..<min(start + size, bytes.endIndex)]
             let count = piece.withUnsafeBytes { send(ends[0], $0.baseAddress, $0.count, CInt(MSG_NOSIGNAL)) }
             guard count == piece.count else { break }
-            // Until the daemon has read it. Were the end to arrive together with bytes, the library would see it only when the
-            // connection has been idle too long.
+            // Waits until the daemon has read the piece. If the end arrived together with bytes, the library would
+            // notice it only at the idle timeout.
             attempts { recv(ends[1], &byte, 1, peek) != 1 || !take(from: ends[0]) }
         }
         shutdown(ends[0], CInt(SHUT_WR))
-        // The end of the stream is seen a moment before the daemon is through.
+        // The client sees the end of the stream shortly before the daemon has finished the exchange.
         attempts { !take(from: ends[0]) && daemon.activeExchanges == 0 }
     }
 
-    /// Lets the daemon serve until what is waited for has come. Every call waits until there is something to do, so that
-    /// few are needed: a connection that is stuck is a fault.
+    /// Runs the daemon until the condition holds. Each call of the daemon waits for an event, so that few calls are
+    /// needed: a stuck connection is a fault.
     private static func attempts(_ isOver: () -> Bool) {
         for attempt in 0..<15_000 {
             daemon.run(waiting: attempt < 16 ? 0 : 1)
@@ -113,7 +115,7 @@ enum HeadTarget {
         check(false, "the connection of a client that has said all ends")
     }
 
-    /// Takes what has been sent; false at the end of the stream.
+    /// Receives the bytes sent so far; `false` at the end of the stream.
     private static func take(from descriptor: CInt) -> Bool {
         while true {
             let count = recv(descriptor, &buffer, buffer.count, CInt(MSG_DONTWAIT))
@@ -187,7 +189,7 @@ private final class Zeros: ByteSource, ByteStream {
 
     func read(into destination: inout MutableRawSpan) -> Int? {
         guard left > 0 else { return nil }
-        // As with a number, the first byte needs room for all.
+        // Nothing is written without room for a whole number, as in a stream of numbers.
         guard destination.byteCount >= 32 else { return 0 }
         let count = min(left, destination.byteCount)
         left -= count
@@ -196,9 +198,9 @@ private final class Zeros: ByteSource, ByteStream {
     }
 }
 
-/// Takes responses apart, strictly: what this cannot read is no answer.
+/// A strict parser of responses: bytes that it cannot read are not a response.
 private enum ResponseReader {
-    /// The status of the next final response, which is taken off; `nil` if there is none, or it is not whole.
+    /// Removes the next final response and returns its status; `nil` if there is none, or if it is incomplete.
     static func read(_ bytes: inout ArraySlice<UInt8>, isHead: Bool) -> Int? {
         while let head = line(&bytes) {
             let status = head.dropFirst(9).prefix(3).reduce(0) { $0 * 10 + Int($1) - 48 }

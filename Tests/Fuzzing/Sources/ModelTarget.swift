@@ -5,8 +5,8 @@ import HTTPTypes
 @testable import InitService
 @testable import WeightInit
 
-/// Models with limits near their edges: a body for `/explain`, whose limits are small and are reached often. What is
-/// held and done for a request is bounded by the limits, whether it is granted or refused.
+/// Bodies for `/explain` with small limits, which inputs reach often. The limits bound the memory and the work for a
+/// request, accepted or refused.
 enum ModelTarget {
     private static let limits = ServiceLimits.with {
         $0.maximumJSONValues = 1 << 10
@@ -19,8 +19,8 @@ enum ModelTarget {
         $0.tensors.maximumTensorBytes = 1 << 40
     }
 
-    /// Comparisons and bytes held at once: for a request of any kind, for each byte of it, and for all that the limits
-    /// allow together. Several times what was seen at most.
+    /// Bounds on comparisons and on bytes held at once: a fixed part, which includes all that the limits allow
+    /// together, and a part for each byte of the request. They are several times the highest cost seen.
     private static let steps = (fixed: 600_000 as UInt64, perByte: 200 as UInt64)
     private static let memory = (fixed: 400_000 as Int64, perByte: 100 as Int64)
 

@@ -6,10 +6,10 @@ import HTTPTypes
 @testable import InitService
 import WeightInit
 
-/// Names and members as text. The first byte says where the text stands, the rest is the text: two halves at the first
-/// NUL, each of which becomes one or many times as long by the second byte, up to 512 bytes.
+/// Names and members as text. The first byte chooses the place of the text in a request, and the second how often the
+/// text is repeated, up to 512 bytes. The rest is the text, split into two at the first NUL.
 ///
-/// Every byte may cost a bounded number of steps, and none a look-up in Unicode's tables.
+/// Every byte costs a bounded number of steps and no look-up in Unicode's tables.
 enum NameTarget {
     private static let service = InitService(
         limits: .with {
@@ -18,10 +18,10 @@ enum NameTarget {
         }
     )
 
-    /// Comparisons for a request, most of them for finding the nearest of all known names, and for each of its bytes.
+    /// Bounds on comparisons: for a request, mostly to find the nearest of all known names, and for each of its bytes.
     private static let steps = (fixed: 1_000_000 as UInt64, perByte: 300 as UInt64)
 
-    /// Tables that are made once, for all requests, are no request's cost.
+    /// Fills tables that are made once for all requests, so that no request is charged for them.
     private static let tables: Void = {
         for kind in 0..<16 as Range<UInt8> { _ = respond(to: request(kind, "Lineal", "bias")) }
     }()
@@ -37,7 +37,7 @@ enum NameTarget {
         let (left, right) = (texts[0], texts.count > 1 ? texts[1] : texts[0])
         let request = request(bytes[0], left, right)
         let size = request.body.count + (request.head.path?.utf8.count ?? 0) + 1
-        // Header fields are counted as well as the rest.
+        // Header fields count, too.
         let fieldBytes = request.head.headerFields.reduce(0) { $0 + $1.value.utf8.count }
         let (answer, cost) = Cost.measure { respond(to: request) }
         check(
@@ -48,7 +48,7 @@ enum NameTarget {
         cost?.require(bytes: size + fieldBytes, steps: steps)
     }
 
-    /// What the names have to do with each other is decided by their bytes.
+    /// Checks that an explained list of tensors has the two given names, which must differ in their bytes.
     private static func agree(_ kind: UInt8, _ left: Text, _ right: Text, _ answer: (status: Int, body: [UInt8])) {
         guard kind & 15 == 0, answer.status == 200 else { return }
         check(left != right, "two tensors of one name are refused")
@@ -133,7 +133,7 @@ enum NameTarget {
         let target = path + "?" + parameters.joined(separator: "&")
         var head = HTTPRequest(method: .get, scheme: "http", authority: "localhost", path: target)
         for (name, value) in fields {
-            // What else a field may not hold, the transport refuses.
+            // The transport refuses fields with other characters.
             let printable = value.utf8.filter { $0 >= 0x20 && $0 != 0x7f }
             head.headerFields[name] = String(decoding: printable, as: UTF8.self)
         }
@@ -147,7 +147,7 @@ enum NameTarget {
         return (response.head.status.code, bytes(of: response.body))
     }
 
-    /// Elements of tensors cost what they cost whatever the names are, and are left out.
+    /// The bytes of a body, without elements of tensors in a source, whose cost does not depend on names.
     private static func bytes(of body: ResponseBody) -> [UInt8] {
         switch body {
         case .bytes(let bytes): bytes

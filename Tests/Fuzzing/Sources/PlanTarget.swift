@@ -6,8 +6,8 @@ import HTTPTypes
 @testable import InitService
 @testable import WeightInit
 
-/// A whole request: a byte that says how it is put (the two lowest bits) and which part is asked for besides, then a query
-/// or JSON. The service answers with small limits; the plan, the reply and parts of it have to agree.
+/// A whole request: a byte that chooses the form of the request (two lowest bits) and a range to ask for, then a query
+/// or JSON. The service has small limits. The plan, the reply and ranges of the reply have to agree.
 enum PlanTarget {
     private static let service = InitService(limits: limits)
 
@@ -26,7 +26,7 @@ enum PlanTarget {
         $0.tensors.maximumRuleMatches = 1 << 13
     }
 
-    /// Words of work past which only the plan is looked at: a few blocks of a huge tensor take many jumps.
+    /// Work, in words, above which only the plan is checked: a few blocks of a huge tensor take many jumps.
     private static let longWork = Double(1 << 16)
 
     static func run(_ bytes: [UInt8]) {
@@ -45,9 +45,9 @@ enum PlanTarget {
         default: request = Request(path: "", body: Array(text))
         }
         guard let members = request.members, let plan = try? members.plan(limits.tensors) else {
-            // Both routes refuse in the same place; which one is asked is up to the input.
+            // Both routes refuse at the same place; the input chooses the route.
             let route = first & 4 == 0 ? "/explain" : "/init"
-            check(ask(request, route).status >= 400, "what has no plan is neither explained nor made")
+            check(ask(request, route).status >= 400, "a request without a plan is refused")
             return
         }
         look(at: plan, ask(request, "/explain"), members)
@@ -77,7 +77,7 @@ enum PlanTarget {
         )
     }
 
-    /// Reading from the middle gives what reading from the front does.
+    /// Checks that reading from the middle gives the same bytes as reading from the front.
     private static func compareSources(_ plan: Plan, part: Int) {
         // The service refuses work over its limits.
         guard (plan.preparationCost?.memory ?? 0) <= limits.maximumWorkBytes, let prepared = try? plan.prepared() else {
@@ -98,7 +98,7 @@ enum PlanTarget {
         var bytes = [UInt8](repeating: 0, count: source.byteCount - start)
         var (position, idleCalls) = (0, 0)
         while position < bytes.count {
-            // Pieces of an odd size do not end where elements do.
+            // Pieces of an odd size end within elements.
             let end = min(position + 1009, bytes.count)
             var span = bytes.mutableSpan
             var room = span.mutableBytes
@@ -180,7 +180,7 @@ enum PlanTarget {
         var status: Int
         var fields: HTTPFields
         var body: [UInt8] = []
-        /// Stated before the body; `nil` where it would be sent in chunks.
+        /// Content-Length; `nil` if the body would be sent in chunks.
         var length: Int?
 
         var text: String { String(decoding: body, as: UTF8.self) }

@@ -5,7 +5,7 @@ import HTTPTypes
 @testable import InitService
 @testable import WeightInit
 
-/// A request target: its parts, the members of its query, and the URL that these are in canonical form.
+/// A request target: its parts, the members of its query, and the canonical URL of these members.
 enum QueryTarget {
     static func run(_ bytes: [UInt8]) {
         guard let members = Members(target: String(decoding: bytes, as: UTF8.self)) else { return }

@@ -2,8 +2,8 @@ import ByteText
 @testable import InitAPI
 @testable import InitService
 
-/// The fields that choose a part or a form of a body: eight bytes of length, then a line each of `Range`, entity tags and
-/// `Accept`.
+/// The fields that choose a range or the format of a body: eight bytes for the length of the body, then one line each
+/// for `Range`, entity tags and `Accept`.
 enum RangeTarget {
     static func run(_ bytes: [UInt8]) {
         let length = bytes.prefix(8).reduce(0) { $0 << 8 | UInt64($1) }

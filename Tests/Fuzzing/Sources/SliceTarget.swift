@@ -1,8 +1,8 @@
 import ByteText
 @testable import WeightInit
 
-/// A slice of a tensor: a byte of rank, the sizes, then the notation. Small sizes take a byte each, and then every
-/// element is looked at; with the highest bit of the rank set they take eight.
+/// A slice of a tensor: a byte for the rank, the sizes, then the slice's notation. A size takes a byte, and every
+/// element is checked; if the highest bit of the rank is set, a size takes eight bytes.
 enum SliceTarget {
     static func run(_ bytes: [UInt8]) {
         guard let first = bytes.first else { return }
@@ -36,7 +36,7 @@ enum SliceTarget {
         }
     }
 
-    /// The elements of the block by the rule that Python's documentation of sequences has, one index at a time.
+    /// The elements of the block, one index at a time, by the rule for slices in Python's documentation of sequences.
     private static func expected(_ slice: Slice, of dimensions: [Int]) -> [Int] {
         var elements = [0]
         for (dimension, size) in dimensions.enumerated() {

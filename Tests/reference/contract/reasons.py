@@ -1,4 +1,4 @@
-"""A check for schemathesis: a request that openapi.yaml allows gets a 400 only for a reason that no schema there can say."""
+"""A check for schemathesis: requests that openapi.yaml allows get a 400 only for reasons that no schema can express."""
 
 import re
 
@@ -8,23 +8,23 @@ import schemathesis
 DEPENDENT = (
     r"is not a parameter of \w+, but of",
     r"(method|shape|value|sparsity): is missing",
-    r"stands alone in the query",
+    r"must be the only parameter of the query",
     r"digest: needs a format",
     r"format: is \w+, but the path ends in",
     r"takes the place of \w+; give one of the two",
-    r"means nothing without a nonlinearity",
+    r"has no effect without a nonlinearity",
     r"gain: unknown activation",
-    # Only kaiming takes a mode in any case, and only variance_scaling fan_avg.
+    # Some methods take no mode, and only variance_scaling takes fan_avg.
     r"mode: unknown value \"(?i:fan_(in|out|avg))\"",
 )
-# A pattern says how digits look, not what they come to; to a schema, 2.0 is an integer.
+# A pattern restricts digits, not the size of a number; in a schema, 2.0 is an integer.
 NUMBERS = (
     r"is over the largest float64",
     r"is out of range",
     r"must be an integer, found -?[0-9]+(\.0|(\.[0-9]+)?e\+?[0-9]+)$",
     r"seed: \"-?[0-9]+(\.0|(\.[0-9]+)?e\+?[0-9]+)\" is not an integer$",
 )
-# A model's layers are those of /methods, and its names are its own.
+# The layers of a model are listed by /methods, and its names are free.
 MODEL = (r"^(layer|layers|tensors|rules|tie|slices|steps|include)(\.|:)", r"beside (layers|layer|tensors)")
 
 
@@ -32,7 +32,7 @@ MODEL = (r"^(layer|layers|tensors|rules|tie|slices|steps|include)(\.|:)", r"besi
 def refusals_have_reasons(context, response, case):
     if response.status_code != 400 or case.method == "HEAD" or case.meta.generation.mode.is_negative:
         return
-    # Text to a schema, whatever JSON is in it.
+    # To a schema, this member is text, whatever JSON it contains.
     if "request" in (case.query or {}):
         return
     detail = response.json()["detail"]

@@ -1,14 +1,18 @@
-// Asks a service, whose URL is the argument, with the client that openapi-generator makes for Go.
+// Asks a service, whose URL is the first argument, with the client that openapi-generator makes for Go. Then reads the requests in the
+// folder that is the second argument, and writes each back beside it; asks for the plan of those whose name begins with "plan-".
 package main
 
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/json"
 	"fmt"
 	"io"
 	"math"
 	"os"
+	"path/filepath"
 	"strconv"
+	"strings"
 
 	"weightinit"
 )
@@ -34,12 +38,14 @@ func main() {
 	value := gain.GetGain()
 	fmt.Println("gain", text(*value.Float64))
 
-	request := weightinit.NewTensorRequest("uniform", []int64{2})
+	request := weightinit.NewInitRequest()
+	request.SetMethod("uniform")
+	request.SetShape([]int64{2})
 	seed, bound := int64(math.MaxInt64), 0.1
 	request.SetSeed(weightinit.Seed{Int64: &seed})
 	request.SetB(weightinit.Real{Float64: &bound})
 	request.SetDtype(weightinit.FLOAT64)
-	tensor, _, err := client.TensorsAPI.PostTensor(ctx).InitRequest(weightinit.TensorRequestAsInitRequest(request)).Execute()
+	tensor, _, err := client.TensorsAPI.PostTensor(ctx).InitRequest(*request).Execute()
 	must(err)
 	fmt.Println("seed", tensor.GetSeed())
 	fmt.Println("effective_seed", tensor.GetEffectiveSeed())
@@ -47,15 +53,34 @@ func main() {
 		fmt.Println("element", text(element.(float64)))
 	}
 
-	entry := weightinit.NewLayerEntry("Linear")
+	entry := weightinit.NewEntry()
+	entry.SetType("Linear")
 	entry.SetName("fc")
 	entry.AdditionalProperties = map[string]interface{}{"in_features": 3, "out_features": 2}
-	layers := weightinit.NewLayersRequest([]weightinit.Entry{weightinit.LayerEntryAsEntry(entry)})
+	layers := weightinit.NewInitRequest()
+	layers.SetLayers([]weightinit.Entry{*entry})
 	layers.SetDtype(weightinit.FLOAT64)
-	model, _, err := client.TensorsAPI.PostTensor(ctx).InitRequest(weightinit.LayersRequestAsInitRequest(layers)).Execute()
+	model, _, err := client.TensorsAPI.PostTensor(ctx).InitRequest(*layers).Execute()
 	must(err)
 	for _, element := range model.GetTensors()[1].GetData().([]interface{}) {
 		fmt.Println("bias", text(element.(float64)))
+	}
+
+	paths, err := filepath.Glob(filepath.Join(os.Args[2], "*.json"))
+	must(err)
+	for _, path := range paths {
+		text, err := os.ReadFile(path)
+		must(err)
+		var request weightinit.InitRequest
+		must(json.Unmarshal(text, &request))
+		back, err := json.Marshal(request)
+		must(err)
+		must(os.WriteFile(path+".back", back, 0o600))
+		if strings.HasPrefix(filepath.Base(path), "plan-") {
+			plan, reply, err := client.TensorsAPI.PostPlan(ctx).InitRequest(request).Execute()
+			must(err)
+			fmt.Println("plan", filepath.Base(path), reply.Header.Get("ETag"), plan.GetSha256())
+		}
 	}
 }
 

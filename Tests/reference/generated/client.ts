@@ -1,10 +1,11 @@
-// Asks a service, whose URL is the argument, with the client that openapi-generator makes for TypeScript.
-import { Configuration, DType, Format, TensorsApi, TheoryApi } from "./index";
+// Asks a service, whose URL is the first argument, with the client that openapi-generator makes for TypeScript. Then reads the requests
+// in the folder that is the second argument, and writes each back beside it; asks for the plan of those whose name begins with "plan-".
+import { Configuration, DType, Format, InitRequestFromJSON, InitRequestToJSON, TensorsApi, TheoryApi } from "./index";
 
 declare const process: { argv: string[] };
 declare function require(name: string): any;
 
-// A number of JavaScript has 53 bits: larger seeds are text, in a request of JSON.
+// JavaScript's numbers have 53 bits: larger seeds are text in a JSON request.
 const SEED = "9223372036854775807";
 
 function digest(bytes: ArrayBuffer): string {
@@ -37,6 +38,16 @@ async function main() {
         initRequest: { layers: [{ type: "Linear", name: "fc", in_features: 3, out_features: 2 }], dtype: DType.Float64 },
     });
     for (const element of model.tensors![1].data as unknown as number[]) console.log("bias", element);
+
+    const fs = require("fs");
+    const folder = process.argv[3];
+    for (const name of fs.readdirSync(folder).filter((name: string) => name.endsWith(".json")).sort()) {
+        const request = InitRequestFromJSON(JSON.parse(fs.readFileSync(folder + "/" + name, "utf8")));
+        fs.writeFileSync(folder + "/" + name + ".back", JSON.stringify(InitRequestToJSON(request)));
+        if (!name.startsWith("plan-")) continue;
+        const reply = await tensors.postPlanRaw({ initRequest: request });
+        console.log("plan", name, reply.raw.headers.get("etag"), (await reply.value()).sha256);
+    }
 }
 
 main();

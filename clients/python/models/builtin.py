@@ -1,10 +1,10 @@
-"""Exports the models that the service has built in: requests, and configs of transformers.
+"""Exports the service's built-in models: requests, and configs of transformers.
 
     builtin.py models.bin           writes the file that the program embeds
     builtin.py models.bin --check   exports them anew and compares
 
 The file is the length of a list (4 bytes, little-endian), the list in JSON, and zlib streams: for each model `init.json`, and
-`config.json` where transformers wants one. The list also tells what planning a model takes: tensors, and bytes of literals.
+`config.json` if transformers needs one. The list also has the cost of planning a model: tensors, and bytes of literals.
 """
 
 from __future__ import annotations
@@ -47,14 +47,14 @@ class Model:
     literal_bytes: int = 0
 
     def build(self) -> catalogue.Build:
-        """Its constructor."""
+        """The model's constructor."""
         from weight_init.loading import constructor
 
         return constructor(str(HERE / self.constructor) if self.constructor.startswith("small.py") else self.constructor)
 
     @property
     def is_large(self) -> bool:
-        """Whether it is too large to be built whole: check_large.py compares pieces of it."""
+        """True if the model is too large to be built whole: check_large.py compares pieces of it."""
         return catalogue.count(self.build()) > catalogue.LARGEST
 
 
@@ -99,7 +99,7 @@ def literals(value: Any) -> Iterator[tuple[int, int]]:
 
 
 def config(module: Any) -> str:
-    """config.json as the Hub has it, which both transformers 4 and 5 read."""
+    """A config.json in the Hub's form, which both transformers 4 and 5 read."""
     module.config.architectures = [type(module).__name__]
     members = module.config.to_diff_dict()
     members.pop("transformers_version", None)

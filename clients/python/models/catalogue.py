@@ -21,14 +21,15 @@ import torch.library
 Build = Callable[[], torch.nn.Module]
 Found = Callable[[], tuple[str, Build]]
 
-#: Parameters above which a config is made smaller, and above which a model is not built at all.
+#: Numbers of parameters above which a config is made smaller, and above which a model is not built at all.
 LARGE, LARGEST = 100_000_000, 700_000_000
 
 
 def declare_torchvision_operators() -> None:
-    """Lets torchvision's wheel for CUDA be imported beside a CPU build of torch: its C++ library cannot be loaded there.
+    """Makes torchvision's wheel for CUDA importable with a CPU build of torch, which cannot load its C++ library.
 
-    The wheel registers shape functions for its operators when imported, which must exist. No constructor calls them.
+    When it is imported, the wheel registers shape functions for its operators, which must exist. No constructor calls
+    them.
     """
     specification = importlib.util.find_spec("torchvision")
     if specification is None or specification.origin is None or torch.version.cuda is not None:
@@ -65,7 +66,7 @@ def torchvision_models() -> Iterator[tuple[str, Found]]:
         yield name, functools.partial(find, name)
 
 
-#: Words of the names of a family's large models.
+#: Words in the names of a family's large models.
 _BIG = re.compile("giant|huge|large|xl|so400m|enormous|7b")
 
 
@@ -101,7 +102,7 @@ _SHALLOW = {
     "num_hidden_layers": 2, "n_layer": 2, "n_layers": 2, "num_layers": 2, "encoder_layers": 2, "decoder_layers": 2,
     "num_encoder_layers": 2, "num_decoder_layers": 2, "decoder_num_layers": 2, "num_hidden_groups": 1, "vocab_size": 1003,
 }
-#: Members of configs that have no default, and that constructors want.
+#: Members of configs that constructors need and that have no default.
 _WANTED = {"prediction_length": 24}
 _NARROW = _SHALLOW | {
     "hidden_size": 64, "d_model": 64, "n_embd": 64, "dim": 64, "intermediate_size": 128, "ffn_dim": 128, "encoder_ffn_dim": 128,
@@ -113,7 +114,8 @@ _NARROW = _SHALLOW | {
 
 def transformers_models() -> Iterator[tuple[str, Found]]:
     """One model of each architecture of transformers, from its own config or a smaller one."""
-    # What nearly all models import, seconds of it: once, before each model has a process of its own.
+    # Nearly all models import these modules, which takes seconds: imported once, before each model gets its own
+    # process.
     from transformers import CLIPModel, LlamaModel  # noqa: F401
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING
     from transformers.models.auto.modeling_auto import MODEL_MAPPING, MODEL_MAPPING_NAMES
@@ -128,7 +130,7 @@ def transformers_models() -> Iterator[tuple[str, Found]]:
             yield kind, functools.partial(find, kind)
 
 
-#: Tried in turn: some configs do not go with some of the smaller members.
+#: Variants that are tried in turn, because some configs are not valid with all smaller members.
 _VARIANTS: list[tuple[dict[str, int], tuple[str, ...]]] = [
     ({}, ()),
     (_SHALLOW, ()),
@@ -180,7 +182,7 @@ def _small(config_class: Any, overrides: dict[str, int]) -> Any:
 
 
 def _fitting(config: Any, overrides: dict[str, int]) -> dict[str, int]:
-    """The overrides that a config has members for, with tokens that its vocabulary holds."""
+    """The overrides for members that the config has, with tokens within its vocabulary."""
     arguments = {key: value for key, value in overrides.items() if type(getattr(config, key, None)) is int}
     if "vocab_size" in arguments:
         for key in ("pad_token_id", "bos_token_id", "eos_token_id", "decoder_start_token_id"):

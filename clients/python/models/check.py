@@ -1,10 +1,10 @@
-"""Exports real models, fetches them from the service, and compares every tensor with PyTorch's under a seed that nobody saw before.
+"""Exports real models, fetches them from the service, and compares every tensor with PyTorch's under a new seed.
 
     check.py PROGRAM                       the models of models.txt, and the program's own
     check.py PROGRAM --zoo docs/zoo.md     all of torchvision, one model of each family of timm, each architecture of transformers
 
-The zoo takes hours. If it is interrupted, the next run resumes it; after a change of the exporter, the service or the libraries it
-repeats all models, new ones first.
+The zoo takes hours. The next run resumes an interrupted one; after a change of the exporter, the service or the
+libraries, all models are repeated, new models first.
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ import urllib.request
 from pathlib import Path
 from typing import Any, Iterator
 
-# MKL's erfinv, exp, sin and cos have other bits on processors of another vendor and with AVX-512, and the built-in models have some
-# of them as literals. These bits are the same on all processors, and those of AMD's. MKL reads it when torch is imported.
+# MKL's erfinv, exp, sin and cos have different bits on processors of different vendors and with AVX-512, and the
+# built-in models contain some of them as literals. With this setting, the bits are the same on all processors, and
+# equal to AMD's. MKL reads the variable when torch is imported.
 os.environ.setdefault("MKL_CBWR", "COMPATIBLE")
 
 import torch
@@ -41,7 +42,7 @@ from zoo import Progress, table
 
 
 def check_client(service: Service) -> None:
-    """The client against the service: into a module of the meta device, as arrays, as a state dict."""
+    """The client with the real service: into a module on the meta device, as arrays, as a state dict."""
     from torchvision.models import resnet50
 
     from weight_init import Client
@@ -69,7 +70,7 @@ def check_client(service: Service) -> None:
 
 
 def check_command(service: Service) -> None:
-    """The commands of README.md: a file that the exporter writes is a request as it is."""
+    """The commands of README.md: the service accepts the exporter's file unchanged."""
     from safetensors.torch import load
     from torchvision.models import resnet50
 
@@ -87,7 +88,7 @@ def check_command(service: Service) -> None:
 
 
 def listed() -> Iterator[tuple[str, str, catalogue.Found]]:
-    """The models of models.txt, and those that the service has built in: library, key, and what finds the model."""
+    """The models of models.txt and the service's built-in models: library, key, and a function that finds the model."""
     for line in Path(__file__).with_name("models.txt").read_text().splitlines():
         if line.strip() and not line.startswith("#"):
             yield line.partition(":")[0].partition(".")[0], line, lambda line=line: (line, constructor(line))
@@ -97,7 +98,7 @@ def listed() -> Iterator[tuple[str, str, catalogue.Found]]:
 
 
 def all_models() -> Iterator[tuple[str, str, catalogue.Found]]:
-    """Those of the zoo."""
+    """The models of the zoo."""
     for library in ("torchvision", "timm", "transformers"):
         for key, find in getattr(catalogue, f"{library}_models")():
             yield library, key, find
@@ -108,7 +109,7 @@ def checked(library: str, key: str, find: catalogue.Found, service: Service, sta
     stage("finding")
     try:
         result.name, build = find()
-    except Exception as error:  # a config that wants more than it has defaults for, or a library that is missing
+    except Exception as error:  # a config without defaults for all arguments, or a missing library
         result.outcome, result.detail = "unbuilt", f"{type(error).__name__}: {error}"
         return result
     check(result, build, service, by_name=key if library == "built in" else "", stage=stage)
@@ -135,7 +136,7 @@ def check_listed(program: str, only: str) -> list[Result]:
 
 
 def check_zoo(program: str, only: str, progress: Progress, workers: int) -> list[Result]:
-    """Those of the zoo, each in a process of its own, several at a time."""
+    """The models of the zoo, each in its own process, several at a time."""
     models = [model for model in all_models() if only in model[1]]
     known, earlier = progress.results(), progress.earlier()
     left = [model for model in models if (result := known.get(model[:2])) is None or result.is_wrong]
@@ -190,9 +191,9 @@ def main() -> None:
         results = check_listed(options.program, options.only)
     counted = collections.Counter(result.outcome for result in results)
     print(f"check_models: {len(results)} models: " + ", ".join(f"{n} {outcome}" for outcome, n in counted.most_common()))
-    # Every model of the list has to come out whole; of the zoo only what comes out wrong is an error.
+    # Every listed model must equal PyTorch's within the bounds; in the zoo, only wrong results are errors.
     wrong = [result for result in results if result.is_wrong or (not options.zoo and not result.is_whole)]
-    sys.exit(f"{len(wrong)} models are not whole" if wrong or not results else 0)
+    sys.exit(f"{len(wrong)} models are not PyTorch's" if wrong or not results else 0)
 
 
 if __name__ == "__main__":

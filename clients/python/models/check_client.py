@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 from typing import Any, Callable
 
-# As in check.py: Whisper's sinusoids are MKL's, and these bits of them are the same on all processors.
+# As in check.py: MKL makes Whisper's sinusoids, and with this setting their bits are the same on all processors.
 os.environ.setdefault("MKL_CBWR", "COMPATIBLE")
 
 import torch

@@ -2,9 +2,9 @@
 
     check_distributed.py PROGRAM
 
-A small Llama and a small ViT, by 2 and 4 processes: FSDP2, tensor parallel, and both on a mesh of 2 × 2. Then four ranks, processes of
-their own, load a quarter each of a model of 1 GB: their memory may grow by 100 MB beyond the quarter after PyTorch was imported. Each rank
-may receive 2 % more than it holds.
+A small Llama and a small ViT are loaded by 2 and 4 processes: FSDP2, tensor parallel, and both on a mesh of 2 × 2. Then
+four ranks load a quarter each of a model of 1 GB: after PyTorch is imported, their memory may grow by 100 MB more than
+the quarter. Each rank may receive 2 % more than it holds.
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ from weight_init import Client
 from weight_init.literals import raw_bytes
 from weight_init.tracing import exported, named_state
 
-#: What a rank may receive, as a multiple of what it holds, and the bytes it may use beyond its part and what imports took.
+#: The most that a rank may receive, as a multiple of its part, and the most memory in bytes beyond its part and
+#: imports.
 RECEIVED, MEMORY = 1.02, 100_000_000
 
 
@@ -67,7 +68,7 @@ def fully_sharded(module: nn.Module, mesh: DeviceMesh) -> None:
     fully_shard(module, mesh=mesh)
 
 
-#: Ends of names, and how their tensors are spread over ranks: by rows, by columns; the others are on every rank.
+#: Ends of names of tensors that are sharded by rows or by columns; other tensors are replicated.
 ROWS = ("q_proj.weight", "k_proj.weight", "v_proj.weight", "gate_proj.weight", "up_proj.weight", "lm_head.weight",
         "mlp.0.weight", "mlp.0.bias", "in_proj_weight")
 COLUMNS = ("o_proj.weight", "down_proj.weight", "embed_tokens.weight", "mlp.3.weight", "out_proj.weight")
@@ -114,7 +115,7 @@ def load_and_compare(
 
 
 def load_quarter(rank: int, url: str, request: dict[str, Any]) -> tuple[int, int, int]:
-    """Bytes that the rank holds, bytes that it received, and by how much its memory grew at most since everything was imported."""
+    """Bytes that the rank holds, bytes that it received, and the peak growth of its memory since all imports."""
     mesh = init_device_mesh("cpu", (4,))
     with torch.device("meta"):
         module = large()
@@ -157,7 +158,7 @@ def main() -> None:
                 more = received_more(loaded)
                 print(f"{build.__name__}, {what}, {world} processes: {loaded[0][0] / 1e6:.1f} MB a rank, {more:.2%} more received", flush=True)
         request, size, _ = exported(large, meta=True)
-        # Spawned: a forked process would count, or use again, what this one holds.
+        # Spawned, because a forked process would count, or reuse, this process's memory.
         loaded = ranks.run(4, load_quarter, service.url, request)
         more, grown = received_more(loaded), max(grown - held for held, _, grown in loaded)
         print(f"a quarter of {size / 1e9:.2f} GB on each of four ranks: {grown / 1e6:.0f} MB of memory beyond it and the imports, "

@@ -1,10 +1,10 @@
-"""Models too large to be built: Llama 3 70B's constructor, and what the service has built in.
+"""Checks models that are too large to be built: Llama 3 70B's constructor, and large built-in models of the service.
 
     check_large.py PROGRAM
 
-Llama 3 70B is exported without its memory; time and memory of that are bounded. Then for each large model of the catalogue: names,
-shapes and dtypes are those of the library's module; each tensor begins where counting the words of its constructor has it begin; and
-pieces of its weights are PyTorch's at these words of the stream.
+Llama 3 70B is exported without memory for its weights, within limits on time and memory. Then, for each large model of
+the catalogue, names, shapes and dtypes must be those of the library's module; each tensor must begin at the word
+counted for its constructor; and pieces of its weights must equal PyTorch's at these words of the stream.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ from weight_init import words
 from weight_init.literals import DTYPES, raw_bytes
 from weight_init.safetensors import NAMES, read_header
 
-#: What the export may take.
+#: Limits on the export.
 MAX_SECONDS, MAX_BYTES = 180, 4 << 30
 #: Elements of a piece; a multiple of 16, so that PyTorch makes it alone as it does within its tensor.
 PIECE = 1 << 16
 
 
 def export(file: Path) -> None:
-    """Runs the exporter's command, and measures it."""
+    """Runs the exporter's command, and measures its time and memory."""
     begun = time.monotonic()
     constructor = Path(__file__).with_name("llama3_70b.py")
     subprocess.run([sys.executable, "-m", "weight_init", "trace", "--quiet", "--device", "meta", constructor, "-o", file], check=True)
@@ -54,7 +54,7 @@ def export(file: Path) -> None:
 
 
 def arithmetic(module: Any) -> dict[str, int]:
-    """The word of the stream where each drawn tensor begins, and the whole number of words as "", counted from the modules alone.
+    """The word at which each drawn tensor begins, and the total number of words as "", counted from the modules alone.
 
     A causal language model of transformers constructs the layers of its base, initialises these anew in the order of its modules,
     constructs its head, and initialises that anew.

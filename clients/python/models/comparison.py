@@ -1,4 +1,4 @@
-"""Exports a model, fetches it from the service, and compares every tensor with PyTorch's under a seed that nobody saw before."""
+"""Exports a model, fetches it from the service, and compares every tensor with PyTorch's under a new seed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from weight_init.tracing import exported, named_state
 
 #: A seed that the exporter uses nowhere.
 SEED = 271_828
-#: Elements of a model's tensors made through erfinv that may differ, by a unit of erfinv. Each scaling makes up to a unit more of it.
+#: Share of the elements made through erfinv that may differ, by a unit of erfinv. Each scaling can add a unit.
 ERFINV_SHARE = 0.0003
 #: Outcomes from best to worst, of tensors and so of models.
 _RANKS = ("exact", "erfinv", "orthogonal", "different")
@@ -57,9 +57,9 @@ class Result:
 def check(
     result: Result, build: Build, service: Service, *, by_name: str = "", stage: Callable[[str], None] = lambda name: None
 ) -> None:
-    """Exports, fetches and compares one model, and says at which stage it is. Beside the model, one tensor at a time is in memory.
+    """Exports, fetches and compares one model, and reports its stage. Only one further tensor at a time is in memory.
 
-    ``by_name`` names the model of the service's catalogue that is fetched in place of the request.
+    ``by_name`` names a model of the service's catalogue that is fetched instead of the request.
     """
     begun = time.monotonic()
     with warnings.catch_warnings():
@@ -94,7 +94,7 @@ def _check(result: Result, build: Build, service: Service, by_name: str, stage: 
 
 
 def _exported(build: Build) -> dict[str, Any]:
-    """A request exported without memory, or on the CPU if that fails. The comparison that follows stands for the exporter's own."""
+    """A request exported without memory, or on the CPU if that fails, without the exporter's own comparison."""
     try:
         return exported(build, meta=True)[0]
     except Exception:
@@ -126,10 +126,11 @@ def _compare_all(
 
 
 def most_apart(count: int) -> float:
-    """The most of ``count`` elements made through erfinv that may differ.
+    """The largest number of ``count`` elements made through erfinv that may differ.
 
-    0.0287 % of all numbers do on AMD, so that the number of them among ``count`` drawn ones scatters around that with a deviation of its
-    square root. Four deviations and one element are allowed: of a thousand models none fails by chance.
+    On AMD, 0.0287 % of all numbers differ. The number among ``count`` drawn elements varies around this share, with its
+    square root as standard deviation. Four deviations and one element are allowed, so that none of a thousand models
+    fails by chance.
     """
     mean = ERFINV_SHARE * count
     return mean + 4 * math.sqrt(mean) + 1
@@ -183,7 +184,7 @@ def _units_apart(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
 
 
 def _methods_of(request: dict[str, Any]) -> dict[str, collections.Counter[str]]:
-    """For each tensor how often which methods made it, those of what was copied into it included."""
+    """The methods that made each tensor, with their counts, including methods of tensors that were copied into it."""
     methods = {
         entry["name"]: collections.Counter([entry["method"]] if "method" in entry else []) for entry in request["tensors"]
     }

@@ -1,4 +1,4 @@
-"""One model in a process of its own, with limits: a model that crashes or wants too much is a row of the table, not the end of the zoo."""
+"""Runs one model in its own process, with limits, so that a crash or an exceeded limit does not end the zoo."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Callable
 
 from comparison import Result
 
-#: Seconds of a processor, seconds, and bytes of memory that a model may take.
+#: Limits for a model: processor seconds, seconds, and bytes of memory.
 PROCESSOR_SECONDS, SECONDS, MEMORY = 300, 3600, 8 << 30
-#: Stages at which a model that goes over a limit is itself the reason: its constructor runs.
+#: Stages in which the model's own constructor runs, so that it is the reason for exceeding a limit.
 _OF_THE_LIBRARY = ("finding", "building")
 
 Stage = Callable[[str], None]

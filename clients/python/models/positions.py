@@ -1,4 +1,4 @@
-"""PyTorch's generator at any word of its stream, without drawing what comes before it.
+"""Seeks PyTorch's generator to any word of its stream, without drawing the words before it.
 
 A word of MT19937 is a linear function of the state over GF(2). The state after n words is p(T) of the state, where T makes one word
 and p is t^n modulo T's characteristic polynomial, which Tests/Derivations/mt19937_jump.py derives. Polynomials are integers, bit i
@@ -41,7 +41,7 @@ def _power(exponent: int) -> int:
 
 
 def seek(seed: int, word: int) -> None:
-    """Puts the default generator where it is after ``torch.manual_seed(seed)`` and ``word`` 32-bit words."""
+    """Sets the default generator to its state after ``torch.manual_seed(seed)`` and ``word`` 32-bit words."""
     torch.manual_seed(seed)
     state = torch.get_rng_state()
     window = state.numpy()[_PLACE].view(np.uint64)

@@ -1,4 +1,4 @@
-"""Small models in plain PyTorch, which no library has."""
+"""Small models in plain PyTorch that no library contains."""
 
 from __future__ import annotations
 

@@ -29,9 +29,9 @@ class Service(service.Service):
         super().__init__(program, *_OPTIONS, *options)
 
     def tensors(self, request: dict[str, Any], seed: int, name: str = "") -> Iterator[tuple[str, torch.Tensor]]:
-        """Every tensor of a request, those that the state dict leaves out included, one after the other as it arrives.
+        """Every tensor of a request, including those outside the state dict, one after the other as they arrive.
 
-        ``name`` asks for the catalogue's model of that name in place of the request, which says what the model has.
+        ``name`` fetches the catalogue's model of that name instead of the request, which describes its tensors.
         """
         asked: dict[str, Any] = {"seed": seed, "format": "safetensors"}
         if any(not entry.get("persistent", True) for entry in request["tensors"]):

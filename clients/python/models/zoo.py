@@ -21,16 +21,16 @@ _HERE = Path(__file__).parent
 _LIBRARIES = ("torch", "torchvision", "timm", "transformers")
 
 
-#: What the results depend on, beside the libraries.
+#: Files that the results depend on, besides the libraries.
 _SOURCES = ("models/catalogue.py", "models/comparison.py", *(f"src/weight_init/{name}.py" for name in (
     "blocks", "evaluation", "interpreter", "literals", "lowering", "recorder", "tracing", "words")))
 
 
 class Progress:
-    """Results of models that are done, one JSON object a line, by this exporter, this release of the service and these libraries.
+    """Results of finished models, a JSON object per line, for this exporter, release of the service and libraries.
 
-    The first line says by which. Results of others are kept as earlier ones until their models have been repeated: neither they nor
-    wrong results count as done.
+    The first line identifies them. Results for other versions are kept as earlier results until their models have been
+    repeated; neither earlier nor wrong results count as done.
     """
 
     def __init__(self, path: Path, program: str) -> None:
@@ -44,7 +44,7 @@ class Progress:
             path.write_text("\n".join([head, *earlier]) + "\n")
 
     def results(self) -> dict[tuple[str, str], Result]:
-        """By library and key, the last one of each, earlier ones included."""
+        """The last result for each library and key, earlier results included."""
         known = {}
         for key, line in self._lines().items():
             line.pop("earlier", None)
@@ -52,7 +52,7 @@ class Progress:
         return known
 
     def earlier(self) -> set[tuple[str, str]]:
-        """Library and key of the results that others wrote."""
+        """Library and key of results for other versions."""
         return {key for key, line in self._lines().items() if line.get("earlier")}
 
     def _lines(self) -> dict[tuple[str, str], dict[str, Any]]:
@@ -76,7 +76,7 @@ def _versions() -> dict[str, str]:
 
 
 def table(results: list[Result], *, left: int = 0, earlier: Collection[tuple[str, str]] = ()) -> str:
-    """The text of docs/zoo.md. ``left`` models have not been tried yet; ``earlier`` are library and key of results to be repeated."""
+    """The text of docs/zoo.md. ``left`` models have not been tried; ``earlier`` names results that will be repeated."""
     marked = sum((result.library, result.key) in earlier for result in results)
     now = [result for result in results if (result.library, result.key) not in earlier]
     built = [result for result in results if result.outcome != "unbuilt"]
@@ -93,7 +93,8 @@ def table(results: list[Result], *, left: int = 0, earlier: Collection[tuple[str
         "",
         *([f"{marked} of the {len(results)} rows, marked with \\*, come from an earlier run, by another exporter, service or libraries, and have not been",
            "repeated yet.", ""] if marked else []),
-        f"**{whole} of {len(built)} models ({math.floor(1000 * whole / max(len(built), 1)) / 10} %) come out whole.**"
+        f"**{whole} of {len(built)} models ({math.floor(1000 * whole / max(len(built), 1)) / 10} %) are equal to PyTorch's, or differ"
+        " within the bounds below.**"
         + (f" The run was interrupted: {left} further models have not been tried." if left else ""),
         "",
         "| outcome | models | meaning |",
@@ -111,13 +112,13 @@ def table(results: list[Result], *, left: int = 0, earlier: Collection[tuple[str
     for library in _LIBRARIES[1:]:
         rows = [result for result in built if result.library == library]
         if rows:
-            lines += ["", f"## {library}", "", f"{sum(row.is_whole for row in rows)} of {len(rows)} are whole.", "",
+            lines += ["", f"## {library}", "", f"{sum(row.is_whole for row in rows)} of {len(rows)} are equal, or differ within the bounds.", "",
                       "| model | outcome | tensors | of them rounded | state, MB | request, kB | |", "|---|---|--:|--:|--:|--:|---|",
                       *(_row(row, earlier) for row in rows)]
     missing = [result for result in results if result.outcome == "unbuilt"]
     if missing:
         lines += ["", "## Not tried", "",
-                  f"{len(missing)} configs construct no model without further arguments, files or packages, or only models of more than"
+                  f"{len(missing)} architectures cannot be constructed without further arguments, files or packages, or need more than"
                   f" {LARGEST / 1e6:.0f} million",
                   f"parameters, {MEMORY >> 30} GiB or {PROCESSOR_SECONDS} seconds.", "",
                   "| architecture | reason |", "|---|---|",
@@ -144,7 +145,7 @@ def _grouped(count: int) -> str:
 
 
 def _cell(text: str) -> str:
-    # Paths of the machine that wrote the table say nothing.
+    # Without paths of the machine that wrote the table.
     text = re.sub(r"\S*/site-packages/", "", text)
     text = re.sub(r"\s+", " ", text).replace("|", "\\|").replace("<", "&lt;")
     return text if len(text) <= 200 else text[:199] + "…"

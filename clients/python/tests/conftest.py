@@ -1,4 +1,4 @@
-"""Builds are small, and one thread is as fast for them; orthogonal bits depend on the number of threads."""
+"""Sets one thread: small models need no more, and the bits of orthogonal tensors depend on the number."""
 
 from __future__ import annotations
 

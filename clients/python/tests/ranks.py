@@ -1,4 +1,4 @@
-"""Processes of a group of torch.distributed. They end in the same way every time, and none of them can hang its test."""
+"""Processes of a group of torch.distributed, which always end in the same way and cannot hang their test."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ from typing import Any, Callable
 import torch
 import torch.distributed
 
-#: Seconds after which ranks without a result count as hanging. Beside other programs, an import of PyTorch can take a minute.
+#: Seconds after which ranks without a result count as hanging. On a busy machine, an import of PyTorch can take a
+#: minute.
 PATIENCE = 600
-#: Seconds for the other ranks once one has failed. Usually they fail too, and the first to say so is not always the one to blame.
+#: Seconds for the other ranks once one has failed. Usually they fail, too, and the first report is not always about the
+#: cause.
 GRACE = 30
 
 
@@ -34,7 +36,7 @@ def run(world: int, work: Callable[..., Any], *arguments: Any, method: str = "sp
     processes: list[Any] = []
     results: list[Any] = [None] * world
     failures: list[str] = []
-    # Ranks without a result yet, by the pipe that brings it.
+    # Ranks without a result yet, by the pipe for their result.
     waiting: dict[Any, int] = {}
     with tempfile.TemporaryDirectory() as directory:
         try:
@@ -56,7 +58,7 @@ def run(world: int, work: Callable[..., Any], *arguments: Any, method: str = "sp
             if not failures and waiting:
                 failures.append(f"no result within {PATIENCE} s: ranks {sorted(waiting.values())}")
         finally:
-            # Those that gave a result, or an error, end by themselves.
+            # Ranks that gave a result or an error end by themselves.
             for receiver, rank in waiting.items():
                 receiver.close()
                 if rank < len(processes):
@@ -69,7 +71,7 @@ def run(world: int, work: Callable[..., Any], *arguments: Any, method: str = "sp
 
 
 def _received(receiver: Any, process: Any) -> tuple[Any, str | None]:
-    """The result of a rank, or what is wrong with it."""
+    """The result of a rank, or its fault."""
     with receiver:
         try:
             result, failure = receiver.recv()
@@ -87,15 +89,16 @@ def _be_rank(
         torch.set_num_threads(1)
         torch.distributed.init_process_group("gloo", init_method=store, rank=rank, world_size=world)
         result = work(rank, *arguments)
-        # No rank leaves while another one still needs it.
+        # No rank leaves while another rank still needs it.
         torch.distributed.barrier()
         torch.distributed.destroy_process_group()
         sender.send((result, None))
     except BaseException:
         sender.send((None, traceback.format_exc()))
     finally:
-        # Meshes keep the group's threads even after `destroy_process_group`. Such a thread can still free a tensor, for which it
-        # takes Python's global lock; while the interpreter shuts down that aborts the process. So the interpreter does not.
+        # Meshes keep the group's threads even after `destroy_process_group`. A thread can still free a tensor, for
+        # which it takes Python's global lock, and this aborts the process if the interpreter is shutting down. So the
+        # interpreter is not shut down.
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(0)

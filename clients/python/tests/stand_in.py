@@ -1,4 +1,4 @@
-"""A service for the client's tests: the interpreter behind HTTP, with faults on demand. `make test-models` has the real one."""
+"""A service for the client's tests: the interpreter behind HTTP, with faults on demand."""
 
 from __future__ import annotations
 
@@ -50,13 +50,13 @@ class StandIn:
         self.refuses: dict[str, int] = {}
         #: Bytes by which Content-Length exceeds the body.
         self.excess = 0
-        #: Added to seeds: a service whose bits are others.
+        #: A number added to seeds, to imitate a service with other bits.
         self.shift = 0
         #: Requests of the catalogue, by names.
         self.models: dict[str, dict[str, Any]] = {}
-        #: A reply to /init waits for it after the first bytes.
+        #: A reply to /init waits for this event after its first bytes.
         self.gate: threading.Event | None = None
-        #: Connections are closed after each reply, which does not say so.
+        #: Closes connections after each reply without announcing it.
         self.hangs_up = False
         self.connections = 0
         #: Paths of GET requests.
@@ -173,7 +173,7 @@ class StandIn:
         self.url = f"{scheme}://127.0.0.1:{self._server.server_address[1]}"
 
     def listed(self, name: str) -> dict[str, Any]:
-        """A model as the catalogue lists it, with a member that this package does not know."""
+        """A model in the catalogue's list, with a member that this package does not know."""
         made = interpret(self.models[name], 0)
         return {"name": name, "description": f"{name} for tests", "tensors": len(made), "parameters": sum(t.numel() for t in made.values()),
                 "bytes": sum(t.nbytes for t in made.values()), "files": ["init.json"], "since": "tomorrow"}

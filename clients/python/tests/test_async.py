@@ -1,4 +1,4 @@
-"""The client for asyncio against the stand-in for the service."""
+"""The client for asyncio with the stand-in for the service."""
 
 from __future__ import annotations
 

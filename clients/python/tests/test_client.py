@@ -1,4 +1,4 @@
-"""The client against a stand-in for the service: what it asks for, what it does with replies, and with faults."""
+"""The client with a stand-in for the service: its requests, and what it does with replies and faults."""
 
 from __future__ import annotations
 
@@ -131,13 +131,13 @@ def test_bytes_arrive_where_they_stay(client: Client, request_of_net: dict[str, 
     monkeypatch.setattr(loading_modules, "_copy", lambda source, target: (copies.append((source.dtype, target.dtype)), copy(source, target)))
     assert equal(client.load_(Net(device="meta"), request_of_net, seed=1), 1) and copies == []
     client.load_(Net().double(), request_of_net, seed=1)
-    # Seven tensors and a buffer that the state dict leaves out; integers stay.
+    # Seven tensors and a buffer outside the state dict; integers stay.
     assert copies == [(torch.float32, torch.float64)] * 8
 
 
 @pytest.fixture()
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lets several connections be worth it for a small module."""
+    """Makes the client use several connections for a small module."""
     monkeypatch.setattr(loading_modules, "_SMALLEST_PART", 1)
 
 
@@ -163,7 +163,7 @@ def test_connections_share_the_bytes(mebibytes: list[tuple[str, int]], groups: l
 
 
 class Wide(nn.Module):
-    """One tensor is most of it, and has two names."""
+    """A module that is mostly one tensor with two names."""
 
     def __init__(self, device: str | None = None, dtype: torch.dtype = torch.float32) -> None:
         super().__init__()
@@ -178,7 +178,7 @@ class Wide(nn.Module):
 def test_connections_divide_a_large_tensor_by_rows(service: StandIn, client: Client, dtype: torch.dtype) -> None:
     request = weight_init.trace(Wide)
     module = Wide(dtype=dtype)
-    # Not tied here: the second one gets a copy.
+    # Not tied in this module: the second tensor gets a copy.
     module.head.weight = nn.Parameter(torch.zeros(50, 4, dtype=dtype))
     service.breaks = [0, 330]
     client.load_(module, request, seed=8, connections=4, cast=True)
@@ -264,7 +264,7 @@ def test_one_failure_ends_the_other_connections(
     gate = service.gate = threading.Event()
     for_one_call = client._for_one_call
 
-    # The others stand still until the refusal has ended the call.
+    # The other connections wait until the refusal has ended the call.
     def opening_the_gate() -> tuple[Client, threading.Event]:
         twin, stop = for_one_call()
         threading.Thread(target=lambda: (stop.wait(60), gate.set()), daemon=True).start()
@@ -296,7 +296,7 @@ def test_the_rows_of_a_tensor_that_arrived_are_not_fetched_again(service: StandI
     whole = client.arrays(request, 4)["rows"]
     length = service.sent
     header = length - whole.nbytes
-    # Within row 13 of the block; then within row 5 of what is left; then nothing.
+    # The reply breaks within row 13 of the block, then within row 5 of the rest, then at once.
     service.breaks = [header + 13 * 12 + 5, header + 5 * 12 + 2, 0]
     service.requests.clear()
     assert np.array_equal(client.arrays(request, 4)["rows"], whole)
@@ -512,7 +512,7 @@ def test_a_dtype_holds_another_if_all_of_its_values_survive(held: torch.dtype, m
     else:
         values = bits.to(torch.int16).view(made)
     if made.is_floating_point:
-        # Integers have neither infinities nor NaN, whatever a cast of these gives.
+        # Integers have neither infinities nor NaN.
         values = values[values.isfinite()]
     assert loading_modules._holds(held, made) == torch.equal(values.to(held).double(), values.double())
 

@@ -1,4 +1,4 @@
-"""README.md against the package: its calls have these arguments, and its first program does what the text says."""
+"""Checks README.md: the package's calls have its arguments, and its first program does what the text says."""
 
 from __future__ import annotations
 

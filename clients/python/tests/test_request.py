@@ -1,4 +1,4 @@
-"""The interpreter's language: what it takes and what it refuses, and where."""
+"""The interpreter's language: requests that it accepts, and requests that it refuses, with the place."""
 
 from __future__ import annotations
 

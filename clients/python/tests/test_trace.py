@@ -1,4 +1,4 @@
-"""The exporter against constructors: each request is interpreted under seeds that the exporter did not use."""
+"""Compares the exporter with constructors: each request is interpreted under seeds that the exporter did not use."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ class Copies(nn.Module):
 
 
 class Parts(nn.Module):
-    """Parameters that are parts of one draw, one of them of its own memory."""
+    """Parameters that are parts of one draw, one of them with its own memory."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -133,7 +133,7 @@ class Buffers(nn.Module):
 
 
 class Rotations(nn.Module):
-    """Complex tables that the state dict leaves out, as in Llama 4, one of them two times."""
+    """Complex tables outside the state dict, as in Llama 4, one of them twice."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -161,7 +161,7 @@ class HalfWritten(nn.Module):
 
 
 class SmallNormals(nn.Module):
-    """Normals of fewer than 16 elements share a cached sample, of discarded ones too."""
+    """Normals of fewer than 16 elements share a cached sample, also with discarded ones."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -187,7 +187,7 @@ class Halves(nn.Module):
 
 
 class Overwritten(nn.Module):
-    """A draw into which constants are copied, and one that is zeroed whole in the end."""
+    """A draw into which constants are copied, and a draw that is zeroed at the end."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -199,7 +199,7 @@ class Overwritten(nn.Module):
 
 
 class ReadsConstants(nn.Module):
-    """Values that do not depend on the seed may decide."""
+    """A constructor whose branches depend on values that do not depend on the seed."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -263,12 +263,12 @@ def test_recording_without_memory_gives_the_same_request(build: Callable[[], nn.
     assert weight_init.trace(build, device="meta") == weight_init.trace(build)
 
 
-#: Tensors that are there before any recording.
+#: Tensors made before any recording.
 EARLIER = (torch.zeros(40), torch.zeros(6))
 
 
 class Earlier(nn.Module):
-    """Tensors that the constructor did not make, and writes."""
+    """Tensors that the constructor writes but did not make."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,8 +1,7 @@
 """PyTorch's initial weights, bit for bit, from a weight-init service; and requests for it from any PyTorch constructor.
 
 ``trace(build)`` turns a constructor into a request (needs torch). ``Client(url)`` fetches tensors, as NumPy arrays or into a module;
-``AsyncClient(url)`` does for asyncio.
-``verify(url)`` compares a service with the torch that is installed.
+``AsyncClient(url)`` does the same for asyncio. ``verify(url)`` compares a service with the installed torch.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The client for asyncio: :class:`~weight_init.Client` on threads, so that the event loop goes on."""
+"""The client for asyncio: :class:`~weight_init.Client` on threads, so that the event loop is not blocked."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ _Result = TypeVar("_Result")
 class AsyncClient:
     """A service at ``url``, for asyncio. Methods, arguments and exceptions are those of :class:`~weight_init.Client`.
 
-    Each call runs on a thread of the loop's default executor. A cancelled call returns at once; its thread ends with the next bytes
-    that arrive, so a module that :meth:`load_` was filling may be filled a piece further.
+    Each call runs on a thread of the loop's default executor. A cancelled call returns at once; its thread ends when
+    the next bytes arrive, so that :meth:`load_` may still write one piece into the module.
 
     Args:
         url, token, retries, timeout, profile: as for :class:`~weight_init.Client`.
@@ -95,7 +95,7 @@ class AsyncClient:
         return await self._run(lambda client: client.arrays(request, seed, include=include, digests=digests))
 
     async def state_dict(self, request: Request, seed: int) -> dict[str, torch.Tensor]:
-        """The state dict that a request makes. All of it is fetched first: reading a lazy one would hold up the loop.
+        """The state dict that a request makes, with all tensors fetched: reading a lazy one would block the loop.
 
         Raises:
             ServiceError, UnreachableError, VersionError, ProfileError: as :meth:`Client.state_dict <weight_init.Client.state_dict>`.
@@ -124,11 +124,11 @@ class AsyncClient:
     ) -> torch.nn.Module:
         """Fills a module's parameters and buffers in place: :meth:`Client.load_ <weight_init.Client.load_>`.
 
-        ``progress`` is called on other threads: ``loop.call_soon_threadsafe`` leads back to the loop.
+        ``progress`` is called on other threads: use ``loop.call_soon_threadsafe`` to reach the loop.
 
         Raises:
             ModuleMismatchError, LossyDtypeError, ProfileError, VersionError: nothing was changed.
-            DigestError, ServiceError, UnreachableError: after which tensors may have been filled in part.
+            DigestError, ServiceError, UnreachableError: tensors may have been filled in part.
         """
         return await self._run(
             lambda client: client.load_(

@@ -11,7 +11,7 @@ from .recorder import View
 def block(view: View, shape: Sequence[int]) -> list[tuple[int, int]] | None:
     """The block of a row-major tensor of ``shape`` whose elements, in order, are the view's: a (start, end) for each dimension.
 
-    None if the view is no block: transposed, with steps, or expanded.
+    None if the view is not a block: transposed, with steps, or expanded.
     """
     strides = [math.prod(shape[i + 1:]) for i in range(len(shape))]
     if view.count == 0:
@@ -42,7 +42,7 @@ def block(view: View, shape: Sequence[int]) -> list[tuple[int, int]] | None:
 
 
 def _merged(view: View) -> list[tuple[int, int]]:
-    """(size, stride) of each dimension, outermost first, with neighbours that lie one after the other made one."""
+    """(size, stride) of each dimension, outermost first, with adjacent dimensions merged if they are contiguous."""
     merged: list[tuple[int, int]] = []
     for size, stride in zip(view.shape, view.stride):
         if size == 1:

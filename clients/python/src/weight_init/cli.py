@@ -43,7 +43,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     trace = commands.add_parser(
         "trace",
-        help="write the request that makes what a constructor makes",
+        help="write a request for the tensors that a constructor makes",
         description="Builds a model under a recorder, writes the request that makes its parameters and buffers for any seed, and "
         "compares the request with the constructor under another seed.",
         epilog=_EXAMPLES,
@@ -66,7 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     trace.add_argument("-q", "--quiet", action="store_true", help="no progress line")
     verify = commands.add_parser(
         "verify",
-        help="compare a service with the PyTorch that is installed here",
+        help="compare a service with the installed PyTorch",
         description="Fetches tensors of every method and dtype from a service, and compares them with those that the installed PyTorch "
         "makes. Exits with 1 if any differ.",
     )
@@ -102,7 +102,7 @@ class _ProgressLine:
 
 
 def _reason(error: Exception) -> str:
-    """What the system says, without its number and its names of temporary files."""
+    """The system's message, without error number and names of temporary files."""
     return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
 

@@ -1,7 +1,7 @@
 """Tensors from a weight-init service, as NumPy arrays or torch tensors, and into modules.
 
-A module's tensors are read from replies as they arrive, each straight into its memory: nothing is held twice. A connection that
-breaks is opened again for the rows that are missing. Every rank of a distributed module fetches only the part that it holds.
+A module's tensors are read from replies straight into their memory, without copies. After a broken connection, a new
+one fetches the missing rows. Every rank of a distributed module fetches only the part that it holds.
 """
 
 from __future__ import annotations
@@ -40,19 +40,20 @@ from .safetensors import LETTERS, NAMES, SIZES, Header, Member, read_header
 if TYPE_CHECKING:
     import torch
 
-#: NumPy has no bfloat16: its arrays are uint16 of the same bits.
+#: NumPy has no bfloat16: these arrays are uint16 with the same bits.
 _NUMPY = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "i1",
           "U8": "u1", "BOOL": "?"}
 _PIECE = 1 << 20
 _BUSY = frozenset({429, 502, 503, 504})
-#: Longest pause between attempts, and longest Retry-After that is kept, in seconds.
+#: Longest pause between attempts, and longest Retry-After that is obeyed, in seconds.
 _LONGEST_PAUSE, _LONGEST_WAIT = 5.0, 30.0
 
-#: The member that remembers, within the client, which of the service's models a request is of. No request has it.
+#: A member, used only within the client, with the name of the service's model that a request belongs to.
 _NAME = "\0model"
-#: Bytes of a body that any service takes. A longer request of one of its models is made by its name.
+#: Bytes of a body that any service accepts. A longer request of one of the service's models is replaced by the model's
+#: name.
 _LONGEST_BODY = 1 << 19
-#: A request as POST /init takes it, such as ``weight_init.trace`` returns, or the name of one of the service's models.
+#: A request for POST /init, such as ``weight_init.trace`` returns, or the name of one of the service's models.
 Request = Mapping[str, Any] | str
 #: A dtype: its name, or torch's or NumPy's own, such as ``torch.float16`` or ``numpy.float16``.
 Dtype = Union[str, "torch.dtype", "np.dtype[Any]", "type[np.generic]"]
@@ -61,7 +62,7 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Model:
-    """A model of the service's catalogue. ``name`` stands for its request in the client's methods."""
+    """A model of the service's catalogue. The client's methods accept ``name`` in place of the model's request."""
 
     name: str
     description: str
@@ -71,7 +72,7 @@ class Model:
     parameters: int
     #: Bytes of all tensors.
     bytes: int
-    #: Names of the files that the service has of it, besides the weights, such as ``config.json``.
+    #: Names of the model's files on the service, besides the weights, such as ``config.json``.
     files: tuple[str, ...]
 
 
@@ -88,25 +89,26 @@ class _Session:
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.received = 0
-        #: Whether the service's version and profile have been compared.
+        #: True once the service's version and profile have been compared.
         self.is_known = False
 
 
 class Client:
     """A service at ``url``. Threads may share it.
 
-    The first call compares the service's version and profile with the client's: :exc:`VersionError` and :exc:`ProfileError` come
-    before anything is fetched or changed.
+    The first call compares the service's version and profile with the client's: :exc:`VersionError` and
+    :exc:`ProfileError` are raised before anything is fetched or changed.
 
     Args:
         url: such as ``http://127.0.0.1:8080``.
-        token: a bearer token, if the service wants one.
-        retries: how often in a row a request is repeated that got nothing: no connection, one that broke, or a busy service.
+        token: a bearer token, if the service needs one.
+        retries: how often in a row a request is repeated without progress: no connection, a broken one, or a busy
+            service.
         timeout: seconds without a byte after which a connection counts as broken.
-        profile: the bits that are wanted; replies of a service of another profile are refused.
+        profile: the wanted bits; replies of a service with another profile are refused.
 
     Raises:
-        ValueError: ``url`` is no URL of HTTP.
+        ValueError: ``url`` is not an HTTP URL.
     """
 
     def __init__(
@@ -114,7 +116,7 @@ class Client:
     ) -> None:
         self.url, self.retries, self.profile = url.rstrip("/"), retries, profile
         self._session = _Session()
-        #: Ends the call that this client is for; None of a client for any number of calls.
+        #: Ends the call that this client was made for; None in a client for any number of calls.
         self._stop: threading.Event | None = None
         self._headers = {"Content-Type": "application/json"}
         if token is not None:
@@ -193,8 +195,8 @@ class Client:
             shape: sizes; an int is the size of a one-dimensional tensor.
             dtype: a name, or a dtype of torch or NumPy.
             seed: the generator's seed.
-            library: "numpy" for an array; "torch" for a tensor on the CPU. NumPy has no bfloat16: its array is uint16 of the same bits,
-                and ``torch.from_numpy(array).view(torch.bfloat16)`` has the values.
+            library: "numpy" for an array; "torch" for a tensor on the CPU. NumPy has no bfloat16: the array is uint16
+                with the same bits, and ``torch.from_numpy(array).view(torch.bfloat16)`` has the values.
 
         Raises:
             ServiceError: the service refuses the request.
@@ -213,12 +215,13 @@ class Client:
     ) -> dict[str, np.ndarray[Any, Any]]:
         """The tensors of a request as NumPy arrays by their names, tied names included.
 
-        The order is that of the service's file: larger element types first, tied names last. Arrays of bfloat16 are uint16 of the same bits.
+        The order is the service's file's: larger element types first, tied names last. For bfloat16, arrays are uint16
+        with the same bits.
 
         Args:
             request: a request, or the name of one of the service's models; ``seed`` and ``format`` are replaced.
             seed: the generator's seed.
-            include: names or patterns of the tensors that are wanted; by default the state dict's.
+            include: names or patterns of the wanted tensors; by default those of the state dict.
             digests: SHA-256 of the bytes of tensors, such as another client's :meth:`digests` returned.
 
         Raises:
@@ -243,8 +246,8 @@ class Client:
     def state_dict(self, request: Request, seed: int) -> Mapping[str, torch.Tensor]:
         """The state dict that a request makes, as a mapping from names to torch tensors of their shapes, on the CPU.
 
-        A tensor is fetched when it is first read, and kept. Ties are one tensor. ``torch.save`` and safetensors' ``save_file`` want a
-        dict: ``dict(state)`` fetches all tensors.
+        A tensor is fetched when it is first read, and kept. Tied names share one tensor. ``torch.save`` and
+        safetensors' ``save_file`` need a dict: ``dict(state)`` fetches all tensors.
 
         Raises:
             ServiceError, UnreachableError, VersionError, ProfileError: here, or when a tensor is read.
@@ -252,7 +255,7 @@ class Client:
         return self._state(request, seed)
 
     def _tensors(self, request: Mapping[str, Any], seed: int) -> dict[str, torch.Tensor]:
-        """The tensors of a request, without other names of theirs."""
+        """The tensors of a request, without tied names."""
         import torch
 
         made: dict[str, torch.Tensor] = {}
@@ -268,7 +271,7 @@ class Client:
         return _LazyState(self, self._known(request), seed)
 
     def digests(self, request: Request, seed: int) -> dict[str, str]:
-        """The SHA-256 of each tensor's bytes, in hexadecimal, by its name. The service makes the tensors and sends the digests alone.
+        """The SHA-256 of each tensor's bytes, in hexadecimal, by its name. The service sends only the digests.
 
         Raises:
             ServiceError: the service refuses the request.
@@ -289,21 +292,22 @@ class Client:
         digests: Mapping[str, str] | None = None,
         progress: Progress | bool = False,
     ) -> torch.nn.Module:
-        """Fills a module's parameters and buffers in place with what a request makes.
+        """Fills a module's parameters and buffers in place with the tensors that a request makes.
 
-        Modules on the meta device are given memory first. Of a DTensor (FSDP2, tensor parallel) each rank fetches the part that it
-        holds.
+        Modules on the meta device get memory first. Each rank fetches only its part of a DTensor (FSDP2, tensor
+        parallel).
 
         Args:
             module: its names and shapes must be the request's.
             request: a request, such as ``weight_init.trace`` returns, or the name of one of the service's models.
             seed: the generator's seed.
             device: where tensors of the meta device get memory; by default the CPU.
-            cast: allow dtypes of the module that hold less than those of the request: values are rounded as ``tensor.to`` does.
-            connections: requests at a time at most, for about equal parts; large tensors are divided between them by rows. Parts of
-                less than 32 MiB are not worth a request.
+            cast: allow dtypes of the module with less range or precision than the request's: values are rounded as by
+                ``tensor.to``.
+            connections: maximum number of simultaneous requests, for about equal parts; large tensors are divided by
+                rows. Parts have at least 32 MiB.
             digests: SHA-256 of the bytes of tensors; tensors that this process fetches whole are checked.
-            progress: is called with the bytes received so far and in all. True shows tqdm's bar if tqdm is installed.
+            progress: called with the bytes received so far and the total. True shows tqdm's bar if tqdm is installed.
 
         Returns:
             The module.
@@ -323,9 +327,9 @@ class Client:
     # HTTP
 
     def _plan(self, request: Mapping[str, Any], seed: int) -> tuple[list[Member], dict[str, str]]:
-        """The tensors that a request makes, in the order of the state dict, and other names of them. Nothing is generated.
+        """The tensors that a request makes, in the order of the state dict, and their tied names. Nothing is generated.
 
-        Offsets are those of nothing.
+        The offsets have no meaning.
         """
         plan = self._json("/explain", {**request, "seed": seed})
         try:
@@ -338,7 +342,7 @@ class Client:
             raise WeightInitError(f"{self.url} does not explain requests as expected: {error!r}") from None
 
     def _json(self, path: str, asked: Mapping[str, Any] | None = None) -> Any:
-        """What the service answers to a POST, or to a GET if nothing is asked."""
+        """The service's answer to a POST, or to a GET if ``asked`` is None."""
         self._greet()
         try:
             return json.loads(self._data(path, asked))
@@ -346,7 +350,7 @@ class Client:
             raise WeightInitError(f"{self.url}{path} does not send JSON") from None
 
     def _data(self, path: str, asked: Mapping[str, Any] | None = None) -> bytes:
-        """The body of the reply to a POST, or to a GET if nothing is asked."""
+        """The body of the reply to a POST, or to a GET if ``asked`` is None."""
         patience = _Patience(self)
         while True:
             try:
@@ -386,7 +390,7 @@ class Client:
     ) -> Header:
         """Reads every tensor of a reply into the memory that ``place`` gives for it.
 
-        After a broken connection the tensors that are missing are asked for, and of the one that broke off, its missing rows.
+        After a broken connection, the missing tensors are requested, and the missing rows of the interrupted tensor.
         """
         self._greet()
         transfer = _Transfer(self, request, place, done, received, digests or {})
@@ -441,7 +445,7 @@ def _encoded(asked: Mapping[str, Any]) -> bytes:
 
 
 def _sizes(shape: int | Sequence[int]) -> list[int]:
-    """A shape as a request holds it."""
+    """A shape in the form of a request."""
     try:
         return [operator.index(shape)] if isinstance(shape, (int, np.integer)) else list(shape)
     except TypeError:
@@ -449,14 +453,14 @@ def _sizes(shape: int | Sequence[int]) -> list[int]:
 
 
 def _named(asked: Mapping[str, Any] | None) -> tuple[str, Mapping[str, Any] | None]:
-    """The name of the service's model that a request is of, if it is of one, and the request without the name."""
+    """The name of the service's model that a request belongs to, or "", and the request without the name."""
     if asked is None or _NAME not in asked:
         return "", asked
     return asked[_NAME], {member: value for member, value in asked.items() if member != _NAME}
 
 
 def _without_literals(request: Mapping[str, Any]) -> dict[str, Any]:
-    """A request of the same tensors with zeros for those whose elements it spells out."""
+    """A request for the same tensors, with zeros in place of literals."""
     tensors = [
         {key: "zeros" if key == "method" else value for key, value in tensor.items() if key not in ("base64", "zlib")}
         if tensor.get("method") == "data" else tensor
@@ -473,7 +477,7 @@ def _path(name: str, asked: Mapping[str, Any]) -> str:
 
 
 class _Patience:
-    """Attempts that are left. The pause between them doubles, and is shortened at random so that clients do not come back together."""
+    """The attempts that are left. Pauses double, and are shortened at random so that clients do not retry together."""
 
     def __init__(self, client: Client) -> None:
         self._client, self._tried = client, 0
@@ -494,7 +498,7 @@ class _Patience:
 
 
 class _Transfer:
-    """The tensors of one request, over as many replies as it takes."""
+    """The tensors of one request, fetched in as many replies as needed."""
 
     def __init__(
         self,
@@ -510,12 +514,12 @@ class _Transfer:
         self._first: Header | None = None
         self._left: dict[str, Member] = {}
         self._targets: dict[str, memoryview] = {}
-        #: Bytes of the tensor that broke off which are there: whole rows.
+        #: Bytes of an interrupted tensor that have arrived: whole rows.
         self._at: dict[str, int] = {}
         self.bytes = 0
 
     def missing(self) -> Mapping[str, Any]:
-        """The request for what has not arrived."""
+        """The request for the tensors and rows that have not arrived."""
         if self._first is None:
             return self._request
         asked = {**self._request, "include": list(self._left)}
@@ -528,7 +532,7 @@ class _Transfer:
 
     def read(self, reply: _Body) -> Header:
         header = read_header(reply.read)
-        # Behind one address there may be replicas of several versions.
+        # One address may have replicas of several versions.
         self._client._compare(header.metadata.get("profile", self._client.profile))
         if reply.length not in (None, header.bytes):
             raise WeightInitError(f"the reply is {reply.length} bytes long; its tensors end after {header.bytes}")
@@ -573,7 +577,7 @@ class _Transfer:
 
 
 def rows_of(block: str | None, start: int, end: int) -> str:
-    """The slice of a tensor that is the rows ``start`` to ``end`` of a block of it."""
+    """The slice of a tensor for the rows ``start`` to ``end`` of its block ``block``."""
     first, _, rest = (block or ":").partition(",")
     begin, colon, _ = first.partition(":")
     begun = int(begin or 0)
@@ -584,7 +588,7 @@ def rows_of(block: str | None, start: int, end: int) -> str:
 
 @contextlib.contextmanager
 def _bar(progress: Progress | bool) -> Iterator[Progress | None]:
-    """What a transfer reports to."""
+    """The function that a transfer reports its progress to."""
     if not isinstance(progress, bool):
         yield progress
         return
@@ -605,7 +609,7 @@ def _bar(progress: Progress | bool) -> Iterator[Progress | None]:
 
 
 class _Body:
-    """The body of a reply, counted. What ends early is `Unanswered`."""
+    """The body of a reply, counted. A body that ends early raises `Unanswered`."""
 
     def __init__(self, reply: Reply, count: Callable[[int], None]) -> None:
         self._reply, self._count, self.length = reply, count, reply.length
@@ -638,7 +642,7 @@ class _Body:
 
 
 def _detail(reply: Reply) -> str:
-    """The service's own words about an error."""
+    """The service's own message about an error."""
     try:
         data = reply.read(1 << 16)
     except Unanswered:
@@ -670,11 +674,11 @@ class _LazyState(Mapping[str, "torch.Tensor"]):
         return self._made[target]
 
     def fetch(self, targets: Sequence[str]) -> None:
-        """Fetches tensors that are not there yet, in one request."""
+        """Fetches the missing ones of these tensors, in one request."""
         self._made.update(self._client._tensors({**self._request, "include": list(targets)}, self._seed))
 
     def complete(self) -> dict[str, torch.Tensor]:
-        """All of it."""
+        """All tensors, by name."""
         missing = [name for name in dict.fromkeys(self._targets.values()) if name not in self._made]
         if missing:
             self.fetch(missing)

@@ -1,6 +1,6 @@
-"""HTTP over connections that are kept. Bodies are read straight into the memory that they are meant for.
+"""HTTP over persistent connections. Bodies are read straight into their destination.
 
-`http.client` reads a body into any buffer; libraries above it hand out copies.
+`http.client` reads a body into any buffer; libraries on top of it return copies.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ class Unanswered(Exception):
 
 
 class Connections:
-    """Connections to the service at ``url``: as many as threads need at a time. Idle ones are used again.
+    """Connections to the service at ``url``, as many as threads need at a time. Idle connections are reused.
 
     ``timeout`` is the number of seconds without a byte after which a connection counts as broken.
 
     Raises:
-        ValueError: ``url`` is no URL of HTTP.
+        ValueError: ``url`` is not an HTTP URL.
     """
 
     def __init__(self, url: str, timeout: float) -> None:
@@ -67,7 +67,7 @@ class Connections:
         while True:
             with self._lock:
                 if self._process != os.getpid():
-                    # Forked: these are the parent's, too.
+                    # After a fork, these connections are the parent's, too.
                     _close(self._idle)
                     self._idle.clear()
                     self._process = os.getpid()
@@ -76,7 +76,7 @@ class Connections:
                 connection = self._idle.pop()
             with selectors.DefaultSelector() as selector:
                 selector.register(connection.sock, selectors.EVENT_READ)
-                # Nothing was asked: what can be read is the end, or not HTTP.
+                # Nothing was requested, so readable bytes are the end of the stream, or not HTTP.
                 if not selector.select(0):
                     return connection
             connection.close()
@@ -102,13 +102,13 @@ class Connections:
 
 
 class Reply:
-    """A reply whose body has yet to be read. The end of the ``with`` block keeps the connection if the body was read to its end."""
+    """A reply whose body is still to be read. Its connection is reused only if the body is read to its end."""
 
     def __init__(self, connection: http.client.HTTPConnection, response: http.client.HTTPResponse, keep: _Keep) -> None:
         self._connection, self._response, self._keep = connection, response, keep
         self.status = response.status
         length = response.headers.get("Content-Length", "")
-        #: Bytes of the body, if the head says it.
+        #: Bytes of the body, if the head states them.
         self.length = int(length) if length.isdigit() else None
         self._at = 0
 
@@ -129,7 +129,7 @@ class Reply:
         """Fills ``target``, or the beginning of it if the body ends there. Returns the number of bytes.
 
         Raises:
-            Unanswered: the connection breaks. What ends early ends without an error.
+            Unanswered: the connection breaks. A body that ends early raises no error.
         """
         try:
             count = self._response.readinto(target)
@@ -158,5 +158,5 @@ def _close(connections: list[http.client.HTTPConnection]) -> None:
 
 
 def _reason(error: Exception) -> str:
-    """What went wrong with a connection, without the library's own terms."""
+    """The reason why a connection failed, without the library's own terms."""
     return "no byte arrived for too long" if isinstance(error, TimeoutError) else "the connection broke"

@@ -10,8 +10,8 @@ class WeightInitError(Exception):
 class TraceError(WeightInitError):
     """A constructor cannot be expressed as a request.
 
-    ``tensor`` is a name of the state dict, or None if no single tensor is to blame; ``operation`` is the operation that the
-    request language lacks, by PyTorch's name.
+    ``tensor`` is a name of the state dict, or None if no single tensor is the cause; ``operation`` is PyTorch's name of
+    the operation that the request language lacks.
     """
 
     def __init__(self, reason: str, *, tensor: str | None = None, operation: str | None = None) -> None:
@@ -39,7 +39,7 @@ class ServiceError(WeightInitError):
 
 
 class UnauthorizedError(ServiceError):
-    """The service wants a bearer token (401, 403): pass ``token=`` to Client."""
+    """The service needs a bearer token (401, 403): pass ``token=`` to Client."""
 
     def __init__(self, status: int, detail: str) -> None:
         super().__init__(status, f"{detail}: pass token= to Client")
@@ -50,11 +50,11 @@ class TooLargeError(ServiceError):
 
 
 class UnreachableError(WeightInitError):
-    """No connection to the service, a busy service, or replies that break off, more often in a row than ``retries``."""
+    """No connection to the service, a busy service, or interrupted replies, more often in a row than ``retries``."""
 
 
 class DigestError(WeightInitError):
-    """A tensor has another SHA-256 than the one that was given for it."""
+    """A tensor has another SHA-256 than the given one."""
 
 
 class ProfileError(WeightInitError):
@@ -62,7 +62,7 @@ class ProfileError(WeightInitError):
 
 
 class VersionError(WeightInitError):
-    """The service is of another major version than this package, or says none. Nothing was fetched."""
+    """The service has another major version than this package, or states none. Nothing was fetched."""
 
 
 class ModuleMismatchError(WeightInitError):
@@ -74,4 +74,4 @@ class ModuleMismatchError(WeightInitError):
 
 
 class LossyDtypeError(ModuleMismatchError):
-    """Names and shapes fit, but dtypes of the module hold less than those of the request: pass ``cast=True`` to round."""
+    """Only dtypes do not fit: the module's have less range or precision than the request's. ``cast=True`` rounds."""

@@ -1,4 +1,4 @@
-"""Computes, on the CPU, elements that do not depend on the seed, by running the recorded operations that they come from."""
+"""Computes elements that do not depend on the seed, by running their recorded operations on the CPU."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .recorder import Operation, Recorder, View
 
 
 def _needed(recorder: Recorder, views: Sequence[View]) -> list[int]:
-    """The operations, in order, that made the views' storages what they are."""
+    """The operations, in order, that determine the content of the views' storages."""
     needed: set[int] = set()
     wanted = [(view.storage, len(recorder.operations)) for view in views]
     seen: set[tuple[int, int]] = set()

@@ -1,7 +1,7 @@
 """The meaning of a request, by PyTorch: executes ``tensors``, ``steps``, ``tie``, ``include`` and ``cast`` with one generator.
 
-The exporter compares every request with the constructor through it, and the service's tests compare the service with it. ``layers``
-and ``rules``, which the exporter does not write, are not interpreted.
+The exporter uses it to compare every request with the constructor, and the service's tests compare the service with it.
+``layers`` and ``rules``, which the exporter does not write, are not interpreted.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from .request import dtype_name
 
 _LITERALS = frozenset({"zeros", "ones", "constant", "arange", "data"})
 _MEMBERS = frozenset({"description", "seed", "dtype", "cast", "format", "include", "tensors", "steps", "tie"})
-#: Elements drawn at a time where nobody keeps them.
+#: Number of discarded elements that are drawn at a time.
 _CHUNK = 1 << 24
 _INITIALISERS: dict[str, Callable[..., Any]] = {
     name: getattr(torch.nn.init, name + "_")
@@ -30,7 +30,7 @@ _INITIALISERS: dict[str, Callable[..., Any]] = {
 
 
 class _Tensor:
-    """A tensor of the request, and which of its elements have been written."""
+    """A tensor of the request, with a record of the elements that have been written."""
 
     def __init__(self, entry: Mapping[str, Any], dtype: str, pointer: str, device: str) -> None:
         name = dtype_name(entry.get("dtype", dtype))
@@ -57,7 +57,7 @@ class _Tensor:
         return slices
 
     def write(self, block: tuple[slice, ...] | None) -> torch.Tensor:
-        """The elements to be overwritten."""
+        """Marks elements as written and returns them to be overwritten."""
         if block is None:
             self.written = True
             return self.data
@@ -70,7 +70,7 @@ class _Tensor:
         return self.data[block]
 
     def read(self, block: tuple[slice, ...] | None, pointer: str) -> torch.Tensor:
-        """Elements that have been written."""
+        """Elements to be read; they must have been written."""
         written = self.written
         if isinstance(written, torch.Tensor):
             written = bool((written if block is None else written[block]).all())
@@ -83,13 +83,13 @@ class _Tensor:
 def interpret(
     request: Mapping[str, Any], seed: int | None = None, *, device: str = "cpu", everything: bool = False
 ) -> dict[str, torch.Tensor]:
-    """The tensors that a request means, by their names, tied ones included.
+    """The tensors that a request makes, by their names, including tied names.
 
     Args:
         request: a request with ``tensors``.
-        seed: in place of the request's own; the default generator is seeded with it.
+        seed: replaces the request's own seed; the default generator is seeded with it.
         device: "cpu", or "meta" to check names, shapes and slices without making anything.
-        everything: with tensors that the state dict leaves out (``"persistent": false``).
+        everything: also return tensors outside the state dict (``"persistent": false``).
 
     Raises:
         RequestError: if the request is not in the language.
@@ -150,7 +150,7 @@ def _initialise(target: torch.Tensor, members: Mapping[str, Any], pointer: str, 
     if unknown:
         raise RequestError(f"{pointer}/{unknown[0]}", f"{method} has no parameter {unknown[0]!r}")
     arguments = {k: v if k in ("mode", "nonlinearity", "groups") else unnumber(v, f"{pointer}/{k}") for k, v in arguments.items()}
-    # torch.nn.init checks what tensor.normal_ does not; both draw the same.
+    # torch.nn.init checks arguments that tensor.normal_ does not; both draw the same numbers.
     try:
         if target.is_contiguous() or target.device.type == "meta":
             initialise(target, **arguments)
@@ -183,7 +183,7 @@ _CHANGES = frozenset({"add", "sub", "mul", "div", "clamp", "erfinv"})
 def _take(
     step: Mapping[str, Any], tensors: Mapping[str, _Tensor], dtype: str, pointer: str, device: str
 ) -> None:
-    """Takes one step; a list of tensors and ``then`` are several."""
+    """Executes one step; a list of tensors or ``then`` means several."""
     method = step.get("method")
     if method is None:
         raise RequestError(pointer, "a step needs a method")
@@ -242,7 +242,7 @@ def _do(
 
 
 def _discard(step: Mapping[str, Any], dtype: str, pointer: str, device: str) -> None:
-    """Draws numbers that nobody keeps."""
+    """Draws numbers and discards them."""
     shape = step.get("shape")
     if shape is None:
         raise RequestError(pointer, "a step needs a tensor, or the shape of what it draws and discards")

@@ -1,6 +1,6 @@
 """Values that do not depend on the seed, as members of a request: ``zeros``, ``ones``, ``constant``, ``arange`` and ``data``.
 
-Bits are kept: a value is spelled as a constant or a range only if that gives back every byte.
+Bits are kept: a value is written as a constant or a range only if this reproduces every byte.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ DTYPES: dict[str, torch.dtype] = {
 }
 DTYPE_NAMES: dict[torch.dtype, str] = {dtype: name for name, dtype in DTYPES.items()}
 
-#: Bytes up to which data stands in base64 alone: compression of less saves nothing.
+#: Largest number of bytes that are written in base64 without compression, which would save nothing.
 _UNCOMPRESSED = 64
 
 
 def number(value: float | int | bool) -> float | int | str | bool:
-    """A number as JSON holds it: non-finite ones are the strings "inf", "-inf" and "nan"."""
+    """A number in the form for JSON: non-finite numbers are the strings "inf", "-inf" and "nan"."""
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     return value
@@ -52,9 +52,9 @@ def raw_bytes(tensor: torch.Tensor) -> bytes:
 
 
 def in_pairs(tensor: torch.Tensor, *, persistent: bool) -> torch.Tensor:
-    """The tensor as requests hold it: a complex buffer that the state dict leaves out as pairs of real and imaginary part, same bytes.
+    """The tensor in the form of requests: complex buffers outside the state dict are pairs, with the same bytes.
 
-    A complex tensor of the state dict stays as it is: a file with pairs in its place would not load.
+    A complex tensor in the state dict is not changed, because a file with pairs instead would not load.
     """
     if persistent or not tensor.is_complex() or tensor.is_conj() or tensor.layout is not torch.strided:
         return tensor
@@ -72,7 +72,7 @@ def encode(tensor: torch.Tensor) -> dict[str, Any]:
         value = tensor.reshape(-1)[0].item()
         if value == 1:
             return {"method": "ones"}
-        # A NaN has many bit patterns; only the usual one is spelled.
+        # A NaN has many bit patterns; only the usual one is written as "nan".
         if value == value or data[:size] == raw_bytes(torch.full((1,), float("nan"), dtype=tensor.dtype)):
             return {"method": "constant", "value": number(value)}
     if not tensor.dtype.is_floating_point and tensor.dtype is not torch.bool and count > 2:

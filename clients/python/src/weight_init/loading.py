@@ -20,15 +20,15 @@ from .errors import WeightInitError
 
 
 class SpecificationError(ValueError):
-    """The text names no constructor, or one that does not take these arguments."""
+    """The text names no constructor, or one that does not accept these arguments."""
 
 
 class ConstructorError(WeightInitError):
-    """The constructor, or the module that has it, raised an exception of its own."""
+    """The constructor, or its module, raised an exception."""
 
 
 def constructor(text: str) -> Callable[[], Any]:
-    """A function without arguments that builds what the text names.
+    """A function without arguments that calls the constructor in the text.
 
     Raises:
         SpecificationError: if the text has another form, or the module has no such name. The function raises it for arguments that
@@ -57,7 +57,7 @@ def constructor(text: str) -> Callable[[], Any]:
             raise SpecificationError(f"{expression!r} is not callable")
         tree = ast.Call(tree, [], [])
     call = tree
-    _value(call.func, module)  # a missing name is told at once
+    _value(call.func, module)  # a missing name is reported at once
 
     def build() -> Any:
         with _raising(text):
@@ -69,7 +69,7 @@ def constructor(text: str) -> Callable[[], Any]:
 
 @contextlib.contextmanager
 def _raising(what: str) -> Iterator[None]:
-    """Says in one sentence what others' code raises, and in which line."""
+    """Turns an exception of foreign code into one sentence with the line."""
     try:
         yield
     except (SpecificationError, WeightInitError):

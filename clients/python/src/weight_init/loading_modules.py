@@ -1,4 +1,4 @@
-"""Fills modules from a service: matching names, giving memory to tensors of the meta device, parts of distributed tensors."""
+"""Fills modules from a service: matches names, allocates tensors of the meta device, handles distributed tensors."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from .client import Client
 
 
-#: The service plans the whole model for each request, which takes it as long as making some MiB: smaller parts are not worth one.
+#: The service plans the whole model for each request, which takes as long as making some MiB: smaller parts get no
+#: request.
 _SMALLEST_PART = 32 << 20
 
 
@@ -31,7 +32,7 @@ class _Target:
     #: The block of the whole tensor that this process holds, or None for all of it.
     part: str | None
     shape: tuple[int, ...]
-    #: Whether the state dict leaves it out.
+    #: True if the tensor is not in the state dict.
     hidden: bool
 
     @property
@@ -55,7 +56,7 @@ def load(
 ) -> torch.nn.Module:
     """See `Client.load_`."""
     names = _targets(module)
-    # Buffers that the state dict leaves out are made if their names are given.
+    # Buffers outside the state dict are made only if they are included by name.
     hidden = [entry["name"] for entry in request.get("tensors", ()) if not entry.get("persistent", True) and entry["name"] in names]
     planned, ties = client._plan({**request, "include": [*request.get("include", ["*"]), *hidden]} if hidden else request, seed)
     members = {member.name: member for member in planned}
@@ -108,7 +109,7 @@ class _Job:
     rows: tuple[int, int] | None = None
 
     def piece(self, target: _Target) -> torch.Tensor:
-        """The memory of a target that this fills."""
+        """The memory of a target that this job fills."""
         return target.local if self.rows is None else target.local.narrow(0, *self.rows)
 
 
@@ -135,7 +136,7 @@ def _run(
         job = by_name[member.name]
         source, targets = buffers.pop(member.name, None), job.targets
         if source is None:
-            # It was read into the first one's memory.
+            # The tensor was read into the first target's memory.
             source, targets = job.piece(targets[0]), targets[1:]
         for target in targets:
             _copy(source, job.piece(target))
@@ -162,9 +163,9 @@ def _jobs(receivers: Mapping[str, list[_Target]], members: Mapping[str, Member])
 
 
 def _divided(jobs: list[_Job], count: int, whole: set[str]) -> list[_Job]:
-    """The same jobs, but tensors that are much larger than a connection's share are divided by rows.
+    """The same jobs, with tensors that are much larger than a connection's share divided by rows.
 
-    ``whole`` names tensors that have to be fetched in one piece: their digest is wanted, or the request already slices them.
+    ``whole`` names tensors that have to be fetched in one piece, because of a digest or a slice in the request.
     """
     share = max(_SMALLEST_PART, sum(job.bytes for job in jobs) // count)
     divided = []
@@ -183,7 +184,7 @@ def _divided(jobs: list[_Job], count: int, whole: set[str]) -> list[_Job]:
 
 
 def _groups(jobs: list[_Job], count: int) -> list[list[_Job]]:
-    """At most ``count`` groups of about the same size, and more only if a name comes again: it is once in a group.
+    """At most ``count`` groups of about the same size, or more if a name repeats, because a group has each name once.
 
     Neighbours stay together, so that each request reads its part of the stream in order.
     """
@@ -193,7 +194,7 @@ def _groups(jobs: list[_Job], count: int) -> list[list[_Job]]:
     names: set[str] = set()
     at, last = 0, -1
     for job in jobs:
-        # The part of the whole in which its middle lies.
+        # The part of the whole that contains the job's middle.
         part = (2 * at + job.bytes) * count // (2 * total)
         if part != last or job.name in names:
             groups.append([])
@@ -205,7 +206,7 @@ def _groups(jobs: list[_Job], count: int) -> list[list[_Job]]:
 
 
 def _targets(module: torch.nn.Module) -> dict[str, _Target]:
-    """The module's tensors by each of their names."""
+    """The module's tensors, by all of their names."""
     targets: dict[int, _Target] = {}
     names: dict[str, _Target] = {}
     for prefix, part in module.named_modules(remove_duplicate=False):
@@ -238,12 +239,12 @@ def _part(tensor: torch.Tensor) -> str | None:
 def _problems(
     names: Mapping[str, _Target], members: Mapping[str, Member], ties: Mapping[str, str], cast: bool
 ) -> tuple[list[str], list[str]]:
-    """All names, shapes and dtypes that do not fit, and dtypes that do with a cast."""
+    """All names, shapes and dtypes that do not fit, and dtypes that fit with a cast."""
     problems, lossy = [], []
     for name, target in names.items():
         member = members.get(ties.get(name, name))
         if member is None:
-            # A buffer that the state dict leaves out keeps what it holds.
+            # A buffer outside the state dict keeps its content.
             if not target.hidden or target.tensor.is_meta:
                 problems.append(f"{name}: the request has no such tensor")
             continue
@@ -265,7 +266,7 @@ def _problems(
 
 
 def _holds(held: torch.dtype, made: torch.dtype) -> bool:
-    """Whether every value of ``made`` is one of ``held``."""
+    """True if every value of ``made`` is also a value of ``held``."""
     if held == made or made == torch.bool:
         return True
     if held == torch.bool:
@@ -285,7 +286,7 @@ def _holds(held: torch.dtype, made: torch.dtype) -> bool:
 
 
 def _give_memory(module: torch.nn.Module, device: torch.device) -> None:
-    """Replaces tensors of the meta device by uninitialised ones on ``device``; what is shared stays shared."""
+    """Replaces tensors on the meta device with uninitialised ones on ``device``; shared tensors stay shared."""
     if any(tensor.is_meta and hasattr(tensor, "to_local") for tensor in (*module.parameters(), *module.buffers())):
         module.to_empty(device=device)  # fully_shard keeps its own references
         return

@@ -1,8 +1,9 @@
 """From a recording to a request: which draws are kept, where each of them ends up, and the steps that change it.
 
-1. The life of a storage from one overwriting to the next is a :class:`Value`. Only values that a parameter or buffer holds in the end,
-   and those that they are made of, are kept. Other draws move the generator alone: they become discards.
-2. Each operation that is kept becomes :class:`Move`s, the request's steps with values in the place of names.
+1. The content of a storage from one overwriting to the next is a :class:`Value`. Only values that a parameter or buffer
+   finally holds, and values that they are made of, are kept. Other draws only advance the generator: they become
+   discards.
+2. Each kept operation becomes :class:`Move`s, which are the request's steps with values instead of names.
 3. A value that is only copied into another shares its tensor, so that ``Parameter(torch.randn(n) * 0.02)`` is two steps on one tensor.
 4. Moves become entries and steps.
 """
@@ -27,12 +28,12 @@ _END = 1 << 60
 
 @dataclass(slots=True, eq=False)
 class Value:
-    """What a storage holds between two overwritings, if it depends on the seed."""
+    """The content of a storage between two overwritings, if it depends on the seed."""
 
     storage: int
     shape: tuple[int, ...]
     dtype: torch.dtype
-    #: What the storage held before, if its first operation writes to a part.
+    #: The storage's previous content, if its first operation writes to a part.
     before: torch.Tensor | None = None
     name: str | None = None
     start: int = _END
@@ -174,7 +175,7 @@ class _Lowering:
         return self._written(kept)
 
     def _name_final_values(self) -> list[tuple[StateTensor, Value]]:
-        """Gives values the names of the state dict; tensors that are a part of a storage become values of their own."""
+        """Gives values the names of the state dict; tensors that are a part of a storage become separate values."""
         pieces = []
         self.values_by_name: dict[str, Value] = {}
         for tensor in self.owners:
@@ -211,7 +212,7 @@ class _Lowering:
         return kept
 
     def _refusal(self, event: Event, reason: str) -> TraceError:
-        """Names the first tensor of the state dict that the event's result reaches."""
+        """An error that names the first tensor of the state dict that the event's result reaches."""
         reached = {id(value) for value in event.after.values()}
         begun = False
         for other in self.events:
@@ -252,7 +253,8 @@ class _Lowering:
 
     def _draw(self, event: Event, method: str, view: View, members: dict[str, Any]) -> None:
         if not view.is_contiguous and not (method == "uniform" and not view.is_dense) and view.count > 1:
-            # A scattered uniform goes by rows, as a contiguous one does; a scattered normal takes another path.
+            # A uniform into scattered elements draws in row order, as into contiguous ones; a normal uses another
+            # algorithm.
             if method != "normal" or view.count >= 16:
                 raise _Unsupported(f"draws into elements that do not lie one after the other (strides {view.stride})")
         self._count(method, view, members)
@@ -316,7 +318,7 @@ class _Lowering:
         if count == 0:
             return
         last = self.moves[-1] if self.moves else None
-        # Changes of tensors draw nothing: a discard moves before them.
+        # Changes of tensors draw nothing, so that a discard can move before them.
         for move in reversed(self.moves):
             if move.draws:
                 last = move
@@ -327,11 +329,11 @@ class _Lowering:
             self.moves.append(Move("uniform", members={"shape": [count]}, draws=True))
 
     def _small(self, count: int) -> int | None:
-        """Words of a discarded normal that works one by one; None if it uses or leaves a cached sample."""
+        """Words of a discarded normal that is drawn one by one; None if it uses or leaves a cached sample."""
         return 2 * count if self.cached == 0 and count % 2 == 0 else None
 
     def _count(self, method: str, view: View, members: dict[str, Any]) -> None:
-        """Follows whether the generator holds a cached sample: 0, 1, or None where that depends on what was drawn."""
+        """Tracks the generator's number of cached samples: 0, 1, or None if it depends on the drawn numbers."""
         count = view.count
         if method == "normal" and (count < 16 or not view.is_contiguous):
             self.cached = None if self.cached is None else (self.cached + count) % 2
@@ -351,7 +353,7 @@ class _Lowering:
             value.last = _END
 
     def _share(self) -> None:
-        """Gives each value a tensor: its own name's, that of what it is copied into, one that is free, or a scratch one."""
+        """Gives each value a tensor: that of its name, the one it is copied into, a free one, or a scratch tensor."""
         values: dict[int, Value] = {}
         for move in self.moves:
             for value in (move.value, move.source):
@@ -397,7 +399,7 @@ class _Lowering:
         assert into is not None and out is not None
         if out.name is not None:
             return
-        # At the copy itself one ends and the other begins.
+        # At the copy, one value ends and the other begins.
         target_start = target.start
         target.start = target_start + 1
         free = _free(into, out)
@@ -477,7 +479,7 @@ class _Lowering:
                 inlining = False
             steps.append(step)
         self._fill_in(entries, steps)
-        # What only steps use is a tensor that the state dict leaves out.
+        # Tensors that only steps use are not in the state dict.
         tensors = [*entries.values(), *({**e, "persistent": False} for e in scratch.values())]
         request: dict[str, Any] = _common_dtype(tensors, steps) | {"tensors": tensors}
         if steps:
@@ -533,7 +535,7 @@ class _Lowering:
 
 
 def _common_dtype(tensors: list[dict[str, Any]], steps: list[dict[str, Any]]) -> dict[str, Any]:
-    """Says a half-precision dtype that most tensors have once, for all of them."""
+    """Writes a half-precision dtype that most tensors have only once, for the whole request."""
     counts = collections.Counter(entry.get("dtype", "float32") for entry in tensors)
     common = next((name for name in ("bfloat16", "float16") if 2 * counts[name] > len(tensors)), None)
     if common is None:
@@ -543,7 +545,7 @@ def _common_dtype(tensors: list[dict[str, Any]], steps: list[dict[str, Any]]) ->
         if own != common:
             entry["dtype"] = own
     for step in steps:
-        # A word for each element is the same in both; the words of others depend on the dtype.
+        # Methods with one word for each element do not depend on the dtype; others do.
         if "tensor" not in step and step["method"] != "uniform":
             own = step.pop("dtype", "float32")
             if own != common:
@@ -552,7 +554,7 @@ def _common_dtype(tensors: list[dict[str, Any]], steps: list[dict[str, Any]]) ->
 
 
 def _free(group: Group, other: Group) -> bool:
-    """Whether no value of one lives at the same time as a value of the other."""
+    """True if no value of one group is alive at the same time as a value of the other."""
     return all(a.last < b.start or b.last < a.start for a in group.values for b in other.values)
 
 
@@ -604,7 +606,7 @@ def _without_defaults(method: str, members: dict[str, Any]) -> dict[str, Any]:
 
 
 def _span(bound: dict[str, Any]) -> int | None:
-    """Numbers that an integer draw chooses from, if it takes a word for each element."""
+    """Size of the range of an integer draw, if it takes one word for each element."""
     high = bound.get("high", bound.get("to"))
     low = bound.get("low", bound.get("from", 0)) or 0
     if not isinstance(high, int) or high - low >= 1 << 28:
@@ -612,7 +614,7 @@ def _span(bound: dict[str, Any]) -> int | None:
     return high - low
 
 
-# The rules: what an operation on drawn values becomes.
+# Rules that turn operations on drawn values into moves.
 
 
 def _scalar(event: Event, value: Any, dtype: torch.dtype) -> float | int:
@@ -714,7 +716,7 @@ def _cloned(lowering: _Lowering, event: Event, bound: dict[str, Any]) -> None:
     result = event.operation.results[0]
     source = bound["self"]
     if result.shape == source.shape and result.stride == source.stride and source.is_dense and not source.is_contiguous:
-        # Memory keeps its order: the copy is of the storage.
+        # The order of the memory is kept, so the whole storage is copied.
         result = View(result.storage, (result.count,), (1,), 0, result.dtype)
         source = View(source.storage, (source.count,), (1,), source.offset, source.dtype)
     lowering._copy(event, result, source)
@@ -731,7 +733,7 @@ def _drawn(lowering: _Lowering, event: Event, bound: dict[str, Any]) -> None:
 
 
 def _norm(lowering: _Lowering, event: Event, bound: dict[str, Any]) -> None:
-    """The norms that weight_norm takes: over all dimensions of a whole tensor but its first, or but its last, or over all."""
+    """The norms of weight_norm: over all dimensions of a whole tensor except the first or the last, or over all."""
     view, result = bound["self"], event.operation.results[0]
     value = event.before[view.storage]
     if bound.get("p", bound.get("ord")) not in (2, None) or bound.get("dtype") is not None or view.dtype is not torch.float32:

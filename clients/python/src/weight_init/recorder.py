@@ -1,12 +1,12 @@
 """Records a constructor's operations on tensors, and which of them depend on the seed.
 
-A :class:`Recorder` is a dispatch mode: every ATen operation of the constructor passes through it. It runs the operation, or, on the
-meta device, only its shape function, and keeps a list of :class:`Operation`. Tensors are noted as :class:`View` of a storage, because
-a constructor writes through views.
+A :class:`Recorder` is a dispatch mode: every ATen operation of the constructor passes through it. It runs the
+operation, or, on the meta device, only its shape function, and keeps a list of :class:`Operation`. Tensors are recorded
+as :class:`View` of a storage, because a constructor writes through views.
 
-A storage depends on the seed from the first operation that draws into it, or that reads a storage that does, until an operation that
-does not overwrites all of it. Values that leave the dispatcher (``item()``, ``numpy()``, ``tolist()``, comparisons) are watched: a
-constructor that decides by drawn values cannot be a request.
+A storage depends on the seed from the first operation that draws into it, or that reads a dependent storage, until an
+independent operation overwrites all of it. Values that leave the dispatcher (``item()``, ``numpy()``, ``tolist()``,
+comparisons) are watched: a constructor that branches on drawn values cannot be a request.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from torch.utils._pytree import tree_flatten, tree_map
 
 from .errors import TraceError
 
-#: Operations that change a tensor's metadata alone.
+#: Operations that change only a tensor's metadata.
 _METADATA = frozenset(
     {"set_", "resize_", "detach_", "requires_grad_", "t_", "transpose_", "squeeze_", "unsqueeze_", "swapaxes_", "as_strided_"}
 )
@@ -47,7 +47,7 @@ _RESEEDING = ("manual_seed", "seed", "set_rng_state")
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """Elements of a storage, by shape, strides and offset, which count elements of ``dtype``."""
+    """Elements of a storage, by shape, strides and offset, in units of elements of ``dtype``."""
 
     storage: int
     shape: tuple[int, ...]
@@ -70,7 +70,7 @@ class View:
 
     @property
     def is_dense(self) -> bool:
-        """Whether the elements lie one after the other, in any order of dimensions."""
+        """True if the elements are contiguous in memory, in any order of dimensions."""
         expected = 1
         for size, stride in sorted(((n, s) for n, s in zip(self.shape, self.stride) if n != 1), key=lambda pair: pair[1]):
             if stride != expected:
@@ -85,7 +85,7 @@ class Storage:
 
     bytes: int
     dtype: torch.dtype
-    #: What it held when first seen, if no recorded operation made it.
+    #: The content when first seen, if no recorded operation made it.
     content: torch.Tensor | None = None
 
 
@@ -105,13 +105,13 @@ class Operation:
     #: Writes every element that it touches without reading it.
     overwrites: bool
     depends: bool = False
-    #: Values of the views read that do not depend on the seed, where the operation itself does.
+    #: Values of read views that do not depend on the seed, if the operation itself does.
     operands: dict[View, torch.Tensor] = field(default_factory=dict)
-    #: What a storage held before the operation made it depend on the seed, if it held anything.
+    #: Contents of storages before this operation made them depend on the seed, if they had any.
     before: dict[int, torch.Tensor] = field(default_factory=dict)
     #: file:line of the constructor.
     place: str = ""
-    #: Why no request can express it, known when it was recorded.
+    #: The reason why no request can express the operation, if known when it was recorded.
     refused: str | None = None
 
 
@@ -126,7 +126,7 @@ class StateTensor:
 
 
 def device_type(tensor: torch.Tensor) -> str:
-    """The kind of device that a tensor is really on: while a recorder without memory watches, ``tensor.device`` is the CPU."""
+    """The type of a tensor's real device: while a recorder without memory watches, ``tensor.device`` is the CPU."""
     return str(torch._C.TensorBase.device.__get__(tensor).type)
 
 
@@ -155,7 +155,7 @@ class Recorder(TorchDispatchMode):
         self.meta = meta
         self.devices = ("cpu", "meta") if meta else ("cpu",)
         self.operations: list[Operation] = []
-        #: For each storage the operations that write to it, by their place in ``operations``.
+        #: For each storage, the indices in ``operations`` of the operations that write to it.
         self.writers: dict[int, list[int]] = {}
         self.storages: list[Storage] = []
         self.depends: set[int] = set()
@@ -165,7 +165,7 @@ class Recorder(TorchDispatchMode):
         self.reseeded: str | None = None
         self._progress = progress
         self._paused = 0
-        #: Operations that are being run: those of the meta device that are written in Python ask tensors for their device.
+        #: Number of operations that are running: meta operations written in Python ask tensors for their real device.
         self.dispatching = 0
         self._by_address: dict[int, int] = {}
         self._alive: list[StorageWeakRef] = []
@@ -183,7 +183,7 @@ class Recorder(TorchDispatchMode):
         known = self._by_address.get(storage._cdata)
         if known is not None:
             return known
-        # Keeps the address from being given to another storage.
+        # Prevents the address from being reused for another storage.
         self._alive.append(StorageWeakRef(storage))
         index = len(self.storages)
         content = None
@@ -194,7 +194,7 @@ class Recorder(TorchDispatchMode):
         return index
 
     def covers(self, view: View) -> bool:
-        """Whether the view has every element of its storage."""
+        """True if the view has every element of its storage."""
         return view.count * view.dtype.itemsize == self.storages[view.storage].bytes and view.is_dense
 
     # Values
@@ -282,7 +282,7 @@ class Recorder(TorchDispatchMode):
             for view in operation.writes:
                 whole = operation.overwrites and self.covers(view)
                 if view.storage not in self.depends and not whole and self.unwritten.get(view.storage) is not True:
-                    # What nothing has written in it is told from the rest by the mask.
+                    # The mask distinguishes unwritten elements from the rest.
                     size = self.storages[view.storage].bytes
                     all_of_it = View(view.storage, (size,), (1,), 0, torch.uint8)
                     operation.before.setdefault(view.storage, self.value(all_of_it))
@@ -347,7 +347,7 @@ class Recorder(TorchDispatchMode):
                 del self.unwritten[view.storage]
 
     def is_unwritten(self, view: View) -> bool:
-        """Whether any element of the view is uninitialised memory."""
+        """True if any element of the view is uninitialised memory."""
         return self._is_unwritten(view)
 
     # Dispatch
@@ -460,7 +460,7 @@ class Recorder(TorchDispatchMode):
         return func(*args, **kwargs)
 
     def on_cpu(self, tree: Any) -> Any:
-        """The same arguments with every tensor without memory computed; of drawn values some element stands for all."""
+        """The same arguments with every tensor without memory computed; drawn values are replaced by the number 1."""
 
         def computed(leaf: Any) -> Any:
             if not isinstance(leaf, torch.Tensor) or device_type(leaf) != "meta":
@@ -473,7 +473,7 @@ class Recorder(TorchDispatchMode):
         return tree_map(computed, tree)
 
     def _computed(self, func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
-        """Runs an operation whose result's shape depends on elements, and lets its result be a literal."""
+        """Runs an operation whose result's shape depends on elements, and makes its result a literal."""
         with self.paused():
             real_args, real_kwargs = self.on_cpu((tuple(args), dict(kwargs)))
             real_kwargs.pop("device", None)
@@ -483,11 +483,11 @@ class Recorder(TorchDispatchMode):
     # The meta device
 
     def followed(self, tensor: torch.Tensor) -> torch.Tensor:
-        """The tensor that operations are recorded on: without memory, also in the place of one that was made before the recording."""
+        """The tensor that operations are recorded on: without memory, even for a tensor made before the recording."""
         return self._twin(tensor) if self.meta and device_type(tensor) == "cpu" else tensor
 
     def _twin(self, tensor: torch.Tensor) -> torch.Tensor:
-        """A tensor without memory in the place of one that has; what that one holds becomes its storage's content."""
+        """A tensor without memory that replaces one with memory; the latter's elements become the storage's content."""
         storage = tensor.untyped_storage()
         twin = self._twins.get(storage._cdata)
         if twin is None:
@@ -497,7 +497,7 @@ class Recorder(TorchDispatchMode):
                 index = self._storage(twin, made=True)
                 self.storages[index] = Storage(storage.nbytes(), tensor.dtype, whole.clone())
             self._twins[storage._cdata] = twin
-            # Both stay: an address must not be given to another storage.
+            # Both stay alive, because their addresses must not be reused.
             self._alive.append(StorageWeakRef(storage))
         with self.paused():
             placed = torch.empty(0, dtype=tensor.dtype, device="meta")
@@ -526,14 +526,14 @@ class Recorder(TorchDispatchMode):
         return args, kwargs
 
 
-# What goes past the dispatcher
+# Operations that bypass the dispatcher
 
 
 @contextlib.contextmanager
 def _macros_sent_to(recorder: Recorder) -> Iterator[None]:
-    """Sends calls of three functions of torch.nn.init to the recorder, also those through names that others imported.
+    """Sends calls of three functions of torch.nn.init to the recorder, also calls through names imported elsewhere.
 
-    The functions' code is exchanged, not the functions.
+    The functions' code is replaced, not the functions.
     """
     module = torch.nn.init
     names = module.__dict__
@@ -597,7 +597,7 @@ def _reads_sent_to(recorder: Recorder) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _on_cpu_by_name(recorder: Recorder) -> Iterator[None]:
-    """Tensors without memory say that they are on the CPU: libraries leave out the initialisation of others."""
+    """Makes tensors without memory report the CPU, because libraries skip the initialisation of meta tensors."""
     base = torch._C.TensorBase
     real = base.device
     cpu = torch.device("cpu")

@@ -1,4 +1,4 @@
-"""Requests as text: one entry, step or tie a line, so that they can be read, searched and compared."""
+"""Requests as text: one entry, step or tie per line, so that they can be read, searched and compared."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 
 def dumps(request: Mapping[str, Any]) -> str:
-    """A request as JSON with one entry a line and no other space between its parts, ending in a line break."""
+    """A request as JSON with one entry per line and no other white space between its parts, ending in a line break."""
     return "{" + ",\n".join(f"{_compact(key)}:{_lines(value)}" for key, value in request.items()) + "}\n"
 
 
@@ -26,7 +26,7 @@ def _compact(value: Any) -> str:
 
 
 def plain(value: Any) -> Any:
-    """JSON's form of a value that JSON lacks: the name of a dtype of torch or NumPy, and the number in a NumPy scalar.
+    """The JSON form of a value that JSON lacks: the name of a dtype of torch or NumPy, or the number in a NumPy scalar.
 
     Raises:
         TypeError: the value is neither.

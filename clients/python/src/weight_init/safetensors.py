@@ -49,7 +49,7 @@ def read_header(read: Callable[[int], bytes]) -> Header:
     """Reads the header. ``read(n)`` returns n bytes.
 
     Raises:
-        WeightInitError: if it is not that of a safetensors file whose tensors follow one another.
+        WeightInitError: if it is not the header of a safetensors file without gaps.
     """
     length = int.from_bytes(read(8), "little")
     if length > _LONGEST_HEADER:

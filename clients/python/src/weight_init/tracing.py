@@ -20,9 +20,9 @@ from .recorder import Recorder, StateTensor
 
 Progress = Callable[[str], None]
 
-#: The constructor is recorded under the first and compared under the second.
+#: Seeds under which the constructor is recorded and compared.
 _RECORDED, _COMPARED = 20_260_101, 1_618_033_988
-#: Models that were recorded without memory are compared all the same up to this many bytes of state.
+#: Largest state, in bytes, of models that are compared although they were recorded without memory.
 _COMPARABLE = 1 << 30
 
 
@@ -33,7 +33,7 @@ def trace(
     description: str | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """The request that makes what a constructor makes, for any seed.
+    """The request for the tensors that a constructor makes, for any seed.
 
     ``build()`` returns a ``torch.nn.Module``. It is called once under a recorder. The request holds every parameter and buffer of
     the module in the order of its state dict, the draws in the order of the program, and what does not depend on the seed as
@@ -41,11 +41,11 @@ def trace(
     request makes with PyTorch.
 
     Args:
-        build: makes the module anew at each call, from PyTorch's default generator.
+        build: makes a new module at each call, from PyTorch's default generator.
         device: "meta" records without memory, for models of any size. Models of more than 1 GiB are then compared by names, shapes
-            and steps alone. By default the module is built on the CPU.
+            and steps only. By default the module is built on the CPU.
         description: a text about the request; by default the versions of the libraries that made it.
-        progress: is told what happens, as one line of text.
+        progress: called with one line of text at each stage.
 
     Returns:
         A request without ``seed`` and ``format``, which its users add.
@@ -86,7 +86,7 @@ def _name(build: object) -> str:
 def exported(
     build: Callable[[], torch.nn.Module], *, meta: bool, say: Progress = lambda line: None
 ) -> tuple[dict[str, Any], int, str | None]:
-    """A request that nobody has compared yet, the bytes of its tensors, and the call that reseeded the generator, if any."""
+    """A request without comparison, the bytes of its tensors, and the call that reseeded the generator, if any."""
     with _generators_kept():
         recorder, state, reseeded = _record(build, meta=meta, say=say)
         say("writing the request")
@@ -101,11 +101,11 @@ def exported(
 
 
 def describe(module: torch.nn.Module, *, progress: Progress | None = None) -> dict[str, Any]:
-    """A request for a module that stands, initialised anew by its own layers.
+    """A request for an existing module, initialised anew by its own layers.
 
-    A module does not remember its constructor. This calls ``reset_parameters()`` of each of its submodules, in the order of
-    ``modules()``, on a copy, and traces that. Tensors that no submodule resets stay as they are if they are zeros, ones, constants
-    or integers; others are refused, since they may have been drawn or trained.
+    A module does not remember its constructor. This function traces a copy on which it calls ``reset_parameters()`` of
+    each submodule, in the order of ``modules()``. Tensors that no submodule resets stay unchanged if they are zeros,
+    ones, constants or integers; others are refused, because they may have been drawn or trained.
 
     Raises:
         TraceError: as for :func:`trace`.
@@ -163,9 +163,9 @@ def compare(
 
 
 def named_state(module: torch.nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
-    """Every parameter and buffer by its name, in the order of the state dict, those that it leaves out included.
+    """Every parameter and buffer by its name, in the order of the state dict, including buffers outside it.
 
-    Complex buffers that it leaves out are pairs of numbers, as in requests.
+    Complex buffers outside the state dict are pairs of numbers, as in requests.
     """
     for name, tensor, persistent in _state(module):
         yield name, in_pairs(tensor, persistent=persistent)
@@ -200,7 +200,7 @@ def _record(
         except TypeError as error:
             if error.__traceback__ is None or error.__traceback__.tb_next is not None:
                 raise
-            # Raised by the call itself: the constructor has not begun.
+            # Raised by the call itself, before the constructor has begun.
             raise TraceError(f"build is called without arguments: {error}; pass a function, such as lambda: {_name(build)}(...)") from None
     if not isinstance(module, torch.nn.Module):
         raise TraceError(f"build() returned {type(module).__name__}, not a torch.nn.Module")
@@ -244,7 +244,7 @@ def _generators_kept() -> Iterator[None]:
 
 
 def _versions(build: Callable[[], torch.nn.Module]) -> str:
-    """The versions of torch and of the libraries of models that are loaded."""
+    """The versions of torch and of the loaded libraries of models."""
     made_by = [f"torch {torch.__version__}"]
     for name in ("torchvision", "timm", "transformers"):
         if name in sys.modules:

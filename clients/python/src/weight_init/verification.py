@@ -1,4 +1,4 @@
-"""Compares a service with the PyTorch that is installed here."""
+"""Compares a service with the installed PyTorch."""
 
 from __future__ import annotations
 
@@ -43,14 +43,15 @@ class Verification:
 
 
 def verify(url: str, token: str | None = None) -> Verification:
-    """Compares what a service makes with what the installed torch makes: every method, dtype and kind of length, and steps.
+    """Compares a service's tensors with the installed torch's: every method, dtype and kind of length, and steps.
 
-    All bits have to be equal, but for `orthogonal`, whose bits depend on PyTorch's threads, and `erfinv`, which is a unit off for some
-    inputs. Other releases of PyTorch than those of the service's profile differ by themselves: docs/bits.md says in what.
+    All bits have to be equal, except for `orthogonal`, whose bits depend on PyTorch's threads, and `erfinv`, which
+    differs by a unit for some inputs. Releases of PyTorch outside the service's profile give other bits: docs/bits.md
+    says which.
 
     Args:
         url: of the service.
-        token: a bearer token, if the service wants one.
+        token: a bearer token, if the service needs one.
 
     Raises:
         ServiceError, UnreachableError, ProfileError: as :class:`Client` does.
@@ -74,7 +75,7 @@ def _equal(name: str, made: torch.Tensor, expected: torch.Tensor) -> bool:
         return True
     if name.startswith("orthogonal"):
         return bool(torch.allclose(made, expected, rtol=0, atol=1e-3 if made.dtype is torch.float32 else 1e-11))
-    # Scaling makes up to a unit more of a unit of erfinv.
+    # Scaling can turn one unit of erfinv's difference into two.
     return name in ("steps", "copied") and bool(torch.allclose(made, expected, rtol=2**-21, atol=0))
 
 

@@ -1,4 +1,4 @@
-"""Words of the generator that a draw takes, for draws whose numbers nobody keeps."""
+"""Numbers of words of the generator that discarded draws take."""
 
 from __future__ import annotations
 

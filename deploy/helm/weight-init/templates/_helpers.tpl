@@ -2,7 +2,7 @@
 {{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" -}}
 {{- end -}}
 
-{{- /* The release's name, with the chart's unless it is in there. */ -}}
+{{- /* The release's name, followed by the chart's name unless the release's name contains it. */ -}}
 {{- define "weight-init.fullname" -}}
 {{- $name := include "weight-init.name" . -}}
 {{- if .Values.fullnameOverride -}}
