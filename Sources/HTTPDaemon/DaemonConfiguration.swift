@@ -96,7 +96,12 @@ public struct DeferredLimits: Sendable {
 
 extension DaemonConfiguration {
     /// The numeric address.
-    var numericHost: String { host == "localhost" ? "127.0.0.1" : host }
+    var numericHost: String { Self.numericHost(host) }
+
+    /// The numeric address of a host: `localhost` is 127.0.0.1.
+    public static func numericHost(_ host: String) -> String {
+        host == "localhost" ? "127.0.0.1" : host
+    }
 }
 
 extension DaemonConfiguration: Configurable {

@@ -228,13 +228,10 @@ extension Service {
             connection.isFramedByItsEnd = false
         }
         active.subtract(1, ordering: .releasing)
-        var end = ExchangeEnd(
-            method: .get,
-            peer: connection.peer,
-            status: status == 0 ? nil : status,
-            nanoseconds: now.nanoseconds(since: connection.started),
-            isWhole: isWhole && status != 0
-        )
+        var end = ExchangeEnd(method: .get, status: status == 0 ? nil : status)
+        end.peer = connection.peer
+        end.nanoseconds = now.nanoseconds(since: connection.started)
+        end.isWhole = isWhole && status != 0
         if let exchange {
             exchange.complete(&end)
         } else {

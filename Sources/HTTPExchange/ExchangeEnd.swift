@@ -21,7 +21,7 @@ public struct ExchangeEnd: Sendable {
     /// Method of the request; `GET` if the connection ended before the method arrived.
     public var method: HTTPRequest.Method
     /// Headers of the request, as far as they arrived.
-    public var fields: HTTPFields
+    public var fields = HTTPFields()
     /// Address of the other end, if the transport has one.
     public var peer: String?
     /// Status of the response; `nil` if the connection ended before there was a response.
@@ -29,30 +29,16 @@ public struct ExchangeEnd: Sendable {
     /// The handler's note; `nil` if the transport answered by itself, or if there was no answer.
     public var note: ResponseNote?
     /// Bytes of the body that were handed to the connection.
-    public var bodyByteCount: Int
+    public var bodyByteCount = 0
     /// Time from the arrival of the request's first line to the end of sending.
-    public var nanoseconds: Int
+    public var nanoseconds = 0
     /// `false` if the connection ended before the response did.
-    public var isWhole: Bool
+    public var isWhole = true
 
-    public init(
-        method: HTTPRequest.Method,
-        fields: HTTPFields = HTTPFields(),
-        peer: String? = nil,
-        status: Int?,
-        note: ResponseNote? = nil,
-        bodyByteCount: Int = 0,
-        nanoseconds: Int = 0,
-        isWhole: Bool = true
-    ) {
+    public init(method: HTTPRequest.Method, status: Int?, note: ResponseNote? = nil) {
         self.method = method
-        self.fields = fields
-        self.peer = peer
         self.status = status
         self.note = note
-        self.bodyByteCount = bodyByteCount
-        self.nanoseconds = nanoseconds
-        self.isWhole = isWhole
     }
 }
 

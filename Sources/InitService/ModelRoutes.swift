@@ -124,7 +124,7 @@ private enum Found {
         .resource(
             Representation(
                 document: document.encoded,
-                mediaType: "application/json",
+                mediaType: Answer.json,
                 caching: Representation.Caching(repository.lifetime)
             )
         )

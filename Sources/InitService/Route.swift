@@ -69,7 +69,7 @@ struct Route: Sendable {
     )
     private static let contractInJSON = Representation(
         document: EmbeddedFile.openAPIinJSON.bytes,
-        mediaType: "application/json",
+        mediaType: Answer.json,
         caching: .hour
     )
     private static let contractInYAML = Representation(
@@ -91,7 +91,7 @@ struct Route: Sendable {
                 let release: JSONValue = [
                     "version": .string(Text(Release.version)), "profile": .string(Release.profile),
                 ]
-                return Representation(document: release.encoded, mediaType: "application/json", caching: .never)
+                return Representation(document: release.encoded, mediaType: Answer.json, caching: .never)
             },
         ] + probes + models
 
@@ -155,6 +155,6 @@ struct RouteTable: Sendable {
 extension Representation {
     fileprivate static func probe(_ status: Text) -> Representation {
         let document: JSONValue = ["status": .string(status)]
-        return Representation(document: document.encoded, mediaType: "application/json", caching: .never)
+        return Representation(document: document.encoded, mediaType: Answer.json, caching: .never)
     }
 }

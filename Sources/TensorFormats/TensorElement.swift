@@ -17,14 +17,35 @@ protocol TensorElement {
 /// A binary floating-point format with the fields of IEEE 754.
 protocol FloatElement: TensorElement {
     static var fractionBits: UInt64 { get }
-    static var exponentBits: UInt64 { get }
+
+    /// Writes `significand` · 2^`exponent`, a normal number that is no power of two.
+    static func write(significand: UInt64, exponent: Int, powers: PowersOfTen, to out: UnsafeMutableRawPointer)
+        -> UnsafeMutableRawPointer
 }
 
 extension FloatElement {
+    @inline(__always) static var exponentBits: UInt64 { UInt64(Bits.bitWidth) &- 1 &- fractionBits }
     @inline(__always) static var largestExponent: UInt64 { 1 &<< exponentBits &- 1 }
 
     /// Exponent of the power of two that the last bit of a subnormal number stands for.
     @inline(__always) static var leastExponent: Int { 2 &- Int(largestExponent &>> 1) &- 1 &- Int(fractionBits) }
+
+    @inline(__always)
+    static func write(_ bits: Bits, powers: PowersOfTen, to out: UnsafeMutableRawPointer) -> UnsafeMutableRawPointer {
+        let bits = UInt64(truncatingIfNeeded: bits)
+        let fraction = bits & (1 &<< fractionBits &- 1)
+        let exponent = bits &>> fractionBits & largestExponent
+        guard fraction != 0, exponent &- 1 < largestExponent &- 1 else {
+            return writeUnusual(bits, powers: powers, to: out)
+        }
+        out.storeBytes(of: UInt8(ascii: "-"), as: UInt8.self)
+        return write(
+            significand: fraction | 1 &<< fractionBits,
+            exponent: leastExponent &- 1 &+ Int(truncatingIfNeeded: exponent),
+            powers: powers,
+            to: out + Int(truncatingIfNeeded: bits &>> (fractionBits &+ exponentBits))
+        )
+    }
 
     /// Writes the special cases: zeros, subnormal numbers, powers of two, infinities and NaN.
     @inline(never)
@@ -62,28 +83,18 @@ protocol NarrowFloatElement: FloatElement {
 
 extension NarrowFloatElement {
     @inline(__always)
-    static func write(_ bits: Bits, powers: PowersOfTen, to out: UnsafeMutableRawPointer) -> UnsafeMutableRawPointer {
-        let bits = UInt64(truncatingIfNeeded: bits)
-        let fraction = bits & (1 &<< fractionBits &- 1)
-        let exponent = bits &>> fractionBits & largestExponent
-        guard fraction != 0, exponent &- 1 < largestExponent &- 1 else {
-            return writeUnusual(bits, powers: powers, to: out)
-        }
-        out.storeBytes(of: UInt8(ascii: "-"), as: UInt8.self)
-        let decimal = ShortestDecimal(
-            regular: UInt32(truncatingIfNeeded: fraction | 1 &<< fractionBits),
-            exponent: leastExponent &- 1 &+ Int(truncatingIfNeeded: exponent),
-            powers: powers.narrow
-        )
-        let sign = Int(truncatingIfNeeded: bits &>> (fractionBits &+ exponentBits))
-        return NumberText.write(narrow: decimal, least: leastDigitCount, to: out + sign)
+    static func write(significand: UInt64, exponent: Int, powers: PowersOfTen, to out: UnsafeMutableRawPointer)
+        -> UnsafeMutableRawPointer
+    {
+        let significand = UInt32(truncatingIfNeeded: significand)
+        let decimal = ShortestDecimal(regular: significand, exponent: exponent, powers: powers.narrow)
+        return NumberText.write(narrow: decimal, least: leastDigitCount, to: out)
     }
 }
 
 enum Float32Element: NarrowFloatElement {
     typealias Bits = UInt32
     @inline(__always) static var fractionBits: UInt64 { 23 }
-    @inline(__always) static var exponentBits: UInt64 { 8 }
     @inline(__always) static var leastDigitCount: Int { 7 }
     @inline(__always) static func value(_ bits: UInt32) -> Double { Double(Float(bitPattern: bits)) }
 }
@@ -91,7 +102,6 @@ enum Float32Element: NarrowFloatElement {
 enum Float16Element: NarrowFloatElement {
     typealias Bits = UInt16
     @inline(__always) static var fractionBits: UInt64 { 10 }
-    @inline(__always) static var exponentBits: UInt64 { 5 }
     @inline(__always) static var leastDigitCount: Int { 4 }
     @inline(__always) static func value(_ bits: UInt16) -> Double { Double(Float16(bitPattern: bits)) }
 }
@@ -99,7 +109,6 @@ enum Float16Element: NarrowFloatElement {
 enum BFloat16Element: NarrowFloatElement {
     typealias Bits = UInt16
     @inline(__always) static var fractionBits: UInt64 { 7 }
-    @inline(__always) static var exponentBits: UInt64 { 8 }
     @inline(__always) static var leastDigitCount: Int { 3 }
     @inline(__always) static func value(_ bits: UInt16) -> Double { Double(Float(bitPattern: UInt32(bits) << 16)) }
 }
@@ -107,23 +116,14 @@ enum BFloat16Element: NarrowFloatElement {
 enum Float64Element: FloatElement {
     typealias Bits = UInt64
     @inline(__always) static var fractionBits: UInt64 { 52 }
-    @inline(__always) static var exponentBits: UInt64 { 11 }
     @inline(__always) static func value(_ bits: UInt64) -> Double { Double(bitPattern: bits) }
 
     @inline(__always)
-    static func write(_ bits: UInt64, powers: PowersOfTen, to out: UnsafeMutableRawPointer) -> UnsafeMutableRawPointer {
-        let fraction = bits & (1 &<< fractionBits &- 1)
-        let exponent = bits &>> fractionBits & largestExponent
-        guard fraction != 0, exponent &- 1 < largestExponent &- 1 else {
-            return writeUnusual(bits, powers: powers, to: out)
-        }
-        out.storeBytes(of: UInt8(ascii: "-"), as: UInt8.self)
-        let decimal = ShortestDecimal(
-            regular: fraction | 1 &<< fractionBits,
-            exponent: leastExponent &- 1 &+ Int(truncatingIfNeeded: exponent),
-            powers: powers.wide
-        )
-        return NumberText.write(wide: decimal, to: out + Int(truncatingIfNeeded: bits &>> 63))
+    static func write(significand: UInt64, exponent: Int, powers: PowersOfTen, to out: UnsafeMutableRawPointer)
+        -> UnsafeMutableRawPointer
+    {
+        let decimal = ShortestDecimal(regular: significand, exponent: exponent, powers: powers.wide)
+        return NumberText.write(wide: decimal, to: out)
     }
 }
 

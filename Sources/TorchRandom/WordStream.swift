@@ -107,12 +107,10 @@ public final class WordStream {
             case .float64:
                 let pointer = pointer.assumingMemoryBound(to: Double.self)
                 kernels.pointee.uniform_f64(state, pointer, count, from, to - from, to, from)
-            case .float16:
+            case .float16, .bfloat16:
+                let uniform = format == .float16 ? kernels.pointee.uniform_f16 : kernels.pointee.uniform_bf16
                 let pointer = pointer.assumingMemoryBound(to: UInt16.self)
-                kernels.pointee.uniform_f16(state, pointer, count, low, high - low, replaced, replacement)
-            case .bfloat16:
-                let pointer = pointer.assumingMemoryBound(to: UInt16.self)
-                kernels.pointee.uniform_bf16(state, pointer, count, low, high - low, replaced, replacement)
+                uniform(state, pointer, count, low, high - low, replaced, replacement)
             }
         }
         position += UInt64(elements) * format.wordsPerElement
@@ -141,12 +139,9 @@ public final class WordStream {
             case .float64:
                 let pointer = pointer.assumingMemoryBound(to: Double.self)
                 kernels.pointee.normal_f64(state, pointer, count, mean, std)
-            case .float16:
-                let pointer = pointer.assumingMemoryBound(to: UInt16.self)
-                kernels.pointee.normal_f16(state, pointer, count, floatMean, floatStd)
-            case .bfloat16:
-                let pointer = pointer.assumingMemoryBound(to: UInt16.self)
-                kernels.pointee.normal_bf16(state, pointer, count, floatMean, floatStd)
+            case .float16, .bfloat16:
+                let normal = format == .float16 ? kernels.pointee.normal_f16 : kernels.pointee.normal_bf16
+                normal(state, pointer.assumingMemoryBound(to: UInt16.self), count, floatMean, floatStd)
             }
         }
         position += UInt64(blocks * WordStream.blockSize) * format.wordsPerElement

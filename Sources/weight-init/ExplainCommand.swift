@@ -20,16 +20,10 @@ struct ExplainCommand: ParsableCommand {
     @OptionGroup
     var request: RequestOptions
 
-    @Option(
-        help: "Output format of the request.",
-        completion: .list(RequestOptions.Asked.format?.words.map(\.description) ?? [])
-    )
+    @Option(help: "Output format of the request.", completion: RequestOptions.formats)
     var format: String?
 
-    @Option(
-        help: "Also make the body in that format, and print its digest: sha256.",
-        completion: .list(["sha256"])
-    )
+    @Option(help: "Also make the body in that format, and print its digest: sha256.", completion: .list(["sha256"]))
     var digest: String?
 
     func run() throws {

@@ -55,9 +55,9 @@ struct HealthCommand: ParsableCommand {
     /// The numeric address to connect to: the loopback address if the service listens on all interfaces.
     private func reachable(_ host: String) -> String {
         switch host {
-        case "0.0.0.0", "localhost": "127.0.0.1"
+        case "0.0.0.0": "127.0.0.1"
         case "::": "::1"
-        default: host
+        default: DaemonConfiguration.numericHost(host)
         }
     }
 }

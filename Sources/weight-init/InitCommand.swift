@@ -34,10 +34,7 @@ struct InitCommand: ParsableCommand {
     @OptionGroup
     var request: RequestOptions
 
-    @Option(
-        help: "Output format; overrides the extension of the file.",
-        completion: .list(RequestOptions.Asked.format?.words.map(\.description) ?? [])
-    )
+    @Option(help: "Output format; overrides the extension of the file.", completion: RequestOptions.formats)
     var format: String?
 
     @Flag(help: "Statistics instead of elements, as --format summary: with a histogram on a terminal, else JSON.")
@@ -68,7 +65,7 @@ struct InitCommand: ParsableCommand {
             try output == "-"
             ? OutputFile.standardOutput()
             : OutputFile(path: output, isReplacing: force, isResuming: resume)
-        let isText = answer.mediaType == "application/json"
+        let isText = answer.mediaType == Answer.json
         guard isText || !file.isTerminal else {
             throw ValidationError(
                 "a terminal cannot show this format: name a file with --output, or choose --format json"

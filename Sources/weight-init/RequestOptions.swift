@@ -16,7 +16,11 @@ struct RequestOptions: ParsableArguments {
         // The commands describe these themselves.
         static let rows = Operation.initialize.members.filter { $0.name != "format" && $0.name != "digest" }
             .map(OptionRow.init)
-        static let format = Operation.initialize.members.first { $0.name == "format" }
+    }
+
+    /// Names of the formats, for completion.
+    static var formats: CompletionKind {
+        .list(Operation.initialize.members.first { $0.name == "format" }?.words.map(\.description) ?? [])
     }
 
     @OptionGroup(title: "One tensor")

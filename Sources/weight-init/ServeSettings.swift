@@ -138,7 +138,7 @@ extension ServeSettings {
         guard let metricsPort, metricsPort == daemon.port, metricsPort != 0, daemon.socketPath == nil else {
             return nil
         }
-        let hosts = [daemon.host, metricsHost ?? daemon.host].map { Text($0 == "localhost" ? "127.0.0.1" : $0) }
+        let hosts = [daemon.host, metricsHost ?? daemon.host].map { Text(DaemonConfiguration.numericHost($0)) }
         // 0.0.0.0 includes every IPv4 address, and :: includes every address.
         let isShared =
             hosts[0] == hosts[1] || hosts.contains("::")

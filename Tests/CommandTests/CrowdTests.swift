@@ -92,7 +92,7 @@ struct CrowdTests {
         defer { server.kill() }
         let files = try server.openFiles()
         let client = try server.client(receiveBuffer: 4 << 10)
-        client.send("GET /init?method=normal&shape=268435456&format=raw HTTP/1.1\r\nHost: a\r\n\r\n")
+        client.sendGet("/init?method=normal&shape=268435456&format=raw")
         #expect(try client.readHead().status == 200)
         #expect(try eventually { try server.openFiles() > files })
         #expect(try eventually { try server.openFiles() == files })

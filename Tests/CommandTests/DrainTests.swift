@@ -8,7 +8,6 @@ struct DrainTests {
     /// More than the kernel buffers for a slow reader.
     private static let byteCount = 64 << 20
     private static let target = "/init?method=normal&shape=\(byteCount / 4)&seed=7&format=raw"
-    private static let request = "GET \(target) HTTP/1.1\r\nHost: a\r\n\r\n"
 
     private func digest(_ client: RawClient, after head: RawClient.Response) throws -> SHA256.Digest {
         var hash = SHA256()
@@ -21,11 +20,11 @@ struct DrainTests {
         let server = try Server(["serve", "--port", "0"], [:])
         defer { server.kill() }
         let fast = try server.client()
-        fast.send(Self.request)
+        fast.sendGet(Self.target)
         let expected = try digest(fast, after: try fast.readHead())
 
         let slow = try server.client(receiveBuffer: 16 << 10)
-        slow.send(Self.request)
+        slow.sendGet(Self.target)
         let head = try slow.readHead()
         #expect(head.status == 200)
         #expect(head["Content-Length"] == String(Self.byteCount))
@@ -49,7 +48,7 @@ struct DrainTests {
         let clients = try (0..<20).map { index in
             let client = try server.client(receiveBuffer: 16 << 10)
             let target = "/init?method=normal&shape=\(byteCount / 4)&seed=\(index % 2)&format=raw"
-            client.send("GET \(target) HTTP/1.1\r\nHost: a\r\n\r\n")
+            client.sendGet(target)
             return client
         }
         let heads = try clients.map { try $0.readHead() }
@@ -74,24 +73,28 @@ struct DrainTests {
 
     @Test("A download is cut off at the drain timeout, and the exit code is 0")
     func timeout() throws {
-        let server = try Server(["serve", "--port", "0", "--drain-timeout", "1"], [:])
-        defer { server.kill() }
-        let stuck = try server.slowReader(Self.target)
-        server.signal(SIGTERM)
-        #expect(server.wait() == .exited(0))
-        #expect(server.errors().contains("cut off"))
-        #expect(stuck.readToEnd().count < Self.byteCount)
+        try drainStuck(timeout: 1, SIGTERM) { server in
+            #expect(server.wait() == .exited(0))
+            #expect(server.errors().contains("cut off"))
+        }
     }
 
     @Test("A second signal cuts a download off at once")
     func secondSignal() throws {
-        let server = try Server(["serve", "--port", "0", "--drain-timeout", "3600"], [:])
+        try drainStuck(timeout: 3600, SIGINT) { server throws in
+            #expect(try server.logs("draining"))
+            server.signal(SIGINT)
+            #expect(server.wait() == .exited(128 + SIGINT))
+        }
+    }
+
+    /// Sends a signal to a server during a download that its reader has stopped reading, and expects it to be cut off.
+    private func drainStuck(timeout: Int, _ signal: Int32, _ body: (Server) throws -> Void) throws {
+        let server = try Server(["serve", "--port", "0", "--drain-timeout", "\(timeout)"], [:])
         defer { server.kill() }
         let stuck = try server.slowReader(Self.target)
-        server.signal(SIGINT)
-        #expect(try server.logs("draining"))
-        server.signal(SIGINT)
-        #expect(server.wait() == .exited(128 + SIGINT))
+        server.signal(signal)
+        try body(server)
         #expect(stuck.readToEnd().count < Self.byteCount)
     }
 }

@@ -35,8 +35,7 @@ struct InitCommandTests {
         }
         for format in ["raw", "npy", "safetensors", "json", "summary"] {
             let client = try server.client()
-            client.send("GET /init?\(query)&format=\(format) HTTP/1.1\r\nHost: a\r\n\r\n")
-            let response = try client.readResponse()
+            let response = try client.get("/init?\(query)&format=\(format)")
             let workplace = try Workplace()
             let result = try workplace.run(["init", "--format", format, "-o", "made"] + options)
             guard response.status == 200 else {

@@ -75,7 +75,7 @@ struct LimitTests {
                     + "Content-Length: \(limit.request.utf8.count)\r\n\r\n\(limit.request)"
             )
         } else {
-            client.send("GET /init?\(limit.request) HTTP/1.1\r\nHost: a\r\n\r\n")
+            client.sendGet("/init?\(limit.request)")
         }
         let answer = try client.readResponse()
         #expect(answer.status == limit.status, "\(answer.text)")

@@ -50,10 +50,8 @@ struct LogTests {
         defer { server.kill() }
         let client = try server.client()
         let fields = "X-Request-Id: my-name\r\ntraceparent: 00-\(Self.trace)-b7ad6b7169203331-01\r\n"
-        client.send("GET /init?method=ones&shape=1000&format=raw HTTP/1.1\r\nHost: a\r\n\(fields)\r\n")
-        #expect(try client.readResponse().body.count == 4000)
-        client.send("GET /gian HTTP/1.1\r\nHost: a\r\n\r\n")
-        let missing = try client.readResponse()
+        #expect(try client.get("/init?method=ones&shape=1000&format=raw", fields).body.count == 4000)
+        let missing = try client.get("/gian")
         let lines = try end(server).map {
             try #require(try JSONSerialization.jsonObject(with: Data($0.utf8)) as? [String: Any])
         }
@@ -153,8 +151,7 @@ struct LogTests {
         let server = try Server(["serve", "--port=0", "--log-level=info", "--log-format=json"], [:])
         defer { server.kill() }
         let client = try server.client()
-        let target = "/init?method=orthogonal&shape=4000,4000&format=raw"
-        client.send("GET \(target) HTTP/1.1\r\nHost: a\r\nX-Request-Id: abc-1\r\n\r\n")
+        client.sendGet("/init?method=orthogonal&shape=4000,4000&format=raw", "X-Request-Id: abc-1\r\n")
         #expect(try eventually { try server.get("/metrics").text.contains("\nweight_init_work_running 1\n") })
         client.reset()
         #expect(try server.logs(#""cut":true"#))

@@ -19,7 +19,7 @@ struct MemoryTests {
         let server = try Server(["serve", "--port", "0"], [:])
         defer { server.kill() }
         let client = try server.client()
-        client.send("GET /init?shape=4096,4096&seed=1&\(query) HTTP/1.1\r\nHost: a\r\n\r\n")
+        client.sendGet("/init?shape=4096,4096&seed=1&\(query)")
         let head = try client.readHead()
         try #require(head.status == 200)
         var count = 0
@@ -56,8 +56,7 @@ struct MemoryTests {
         defer { server.kill() }
         let client = try server.client()
         func get(_ path: String, _ fields: String = "") throws -> RawClient.Response {
-            client.send("GET /random/llama-3-70b/resolve/\(path) HTTP/1.1\r\nHost: a\r\n\(fields)\r\n")
-            return try client.readResponse()
+            return try client.get("/random/llama-3-70b/resolve/\(path)", "\(fields)")
         }
         let index = try get("main/model.safetensors.index.json").text
         let shards = Set(index.matches(of: /model-[0-9-]+of-[0-9]+\.safetensors/).map { String($0.output) })
@@ -85,7 +84,7 @@ struct MemoryTests {
         defer { server.kill() }
         let client = try server.client()
         // The reply has 8 GiB, so that the service cannot know that the client will leave.
-        client.send("GET /init?method=normal&shape=2147483648&format=\(format) HTTP/1.1\r\nHost: a\r\n\r\n")
+        client.sendGet("/init?method=normal&shape=2147483648&format=\(format)")
         #expect(try client.readHead().status == 200)
         var buffer = [UInt8](repeating: 0, count: 1 << 20)
         var received = 0

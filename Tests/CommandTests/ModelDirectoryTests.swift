@@ -27,8 +27,7 @@ struct ModelDirectoryTests {
     /// The models that are not built in.
     private func models(_ server: Server) throws -> [String] {
         let client = try server.client()
-        client.send("GET /models HTTP/1.1\r\nHost: a\r\n\r\n")
-        let text = try client.readResponse().text
+        let text = try client.get("/models").text
         return text.matches(of: /"name":"([a-z]+\/[a-z0-9]+)"/).map { String($0.1) }.filter { !$0.hasPrefix("random/") }
     }
 
@@ -66,8 +65,7 @@ struct ModelDirectoryTests {
         #expect(try server.logs(" error --models: \(words); without it, the built-in models are served"))
         #expect(try models(server).isEmpty)
         let client = try server.client()
-        client.send("GET /random/mlp/resolve/main/model.safetensors HTTP/1.1\r\nHost: a\r\n\r\n")
-        #expect(try client.readResponse().status == 200)
+        #expect(try client.get("/random/mlp/resolve/main/model.safetensors").status == 200)
     }
 
     @Test("A missing directory is logged, and the built-in models are served")

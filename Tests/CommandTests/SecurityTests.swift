@@ -13,8 +13,7 @@ struct SecurityTests {
 
     private func status(_ server: Server, _ token: String) throws -> Int {
         let client = try server.client()
-        client.send("GET /gain HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer \(token)\r\n\r\n")
-        return try client.readResponse().status
+        return try client.get("/gain", "Authorization: Bearer \(token)\r\n").status
     }
 
     // MARK: Tokens
@@ -142,7 +141,7 @@ struct SecurityTests {
         #expect(old.status != 0)
 
         let client = try secure.client()
-        client.send("GET /gain HTTP/1.1\r\nHost: a\r\n\r\n")
+        client.sendGet("/gain")
         #expect(!String(decoding: client.readToEnd(), as: UTF8.self).contains("HTTP/"))
         secure.signal(SIGTERM)
         #expect(secure.wait() == .exited(0))
@@ -253,8 +252,7 @@ struct SecurityTests {
         #expect(try status(server, "token") == 200)
         func answer(_ path: String) throws -> RawClient.Response {
             let client = try RawClient(port: try #require(UInt16(server.metricsPort)))
-            client.send("GET \(path) HTTP/1.1\r\nHost: a\r\n\r\n")
-            return try client.readResponse()
+            return try client.get(path)
         }
         let histogram = "http_server_request_duration_seconds_count"
         var metrics = try ParsedMetrics(try answer("/metrics").text)
@@ -267,8 +265,7 @@ struct SecurityTests {
         #expect(metrics.sum(histogram) == 1)
         #expect(try answer("/readyz").status == 200 && answer("/gain").status == 404)
         let client = try server.client()
-        client.send("GET /metrics HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer token\r\n\r\n")
-        #expect(try client.readResponse().status == 404)
+        #expect(try client.get("/metrics", "Authorization: Bearer token\r\n").status == 404)
         server.signal(SIGTERM)
         #expect(try server.logs("draining"))
         #expect(try answer("/readyz").status == 503)

@@ -142,17 +142,12 @@ final class Server {
 
     /// The response to a GET on a new connection.
     func get(_ target: String) throws -> RawClient.Response {
-        let client = try client()
-        client.send("GET \(target) HTTP/1.1\r\nHost: a\r\n\r\n")
-        return try client.readResponse()
+        try client().get(target)
     }
 
     /// A client that has read only the head of a long response, with a small receive buffer.
     func slowReader(_ target: String, receiveBuffer: Int32 = 16 << 10) throws -> RawClient {
-        let client = try client(receiveBuffer: receiveBuffer)
-        client.send("GET \(target) HTTP/1.1\r\nHost: a\r\n\r\n")
-        #expect(try client.readHead().status == 200)
-        return client
+        try RawClient.slowReader(port: try #require(UInt16(port)), target, receiveBuffer: receiveBuffer)
     }
 
     func signal(_ number: Int32) {

@@ -38,13 +38,8 @@ final class Workplace {
     ///
     /// - Parameter file: Name of a file for standard output.
     func run(_ arguments: [String], input: [UInt8] = [], output file: String? = nil) throws -> Outcome {
-        let process = Process()
+        let process = command(arguments)
         let (inputPipe, output, errors) = (Pipe(), Pipe(), Pipe())
-        process.executableURL = executable
-        process.arguments = arguments
-        // The environment of the tests is not inherited, because it may select other kernels.
-        process.environment = sanitizerOptions
-        process.currentDirectoryURL = directory
         process.standardInput = inputPipe
         process.standardOutput = output
         if let file {
@@ -65,15 +60,21 @@ final class Workplace {
         )
     }
 
-    /// Starts the command here.
-    func start(_ arguments: [String]) throws -> Process {
+    /// The command, to be run here with nothing to read.
+    func command(_ arguments: [String], _ environment: [String: String] = [:]) -> Process {
         let process = Process()
         process.executableURL = executable
         process.arguments = arguments
         // The environment of the tests is not inherited, because it may select other kernels.
-        process.environment = sanitizerOptions
+        process.environment = environment.merging(sanitizerOptions) { $1 }
         process.currentDirectoryURL = directory
         process.standardInput = FileHandle.nullDevice
+        return process
+    }
+
+    /// Starts the command here.
+    func start(_ arguments: [String]) throws -> Process {
+        let process = command(arguments)
         process.standardOutput = FileHandle.nullDevice
         process.standardError = FileHandle.nullDevice
         try process.run()
@@ -112,13 +113,7 @@ final class Terminal {
         showing stream: Stream,
         in workplace: Workplace
     ) throws -> (status: Int32, text: String) {
-        let process = Process()
-        process.executableURL = executable
-        process.arguments = arguments
-        // The environment of the tests is not inherited, because it may select other kernels.
-        process.environment = environment.merging(sanitizerOptions) { $1 }
-        process.currentDirectoryURL = workplace.directory
-        process.standardInput = FileHandle.nullDevice
+        let process = workplace.command(arguments, environment)
         let other = open(path, O_RDWR | O_NOCTTY)
         try #require(other >= 0)
         let handle = FileHandle(fileDescriptor: other)

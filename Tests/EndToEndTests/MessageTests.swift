@@ -135,7 +135,7 @@ struct MessageTests {
             let target = "/init?method=trunc_normal&shape=300,1000&seed=9&format=npy"
             let whole = try caller.get(target).body
             let broken = try RawClient(port: caller.port)
-            broken.send("GET \(target) HTTP/1.1\r\nHost: a\r\n\r\n")
+            broken.sendGet(target)
             let head = try broken.readHead()
             var body = broken.read(500_001)
             broken.reset()

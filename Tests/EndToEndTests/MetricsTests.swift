@@ -109,9 +109,7 @@ struct MetricsTests {
     @Test("Metrics count a download that was cut off and its bytes")
     func cutOff() throws {
         try withObservedService { caller in
-            let client = try RawClient(port: caller.port, receiveBuffer: 16 << 10)
-            client.send("GET /init?method=ones&shape=100000000&format=raw HTTP/1.1\r\nHost: a\r\n\r\n")
-            #expect(try client.readHead().status == 200)
+            let client = try RawClient.slowReader(port: caller.port, "/init?method=ones&shape=100000000&format=raw")
             client.reset()
             var metrics = try metrics(caller)
             for _ in 0..<5000 where metrics["weight_init_cut_off_requests_total", [:]] == 0 {
@@ -162,7 +160,7 @@ struct MetricsTests {
             long.send("GET /gain?\(String(repeating: "a", count: 100_000)) HTTP/1.1\r\nHost: a\r\n\r\n")
             _ = long.readToEnd()
             let header = try RawClient(port: caller.port)
-            header.send("GET /gain HTTP/1.1\r\nHost: a\r\nX: \(String(repeating: "a", count: 100_000))\r\n\r\n")
+            header.sendGet("/gain", "X: \(String(repeating: "a", count: 100_000))\r\n")
             _ = header.readToEnd()
             let silent = try RawClient(port: caller.port)
             silent.send("GET /gain HTTP/1.1\r\nHost: a\r\n")

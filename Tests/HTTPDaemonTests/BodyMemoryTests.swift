@@ -6,15 +6,12 @@ import Testing
 
 @Suite("The memory of active bodies is bounded")
 struct BodyMemoryTests {
-    private static let request = "GET /x HTTP/1.1\r\nHost: a\r\n\r\n"
     private static let byteCount = 1 << 30
 
     /// Connects clients, one after the other, that read the head of a response and then nothing more.
     private func slowClients(_ count: Int, of daemon: HTTPDaemon, _ traces: [Traces]) throws -> [RawClient] {
         try (0..<count).map { index in
-            let client = try RawClient(port: daemon.port, receiveBuffer: 4 << 10)
-            client.send(Self.request)
-            #expect(try client.readHead().status == 200)
+            let client = try RawClient.slowReader(port: daemon.port, "/x", receiveBuffer: 4 << 10)
             #expect(eventually { traces[index].largestRead > 0 })
             return client
         }
@@ -79,16 +76,14 @@ struct BodyMemoryTests {
             // Optimised code would close the sockets of the clients after their last use.
             defer { withExtendedLifetime(clients) {} }
             let refused = try RawClient(port: daemon.port)
-            refused.send(Self.request)
-            #expect(try refused.readResponse().status == 503)
+            #expect(try refused.get("/x").status == 503)
             // Short bodies and HEAD need no memory of active bodies.
-            refused.send("GET /y HTTP/1.1\r\nHost: a\r\n\r\n")
-            #expect(try refused.readResponse().text == "/y")
+            #expect(try refused.get("/y").text == "/y")
             refused.send("HEAD /x HTTP/1.1\r\nHost: a\r\n\r\n")
             #expect(try refused.readResponse(toHead: true).status == 200)
             clients[0].reset()
             #expect(eventually { daemon.activeExchanges == 3 })
-            refused.send(Self.request)
+            refused.sendGet("/x")
             #expect(try refused.readHead().status == 200)
         }
     }

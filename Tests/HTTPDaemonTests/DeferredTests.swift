@@ -52,20 +52,14 @@ import Testing
         try withDaemon(Self.stub(gate)) { daemon in
             let slow = try (0..<20).map { _ in try RawClient(port: daemon.port) }
             for client in slow {
-                client.send(Self.request)
+                client.sendGet("/slow")
             }
             #expect(eventually { gate.arrived == 1 && daemon.activeExchanges == 20 })
-            for _ in 0..<200 {
-                let quick = try RawClient(port: daemon.port)
-                quick.send("GET /y HTTP/1.1\r\nHost: a\r\n\r\n")
-                #expect(try quick.readResponse().text == "/y")
-            }
+            for _ in 0..<200 { #expect(try RawClient(port: daemon.port).get("/y").text == "/y") }
             // One thread: the first job still runs, the others still wait.
             #expect(gate.arrived == 1)
             gate.release()
-            for client in slow {
-                #expect(try client.readResponse().text == "done")
-            }
+            for client in slow { #expect(try client.readResponse().text == "done") }
         }
     }
 
@@ -86,8 +80,7 @@ import Testing
         try withDaemon(stub) { daemon in
             let client = try RawClient(port: daemon.port)
             for count in 1...20 {
-                client.send(Self.request)
-                #expect(try client.readResponse().text == "text")
+                #expect(try client.get("/slow").text == "text")
                 #expect(eventually { threads.freeing.count == count })
             }
         }
@@ -144,7 +137,7 @@ import Testing
             var clients: [RawClient] = []
             for number in 0..<10 {
                 let client = try RawClient(port: daemon.port)
-                client.send("GET /slow?\(number) HTTP/1.1\r\nHost: a\r\n\r\n")
+                client.sendGet("/slow?\(number)")
                 #expect(eventually { stub.requests.count == number + 1 })
                 clients.append(client)
             }
@@ -188,15 +181,12 @@ import Testing
         try withDaemon(stub) { daemon in
             daemonLoad.withLock { $0 = { [weak daemon] in daemon?.load.workMemory ?? -1 } }
             let client = try RawClient(port: daemon.port)
-            client.send("GET /more HTTP/1.1\r\nHost: a\r\n\r\n")
-            #expect(try client.readResponse().text == "whole")
+            #expect(try client.get("/more").text == "whole")
             #expect(held.withLock { $0 } == [100, 70_000])
             #expect(eventually { daemon.load.workMemory == 0 })
             // The rest is refused if it can never fit into the memory, and the connection stays usable.
-            client.send("GET /much HTTP/1.1\r\nHost: a\r\n\r\n")
-            #expect(try client.readResponse().status == 503)
-            client.send("GET /more HTTP/1.1\r\nHost: a\r\n\r\n")
-            #expect(try client.readResponse().text == "whole")
+            #expect(try client.get("/much").status == 503)
+            #expect(try client.get("/more").text == "whole")
         }
     }
 
@@ -230,21 +220,15 @@ import Testing
         ) { daemon in
             let long = try (0..<3).map { number in
                 let client = try RawClient(port: daemon.port)
-                client.send("GET /long HTTP/1.1\r\nHost: a\r\n\r\n")
+                client.sendGet("/long")
                 #expect(eventually { daemon.activeExchanges == number + 1 && gate.arrived == 1 })
                 return client
             }
             #expect(daemon.load.workMemory == 100)
-            for _ in 0..<10 {
-                let short = try RawClient(port: daemon.port)
-                short.send("GET /short HTTP/1.1\r\nHost: a\r\n\r\n")
-                #expect(try short.readResponse().text == "short")
-            }
+            for _ in 0..<10 { #expect(try RawClient(port: daemon.port).get("/short").text == "short") }
             #expect(gate.arrived == 1)
             gate.release()
-            for client in long {
-                #expect(try client.readResponse().text == "long")
-            }
+            for client in long { #expect(try client.readResponse().text == "long") }
             #expect(eventually { daemon.load.workMemory == 0 })
         }
     }
@@ -277,7 +261,7 @@ import Testing
             var clients: [RawClient] = []
             func ask(_ target: String) throws {
                 let client = try RawClient(port: daemon.port)
-                client.send("GET \(target) HTTP/1.1\r\nHost: a\r\n\r\n")
+                client.sendGet(target)
                 clients.append(client)
             }
             // Both threads are taken when the others come.
@@ -305,7 +289,7 @@ import Testing
         try withDaemon(Self.stub(gate), { $0.deferred.queueLimit = 2 }) { daemon in
             let clients = try (0..<3).map { number in
                 let client = try RawClient(port: daemon.port)
-                client.send(Self.request)
+                client.sendGet("/slow")
                 #expect(eventually { daemon.activeExchanges == number + 1 && gate.arrived == 1 })
                 return client
             }
@@ -325,11 +309,10 @@ import Testing
         let gate = Gate()
         try withDaemon(Self.stub(gate), { $0.deferred.waitLimit = .milliseconds(100) }) { daemon in
             let first = try RawClient(port: daemon.port)
-            first.send(Self.request)
+            first.sendGet("/slow")
             #expect(eventually { gate.arrived == 1 })
             let second = try RawClient(port: daemon.port)
-            second.send(Self.request)
-            #expect(try second.readResponse().status == 503)
+            #expect(try second.get("/slow").status == 503)
             gate.release()
             #expect(try first.readResponse().text == "done")
         }
@@ -359,11 +342,9 @@ import Testing
             }
         ) { daemon in
             gate.release()
-            let first = try RawClient(port: daemon.port, receiveBuffer: 16 << 10)
-            first.send(Self.request)
-            #expect(try first.readHead().status == 200)
+            let first = try RawClient.slowReader(port: daemon.port, "/slow")
             let second = try RawClient(port: daemon.port)
-            second.send(Self.request)
+            second.sendGet("/slow")
             // The first response is not sent yet: its 60 bytes still count, and 60 more do not fit.
             usleep(200_000)
             #expect(gate.arrived == 1)
@@ -372,8 +353,7 @@ import Testing
             #expect(gate.arrived == 2)
 
             let huge = try RawClient(port: daemon.port)
-            huge.send("GET /huge HTTP/1.1\r\nHost: a\r\n\r\n")
-            #expect(try huge.readResponse().status == 503)
+            #expect(try huge.get("/huge").status == 503)
         }
     }
 
@@ -392,12 +372,7 @@ import Testing
             }
         ])
         try withDaemon(stub, { $0.deferred.memoryLimit = 100 }) { daemon in
-            let clients = try (0..<2).map { _ in
-                let client = try RawClient(port: daemon.port, receiveBuffer: 16 << 10)
-                client.send(Self.request)
-                #expect(try client.readHead().status == 200)
-                return client
-            }
+            let clients = try (0..<2).map { _ in try RawClient.slowReader(port: daemon.port, "/slow") }
             #expect(daemon.activeExchanges == clients.count)
         }
     }
@@ -407,7 +382,7 @@ import Testing
         let (gate, cancelled) = (Gate(), Gate())
         try withDaemon(Self.stub(gate, cancelled: cancelled)) { daemon in
             let client = try RawClient(port: daemon.port)
-            client.send(Self.request)
+            client.sendGet("/slow")
             // The work must have begun, because waiting work would be dropped.
             #expect(eventually { gate.arrived == 1 })
             if resets { client.reset() } else { client.finishSending() }
@@ -421,11 +396,11 @@ import Testing
         let gate = Gate()
         try withDaemon(Self.stub(gate)) { daemon in
             let first = try RawClient(port: daemon.port)
-            first.send(Self.request)
+            first.sendGet("/slow")
             #expect(eventually { gate.arrived == 1 })
             let others = try (0..<10).map { _ in try RawClient(port: daemon.port) }
             for client in others {
-                client.send(Self.request)
+                client.sendGet("/slow")
             }
             #expect(eventually { daemon.activeExchanges == 11 })
             for client in others {
@@ -446,7 +421,7 @@ import Testing
             // Optimised code would close the sockets of the clients after their last use.
             defer { withExtendedLifetime(clients) {} }
             for client in clients {
-                client.send(Self.request)
+                client.sendGet("/slow")
             }
             #expect(eventually { daemon.activeExchanges == 6 && gate.arrived == 2 })
             daemon.stop()

@@ -52,8 +52,7 @@ final class Observer: RequestHandler {
             let client = try RawClient(port: daemon.port)
             let paths = ["/bytes", "/large", "/source", "/stream", "/deferred"]
             for path in paths {
-                client.send(Responses.get(path, more: "X: \(path)\r\n"))
-                _ = try client.readResponse()
+                _ = try client.get(path, "X: \(path)\r\n")
             }
             client.send(Responses.get("/bytes", method: "HEAD"))
             _ = try client.readResponse(toHead: true)
@@ -80,7 +79,7 @@ final class Observer: RequestHandler {
         try withDaemon(observer) { daemon in
             let client = try RawClient(port: daemon.port, receiveBuffer: 16 << 10)
             let begun = ContinuousClock.now
-            client.send(Responses.get("/x"))
+            client.sendGet("/x")
             let head = try client.readHead()
             #expect(observer.ends.isEmpty && daemon.load.activeExchanges == 1)
             try client.readBody(after: head) { _ in }
@@ -96,9 +95,7 @@ final class Observer: RequestHandler {
         let count = 1 << 30
         let observer = Observer(["/x": { _ in .pattern(count) }])
         try withDaemon(observer, { $0.receiveTimeout = .milliseconds(200) }) { daemon in
-            let gone = try RawClient(port: daemon.port, receiveBuffer: 16 << 10)
-            gone.send(Responses.get("/x"))
-            _ = try gone.readHead()
+            let gone = try RawClient.slowReader(port: daemon.port, "/x")
             gone.reset()
             #expect(eventually { observer.ends.count == 1 })
             #expect(observer.ends[0].status == 200 && !observer.ends[0].isWhole)
@@ -112,7 +109,7 @@ final class Observer: RequestHandler {
             #expect(observer.ends[1].status == 408 && observer.ends[1].isWhole)
             // Stopping the daemon ends an exchange, too.
             let left = try RawClient(port: daemon.port, receiveBuffer: 16 << 10)
-            left.send(Responses.get("/x"))
+            left.sendGet("/x")
             _ = try left.readHead()
             daemon.stop()
             #expect(observer.ends.count == 3 && !observer.ends[2].isWhole)

@@ -5,8 +5,6 @@ import TestSupport
 import Testing
 
 @Suite struct Lifecycle {
-    static let hello = "GET /hello HTTP/1.1\r\nHost: a\r\n\r\n"
-
     @Test("A port in use is an error that says so")
     func aPortInUseIsAn() throws {
         try withDaemon(Stub()) { daemon in
@@ -84,8 +82,7 @@ import Testing
         }
         defer { daemon.stop() }
         let client = try RawClient(port: daemon.port)
-        client.send(Self.hello)
-        #expect(try client.readResponse().status == 200)
+        #expect(try client.get("/hello").status == 200)
         #expect(stub.requests.map(\.peer) == ["127.0.0.1"])
     }
 
@@ -103,8 +100,7 @@ import Testing
             defer { close(probe) }
             let hasReno = setsockopt(probe, Int32(IPPROTO_TCP), TCP_CONGESTION, "reno", 4) == 0
             let client = try RawClient(port: daemon.port)
-            client.send(Self.hello)
-            #expect(try client.readResponse().status == 200)
+            #expect(try client.get("/hello").status == 200)
             guard hasReno else {
                 return
             }
@@ -141,7 +137,7 @@ import Testing
         try withDaemon(Stub(), { $0.connectionLimit = 2 }) { daemon in
             var clients = try (0..<4).map { _ in try RawClient(port: daemon.port) }
             for client in clients {
-                client.send(Self.hello)
+                client.sendGet("/hello")
             }
             #expect(daemon.openConnections <= 2)
             while !clients.isEmpty {
@@ -160,8 +156,7 @@ import Testing
             let served = try (0..<2).map { _ in try RawClient(port: daemon.port) }
             defer { withExtendedLifetime(served) {} }
             for client in served {
-                client.send(Self.hello)
-                #expect(try client.readResponse().status == 200)
+                #expect(try client.get("/hello").status == 200)
             }
             #expect(try RawClient(port: daemon.port).readToEnd().isEmpty)
         }
@@ -170,8 +165,7 @@ import Testing
     @Test("An idle connection is closed")
     func anIdleConnectionIsClosed() throws {
         try withClient({ $0.idleTimeout = .seconds(1) }) { client, _ throws in
-            client.send(Self.hello)
-            #expect(try client.readResponse().status == 200)
+            #expect(try client.get("/hello").status == 200)
             #expect(client.isAtEnd())
         }
     }
@@ -181,20 +175,16 @@ import Testing
         let count = 32 << 20
         let stub = Stub(["/x": { _ in .pattern(count) }])
         try withDaemon(stub) { daemon in
-            let download = try RawClient(port: daemon.port, receiveBuffer: 16 << 10)
-            download.send("GET /x HTTP/1.1\r\nHost: a\r\n\r\n")
-            #expect(try download.readHead().status == 200)
+            let download = try RawClient.slowReader(port: daemon.port, "/x")
             let open = try RawClient(port: daemon.port)
-            open.send(Self.hello)
-            #expect(try open.readResponse()["Connection"] == nil)
+            #expect(try open.get("/hello")["Connection"] == nil)
 
             daemon.quiesce()
             daemon.quiesce()
             #expect(!daemon.drain(for: .milliseconds(50)))
             #expect(throws: RawClient.Failure.self) { try RawClient(port: daemon.port) }
             // An open connection is served once more, and the response closes it.
-            open.send(Self.hello)
-            #expect(try open.readResponse()["Connection"] == "close")
+            #expect(try open.get("/hello")["Connection"] == "close")
             #expect(open.isAtEnd())
 
             #expect(download.read(count).count == count)
@@ -210,7 +200,7 @@ import Testing
         let stub = Stub(["/x": { _ in .pattern(count, traces) }])
         try withDaemon(stub) { daemon in
             let download = try RawClient(port: daemon.port)
-            download.send("GET /x HTTP/1.1\r\nHost: a\r\n\r\n")
+            download.sendGet("/x")
             #expect(try download.readHead().status == 200)
             daemon.stop()
             daemon.stop()
@@ -231,8 +221,7 @@ import Testing
             configuration.port = 0
             let daemon = try HTTPDaemon(configuration: configuration, handler: stub)
             let client = try RawClient(port: daemon.port)
-            client.send(Self.hello)
-            #expect(try client.readResponse().status == 200)
+            #expect(try client.get("/hello").status == 200)
         }()
         #expect(handler == nil)
     }
@@ -242,7 +231,7 @@ import Testing
         for _ in 0..<20 {
             try withDaemon(Stub()) { daemon in
                 let clients = try (0..<8).map { _ in try RawClient(port: daemon.port) }
-                let hellos = String(repeating: Self.hello, count: 200)
+                let hellos = String(repeating: Responses.get("/hello"), count: 200)
                 for client in clients {
                     client.send(hellos)
                 }

@@ -43,8 +43,7 @@ import Testing
                 let client = try RawClient(port: daemon.port)
                 var names: [String] = []
                 for _ in 0..<10 {
-                    client.send(Responses.get("/x?a=b", more: "X: y\r\n"))
-                    let response = try client.readResponse()
+                    let response = try client.get("/x?a=b", "X: y\r\n")
                     #expect(response.status == 200 && response.body == Self.small)
                     #expect(response["Content-Length"] == "1000" && response["Date"] != nil)
                     names.append(try #require(response["X-Name"]))
@@ -213,13 +212,11 @@ import Testing
         try withDaemon(observer) { daemon in
             let client = try RawClient(port: daemon.port)
             for _ in 0..<3 {
-                client.send(Responses.get("/x"))
-                #expect(try client.readResponse()["Connection"] == nil)
+                #expect(try client.get("/x")["Connection"] == nil)
             }
             #expect(daemon.load.repeatedRequests == 1)
             daemon.quiesce()
-            client.send(Responses.get("/x"))
-            #expect(try client.readResponse()["Connection"]?.lowercased() == "close")
+            #expect(try client.get("/x")["Connection"]?.lowercased() == "close")
             #expect(client.isAtEnd())
         }
     }
@@ -263,8 +260,7 @@ import Testing
             }
             let client = try RawClient(port: daemon.port)
             for _ in 0..<3 {
-                client.send(Responses.get("/x"))
-                #expect(try client.readResponse().body == Self.small)
+                #expect(try client.get("/x").body == Self.small)
             }
             #expect(eventually { daemon.load.activeExchanges == 0 })
         }

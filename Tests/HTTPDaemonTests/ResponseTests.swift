@@ -65,8 +65,7 @@ import Testing
         try withDaemon(Self.serving { .ok(.source(Pattern(byteCount: count, traces: traces), range: 0..<count)) }) {
             daemon in
             let client = try RawClient(port: daemon.port)
-            client.send(Self.get("/x"))
-            #expect(try client.readResponse().body == Pattern.bytes(0..<count))
+            #expect(try client.get("/x").body == Pattern.bytes(0..<count))
         }
         #expect(traces.largestRead == block)
     }
@@ -188,20 +187,13 @@ import Testing
                 $0.bodyMemory = 20 << 20
             }
         ) { daemon in
-            let clients = try (0..<2).map { _ in
-                let client = try RawClient(port: daemon.port, receiveBuffer: 16 << 10)
-                client.send(Self.get("/x"))
-                #expect(try client.readHead().status == 200)
-                return client
-            }
+            let clients = try (0..<2).map { _ in try RawClient.slowReader(port: daemon.port, "/x") }
             #expect(daemon.load.bodyMemory >= 16 << 20)
             let refused = try RawClient(port: daemon.port)
-            refused.send(Self.get("/x"))
-            #expect(try refused.readResponse().text == "bodyMemory")
+            #expect(try refused.get("/x").text == "bodyMemory")
             for client in clients { #expect(client.read(body.count) == body) }
             #expect(eventually { daemon.load.bodyMemory == 0 })
-            refused.send(Self.get("/x"))
-            #expect(try refused.readResponse().body == body)
+            #expect(try refused.get("/x").body == body)
         }
     }
 
@@ -214,9 +206,7 @@ import Testing
             return response
         }
         try withDaemon(stub) { daemon in
-            let client = try RawClient(port: daemon.port, receiveBuffer: 16 << 10)
-            client.send(Self.get("/x"))
-            #expect(try client.readHead().status == 200)
+            let client = try RawClient.slowReader(port: daemon.port, "/x")
             #expect(daemon.load.bodyMemory > 3 << 20)
             #expect(client.read(count).count == count)
             #expect(eventually { daemon.load.bodyMemory == 0 })
@@ -371,8 +361,7 @@ import Testing
             OutgoingResponse(head: HTTPResponse(status: .ok, headerFields: [.eTag: "a\r\nX-Evil: b"]))
         }
         try withClient(of: stub) { client, _ throws in
-            client.send(Self.get("/x"))
-            #expect(try client.readResponse()["X-Evil"] == nil)
+            #expect(try client.get("/x")["X-Evil"] == nil)
         }
     }
 
@@ -385,8 +374,7 @@ import Testing
             return OutgoingResponse(head: head)
         }
         try withClient(of: stub) { client, _ throws in
-            client.send(Self.get("/x"))
-            #expect(try client.readResponse().fields.filter { $0.name == "Vary" }.map(\.value) == ["Accept", "Origin"])
+            #expect(try client.get("/x").fields.filter { $0.name == "Vary" }.map(\.value) == ["Accept", "Origin"])
         }
     }
 
@@ -398,7 +386,7 @@ import Testing
         }
         try withDaemon(Self.serving { .ok(.source(Broken(), range: 0..<10)) }) { daemon in
             let client = try RawClient(port: daemon.port)
-            client.send(Self.get("/x"))
+            client.sendGet("/x")
             #expect(try client.readHead().status == 200)
             #expect(client.isAtEnd())
             #expect(eventually { daemon.activeExchanges == 0 })
@@ -413,13 +401,12 @@ import Testing
         try withDaemon(stub, { $0.blockSize = 64 << 10 }) { daemon in
             let slow = try (0..<8).map { _ in try RawClient(port: daemon.port, receiveBuffer: 16 << 10) }
             for client in slow {
-                client.send(Self.get("/x"))
+                client.sendGet("/x")
                 #expect(try client.readHead().status == 200)
             }
             for _ in 0..<50 {
                 let quick = try RawClient(port: daemon.port)
-                quick.send(Self.get("/y"))
-                #expect(try quick.readResponse().text == "/y")
+                #expect(try quick.get("/y").text == "/y")
             }
             #expect(eventually { daemon.activeExchanges == 8 })
             // Only the bytes in socket buffers have been generated.
@@ -440,7 +427,7 @@ import Testing
         try withDaemon(stub) { daemon in
             for _ in 0..<10 {
                 let client = try RawClient(port: daemon.port)
-                client.send(Self.get("/x"))
+                client.sendGet("/x")
                 #expect(client.read(100_000).count == 100_000)
                 client.reset()
             }

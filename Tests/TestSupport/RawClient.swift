@@ -15,6 +15,19 @@ public final class RawClient {
         setsockopt(descriptor, SOL_SOCKET, SO_SNDTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
     }
 
+    /// A client that has read the head of a long response, and whose kernel holds little of the body.
+    public static func slowReader(
+        port: UInt16,
+        _ target: String,
+        receiveBuffer: Int32 = 16 << 10
+    ) throws -> RawClient {
+        let client = try RawClient(port: port, receiveBuffer: receiveBuffer)
+        client.sendGet(target)
+        let head = try client.readHead()
+        guard head.status == 200 else { throw Failure("\(target) is answered with \(head.status)") }
+        return client
+    }
+
     public struct Failure: Error, CustomStringConvertible {
         public let description: String
         public init(_ description: String) { self.description = description }
@@ -59,6 +72,17 @@ public final class RawClient {
             }
             sent += count
         }
+    }
+
+    /// - Parameter fields: Further header fields, each with its line's end.
+    public func sendGet(_ target: String, _ fields: String = "") {
+        send("GET \(target) HTTP/1.1\r\nHost: a\r\n\(fields)\r\n")
+    }
+
+    /// The response to a GET.
+    public func get(_ target: String, _ fields: String = "") throws -> Response {
+        sendGet(target, fields)
+        return try readResponse()
     }
 
     public func finishSending() {

@@ -99,7 +99,8 @@ struct ModelPlanTests {
             #expect(plan.tensors.allSatisfy { $0.rule?.path == path })
         }
         let stranger = Rule(name: Glob("x"), action: .skip)
-        let entry = ModelEntry(content: linear(2, 3), rules: Rules(passes: [[zeros, stranger]]))
+        var entry = ModelEntry(content: linear(2, 3))
+        entry.rules = Rules(passes: [[zeros, stranger]])
         #expect(refusal(ModelRequest(entries: [entry]))?.path == ["layers", "0", "rules", "0", "1"])
     }
 

@@ -53,7 +53,7 @@ extension ModelRequest {
             entries: try (json["tensors"] as? [[String: Any]] ?? []).map { entry in
                 let name = try #require(entry["name"] as? String)
                 let dimensions = try #require(entry["shape"] as? [Int])
-                return ModelEntry(
+                var made = ModelEntry(
                     name: Text(name),
                     content: .parameter(
                         TensorRequest(
@@ -63,9 +63,10 @@ extension ModelRequest {
                             arguments: try givenArguments(entry, ofMethod: entry["method"]),
                             isPersistent: entry["persistent"] as? Bool ?? true
                         )
-                    ),
-                    cast: givenDType(entry["cast"])
+                    )
                 )
+                made.cast = givenDType(entry["cast"])
+                return made
             }
         )
         steps = try (json["steps"] as? [[String: Any]] ?? []).map(Step.init(json:))

@@ -9,13 +9,11 @@ struct c_embedded_file {
     size_t count;
 };
 
-struct c_embedded_file c_embedded_page(void);
-struct c_embedded_file c_embedded_readme(void);
-struct c_embedded_file c_embedded_problems(void);
-struct c_embedded_file c_embedded_openapi_json(void);
-struct c_embedded_file c_embedded_openapi_yaml(void);
-struct c_embedded_file c_embedded_models(void);
-struct c_embedded_file c_embedded_vectors(void);
-struct c_embedded_file c_embedded_orthogonal_vectors(void);
+/// The files, each of which has a function `c_embedded_…`.
+#define C_EMBEDDED_FILES(of) \
+    of(page) of(readme) of(problems) of(openapi_json) of(openapi_yaml) of(models) of(vectors) of(orthogonal_vectors)
+
+#define C_EMBEDDED_DECLARE(name) struct c_embedded_file c_embedded_##name(void);
+C_EMBEDDED_FILES(C_EMBEDDED_DECLARE)
 
 #endif

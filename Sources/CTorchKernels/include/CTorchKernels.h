@@ -55,6 +55,18 @@ typedef struct ctk_step {
     double first, second;
 } ctk_step;
 
+/// Kernels that are alike for IEEE half and bfloat16, or for all types.
+typedef void (*ctk_uniform_16)(
+    ctk_stream *_Nonnull, uint16_t *_Nonnull out, size_t n, float from, float width, uint16_t replaced,
+    uint16_t replacement);
+typedef void (*ctk_normal_16)(ctk_stream *_Nonnull, uint16_t *_Nonnull out, size_t blocks, float mean, float std);
+typedef ctk_range (*ctk_outside_16)(
+    const void *_Nonnull, size_t blocks, uint16_t low, uint16_t high, uint16_t *_Nonnull masks);
+typedef ctk_range (*ctk_redraw_16)(
+    ctk_stream *_Nonnull, void *_Nonnull values, size_t blocks, float mean, float std, uint16_t low, uint16_t high,
+    uint16_t *_Nonnull pending);
+typedef void (*ctk_change)(void *_Nonnull values, size_t n, const ctk_step *_Nonnull steps, size_t count);
+
 /// The kernels compiled for one instruction set.
 ///
 /// All functions that take a stream advance it. `n` and `blocks` may be 0; positions need not be at block boundaries.
@@ -82,21 +94,17 @@ typedef struct ctk_kernels {
         ctk_stream *_Nonnull, double *_Nonnull out, size_t n, double from, double width, double replaced,
         double replacement);
     /// Like `uniform_f32`, rounded to IEEE half; `replaced` is compared after rounding, as a number (−0 equals +0).
-    void (*_Nonnull uniform_f16)(
-        ctk_stream *_Nonnull, uint16_t *_Nonnull out, size_t n, float from, float width, uint16_t replaced,
-        uint16_t replacement);
+    ctk_uniform_16 _Nonnull uniform_f16;
     /// Like `uniform_f16`, rounded to bfloat16.
-    void (*_Nonnull uniform_bf16)(
-        ctk_stream *_Nonnull, uint16_t *_Nonnull out, size_t n, float from, float width, uint16_t replaced,
-        uint16_t replacement);
+    ctk_uniform_16 _Nonnull uniform_bf16;
 
     /// Normals in whole blocks of 16, 16 words each: elements j and j + 8 of a block are the cosine and sine half of a
     /// Box-Muller pair from words j and j + 8.
     void (*_Nonnull normal_f32)(ctk_stream *_Nonnull, float *_Nonnull out, size_t blocks, float mean, float std);
     /// Like `normal_f32`, rounded to IEEE half.
-    void (*_Nonnull normal_f16)(ctk_stream *_Nonnull, uint16_t *_Nonnull out, size_t blocks, float mean, float std);
+    ctk_normal_16 _Nonnull normal_f16;
     /// Like `normal_f32`, rounded to bfloat16.
-    void (*_Nonnull normal_bf16)(ctk_stream *_Nonnull, uint16_t *_Nonnull out, size_t blocks, float mean, float std);
+    ctk_normal_16 _Nonnull normal_bf16;
     /// Like `normal_f32` in double, with 32 words to a block and the C library's `log`, `sin` and `cos`.
     void (*_Nonnull normal_f64)(ctk_stream *_Nonnull, double *_Nonnull out, size_t blocks, double mean, double std);
 
@@ -108,10 +116,7 @@ typedef struct ctk_kernels {
         const void *_Nonnull, size_t blocks, float low, float high, uint16_t *_Nonnull masks);
     ctk_range (*_Nonnull outside_f64)(
         const void *_Nonnull, size_t blocks, double low, double high, uint16_t *_Nonnull masks);
-    ctk_range (*_Nonnull outside_f16)(
-        const void *_Nonnull, size_t blocks, uint16_t low, uint16_t high, uint16_t *_Nonnull masks);
-    ctk_range (*_Nonnull outside_bf16)(
-        const void *_Nonnull, size_t blocks, uint16_t low, uint16_t high, uint16_t *_Nonnull masks);
+    ctk_outside_16 _Nonnull outside_f16, outside_bf16;
 
     /// Draws blocks like `normal_f32` and the others, but makes only the values whose bit in `pending` is set; they
     /// replace those in `values`. The bit of a value stays set if the value is outside of the bounds again.
@@ -123,19 +128,11 @@ typedef struct ctk_kernels {
     ctk_range (*_Nonnull redraw_f64)(
         ctk_stream *_Nonnull, void *_Nonnull values, size_t blocks, double mean, double std, double low, double high,
         uint16_t *_Nonnull pending);
-    ctk_range (*_Nonnull redraw_f16)(
-        ctk_stream *_Nonnull, void *_Nonnull values, size_t blocks, float mean, float std, uint16_t low, uint16_t high,
-        uint16_t *_Nonnull pending);
-    ctk_range (*_Nonnull redraw_bf16)(
-        ctk_stream *_Nonnull, void *_Nonnull values, size_t blocks, float mean, float std, uint16_t low, uint16_t high,
-        uint16_t *_Nonnull pending);
+    ctk_redraw_16 _Nonnull redraw_f16, redraw_bf16;
 
     /// Applies the steps, one after the other, to `n` values of any alignment, in place. Values of 16 bits are widened
     /// to float for each step, and rounded after it.
-    void (*_Nonnull change_f32)(void *_Nonnull values, size_t n, const ctk_step *_Nonnull steps, size_t count);
-    void (*_Nonnull change_f64)(void *_Nonnull values, size_t n, const ctk_step *_Nonnull steps, size_t count);
-    void (*_Nonnull change_f16)(void *_Nonnull values, size_t n, const ctk_step *_Nonnull steps, size_t count);
-    void (*_Nonnull change_bf16)(void *_Nonnull values, size_t n, const ctk_step *_Nonnull steps, size_t count);
+    ctk_change _Nonnull change_f32, change_f64, change_f16, change_bf16;
 
     /// sqrt(−2 log u) for u = 1 − k·2^-24, k < 2^24: the radius in `normal_f32`, separate so that tests can try every
     /// input.

@@ -23,7 +23,7 @@ extension RequestMembers {
         // The layer's own dtype first: it is the default for layers inside it.
         let dtype =
             try members.split(by: [MemberTable.layerDtype]).named.decode(by: [MemberTable.layerDtype])
-            .text("dtype").flatMap { DType($0) } ?? dtype
+            .dtype("dtype") ?? dtype
         let decoded = try members.decode(by: table, dtype: dtype)
         return LayerRequest(type: type.name, dtype: dtype, arguments: decoded.arguments(of: parameters))
     }

@@ -24,15 +24,17 @@ extension ModelMembers {
         members.append("defaults", request.usesDefaults ? nil : .boolean(false))
         members.append(request.form.word, entries)
         members.append("rules", rules(request.rules))
-        members.append(
-            "tie",
-            request.ties.isEmpty
-                ? nil : .object(request.ties.map { JSONValue.Member(name: $0.name, value: .string($0.target)) })
-        )
+        members.append("tie", ties)
         members.append("steps", request.steps.isEmpty ? nil : .array(request.steps.map { .object(step($0)) }))
         members.append("cast", request.cast.map { .string($0.word) })
         members.append("include", request.include.isEmpty ? nil : .strings(request.include.map(\.pattern)))
         return members
+    }
+
+    /// The ties by their names; `nil` if there are none.
+    var ties: JSONValue? {
+        guard !request.ties.isEmpty else { return nil }
+        return .object(request.ties.map { JSONValue.Member(name: $0.name, value: .string($0.target)) })
     }
 
     private var entries: JSONValue {

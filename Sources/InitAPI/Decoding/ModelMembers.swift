@@ -26,7 +26,7 @@ struct ModelMembers: Sendable {
         let decoded = try members.decode(by: MemberTable.model(form) + MemberTable.reply)
         seed = try Seed(decimal: decoded.text("seed") ?? "0")
         format = decoded.text("format").flatMap(TensorFormat.named)
-        dtype = decoded.text("dtype").flatMap { DType($0) } ?? .float32
+        dtype = decoded.dtype("dtype") ?? .float32
         let decoder = ModelDecoder(dtype: dtype, hasSteps: members.value(of: "steps") != nil)
         request = ModelRequest(
             form: form,
@@ -38,7 +38,7 @@ struct ModelMembers: Sendable {
         request.seeding = decoded.text("seeding").flatMap { ModelRequest.Seeding($0) } ?? .stream
         request.slices = try decoder.slices(of: members)
         request.steps = try decoder.steps(of: members)
-        request.cast = decoded.text("cast").flatMap { DType($0) }
+        request.cast = decoded.dtype("cast")
         request.include = try decoder.include(of: members)
     }
 }
@@ -125,33 +125,35 @@ struct ModelDecoder {
         // Members that every entry can have, and the layer's own members.
         let (own, rest) = members.split(by: MemberTable.entry)
         let decoded = try own.decode(by: MemberTable.entry)
-        return ModelEntry(
-            name: try name(decoded),
-            content: .layer(try rest.layer(dtype: dtype)),
-            repetitions: decoded.integer("repeat"),
-            rules: try rules(of: members),
-            cast: decoded.text("cast").flatMap { DType($0) }
-        )
+        let entry = ModelEntry(name: try name(decoded), content: .layer(try rest.layer(dtype: dtype)))
+        return try complete(entry, decoded, members)
     }
 
     private func block(_ members: RequestMembers) throws(InitError) -> ModelEntry {
         let decoded = try members.decode(by: MemberTable.block) { name in
             name == "type" ? "cannot be combined with layers: an entry is a layer or a block of layers" : nil
         }
-        let inner = ModelDecoder(dtype: dtype(decoded), hasSteps: hasSteps)
+        let inner = ModelDecoder(dtype: decoded.dtype("dtype") ?? dtype, hasSteps: hasSteps)
         var entries: [ModelEntry] = []
         if let json = members.json("layers") {
             entries = try json.map(under: "layers") { value throws(InitError) in
                 try value.elements(of: "layers", inner.entry)
             }
         }
-        return ModelEntry(
-            name: try name(decoded),
-            content: .block(entries),
-            repetitions: decoded.integer("repeat"),
-            rules: try rules(of: members),
-            cast: decoded.text("cast").flatMap { DType($0) }
-        )
+        return try complete(ModelEntry(name: try name(decoded), content: .block(entries)), decoded, members)
+    }
+
+    /// The entry with the members that layers and blocks have alike.
+    private func complete(
+        _ entry: ModelEntry,
+        _ decoded: DecodedMembers,
+        _ members: RequestMembers
+    ) throws(InitError) -> ModelEntry {
+        var entry = entry
+        entry.repetitions = decoded.integer("repeat")
+        entry.rules = try rules(of: members)
+        entry.cast = decoded.dtype("cast")
+        return entry
     }
 
     /// A tensor without a module: an element of `tensors`, or an entry of the type `Parameter`.
@@ -163,19 +165,20 @@ struct ModelDecoder {
         let decoded = try members.decode(
             by: MemberTable.bareTensor + (isEntry ? [MemberTable.layerType] : []) + parameters
         ) { name in method.flatMap { TensorMembers.owners(of: name, besides: $0) } }
-        return ModelEntry(
+        var entry = ModelEntry(
             name: try name(decoded),
             content: .parameter(
                 TensorRequest(
                     method: method,
                     shape: try Shape(decoded.integers("shape") ?? []),
-                    dtype: dtype(decoded),
+                    dtype: decoded.dtype("dtype") ?? dtype,
                     arguments: decoded.arguments(of: parameters),
                     isPersistent: decoded.boolean("persistent") ?? true
                 )
-            ),
-            cast: decoded.text("cast").flatMap { DType($0) }
+            )
         )
+        entry.cast = decoded.dtype("cast")
+        return entry
     }
 
     /// The method of a tensor without a module; `nil` if only steps write it.
@@ -191,10 +194,6 @@ struct ModelDecoder {
         guard let name = decoded.text("name") else { return nil }
         guard !name.isEmpty else { throw .invalid("name", "is empty") }
         return name
-    }
-
-    private func dtype(_ decoded: DecodedMembers) -> DType {
-        decoded.text("dtype").flatMap { DType($0) } ?? dtype
     }
 
     // MARK: Rules and ties
@@ -268,7 +267,7 @@ struct ModelDecoder {
             guard let shape = step.integers("shape") else {
                 throw .invalid("tensor", "is missing: a step has a tensor, or the shape of a draw that is discarded")
             }
-            return .discarded(shape: try Shape(shape), dtype: dtype(step))
+            return .discarded(shape: try Shape(shape), dtype: step.dtype("dtype") ?? dtype)
         }
         for member in ["shape", "dtype"] as [Text] where step[member] != nil {
             throw .invalid(member, "follows from the tensor; give it for a discarded draw only")

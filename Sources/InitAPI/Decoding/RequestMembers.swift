@@ -138,6 +138,10 @@ struct DecodedMembers: Sendable {
     func integers(_ name: Text) -> [Int]? {
         if case .integers(let integers)? = self[name] { integers } else { nil }
     }
+
+    func dtype(_ name: Text) -> DType? {
+        text(name).flatMap { DType($0) }
+    }
 }
 
 extension Text {

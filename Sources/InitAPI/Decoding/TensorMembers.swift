@@ -22,10 +22,10 @@ struct TensorMembers: Sendable {
         request = TensorRequest(
             method: method,
             shape: try Shape(decoded.integers("shape") ?? []),
-            dtype: decoded.text("dtype").flatMap { DType($0) } ?? .float32,
+            dtype: decoded.dtype("dtype") ?? .float32,
             arguments: decoded.arguments(of: parameters),
             slice: try decoded.text("slice").map { text throws(InitError) in try Slice(text) },
-            cast: decoded.text("cast").flatMap { DType($0) }
+            cast: decoded.dtype("cast")
         )
         seed = try Seed(decimal: decoded.text("seed") ?? "0")
         format = decoded.text("format").flatMap(TensorFormat.named)

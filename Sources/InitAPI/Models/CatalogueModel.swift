@@ -100,15 +100,7 @@ package final class CatalogueModel: Sendable {
 
     /// `true` for a name that a directory or a file may have: letters, digits, `.`, `_`, `-`; no dot at the beginning.
     package static func isName(_ text: Text) -> Bool {
-        let isAllowed = { (byte: UInt8) in
-            switch byte {
-            case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "a")...UInt8(ascii: "z"),
-                UInt8(ascii: "A")...UInt8(ascii: "Z"):
-                true
-            default:
-                "._-".utf8.contains(byte)
-            }
-        }
+        let isAllowed = { (byte: UInt8) in byte.isLetterOrDigit || "._-".utf8.contains(byte) }
         return (1...longestName).contains(text.byteCount) && !text.hasPrefix(".") && text.utf8.allSatisfy(isAllowed)
     }
 

@@ -75,7 +75,7 @@ struct ModelOverrides: Sendable {
         let decoded = try members.decode(by: Self.table)
         let decoder = ModelDecoder(dtype: .float32, hasSteps: false)
         seed = try decoded.text("seed").map { text throws(InitError) in try Seed(decimal: text) }
-        cast = decoded.text("cast").flatMap { DType($0) }
+        cast = decoded.dtype("cast")
         format = decoded.text("format").flatMap(TensorFormat.named)
         if members.value(of: "include") != nil { include = try decoder.include(of: members) }
         if members.value(of: "slices") != nil { slices = try decoder.slices(of: members) }

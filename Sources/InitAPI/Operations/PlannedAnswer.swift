@@ -444,11 +444,7 @@ extension ModelMembers {
     var identity: [JSONValue.Member] {
         var members = seed.members
         members.append("seeding", .string(request.seeding.word))
-        members.append(
-            "tie",
-            request.ties.isEmpty
-                ? nil : .object(request.ties.map { JSONValue.Member(name: $0.name, value: .string($0.target)) })
-        )
+        members.append("tie", ties)
         return members
     }
 }

@@ -54,15 +54,16 @@ struct PropagateMembers: Sendable {
         guard let nonlinearity = Nonlinearity.named(activation) else {
             throw .unknown("activation", activation, in: ["nonlinearity"], known: Nonlinearity.all.map(\.name))
         }
-        stack = LayerStack(
+        var stack = LayerStack(
             depth: depth,
             inputWidth: inputWidth,
             outputWidth: outputWidth,
             nonlinearity: nonlinearity,
-            param: decoded.number("param"),
-            method: method,
-            arguments: decoded.arguments(of: parameters)
+            method: method
         )
+        stack.param = decoded.number("param")
+        stack.arguments = decoded.arguments(of: parameters)
+        self.stack = stack
         self.seed = try Seed(decimal: seed)
         self.runs = runs
         var named = decoded

@@ -1,29 +1,23 @@
-/// Name, type and help of a metric, which are written before its samples.
-struct MetricFamily: Sendable {
-    enum Kind: String, Sendable {
-        case counter, gauge, histogram
-    }
-
-    var name: String
-    var kind: Kind
-    /// Names of the labels, except `le` of a histogram's buckets.
-    var labels: [String] = []
-    /// A sentence without line breaks or backslashes.
-    var help: String
-}
-
 /// Metrics as Prometheus reads them: the text format, version 0.0.4.
 struct Exposition {
     static let mediaType = "text/plain; version=0.0.4; charset=utf-8"
+
+    enum Kind: String {
+        case counter, gauge, histogram
+    }
 
     /// Escapes in the values of labels.
     private static let escapes: KeyValuePairs<Unicode.Scalar, String> = ["\\": #"\\"#, "\"": #"\""#, "\n": #"\n"#]
 
     private(set) var text = ""
 
-    /// Begins a family. Its samples must follow before any others.
-    mutating func begin(_ family: MetricFamily) {
-        text += "# HELP \(family.name) \(family.help)\n# TYPE \(family.name) \(family.kind.rawValue)\n"
+    /// Begins a metric. Its samples must follow before any others.
+    ///
+    /// - Parameter help: A sentence without line breaks or backslashes.
+    /// - Returns: The name, which begins the metric's samples.
+    mutating func begin(_ kind: Kind, _ name: String, _ help: String) -> String {
+        text += "# HELP \(name) \(help)\n# TYPE \(name) \(kind.rawValue)\n"
+        return name
     }
 
     mutating func sample(_ name: String, _ labels: [(name: String, value: String)], _ value: String) {
@@ -34,9 +28,13 @@ struct Exposition {
         text += " \(value)\n"
     }
 
-    /// A family of one sample without labels.
-    mutating func add(_ family: MetricFamily, _ value: Int) {
-        begin(family)
-        sample(family.name, [], String(value))
+    /// A gauge of one sample without labels.
+    mutating func gauge(_ name: String, _ help: String, _ value: Int) {
+        sample(begin(.gauge, name, help), [], String(value))
+    }
+
+    /// A counter of one sample without labels.
+    mutating func counter(_ name: String, _ help: String, _ value: Int) {
+        sample(begin(.counter, name, help), [], String(value))
     }
 }

@@ -61,11 +61,11 @@ extension Saturation {
 
     fileprivate var sentence: String {
         switch self {
-        case .workQueue: "the queue of work is full (--work-queue)"
-        case .workTime: "the work has waited too long (--work-timeout)"
-        case .workMemory: "there is no memory left for the work (--max-work-bytes)"
-        case .bodyMemory: "active replies fill their memory (--max-body-memory)"
-        case .uploadMemory: "arriving requests fill their memory (--max-upload-memory)"
+        case .workQueue: "the queue of work is full (--\(reason))"
+        case .workTime: "the work has waited too long (--\(reason))"
+        case .workMemory: "there is no memory left for the work (--\(reason))"
+        case .bodyMemory: "active replies fill their memory (--\(reason))"
+        case .uploadMemory: "arriving requests fill their memory (--\(reason))"
         case .stopping: "the service is shutting down"
         }
     }

@@ -6,26 +6,18 @@ final class UniformElements: ElementSource {
     private let format: FloatFormat
     private let from: Double
     private let to: Double
-    private let start: UInt64
-    private let stream: WordStream
-    private let generators: Generators
+    private let words: DrawWords
 
     init(format: FloatFormat, from: Double, to: Double, seed: UInt32, start: UInt64, _ generators: Generators) {
         self.format = format
         self.from = from
         self.to = to
-        self.start = start
-        self.generators = generators
-        stream = generators.take(seed: seed)
-    }
-
-    deinit {
-        generators.giveBack(stream)
+        words = DrawWords(seed: seed, start: start, generators)
     }
 
     func fill(_ range: Range<Int>, into destination: inout MutableRawSpan) -> (elements: Int, work: Int) {
-        let seeking = stream.seek(to: start + UInt64(range.lowerBound) * format.wordsPerElement)
-        stream.fillUniform(format, from: from, to: to, elements: range.count, into: &destination)
+        let seeking = words.seek(to: UInt64(range.lowerBound) * format.wordsPerElement)
+        words.stream.fillUniform(format, from: from, to: to, elements: range.count, into: &destination)
         return (range.count, seeking + range.count * Int(format.wordsPerElement))
     }
 }
@@ -35,9 +27,7 @@ final class NormalElements: ElementSource {
     let layout: NormalLayout
     private let mean: Double
     private let std: Double
-    private let start: UInt64
-    private let stream: WordStream
-    private let generators: Generators
+    private let words: DrawWords
     /// The last block of which a part was read, kept because the rest is often read next.
     private var partial: (firstElement: Int, bytes: [UInt8])?
 
@@ -45,9 +35,7 @@ final class NormalElements: ElementSource {
         self.layout = layout
         self.mean = mean
         self.std = std
-        self.start = start
-        self.generators = generators
-        stream = generators.take(seed: seed)
+        words = DrawWords(seed: seed, start: start, generators)
     }
 
     /// Repeats the draw of `other` from the word at which that one ends.
@@ -55,13 +43,7 @@ final class NormalElements: ElementSource {
         layout = other.layout
         mean = other.mean
         std = other.std
-        start = other.start &+ other.layout.words
-        generators = other.generators
-        stream = WordStream(copying: other.stream)
-    }
-
-    deinit {
-        generators.giveBack(stream)
+        words = other.words.after(other.layout.words)
     }
 
     func fill(_ range: Range<Int>, into destination: inout MutableRawSpan) -> (elements: Int, work: Int) {
@@ -94,8 +76,8 @@ final class NormalElements: ElementSource {
     ///
     /// - Returns: The work that this took, in generator words.
     func makeBlocks(_ count: Int, at word: UInt64, into destination: inout MutableRawSpan) -> Int {
-        let seeking = stream.seek(to: start &+ word)
-        stream.fillNormalBlocks(layout.format, mean: mean, std: std, blocks: count, into: &destination)
+        let seeking = words.seek(to: word)
+        words.stream.fillNormalBlocks(layout.format, mean: mean, std: std, blocks: count, into: &destination)
         return seeking + count * NormalLayout.blockSize * Int(layout.format.wordsPerElement)
     }
 
@@ -111,8 +93,8 @@ final class NormalElements: ElementSource {
         _ rejection: BlockRejection
     ) -> (left: Range<Int>, work: Int) {
         let wordsPerBlock = NormalLayout.blockSize * Int(layout.format.wordsPerElement)
-        let seeking = stream.seek(to: start &+ word &+ UInt64(blocks.lowerBound * wordsPerBlock))
-        let left = stream.redrawNormalBlocks(
+        let seeking = words.seek(to: word &+ UInt64(blocks.lowerBound * wordsPerBlock))
+        let left = words.stream.redrawNormalBlocks(
             rejection,
             mean: mean,
             std: std,

@@ -74,22 +74,13 @@ public struct ModelEntry: Sendable, Equatable {
     /// index.
     public var repetitions: Int?
     /// Rules that are applied to this entry's modules before the next entry is built.
-    public var rules: Rules
+    public var rules = Rules()
     /// The floating-point type in which the entry's tensors are sent; `nil` for the type of the list around it.
     public var cast: DType?
 
-    public init(
-        name: Text? = nil,
-        content: Content,
-        repetitions: Int? = nil,
-        rules: Rules = Rules(),
-        cast: DType? = nil
-    ) {
+    public init(name: Text? = nil, content: Content) {
         self.name = name
         self.content = content
-        self.repetitions = repetitions
-        self.rules = rules
-        self.cast = cast
     }
 }
 

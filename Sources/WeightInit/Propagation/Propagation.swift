@@ -18,24 +18,14 @@ public struct LayerStack: Sendable {
     public var method: InitMethod
     /// The method's own parameters. If the method takes an activation and no gain is given, the gain of this stack's
     /// activation is used.
-    public var arguments: Arguments
+    public var arguments = Arguments()
 
-    public init(
-        depth: Int,
-        inputWidth: Int,
-        outputWidth: Int,
-        nonlinearity: Nonlinearity,
-        param: Double? = nil,
-        method: InitMethod,
-        arguments: Arguments = Arguments()
-    ) {
+    public init(depth: Int, inputWidth: Int, outputWidth: Int, nonlinearity: Nonlinearity, method: InitMethod) {
         self.depth = depth
         self.inputWidth = inputWidth
         self.outputWidth = outputWidth
         self.nonlinearity = nonlinearity
-        self.param = param
         self.method = method
-        self.arguments = arguments
     }
 }
 

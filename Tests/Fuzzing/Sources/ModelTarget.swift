@@ -8,18 +8,16 @@ import HTTPTypes
 /// Bodies for `/explain` with small limits, which inputs reach often. The limits bound the memory and the work for a
 /// request, accepted or refused.
 enum ModelTarget {
-    private static let limits: ServiceLimits = {
-        var limits = ServiceLimits()
-        limits.maximumJSONValues = 1 << 10
-        limits.tensors.maximumLayers = 32
-        limits.tensors.maximumTensors = 48
-        limits.tensors.maximumNameBytes = 1 << 12
-        limits.tensors.maximumNameLength = 64
-        limits.tensors.maximumRuleMatches = 1 << 10
-        limits.tensors.maximumNesting = 6
-        limits.tensors.maximumTensorBytes = 1 << 40
-        return limits
-    }()
+    private static let limits = ServiceLimits.with {
+        $0.maximumJSONValues = 1 << 10
+        $0.tensors.maximumLayers = 32
+        $0.tensors.maximumTensors = 48
+        $0.tensors.maximumNameBytes = 1 << 12
+        $0.tensors.maximumNameLength = 64
+        $0.tensors.maximumRuleMatches = 1 << 10
+        $0.tensors.maximumNesting = 6
+        $0.tensors.maximumTensorBytes = 1 << 40
+    }
 
     /// Bounds on comparisons and on bytes held at once: a fixed part, which includes all that the limits allow
     /// together, and a part for each byte of the request. They are several times the highest cost seen.

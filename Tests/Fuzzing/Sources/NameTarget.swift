@@ -11,14 +11,12 @@ import WeightInit
 ///
 /// Every byte costs a bounded number of steps and no look-up in Unicode's tables.
 enum NameTarget {
-    private static let service = InitService(limits: limits)
-
-    private static var limits: ServiceLimits {
-        var limits = ServiceLimits()
-        limits.tensors.maximumNameLength = 1 << 16
-        limits.maximumLocationBytes = 1 << 12
-        return limits
-    }
+    private static let service = InitService(
+        limits: .with {
+            $0.tensors.maximumNameLength = 1 << 16
+            $0.maximumLocationBytes = 1 << 12
+        }
+    )
 
     /// Bounds on comparisons: for a request, mostly to find the nearest of all known names, and for each of its bytes.
     private static let steps = (fixed: 1_000_000 as UInt64, perByte: 300 as UInt64)

@@ -11,21 +11,19 @@ import HTTPTypes
 enum PlanTarget {
     private static let service = InitService(limits: limits)
 
-    private static var limits: ServiceLimits {
-        var limits = ServiceLimits()
-        limits.maximumJSONElements = 1 << 10
-        limits.maximumSummaryElements = 1 << 12
-        limits.maximumCountedElements = 1 << 12
-        limits.maximumWorkBytes = 1 << 20
-        limits.cacheBytes = 1 << 14
-        limits.tensors.maximumTensorBytes = 1 << 12
-        limits.tensors.maximumMatrixElements = 1 << 8
-        limits.tensors.maximumRounds = 64
-        limits.tensors.maximumLayers = 64
-        limits.tensors.maximumTensors = 128
-        limits.tensors.maximumNameBytes = 1 << 13
-        limits.tensors.maximumRuleMatches = 1 << 13
-        return limits
+    private static let limits = ServiceLimits.with {
+        $0.maximumJSONElements = 1 << 10
+        $0.maximumSummaryElements = 1 << 12
+        $0.maximumCountedElements = 1 << 12
+        $0.maximumWorkBytes = 1 << 20
+        $0.cacheBytes = 1 << 14
+        $0.tensors.maximumTensorBytes = 1 << 12
+        $0.tensors.maximumMatrixElements = 1 << 8
+        $0.tensors.maximumRounds = 64
+        $0.tensors.maximumLayers = 64
+        $0.tensors.maximumTensors = 128
+        $0.tensors.maximumNameBytes = 1 << 13
+        $0.tensors.maximumRuleMatches = 1 << 13
     }
 
     /// Work, in words, above which only the plan is checked: a few blocks of a huge tensor take many jumps.

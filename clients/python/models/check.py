@@ -33,7 +33,7 @@ import builtin
 import catalogue
 from comparison import SEED, Result, check
 from isolation import Stage, isolated
-from service import Service
+from tensors import Service
 from weight_init.cli import main as main_of_exporter
 from weight_init.literals import raw_bytes
 from weight_init.loading import constructor

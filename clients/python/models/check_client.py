@@ -29,7 +29,7 @@ from torch import nn
 
 import weight_init.client
 from comparison import SEED
-from service import Service
+from tensors import Service
 from weight_init import AsyncClient, Client
 from weight_init.literals import raw_bytes
 from weight_init.tracing import named_state

@@ -33,7 +33,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 sys.path.append(str(Path(__file__).resolve().parents[1] / "tests"))
 import ranks
 from comparison import SEED
-from service import Service
+from tensors import Service
 from weight_init import Client
 from weight_init.literals import raw_bytes
 from weight_init.tracing import exported, named_state

@@ -28,7 +28,7 @@ import builtin
 import catalogue
 from comparison import SEED
 from positions import seek
-from service import Service
+from tensors import Service
 from weight_init import words
 from weight_init.literals import DTYPES, raw_bytes
 from weight_init.safetensors import NAMES, read_header

@@ -12,7 +12,7 @@ from typing import Any, Callable, Iterator
 import torch
 
 from catalogue import Build
-from service import Service
+from tensors import Service
 from weight_init import TraceError, dumps
 from weight_init.literals import raw_bytes
 from weight_init.tracing import exported, named_state

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import signal
-import subprocess
-import types
+import sys
 import urllib.error
 import urllib.parse
 import urllib.request
+from pathlib import Path
 from typing import Any, Iterator
 
 import torch
@@ -17,33 +16,17 @@ from weight_init.client import memory
 from weight_init.literals import DTYPES
 from weight_init.safetensors import NAMES, read_header
 
+sys.path.append(str(Path(__file__).parents[3] / "Tests" / "reference"))
+import service  # noqa: E402
+
 _OPTIONS = ("--max-body-bytes", str(64 << 20), "--max-tensors", "200000", "--max-layers", "200000")
 
 
-class Service:
+class Service(service.Service):
     """``weight-init serve`` with more options, on a free port, until the ``with`` block ends."""
 
     def __init__(self, program: str, *options: str) -> None:
-        self.program, self.options = program, (*_OPTIONS, *options)
-
-    def __enter__(self) -> Service:
-        self.process = subprocess.Popen(
-            [self.program, "serve", "--host", "127.0.0.1", "--port", "0", *self.options], stdout=subprocess.PIPE, text=True
-        )
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        if "http://" not in line:
-            raise SystemExit(f"{self.program} did not start: {line!r}")
-        self.url = line.split()[-1]
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: types.TracebackType | None) -> None:
-        self.process.send_signal(signal.SIGTERM)
-        try:
-            self.process.wait(timeout=30)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            raise
+        super().__init__(program, *_OPTIONS, *options)
 
     def tensors(self, request: dict[str, Any], seed: int, name: str = "") -> Iterator[tuple[str, torch.Tensor]]:
         """Every tensor of a request, including those outside the state dict, one after the other as they arrive.
