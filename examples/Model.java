@@ -1,6 +1,6 @@
 // A model's weights as arrays of float, by name, in Java 17 or later:
 //
-//     java Model.java
+//     java Model.java [REQUEST.json]
 
 import java.net.URI;
 import java.net.http.HttpClient;
@@ -12,14 +12,18 @@ import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.security.MessageDigest;
+import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.HexFormat;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.StringJoiner;
 import java.util.regex.Pattern;
 
 public class Model {
-    // Java has no JSON library of its own. A pattern is enough for this model's names; for any model, use Jackson or Gson.
+    // Java has no JSON library of its own. A pattern is enough for names without quotes and backslashes.
     private static final Pattern ENTRY =
             Pattern.compile("\"([^\"\\\\]+)\":\\{\"dtype\":\"([A-Z0-9]+)\",\"shape\":\\[[0-9,]*\\],\"data_offsets\":\\[(\\d+),(\\d+)\\]\\}");
 
@@ -27,9 +31,10 @@ public class Model {
         var service = System.getenv().getOrDefault("WEIGHT_INIT_URL", "http://localhost:8080");
         var request = HttpRequest.newBuilder(URI.create(service + "/init"))
                 .header("Content-Type", "application/json")
-                .POST(BodyPublishers.ofFile(Path.of("models", "mlp.json")))
-                .build();
-        var reply = HttpClient.newHttpClient().send(request, BodyHandlers.ofByteArray());
+                .POST(BodyPublishers.ofFile(Path.of(arguments.length > 0 ? arguments[0] : "models/mlp.json")));
+        var token = System.getenv("WEIGHT_INIT_TOKEN");
+        if (token != null) request.header("Authorization", "Bearer " + token);
+        var reply = HttpClient.newHttpClient().send(request.build(), BodyHandlers.ofByteArray());
         if (reply.statusCode() != 200) {
             throw new IllegalStateException(new String(reply.body(), StandardCharsets.UTF_8));
         }
@@ -40,11 +45,11 @@ public class Model {
         var data = file.slice().order(ByteOrder.LITTLE_ENDIAN);
 
         Map<String, float[]> weights = new LinkedHashMap<>();
+        List<String> others = new ArrayList<>();
         var entries = ENTRY.matcher(new String(header, StandardCharsets.UTF_8));
         while (entries.find()) {
             if (!entries.group(2).equals("F32")) {
-                System.err.println("left out " + entries.group(1) + ", whose elements are " + entries.group(2)
-                        + "; cast=float32 makes floats of 32 bits");
+                others.add(entries.group(1) + " (" + entries.group(2) + ")");
                 continue;
             }
             int start = Integer.parseInt(entries.group(3));
@@ -54,11 +59,22 @@ public class Model {
             weights.put(entries.group(1), values);
         }
 
-        var first = weights.get("fc1.weight");
+        if (!others.isEmpty()) {
+            System.err.println(
+                    "left out, because they are not float32: " + others.size() + " tensors such as " + others.get(0));
+        }
+        if (weights.isEmpty()) {
+            throw new IllegalStateException("the model has no tensor of float32");
+        }
+        var values = weights.values().iterator().next();
+        var first = new StringJoiner(" ");
+        for (var value : Arrays.copyOf(values, Math.min(4, values.length))) {
+            first.add(String.format(Locale.ROOT, "%.6f", value));
+        }
         var digest = MessageDigest.getInstance("SHA-256");
         digest.update(data);
         System.out.println(String.join(" ", weights.keySet()));
-        System.out.println(String.format(Locale.ROOT, "%.6f %.6f %.6f %.6f", first[0], first[1], first[2], first[3]));
+        System.out.println(first);
         System.out.println(HexFormat.of().formatHex(digest.digest()));
     }
 }

@@ -19,8 +19,10 @@ public class Tensor {
 
     public static void main(String[] arguments) throws Exception {
         var service = System.getenv().getOrDefault("WEIGHT_INIT_URL", "http://localhost:8080");
-        var request = HttpRequest.newBuilder(URI.create(service + "/init?" + QUERY)).build();
-        var reply = HttpClient.newHttpClient().send(request, BodyHandlers.ofByteArray());
+        var request = HttpRequest.newBuilder(URI.create(service + "/init?" + QUERY));
+        var token = System.getenv("WEIGHT_INIT_TOKEN");
+        if (token != null) request.header("Authorization", "Bearer " + token);
+        var reply = HttpClient.newHttpClient().send(request.build(), BodyHandlers.ofByteArray());
         var body = reply.body();
         if (reply.statusCode() != 200) {
             throw new IllegalStateException(new String(body, StandardCharsets.UTF_8));

@@ -16,12 +16,16 @@ import urllib.request
 from weight_init import Client
 
 SERVICE = os.environ.get("WEIGHT_INIT_URL", "http://localhost:8080")
+TOKEN = os.environ.get("WEIGHT_INIT_TOKEN")
+FIELDS = {"Authorization": f"Bearer {TOKEN}"} if TOKEN else {}
 REQUEST = json.loads((pathlib.Path(__file__).parent / "models" / "mlp.json").read_text())
 SEED = 42
 
 # A safetensors file is 8 bytes that hold the length of its header, the header, and the tensors.
 JAVASCRIPT = """
-const file = Buffer.from(await (await fetch(process.argv[1])).arrayBuffer());
+const token = process.env.WEIGHT_INIT_TOKEN;
+const headers = token ? { Authorization: `Bearer ${token}` } : {};
+const file = Buffer.from(await (await fetch(process.argv[1], { headers })).arrayBuffer());
 const tensors = file.subarray(8 + Number(file.readBigUInt64LE()));
 console.log(require("crypto").createHash("sha256").update(tensors).digest("hex"));
 """
@@ -29,7 +33,7 @@ SHELL = """
 set -e
 file=$(mktemp)
 trap 'rm "$file"' EXIT
-curl -sSf -o "$file" "$1"
+curl -sSf ${WEIGHT_INIT_TOKEN:+-H "Authorization: Bearer $WEIGHT_INIT_TOKEN"} -o "$file" "$1"
 header=$(od -An -tu8 -N8 "$file")
 tail -c +$((9 + header)) "$file" | sha256sum | cut -d ' ' -f 1
 """
@@ -38,13 +42,13 @@ tail -c +$((9 + header)) "$file" | sha256sum | cut -d ' ' -f 1
 def address():
     """The canonical URL of the request, the same for every replica of the service and every cache."""
     body = json.dumps({**REQUEST, "seed": SEED, "format": "safetensors"}).encode()
-    ask = urllib.request.Request(f"{SERVICE}/explain", body, {"Content-Type": "application/json"})
+    ask = urllib.request.Request(f"{SERVICE}/explain", body, {"Content-Type": "application/json", **FIELDS})
     with urllib.request.urlopen(ask, timeout=60) as reply:
         return SERVICE + json.load(reply)["url"]
 
 
 def python(url):
-    tensors = Client(SERVICE).arrays(REQUEST, SEED)
+    tensors = Client(SERVICE, TOKEN).arrays(REQUEST, SEED)
     return hashlib.sha256(b"".join(tensor.tobytes() for tensor in tensors.values())).hexdigest()
 
 

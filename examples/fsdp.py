@@ -19,7 +19,7 @@ from torch.distributed.fsdp import fully_shard
 from weight_init import Client, trace
 
 RANKS, STEPS, SEED = 2, 5, 42
-SERVICE = os.environ.get("WEIGHT_INIT_URL", "http://localhost:8080")
+SERVICE, TOKEN = os.environ.get("WEIGHT_INIT_URL", "http://localhost:8080"), os.environ.get("WEIGHT_INIT_TOKEN")
 
 
 def build():
@@ -36,7 +36,7 @@ def sharded(model):
 def from_service(request):
     with torch.device("meta"):
         model = sharded(build())
-    return Client(SERVICE).load_(model, request, seed=SEED)
+    return Client(SERVICE, TOKEN).load_(model, request, seed=SEED)
 
 
 def batches(rank):

@@ -28,7 +28,9 @@ class Perceptron(nn.Module):
 
 service = os.environ.get("WEIGHT_INIT_URL", "http://localhost:8080")
 request = json.loads((pathlib.Path(__file__).parent / "models" / "mlp.json").read_text())
-reply = requests.post(f"{service}/init", json={**request, "format": "safetensors"}, timeout=60)
+token = os.environ.get("WEIGHT_INIT_TOKEN")
+fields = {"Authorization": f"Bearer {token}"} if token else {}
+reply = requests.post(f"{service}/init", json={**request, "format": "safetensors"}, headers=fields, timeout=60)
 if not reply.ok:
     raise SystemExit(reply.json()["detail"])
 

@@ -1,6 +1,6 @@
 // A model's weights as slices of float32, by name:
 //
-//	go run model.go
+//	go run model.go [REQUEST.json]
 package main
 
 import (
@@ -30,11 +30,23 @@ func main() {
 	if service == "" {
 		service = "http://localhost:8080"
 	}
-	request, err := os.Open("models/mlp.json")
+	path := "models/mlp.json"
+	if len(os.Args) > 1 {
+		path = os.Args[1]
+	}
+	model, err := os.Open(path)
 	if err != nil {
 		log.Fatal(err)
 	}
-	reply, err := http.Post(service+"/init", "application/json", request)
+	request, err := http.NewRequest(http.MethodPost, service+"/init", model)
+	if err != nil {
+		log.Fatal(err)
+	}
+	request.Header.Set("Content-Type", "application/json")
+	if token := os.Getenv("WEIGHT_INIT_TOKEN"); token != "" {
+		request.Header.Set("Authorization", "Bearer "+token)
+	}
+	reply, err := http.DefaultClient.Do(request)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -60,11 +72,13 @@ func main() {
 	}
 	sort.Slice(names, func(i, j int) bool { return tensors[names[i]].Offsets[0] < tensors[names[j]].Offsets[0] })
 	weights := make(map[string][]float32)
+	var taken, others []string
 	for _, name := range names {
 		if dtype := tensors[name].Dtype; dtype != "F32" {
-			log.Printf("left out %s, whose elements are %s; cast=float32 makes floats of 32 bits", name, dtype)
+			others = append(others, name+" ("+dtype+")")
 			continue
 		}
+		taken = append(taken, name)
 		offsets := tensors[name].Offsets
 		weights[name] = make([]float32, (offsets[1]-offsets[0])/4)
 		if err := binary.Read(bytes.NewReader(data[offsets[0]:offsets[1]]), binary.LittleEndian, weights[name]); err != nil {
@@ -72,9 +86,21 @@ func main() {
 		}
 	}
 
-	fmt.Println(strings.Join(names, " "))
-	first := weights["fc1.weight"]
-	fmt.Printf("%.6f %.6f %.6f %.6f\n", first[0], first[1], first[2], first[3])
+	if len(others) > 0 {
+		log.Printf("left out, because they are not float32: %d tensors such as %s", len(others), others[0])
+	}
+	if len(taken) == 0 {
+		log.Fatal("the model has no tensor of float32")
+	}
+	fmt.Println(strings.Join(taken, " "))
+	first := weights[taken[0]]
+	for index := 0; index < len(first) && index < 4; index++ {
+		if index > 0 {
+			fmt.Print(" ")
+		}
+		fmt.Printf("%.6f", first[index])
+	}
+	fmt.Println()
 	fmt.Printf("%x\n", sha256.Sum256(data))
 }
 

@@ -44,6 +44,11 @@ int main(void) {
     curl_easy_setopt(request, CURLOPT_URL, url);
     curl_easy_setopt(request, CURLOPT_WRITEFUNCTION, append);
     curl_easy_setopt(request, CURLOPT_WRITEDATA, &body);
+    const char *token = getenv("WEIGHT_INIT_TOKEN");
+    if (token != NULL) {
+        curl_easy_setopt(request, CURLOPT_HTTPAUTH, CURLAUTH_BEARER);
+        curl_easy_setopt(request, CURLOPT_XOAUTH2_BEARER, token);
+    }
     CURLcode outcome = curl_easy_perform(request);
     if (outcome != CURLE_OK) {
         fprintf(stderr, "%s\n", curl_easy_strerror(outcome));

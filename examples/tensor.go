@@ -29,7 +29,14 @@ func main() {
 		"nonlinearity": {"relu"},
 		"format":       {"raw"},
 	}
-	reply, err := http.Get(service + "/init?" + query.Encode())
+	request, err := http.NewRequest(http.MethodGet, service+"/init?"+query.Encode(), nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	if token := os.Getenv("WEIGHT_INIT_TOKEN"); token != "" {
+		request.Header.Set("Authorization", "Bearer "+token)
+	}
+	reply, err := http.DefaultClient.Do(request)
 	if err != nil {
 		log.Fatal(err)
 	}

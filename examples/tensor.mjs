@@ -13,7 +13,8 @@ const query = new URLSearchParams({
   nonlinearity: "relu",
   format: "raw",
 });
-const reply = await fetch(`${service}/init?${query}`);
+const token = process.env.WEIGHT_INIT_TOKEN;
+const reply = await fetch(`${service}/init?${query}`, { headers: token ? { Authorization: `Bearer ${token}` } : {} });
 if (!reply.ok) throw new Error((await reply.json()).detail);
 const weight = new Float32Array(await reply.arrayBuffer());
 

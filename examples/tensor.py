@@ -20,7 +20,9 @@ query = {
     "nonlinearity": "relu",
     "format": "npy",
 }
-reply = requests.get(f"{service}/init", params=query, timeout=60)
+token = os.environ.get("WEIGHT_INIT_TOKEN")
+fields = {"Authorization": f"Bearer {token}"} if token else {}
+reply = requests.get(f"{service}/init", params=query, headers=fields, timeout=60)
 if not reply.ok:
     raise SystemExit(reply.json()["detail"])
 weight = numpy.load(io.BytesIO(reply.content))

@@ -15,9 +15,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     let service = std::env::var("WEIGHT_INIT_URL").unwrap_or("http://localhost:8080".into());
     let address = service.trim_start_matches("http://");
 
+    let authorization =
+        std::env::var("WEIGHT_INIT_TOKEN").map(|token| format!("Authorization: Bearer {token}\r\n")).unwrap_or_default();
+
     // The body of a raw tensor has a Content-Length; closing at the end means that there is nothing else to read.
     let mut connection = TcpStream::connect(address)?;
-    write!(connection, "GET {TARGET} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")?;
+    write!(connection, "GET {TARGET} HTTP/1.1\r\nHost: {address}\r\n{authorization}Connection: close\r\n\r\n")?;
     let mut reply = Vec::new();
     connection.read_to_end(&mut reply)?;
     let end = reply.windows(4).position(|bytes| bytes == b"\r\n\r\n").ok_or("the reply has no head")?;

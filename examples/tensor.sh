@@ -10,6 +10,7 @@ trap 'rm -r "$folder"' EXIT
 
 if ! curl -sS --fail-with-body --get "$service/init" \
     -d method=kaiming_normal -d shape=64,3,7,7 -d seed=42 -d mode=fan_out -d nonlinearity=relu -d format=raw \
+    ${WEIGHT_INIT_TOKEN:+-H "Authorization: Bearer $WEIGHT_INIT_TOKEN"} \
     --dump-header "$folder/head" --output "$folder/weight"
 then
     if [ -f "$folder/weight" ]; then cat "$folder/weight" >&2; fi

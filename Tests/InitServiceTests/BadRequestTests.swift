@@ -34,8 +34,12 @@ struct BadRequestTests {
             Row("method=normal&shape=9223372036854775807", 413, "shape", "over the limit of 4398046511104 bytes"),
             Row("method=normal&shape=1099511627777&format=raw", 413, "shape", "--max-tensor-bytes"),
             Row("method=normal&shape=" + String(repeating: "1,", count: 64) + "1", 413, "shape", "64"),
+            Row("method=normal&shape=16777217", 413, "shape", "16777217 elements are over the limit of 16777216"),
+            Row("method=normal&shape=1000000000", 413, "shape", "1000000000 elements are over"),
             Row("method=normal&shape=16777217", 413, "shape", "--max-json-elements"),
+            Row("method=zeros&shape=1000000000,0", 413, "shape", "1000000000 elements and empty rows are over"),
             Row("method=zeros&shape=1000000000,0", 413, "shape", "--max-json-elements"),
+            Row("method=zeros&shape=4294967297&format=summary", 413, "shape", "4294967297 elements are over"),
             Row("method=zeros&shape=4294967297&format=summary", 413, "shape", "--max-summary-elements"),
             Row("method=orthogonal&shape=8193,8193&format=raw", 413, "shape", "--max-matrix-elements"),
             Row("method=normal&shape=2&seed=18446744073709551616", 400, "seed", "out of range"),
@@ -137,6 +141,21 @@ struct BadRequestTests {
             Row(#"{"method":"normal","shape":[1e3]}"#, 400, "/shape/0", "must be an integer, found"),
             Row(#"{"method":"normal","shape":[9223372036854775808]}"#, 413, "/shape/0", "2^63"),
             Row(#"{"method":"zeros","shape":[1000000000,0]}"#, 413, "/shape", "--max-json-elements"),
+            Row(
+                #"{"tensors":[{"shape":[10000000],"method":"zeros"},{"shape":[20000000],"method":"zeros"}]}"#,
+                413,
+                "",
+                "30000000 elements are over the limit of 16777216"
+            ),
+            Row(
+                #"""
+                {"tensors":[{"shape":[4611686018427387904,0],"method":"zeros"},
+                            {"shape":[4611686018427387904,0],"method":"zeros"}]}
+                """#,
+                413,
+                "",
+                "2^63 or more elements and empty rows are over the limit"
+            ),
             Row(#"{"method":"normal","shape":[2],"seed":42.0}"#, 400, "/seed", "not an integer"),
             Row(#"{"method":"normal","shape":[2],"seed":1e3}"#, 400, "/seed", "not an integer"),
             Row(#"{"method":"normal","shape":[2],"seed":"42.0"}"#, 400, "/seed", "not an integer"),

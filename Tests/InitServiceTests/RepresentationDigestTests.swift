@@ -107,7 +107,7 @@ struct RepresentationDigestTests {
             ("method=normal&shape=3&format=raw&digest=md5", 400, "digest", "digest"),
             (
                 "method=normal&shape=65,1000&format=raw", 413, "shape",
-                "shape: the elements are over the limit of 64000 for a digest (--max-summary-elements)"
+                "shape: 65000 elements are over the limit of 64000 for a digest (--max-summary-elements)"
             ),
         ]
     )

@@ -14,7 +14,7 @@ skipped with a message. Other blocks have to be valid: JSON, YAML, Python, or a 
 
 Targets of links, named paths of the repository, options of the program and targets of make have to exist. The table of
 docs/options.md has to be made from `serve --help`, and figures have to be those of Benchmarks/RESULTS.md. Options that
-error messages name have to exist. Git has to ignore the files that the READMEs' commands write into a checkout. Fewer
+error messages name have to exist; defaults in openapi.yaml have to be those of `serve --help`. Git has to ignore the files that the READMEs' commands write into a checkout. Fewer
 than 1 % of the lines of documentation comments may begin with What, Whether, Where or Who.
 
     python check_documents.py .build/release/weight-init
@@ -257,6 +257,19 @@ def check_problems():
         yield f"/docs/problems#{anchor}", "a section", "a section" if anchor in there else "none"
 
 
+def check_defaults(program):
+    """Defaults of limits in the contract are those of `serve --help`."""
+    text = " ".join((ROOT / "openapi.yaml").read_text().split())
+    listed = {name: default for name, default, *_ in options.listed(program)}
+    written = re.findall(r"(\d+)[^()\d]*\(`(--[a-z-]+)`, by default\)", text)
+    yield "options with a default", str(text.count("`, by default)")), str(len(written))
+    names = {name for _, name in written}
+    for number, name in written:
+        yield f"the default of {name}", listed.get(name, "no option"), number
+    for name in ("--max-body-bytes", "--max-json-elements", "--max-tensor-bytes"):
+        yield f"the default of {name}", "written", "written" if name in names else "missing"
+
+
 def help_of(program, *words):
     return subprocess.run([program, *words, "--help"], capture_output=True, text=True, timeout=SECONDS).stdout
 
@@ -341,6 +354,7 @@ def main():
         known = options_of(program)
         count("docs/options.md", check_options(program))
         count("openapi.yaml", check_problems())
+        count("openapi.yaml", check_defaults(program))
         count("figures", check_figures())
         count(".gitignore", check_written())
         count("Sources, Tests", check_first_words())

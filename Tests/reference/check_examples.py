@@ -1,5 +1,7 @@
 """Runs the programs of examples/, with the commands of its README, against a running weight-init. Each has to print
-PyTorch's results, which examples.json has. A client generated from openapi.yaml has to get the same numbers.
+PyTorch's results, which examples.json has; once more with a token, from a service that needs it. Programs for models
+take another model, too, and say which of its tensors they leave out. A client generated from openapi.yaml has to get the
+same numbers.
 
 A program whose language is not installed is skipped with a message.
 
@@ -18,6 +20,7 @@ import sys
 import tempfile
 
 import numpy
+import safetensors.numpy
 
 import checks
 from service import ROOT, Service
@@ -37,18 +40,41 @@ def check_listed(programs):
     assert present == programs.keys(), f"in examples/ or in its README, but not in both: {sorted(present ^ programs.keys())}"
 
 
-def check_program(command, expected, service, folder):
+def run(command, service, folder):
     outcome = subprocess.run(
         ["bash", "-c", command],
         cwd=folder,
-        env={**os.environ, "PATH": f"{TOOLS}:{os.environ['PATH']}", "WEIGHT_INIT_URL": service.url},
+        env={**os.environ, "PATH": f"{TOOLS}:{os.environ['PATH']}", "WEIGHT_INIT_URL": service.url}
+        | ({"WEIGHT_INIT_TOKEN": service.token} if service.token else {}),
         capture_output=True,
         text=True,
         timeout=900,
     )
+    return outcome
+
+
+def check_program(command, expected, service, folder):
+    outcome = run(command, service, folder)
     if outcome.returncode != 0 or outcome.stdout.splitlines() != expected:
         wanted = "".join(f"\n    {line}" for line in expected)
         raise AssertionError(f"status {outcome.returncode}, should print{wanted}\n{outcome.stdout}{outcome.stderr}")
+
+
+def check_others(command, service, folder):
+    """A model with tensors of other types than float32: the program says how many it leaves out, in one line."""
+    path = "models/resnet18.json"
+    file = service.post("/init", json.loads((EXAMPLES / path).read_text()))
+    tensors = safetensors.numpy.load(file)
+    # In the order of the file, which is the order of its header.
+    length = int.from_bytes(file[:8], "little")
+    names = [name for name in json.loads(file[8 : 8 + length]) if name in tensors]
+    taken = [name for name in names if tensors[name].dtype == numpy.float32]
+    first = " ".join(f"{value:.6f}" for value in tensors[taken[0]].flatten()[:4])
+    expected = [" ".join(taken), first, hashlib.sha256(file[8 + length :]).hexdigest()]
+    check_program(f"{command} {path}", expected, service, folder)
+    said = run(f"{command} {path}", service, folder).stderr.splitlines()
+    wanted = f"left out, because they are not float32: {len(names) - len(taken)} tensors"
+    assert len(said) == 1 and wanted in said[0], said
 
 
 def check_client(expected, service, scratch):
@@ -106,7 +132,7 @@ def check_client(expected, service, scratch):
 def main():
     expected = json.loads((ROOT / "Tests" / "reference" / "examples.json").read_text())
     skipped = 0
-    with Service(sys.argv[1]) as service, tempfile.TemporaryDirectory() as name:
+    with Service(sys.argv[1]) as service, Service(sys.argv[1], token="a-token") as guarded, tempfile.TemporaryDirectory() as name:
         scratch = pathlib.Path(name)
         folder = shutil.copytree(EXAMPLES, scratch / "examples")
         programs = listed()
@@ -122,6 +148,9 @@ def main():
                 continue
             wanted = expected[pathlib.Path(program).stem.lower()]
             named[program] = lambda command=command, wanted=wanted: check_program(command, wanted, service, folder)
+            named[f"{program} with a token"] = lambda command=command, wanted=wanted: check_program(command, wanted, guarded, folder)
+            if program.lower().startswith("model."):
+                named[f"{program} with another model"] = lambda command=command: check_others(command, service, folder)
         passed = checks.passed("check_examples", named, besides=f", {skipped} left out")
     raise SystemExit(0 if passed else 1)
 

@@ -4,6 +4,7 @@ import json
 import pathlib
 import signal
 import subprocess
+import tempfile
 import urllib.parse
 import urllib.request
 
@@ -11,17 +12,25 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
 class Service:
-    """The program under test, serving until the `with` block ends."""
+    """The program under test, serving until the `with` block ends. With a token, it serves no request without it."""
 
-    def __init__(self, program, *options):
+    def __init__(self, program, *options, token=None):
         self.program = program
         self.options = options
+        self.token = token
+        self.fields = {"Authorization": f"Bearer {token}"} if token else {}
 
     def __enter__(self):
-        self.process = subprocess.Popen(
-            [self.program, "serve", "--host", "127.0.0.1", "--port", "0", *self.options], stdout=subprocess.PIPE, text=True
-        )
-        line = self.process.stdout.readline()
+        with tempfile.NamedTemporaryFile("w") as tokens:
+            options = list(self.options)
+            if self.token:
+                tokens.write(self.token)
+                tokens.flush()
+                options += ["--token-file", tokens.name]
+            self.process = subprocess.Popen(
+                [self.program, "serve", "--host", "127.0.0.1", "--port", "0", *options], stdout=subprocess.PIPE, text=True
+            )
+            line = self.process.stdout.readline()
         if "http://" not in line:
             raise SystemExit(f"{self.program} did not start: {line!r}")
         self.url = line.split()[-1]
@@ -36,10 +45,10 @@ class Service:
             raise
 
     def get(self, path, **query):
-        return self.read(f"{self.url}{path}?{urllib.parse.urlencode(query)}")
+        return self.read(urllib.request.Request(f"{self.url}{path}?{urllib.parse.urlencode(query)}", headers=self.fields))
 
     def post(self, path, document):
-        headers = {"Content-Type": "application/json"}
+        headers = {"Content-Type": "application/json", **self.fields}
         return self.read(urllib.request.Request(self.url + path, json.dumps(document).encode(), headers))
 
     @staticmethod

@@ -238,17 +238,21 @@ struct PlannedAnswer: Sendable {
         for purpose: String,
         count: (Shape) -> Int
     ) throws(InitError) -> Int {
-        var total = 0
-        for description in descriptions {
-            let (sum, overflow) = total.addingReportingOverflow(count(description.shape))
-            guard !overflow, sum <= limits[keyPath: limit] else {
-                throw InitError(
-                    over: limit,
-                    plan.tensors.count == 1 ? ["shape"] : [],
-                    "the elements are over the limit of \(limits[keyPath: limit]) for \(purpose)"
-                )
+        let total = descriptions.reduce(0 as Int?) { total, description in
+            guard let (sum, overflow) = total?.addingReportingOverflow(count(description.shape)), !overflow else {
+                return nil
             }
-            total = sum
+            return sum
+        }
+        let maximum = limits[keyPath: limit]
+        guard let total, total <= maximum else {
+            let areElements = descriptions.allSatisfy { count($0.shape) == $0.shape.elementCount }
+            throw InitError(
+                over: limit,
+                plan.tensors.count == 1 ? ["shape"] : [],
+                "\(total.map(String.init) ?? "2^63 or more") \(areElements ? "elements" : "elements and empty rows") "
+                    + "are over the limit of \(maximum) for \(purpose)"
+            )
         }
         return total
     }
