@@ -14,8 +14,9 @@ skipped with a message. Other blocks have to be valid: JSON, YAML, Python, or a 
 
 Targets of links, named paths of the repository, options of the program and targets of make have to exist. The table of
 docs/options.md has to be made from `serve --help`, and figures have to be those of Benchmarks/RESULTS.md. Options that
-error messages name have to exist; defaults in openapi.yaml have to be those of `serve --help`. Git has to ignore the files that the READMEs' commands write into a checkout. Fewer
-than 1 % of the lines of documentation comments may begin with What, Whether, Where or Who.
+error messages name have to exist, and defaults in openapi.yaml have to be those of `serve --help`. Git has to ignore the
+files that the READMEs' commands write into a checkout. Fewer than 1 % of the lines of documentation comments may begin
+with What, Whether, Where or Who.
 
     python check_documents.py .build/release/weight-init
 """

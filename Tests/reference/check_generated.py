@@ -3,8 +3,8 @@ weight-init.
 
 The generators have to print the warnings that the README lists, and no others. The clients for Go, Java and TypeScript have to
 compile. With these, and with Python's, `generated/client.*` fetches a tensor as raw bytes and as npy, a gain, a tensor
-in JSON, and a layer, whose arguments are members that the contract does not name. Then each client reads every request
-for a model in the repository and writes it back: the JSON has to be the same, and the plans of two requests have to have
+in JSON, and a layer, whose arguments are members that the contract does not name. The service needs a token, which the
+client sends. Then each client reads every request for a model in the repository and writes it back: the JSON has to be the same, and the plans of two requests have to have
 the entity tag and the digest that a plain request gets. The bytes and numbers have to be PyTorch's: the seed is
 2^63 − 1, and the elements are float64, so that 32 bits of either are not enough.
 
@@ -158,7 +158,7 @@ def plans(requests, service):
     """Names, entity tags and digests of the requests for plans, as a plain request gets them."""
     for name, request in sorted(requests.items()):
         if name.startswith("plan-"):
-            body, fields = json.dumps(request).encode(), {"Content-Type": "application/json"}
+            body, fields = json.dumps(request).encode(), {"Content-Type": "application/json", **service.fields}
             with urllib.request.urlopen(urllib.request.Request(service.url + "/explain", body, fields), timeout=SECONDS) as reply:
                 yield f"{name}.json {reply.headers['ETag']} {json.load(reply)['sha256']}"
 
@@ -170,7 +170,8 @@ def check_client(name, command, service, requests):
         folder = pathlib.Path(directory)
         for request, document in requests.items():
             (folder / f"{request}.json").write_text(json.dumps(document))
-        lines = [line.split(maxsplit=1) for line in run(*command, service.url, folder).splitlines()]
+        environment = {**os.environ, "WEIGHT_INIT_TOKEN": service.token}
+        lines = [line.split(maxsplit=1) for line in run(*command, service.url, folder, env=environment).splitlines()]
         check_requests(folder, requests)
     # Languages write the same float64 differently.
     printed = [(key, float(text) if key in ("gain", "element", "bias") else text) for key, text in lines]
@@ -181,7 +182,7 @@ def check_client(name, command, service, requests):
 def main():
     options, warnings = readme()
     failures, printed, checks = [], {}, 0
-    with Service(sys.argv[1]) as service, tempfile.TemporaryDirectory() as name:
+    with Service(sys.argv[1], token="a-token") as service, tempfile.TemporaryDirectory() as name:
 
         requests = model_requests.named(service) | model_requests.planned()
 

@@ -21,6 +21,9 @@ public class Client {
     public static void main(String[] arguments) throws Exception {
         var client = new ApiClient();
         client.updateBaseUri(arguments[0]);
+        // Before the first `new …Api(client)`, which copies it.
+        client.setRequestInterceptor(
+            request -> request.header("Authorization", "Bearer " + System.getenv("WEIGHT_INIT_TOKEN")));
         var tensors = new TensorsApi(client);
 
         var raw = tensors.getTensor(

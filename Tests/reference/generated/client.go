@@ -21,7 +21,7 @@ func main() {
 	configuration := weightinit.NewConfiguration()
 	configuration.Servers = weightinit.ServerConfigurations{{URL: os.Args[1]}}
 	client := weightinit.NewAPIClient(configuration)
-	ctx := context.Background()
+	ctx := context.WithValue(context.Background(), weightinit.ContextAccessToken, os.Getenv("WEIGHT_INIT_TOKEN"))
 
 	raw, _, err := client.TensorsAPI.GetTensor(ctx).Method("uniform").Shape("1000").Seed(math.MaxInt64).
 		Dtype(weightinit.FLOAT64).B(0.1).Format(weightinit.RAW).Execute()

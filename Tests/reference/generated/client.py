@@ -4,10 +4,11 @@ folder that is the second argument, and writes each back beside it; asks for the
 
 import hashlib
 import json
+import os
 import pathlib
 import sys
 
-from weight_init_client import Client
+from weight_init_client import AuthenticatedClient
 from weight_init_client.api.tensors import get_tensor, post_plan, post_tensor
 from weight_init_client.api.theory import get_gain
 from weight_init_client.models import DType, Entry, Format, InitRequest
@@ -19,7 +20,7 @@ def digest(file):
     return hashlib.sha256(file.payload.read()).hexdigest()
 
 
-client = Client(base_url=sys.argv[1])
+client = AuthenticatedClient(base_url=sys.argv[1], token=os.environ["WEIGHT_INIT_TOKEN"])
 raw = get_tensor.sync(
     client=client, method="uniform", shape="1000", seed=SEED, dtype=DType.FLOAT64, b=0.1, format_=Format.RAW
 )

@@ -2,7 +2,7 @@
 // in the folder that is the second argument, and writes each back beside it; asks for the plan of those whose name begins with "plan-".
 import { Configuration, DType, Format, InitRequestFromJSON, InitRequestToJSON, TensorsApi, TheoryApi } from "./index";
 
-declare const process: { argv: string[] };
+declare const process: { argv: string[]; env: { [name: string]: string | undefined } };
 declare function require(name: string): any;
 
 // JavaScript's numbers have 53 bits: larger seeds are text in a JSON request.
@@ -13,7 +13,7 @@ function digest(bytes: ArrayBuffer): string {
 }
 
 async function main() {
-    const configuration = new Configuration({ basePath: process.argv[2] });
+    const configuration = new Configuration({ basePath: process.argv[2], accessToken: process.env.WEIGHT_INIT_TOKEN! });
     const tensors = new TensorsApi(configuration);
 
     const request = { method: "uniform", shape: [1000], seed: SEED, dtype: DType.Float64, b: 0.1, format: Format.Raw };
