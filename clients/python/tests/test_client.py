@@ -138,12 +138,21 @@ def test_an_error_of_a_request_names_the_place_and_the_allowed_values(service: S
         client.arrays({"tensors": [{"name": "a", "shape": [2], "method": "normal", "dtype": "fp8"}]}, 1)
 
 
-@pytest.mark.parametrize("gain", ["relu", "leaky_relu:0.2", {"nonlinearity": "leaky_relu", "param": 0.2}], ids=str)
-def test_a_gain_is_sent_as_it_was_given(service: StandIn, client: Client, gain: Any) -> None:
+@pytest.mark.parametrize(
+    ("gain", "sent"),
+    [
+        (2, 2), ("inf", "inf"), ("relu", {"nonlinearity": "relu"}),
+        ("leaky_relu:0.2", {"nonlinearity": "leaky_relu", "param": 0.2}),
+        ("leaky_relu:x", {"nonlinearity": "leaky_relu", "param": "x"}),
+        ({"nonlinearity": "leaky_relu", "param": 0.2}, {"nonlinearity": "leaky_relu", "param": 0.2}),
+    ],
+    ids=str,
+)
+def test_a_gain_may_be_an_activation(service: StandIn, client: Client, gain: Any, sent: Any) -> None:
     service.errors = [[{"pointer": "/tensors/0/gain", "detail": "seen"}]]
     with pytest.raises(weight_init.ServiceError, match="^HTTP 400: gain: seen$"):
         client.tensor("xavier_uniform_", (2, 3), gain=gain)
-    assert service.requests[0]["tensors"][0]["gain"] == gain
+    assert service.requests[0]["tensors"][0]["gain"] == sent
 
 
 def test_modules_are_filled_in_place(client: Client, request_of_net: dict[str, Any]) -> None:

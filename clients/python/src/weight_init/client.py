@@ -211,6 +211,8 @@ class Client:
             UnreachableError: there is no connection, or replies break off.
             VersionError, ProfileError: the service is another than this client wants.
         """
+        if isinstance(parameters.get("gain"), str):
+            parameters["gain"] = _activation(parameters["gain"])
         request = {"tensors": [{"name": "tensor", "shape": _sizes(shape), "method": method, "dtype": dtype, **parameters}]}
         if library not in ("numpy", "torch"):
             raise ValueError(f"library is {library!r}; it can be 'numpy' or 'torch'")
@@ -452,6 +454,17 @@ class Client:
 
 def _encoded(asked: Mapping[str, Any]) -> bytes:
     return json.dumps(asked, default=plain).encode()
+
+
+def _activation(text: str) -> str | dict[str, Any]:
+    """A gain in a query's form as JSON has it: "leaky_relu:0.2" with its parameter; text for numbers such as "inf" stays."""
+    name, colon, param = text.partition(":")
+    if not colon:
+        return text if text.lower().lstrip("+-") in ("inf", "infinity", "nan") else {"nonlinearity": name}
+    try:
+        return {"nonlinearity": name, "param": float(param)}
+    except ValueError:
+        return {"nonlinearity": name, "param": param}
 
 
 def _sizes(shape: int | Sequence[int]) -> list[int]:
