@@ -52,6 +52,8 @@ class StandIn:
         self.excess = 0
         #: A number added to seeds, to imitate a service with other bits.
         self.shift = 0
+        #: The member ``errors`` of the next replies' problem documents, whose status is 400.
+        self.errors: list[list[dict[str, Any]]] = []
         #: Requests of the catalogue, by names.
         self.models: dict[str, dict[str, Any]] = {}
         #: A reply to /init waits for this event after its first bytes.
@@ -89,9 +91,9 @@ class StandIn:
                     return self.problem(404, "there is no such model")
                 self.document(request)
 
-            def document(self, value: Any) -> None:
+            def document(self, value: Any, status: int = 200) -> None:
                 data = json.dumps(value).encode()
-                self.send_response(200)
+                self.send_response(status)
                 self.send_header("Content-Length", str(len(data)))
                 self.end_headers()
                 self.wfile.write(data)
@@ -113,6 +115,8 @@ class StandIn:
                 with lock:
                     if self.path == "/init":
                         owner.requests.append(dict(request))
+                    if owner.errors:
+                        return self.document({"title": "no", "status": 400, "errors": owner.errors.pop(0)}, 400)
                     slices = request.pop("slices", {})
                     try:
                         made = interpret(request, request["seed"] + owner.shift)
@@ -154,12 +158,7 @@ class StandIn:
                     self.close_connection = True
 
             def problem(self, status: int, detail: str, pointer: str = "") -> None:
-                data = json.dumps({"title": "no", "status": status, "detail": detail,
-                                   "errors": [{"pointer": pointer, "detail": detail}]}).encode()
-                self.send_response(status)
-                self.send_header("Content-Length", str(len(data)))
-                self.end_headers()
-                self.wfile.write(data)
+                self.document({"title": "no", "status": status, "detail": detail, "errors": [{"pointer": pointer, "detail": detail}]}, status)
 
             def log_message(self, *_: Any) -> None:
                 pass

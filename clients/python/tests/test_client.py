@@ -107,6 +107,54 @@ def test_there_are_two_libraries(client: Client) -> None:
         client.tensor("ones", [1], library="jax")  # type: ignore[call-overload]
 
 
+_DTYPES = ["int8", "uint8", "bool", "int64", "int32", "int16", "float32", "float64", "float16", "bfloat16"]
+
+
+@pytest.mark.parametrize(
+    ("errors", "message"),
+    [
+        ([{"pointer": "/tensors/0/method", "detail": 'unknown method "norml"; did you mean normal?', "allowed": ["normal", "uniform"]}],
+         'method: unknown method "norml"; did you mean normal? Allowed: normal, uniform'),
+        ([{"pointer": "/tensors/0/dtype", "detail": 'unknown value "fp8"', "allowed": _DTYPES}],
+         'dtype: unknown value "fp8"; allowed: int8, uint8, bool, int64, int32, int16, float32, float64 and 2 more'),
+        ([{"pointer": "/tensors/0/shape", "detail": "dimension -4 is negative"}, {"pointer": "/seed", "detail": "must be an integer"}],
+         "shape: dimension -4 is negative; seed: must be an integer"),
+        ([{"pointer": "/tensors/0", "detail": "is too large"}], "is too large"),
+    ],
+)
+@pytest.mark.parametrize("library", ["numpy", "torch"])
+def test_an_error_of_a_tensor_names_the_argument(
+    service: StandIn, client: Client, errors: list[dict[str, Any]], message: str, library: Any
+) -> None:
+    service.errors = [errors]
+    with pytest.raises(weight_init.ServiceError) as raised:
+        client.tensor("norml", [2], library=library)
+    assert (str(raised.value), raised.value.detail) == (f"HTTP 400: {message}", message)
+
+
+def test_an_error_of_a_request_names_the_place_and_the_allowed_values(service: StandIn, client: Client) -> None:
+    service.errors = [[{"pointer": "/tensors/0/dtype", "detail": 'unknown value "fp8"', "allowed": _DTYPES[-2:]}]]
+    with pytest.raises(weight_init.ServiceError, match='^HTTP 400: /tensors/0/dtype: unknown value "fp8"; allowed: float16, bfloat16$'):
+        client.arrays({"tensors": [{"name": "a", "shape": [2], "method": "normal", "dtype": "fp8"}]}, 1)
+
+
+@pytest.mark.parametrize(
+    ("gain", "sent"),
+    [
+        (2, 2), ("inf", "inf"), ("relu", {"nonlinearity": "relu"}),
+        ("leaky_relu:0.2", {"nonlinearity": "leaky_relu", "param": 0.2}),
+        ("leaky_relu:x", {"nonlinearity": "leaky_relu", "param": "x"}),
+        ({"nonlinearity": "leaky_relu", "param": 0.2}, {"nonlinearity": "leaky_relu", "param": 0.2}),
+    ],
+    ids=str,
+)
+def test_a_gain_may_be_an_activation(service: StandIn, client: Client, gain: Any, sent: Any) -> None:
+    service.errors = [[{"pointer": "/tensors/0/gain", "detail": "seen"}]]
+    with pytest.raises(weight_init.ServiceError, match="^HTTP 400: gain: seen$"):
+        client.tensor("xavier_uniform_", (2, 3), gain=gain)
+    assert service.requests[0]["tensors"][0]["gain"] == sent
+
+
 def test_modules_are_filled_in_place(client: Client, request_of_net: dict[str, Any]) -> None:
     module = Net()
     weight = module.head.weight

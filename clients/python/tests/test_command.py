@@ -7,13 +7,15 @@ import json
 import re
 import sys
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Any, Callable, Iterator
 
 import pytest
 from torch import nn
 
 import weight_init
+from weight_init import cli
 from weight_init.cli import main
+from weight_init.exactness import inexact, notice
 from weight_init.loading import SpecificationError, constructor
 
 
@@ -63,6 +65,134 @@ def test_a_model_that_cannot_be_exported_is_one_line_and_exit_1(tmp_path: Path, 
     assert main(["trace", "-q", str(file), "-o", str(output)]) == 1
     assert capsys.readouterr().err.startswith("weight_init: bias: aten.exp: ")
     assert not output.exists()
+
+
+class _Clock:
+    """Stands at the sum of the seconds that have passed."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+def _phases(monkeypatch: pytest.MonkeyPatch, *, terminal: bool) -> tuple[Callable[[str, float], None], cli._Phases]:
+    clock = _Clock()
+    monkeypatch.setattr(cli, "time", clock)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
+    phases = cli._Phases(quiet=False)
+
+    def take(phase: str, seconds: float) -> None:
+        phases(phase)
+        clock.now += seconds
+
+    return take, phases
+
+
+def test_each_phase_has_the_time_that_it_took(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    take, phases = _phases(monkeypatch, terminal=False)
+    take("importing torch", 7.9)
+    assert capsys.readouterr().err == ""
+    take("recording", 4)
+    assert capsys.readouterr().err == "   7.9 s  importing torch\n"
+    take("recording: 1000 operations", 6)
+    take("writing the request", 0.5)
+    phases.finish()
+    assert capsys.readouterr().err == "  10.0 s  recording\n   0.5 s  writing the request\n"
+    take("comparing", 1)
+    phases.end()
+    phases.finish()
+    assert capsys.readouterr().err == ""
+
+
+def test_a_terminal_shows_the_running_phase(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    take, phases = _phases(monkeypatch, terminal=True)
+    take("recording", 2)
+    take("recording: 1000 operations", 3)
+    assert capsys.readouterr().err == "\r\x1b[K     ...  recording\r\x1b[K     ...  recording: 1000 operations"
+    phases.finish()
+    assert capsys.readouterr().err == "\r\x1b[K   5.0 s  recording\n"
+    take("comparing", 1)
+    phases.end()
+    assert capsys.readouterr().err == "\r\x1b[K     ...  comparing\r\x1b[K"
+
+
+def test_the_command_ends_every_phase(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["trace", str(model)]) == 0
+    lines = [re.fullmatch(r" *\d+\.\d s  (.*)", line) for line in capsys.readouterr().err.splitlines()]
+    assert [line[1] if line else None for line in lines] == [
+        "importing torch", f"importing {model}", "recording", "writing the request", "checking names, shapes and steps",
+        "comparing with the constructor under another seed",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("def build():\n    net = nn.Linear(8, 4)\n    nn.init.orthogonal_(net.weight)\n    return net\n",
+         "not bit for bit: weight (orthogonal: within a tolerance of PyTorch's); see docs/bits.md"),
+        ("def build():\n    net = nn.Linear(8, 4)\n    nn.init.orthogonal_(net.weight)\n    with torch.no_grad():\n"
+         "        net.bias.uniform_(-0.9, 0.9).erfinv_().mul_(0.02)\n    return net\n",
+         "not bit for bit: weight (orthogonal: within a tolerance of PyTorch's); "
+         "bias (erfinv: within a unit in the last place, or two if scaled); see docs/bits.md"),
+        ("def build():\n    net = nn.GRU(4, 4, num_layers=4, bias=False)\n    for name, weight in net.named_parameters():\n"
+         "        nn.init.orthogonal_(weight)\n    return net\n",
+         "not bit for bit: weight_ih_l0, weight_hh_l0, weight_ih_l1 and 5 more (orthogonal: within a tolerance of PyTorch's); "
+         "see docs/bits.md"),
+    ],
+    ids=["orthogonal", "both", "many"],
+)
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+def test_tensors_that_are_not_bit_for_bit_are_named(
+    text: str, line: str, device: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "inexact.py"
+    file.write_text("import torch\nfrom torch import nn\n" + text)
+    assert main(["trace", "--device", device, str(file)]) == 0
+    assert capsys.readouterr().err.splitlines()[-1] == line
+    assert main(["trace", "-q", "--device", device, str(file)]) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_inexact_elements_are_followed_through_steps() -> None:
+    request = {
+        "tensors": [{"name": name, "shape": [4, 4]} for name in "abcdef"] + [{"name": "g", "shape": [4, 4], "method": "orthogonal"}],
+        "steps": [
+            {"tensor": ["a", "b"], "method": "uniform", "then": [{"method": "erfinv"}, {"method": "add", "value": 1}]},
+            {"tensor": "c", "method": "copy", "from": "a", "from_slice": "0:2"},
+            {"tensor": "d", "method": "zeros"},
+            {"tensor": "d", "slice": "1", "method": "orthogonal"},
+            {"tensor": "e", "method": "norm", "from": "g"},
+            {"tensor": "f", "method": "normal"},
+            {"method": "orthogonal", "shape": [3, 3]},
+            {"tensor": "b", "method": "uniform"},
+        ],
+    }
+    assert inexact(request) == {"a": "erfinv", "c": "erfinv", "d": "orthogonal", "e": "orthogonal", "g": "orthogonal"}
+    assert notice({"tensors": [{"name": "a", "shape": [2], "method": "normal"}]}) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("class Net(nn.Module):\n    pass\n", "no_build.py has no build(): write no_build.py:Net"),
+        ("class Block(nn.Module):\n    pass\nclass Net(nn.Module):\n    def __init__(self, width, depth=2, **others):\n        pass\n",
+         "no_build.py has no build(): write 'no_build.py:Net(width=...)' or no_build.py:Block"),
+        ("def build_net():\n    return Linear(1, 1)\n", "no_build.py has no build(): write no_build.py:build_net"),
+        ("class _Net(nn.Module):\n    pass\nclass Text(str):\n    pass\n",
+         "no_build.py has no build(), and no class of nn.Module: define build(), or write no_build.py:NAME"),
+    ],
+)
+def test_a_file_without_build_names_its_modules(
+    text: str, sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delitem(sys.modules, "no_build", raising=False)
+    Path("no_build.py").write_text("from torch import nn\nfrom torch.nn import Linear\n" + text)
+    with pytest.raises(SystemExit):
+        main(["trace", "-q", "no_build.py"])
+    assert capsys.readouterr().err.splitlines()[-1] == f"python -m weight_init: error: {sentence}"
 
 
 @pytest.mark.parametrize(

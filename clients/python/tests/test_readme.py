@@ -80,6 +80,16 @@ def test_bits_of_bfloat16_have_the_values_that_are_named(service: StandIn) -> No
         assert torch.equal(torch.as_tensor(eval(way, {"array": array, "torch": torch})).float(), tensor.float())
 
 
+def test_the_readme_and_the_client_say_what_a_gain_may_be() -> None:
+    for text in (README, inspect.getdoc(Client.tensor) or ""):
+        assert '"leaky_relu:0.2"' in text and '{"nonlinearity": "leaky_relu", "param": 0.2}' in text
+
+
+def test_the_readme_names_what_is_not_bit_for_bit() -> None:
+    introduction = README.partition("## Into a module")[0]
+    assert "`orthogonal`" in introduction and "`erfinv`" in introduction and "docs/bits.md" in introduction
+
+
 def test_arrays_are_in_the_order_of_the_file(service: StandIn) -> None:
     entries = [{"name": n, "shape": [2], "method": "ones", "dtype": d} for n, d in (("a", "float16"), ("b", "float32"), ("c", "float64"))]
     request = {"tensors": entries, "tie": {"aa": "c"}}

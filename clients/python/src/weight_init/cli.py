@@ -63,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     trace.add_argument("--seed", type=int, metavar="N", help="seed of the request; without one its users add theirs, or get 0")
     trace.add_argument("--description", metavar="TEXT", help="text about the request; library versions by default")
-    trace.add_argument("-q", "--quiet", action="store_true", help="no progress line")
+    trace.add_argument("-q", "--quiet", action="store_true", help="no lines about progress and the result")
     verify = commands.add_parser(
         "verify",
         help="compare a service with the installed PyTorch",
@@ -75,30 +75,38 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-class _ProgressLine:
-    """One line on standard error, rewritten in place on a terminal."""
+class _Phases:
+    """A line on standard error for each phase that is done, with the time it took. A terminal also shows the running phase."""
 
     def __init__(self, quiet: bool) -> None:
         self.quiet, self.terminal = quiet, sys.stderr.isatty()
-        self.begun, self.drawn = time.monotonic(), False
+        #: The running phase, or "", and the time when it began.
+        self.phase, self.begun = "", 0.0
 
     def __call__(self, text: str) -> None:
-        if self.quiet:
-            return
-        line = f"{time.monotonic() - self.begun:6.1f} s  {text}"
-        if self.terminal:
+        """Begins a phase. ``phase: text`` says how far the running phase is."""
+        if not (self.phase and text.startswith(self.phase + ": ")):
+            self.finish()
+            self.phase, self.begun = text, time.monotonic()
+        if self.terminal and not self.quiet:
             width = shutil.get_terminal_size().columns - 1
-            sys.stderr.write("\r\x1b[K" + line[:width])
-            self.drawn = True
-        elif not text.startswith("recording: "):
-            sys.stderr.write(line + "\n")
-        sys.stderr.flush()
+            sys.stderr.write("\r\x1b[K" + f"{'...':>8}  {text}"[:width])
+            sys.stderr.flush()
+
+    def finish(self) -> None:
+        """Ends the running phase, and says how long it took."""
+        phase, seconds = self.phase, time.monotonic() - self.begun
+        self.end()
+        if phase and not self.quiet:
+            sys.stderr.write(f"{seconds:6.1f} s  {phase}\n")
+            sys.stderr.flush()
 
     def end(self) -> None:
-        if self.drawn:
+        """Ends the running phase without a line, as after an error."""
+        if self.phase and self.terminal and not self.quiet:
             sys.stderr.write("\r\x1b[K")
             sys.stderr.flush()
-            self.drawn = False
+        self.phase = ""
 
 
 def _reason(error: Exception) -> str:
@@ -163,14 +171,17 @@ def _trace(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
         parser.error(f"there is no directory {str(Path(options.output).parent)!r} to write to")
     if options.output is not None and Path(options.output).is_dir():
         parser.error(f"cannot write {options.output!r}: it is a directory")
-    progress = _ProgressLine(options.quiet)
+    progress = _Phases(options.quiet)
     progress("importing torch")
+    from .exactness import notice
     from .loading import SpecificationError, constructor
     from .tracing import trace
 
     try:
+        progress(f"importing {options.constructor.partition(':')[0]}")
         build = constructor(options.constructor)
         request = trace(build, device=options.device, description=options.description, progress=progress)
+        progress.finish()
         if options.seed is not None:
             request = {"description": request.pop("description"), "seed": options.seed, **request}
         text = dumps(request)
@@ -186,7 +197,9 @@ def _trace(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
         progress.end()
         print(f"weight_init: cannot write {options.output or 'standard output'}: {_reason(error)}", file=sys.stderr)
         return 1
-    progress.end()
+    inexact = notice(request)
+    if inexact is not None and not options.quiet:
+        print(inexact, file=sys.stderr)
     if options.output is not None and not options.quiet:
         print(f"{options.output}: {len(request['tensors'])} tensors, {len(request.get('steps', ()))} steps, {len(text)} bytes",
               file=sys.stderr)

@@ -13,6 +13,7 @@ import json
 import math
 import operator
 import random
+import re
 import textwrap
 import threading
 import time
@@ -45,6 +46,10 @@ _NUMPY = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8",
           "U8": "u1", "BOOL": "?"}
 _PIECE = 1 << 20
 _BUSY = frozenset({429, 502, 503, 504})
+#: Number of allowed values in the message of an error.
+_ALLOWED = 8
+#: The place of an argument of :meth:`Client.tensor` in the request that it sends.
+_PLACE = re.compile(r"(^|; )/(?:tensors/0(?:/|: ))?")
 #: Longest pause between attempts, and longest Retry-After that is obeyed, in seconds.
 _LONGEST_PAUSE, _LONGEST_WAIT = 5.0, 30.0
 
@@ -191,7 +196,10 @@ class Client:
         """One tensor of ``shape``: ``client.tensor("kaiming_uniform", [64, 3, 7, 7], seed=42, a=5**0.5)``.
 
         Args:
-            method, parameters: as in a request, with PyTorch's names and defaults.
+            method: a method of the service, such as "xavier_uniform"; PyTorch's name "xavier_uniform_" is accepted, too.
+            parameters: the method's parameters, with PyTorch's names and defaults. ``gain`` is a number, or the activation whose gain
+                PyTorch's ``calculate_gain`` returns: "relu", "leaky_relu:0.2" with its parameter, or
+                ``{"nonlinearity": "leaky_relu", "param": 0.2}``.
             shape: sizes; an int is the size of a one-dimensional tensor.
             dtype: a name, or a dtype of torch or NumPy.
             seed: the generator's seed.
@@ -199,16 +207,20 @@ class Client:
                 with the same bits, and ``torch.from_numpy(array).view(torch.bfloat16)`` has the values.
 
         Raises:
-            ServiceError: the service refuses the request.
+            ServiceError: the service refuses the request. The message names the argument, and the nearest allowed values.
             UnreachableError: there is no connection, or replies break off.
             VersionError, ProfileError: the service is another than this client wants.
         """
+        if isinstance(parameters.get("gain"), str):
+            parameters["gain"] = _activation(parameters["gain"])
         request = {"tensors": [{"name": "tensor", "shape": _sizes(shape), "method": method, "dtype": dtype, **parameters}]}
-        if library == "numpy":
-            return self.arrays(request, seed)["tensor"]
-        if library != "torch":
+        if library not in ("numpy", "torch"):
             raise ValueError(f"library is {library!r}; it can be 'numpy' or 'torch'")
-        return self._tensors(request, seed)["tensor"]
+        try:
+            return (self.arrays if library == "numpy" else self._tensors)(request, seed)["tensor"]
+        except ServiceError as error:
+            error.detail = _PLACE.sub(r"\1", error.detail)
+            raise
 
     def arrays(
         self, request: Request, seed: int, *, include: Sequence[str] | None = None, digests: Mapping[str, str] | None = None
@@ -444,6 +456,17 @@ def _encoded(asked: Mapping[str, Any]) -> bytes:
     return json.dumps(asked, default=plain).encode()
 
 
+def _activation(text: str) -> str | dict[str, Any]:
+    """A gain in a query's form as JSON has it: "leaky_relu:0.2" with its parameter; text for numbers such as "inf" stays."""
+    name, colon, param = text.partition(":")
+    if not colon:
+        return text if text.lower().lstrip("+-") in ("inf", "infinity", "nan") else {"nonlinearity": name}
+    try:
+        return {"nonlinearity": name, "param": float(param)}
+    except ValueError:
+        return {"nonlinearity": name, "param": param}
+
+
 def _sizes(shape: int | Sequence[int]) -> list[int]:
     """A shape in the form of a request."""
     try:
@@ -649,10 +672,21 @@ def _detail(reply: Reply) -> str:
         return "no explanation"
     try:
         problem = json.loads(data)
-        errors = [(error.get("pointer") or error.get("parameter"), error["detail"]) for error in problem.get("errors", [])]
+        errors = [
+            (error.get("pointer") or error.get("parameter"), _with_choices(error["detail"], error.get("allowed", ())))
+            for error in problem.get("errors", [])
+        ]
         return "; ".join(f"{place}: {detail}" if place else detail for place, detail in errors) or str(problem.get("detail") or problem["title"])
     except (ValueError, KeyError, TypeError, AttributeError):
         return data[:200].decode(errors="replace") or "no explanation"
+
+
+def _with_choices(detail: str, allowed: Sequence[Any]) -> str:
+    """A message with the nearest of the allowed values, which the service sorts by their distance to the wrong one."""
+    if not allowed:
+        return detail
+    more = f" and {len(allowed) - _ALLOWED} more" if len(allowed) > _ALLOWED else ""
+    return f"{detail}{' Allowed' if detail.endswith('?') else '; allowed'}: {', '.join(map(str, allowed[:_ALLOWED]))}{more}"
 
 
 class _LazyState(Mapping[str, "torch.Tensor"]):

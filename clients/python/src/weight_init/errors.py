@@ -31,11 +31,17 @@ class RequestError(WeightInitError):
 
 
 class ServiceError(WeightInitError):
-    """The service refused a request. ``status`` is HTTP's; ``detail`` is the service's own message."""
+    """The service refused a request. ``status`` is HTTP's.
+
+    ``detail`` is the service's own message: the place in the request, what is wrong, and the nearest of the allowed values.
+    """
 
     def __init__(self, status: int, detail: str) -> None:
         self.status, self.detail = status, detail
         super().__init__(f"HTTP {status}: {detail}")
+
+    def __str__(self) -> str:
+        return f"HTTP {self.status}: {self.detail}"
 
 
 class UnauthorizedError(ServiceError):

@@ -10,6 +10,8 @@ import contextlib
 import difflib
 import importlib
 import importlib.util
+import inspect
+import shlex
 import sys
 import traceback
 from pathlib import Path
@@ -38,6 +40,8 @@ def constructor(text: str) -> Callable[[], Any]:
     place, _, expression = text.partition(":")
     if place.endswith(".py"):
         module = _file(Path(place))
+        if not expression and not hasattr(module, "build"):
+            raise _without_build(place, module)
         expression = expression or "build"
     else:
         if not expression or not all(part.isidentifier() for part in place.split(".")):
@@ -88,6 +92,8 @@ def _raising(what: str) -> Iterator[None]:
         raise ConstructorError(f"{what} raises {raised}{place}") from error
 
 
+#: Number of constructors that a message names.
+_NAMED = 8
 _OTHERS = ("contextlib", "importlib", "torch", "weight_init")
 
 
@@ -164,6 +170,37 @@ def _value(node: ast.expr, module: ModuleType) -> Any:
     if isinstance(node, ast.Dict):
         return {_value(k, module): _value(v, module) for k, v in zip(node.keys, node.values) if k is not None}
     return ast.literal_eval(node)
+
+
+def _without_build(place: str, module: ModuleType) -> SpecificationError:
+    """Names what a file without ``build()`` defines instead."""
+    near = [name for name in difflib.get_close_matches("build", vars(module)) if callable(getattr(module, name))]
+    # A model usually follows its parts.
+    names = [*near, *(name for name in reversed(_modules(module)) if name not in near)][:_NAMED]
+    if not names:
+        return SpecificationError(f"{place} has no build(), and no class of nn.Module: define build(), or write {place}:NAME")
+    calls = [shlex.quote(f"{place}:{name}{_arguments(getattr(module, name))}") for name in names]
+    return SpecificationError(f"{place} has no build(): write {' or '.join(calls)}")
+
+
+def _modules(module: ModuleType) -> list[str]:
+    """The classes of nn.Module that a file defines, in its order."""
+    torch = sys.modules.get("torch")
+    if torch is None:
+        return []
+    return [name for name, value in vars(module).items() if not name.startswith("_") and isinstance(value, type)
+            and issubclass(value, torch.nn.Module) and value.__module__ == module.__name__]
+
+
+def _arguments(function: Callable[..., Any]) -> str:
+    """The arguments that a call needs, each with a place for its value."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return ""
+    needed = [parameter.name for parameter in parameters if parameter.default is inspect.Parameter.empty
+              and parameter.kind not in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)]
+    return f"({', '.join(f'{name}=...' for name in needed)})" if needed else ""
 
 
 def _missing(name: str, owner: object, owners_name: str) -> SpecificationError:

@@ -38,7 +38,8 @@ def trace(
     ``build()`` returns a ``torch.nn.Module``. It is called once under a recorder. The request holds every parameter and buffer of
     the module in the order of its state dict, the draws in the order of the program, and what does not depend on the seed as
     values. Then ``build()`` is called under another seed: every tensor and the generator's next numbers must equal what the
-    request makes with PyTorch.
+    request makes with PyTorch. A service makes the same bits, except for `orthogonal` (within a tolerance) and `erfinv` (within a
+    unit in the last place, or two if scaled): docs/bits.md.
 
     Args:
         build: makes a new module at each call, from PyTorch's default generator.
