@@ -72,7 +72,9 @@ struct PropagationMode {
         let (held, left) = best.outcomes
         let (otherHeld, otherLeft) = other.outcomes
         let verdict =
-            isTie ? "\(method), either mode will do, and fan_in, the default, is fine" : "\(choice) \(best.mode.rawValue)"
+            isTie
+            ? "\(method), either mode will do, and fan_in, the default, is fine"
+            : "\(choice) \(best.mode.rawValue)"
         return [
             "\(verdict): after \(layers) it leaves \(held), which is what equation \(best.equation) of He et al. 2015 is for, "
                 + "and \(left).",
