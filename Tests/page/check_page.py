@@ -199,7 +199,7 @@ class Tab:
 
 
 def number(text):
-    return float(text.replace("\u202f", "").lstrip("×"))
+    return float(text.replace("\u202f", "").replace("−", "-").lstrip("×"))
 
 
 def is_close(shown, value, digits):
@@ -232,7 +232,8 @@ def check_tensor_numbers(tab, query):
     kinds = {"float16": numpy.float16, "float64": float}
     for text, value in zip(shown, expected):
         # The digits read back as the element; NumPy has no bfloat16.
-        read = numpy.float64(kinds.get(dtype, numpy.float32)(text))
+        tab.failures.check("-" not in text, f"{query}: {text} has a hyphen for a minus sign")
+        read = numpy.float64(kinds.get(dtype, numpy.float32)(text.replace("−", "-")))
         holds = abs(read - value) < abs(value) * 2.0**-9 if dtype == "bfloat16" else read == value
         tab.failures.check(holds or value == read, f"{query}: {text} for {value}")
     sample = expected[: 1 << 16]
@@ -295,7 +296,7 @@ def check_tensor(context, service, failures):
         for method, changes in [("trunc_normal", {"std": scale, "a": -2 * scale, "b": 2 * scale}), ("lecun_normal", {})]:
             query = {"method": method, "shape": "64,64"} | changes
             with Tab(context, service, failures, "#tensor?" + urllib.parse.urlencode(query)) as other:
-                words = other.facts()["words drawn"]
+                words = other.facts()["32-bit random words"]
                 failures.check("not known beforehand" in words and "drawn again" in words, f"{method}: {words!r} words")
                 lines.append(other("#histogram .line").get_attribute("d"))
         failures.check(lines[0] == lines[1], "the density of lecun_normal is that of a truncated normal")
@@ -325,9 +326,14 @@ def check_tensor(context, service, failures):
 def check_faults(context, service, failures):
     with Tab(context, service, failures) as tab:
         hints = {name: tab(f"#tensor-form-{name}-help").inner_text() for name in ["shape", "seed", "gain"]}
-        takes = {"shape": "shape takes sizes", "seed": "seed takes a whole number", "gain": "gain takes a number, such as 1.5, or an activation"}
+        takes = {"shape": "shape takes whole numbers of at least 0", "seed": "seed takes a whole number", "gain": "gain takes a number, such as 1.5, or an activation"}
         for name, value, words, message in [
             ("shape", "4", "at least 2 dimensions", None),
+            ("shape", "3.5,2", takes["shape"], "must be an integer"),
+            ("shape", "-1,2", takes["shape"], "is negative"),
+            ("shape", "1e3,2", takes["shape"], "must be an integer"),
+            ("shape", "1000000000,1000000000", "1\u202f000\u202f000\u202f000\u202f000\u202f000\u202f000 elements of float32 (4\u202f000\u202f000\u202f000\u202f000\u202f000\u202f000 bytes) are over", "--max-tensor-bytes"),
+            ("seed", "99999999999999999999999", "seed is out of range: seeds go from −2⁶³ to 2⁶⁴\u00a0−\u00a01.", None),
             ("shape", "4,x", takes["shape"], "must be an integer"),
             ("shape", "4,3.5", takes["shape"], "must be an integer"),
             ("seed", "1.5", takes["seed"], "not an integer"),
@@ -341,6 +347,7 @@ def check_faults(context, service, failures):
             hint, error = tab(f"#tensor-form-{name}-help > span").all_inner_texts()
             failures.check(words in error, f"{name}={value} says {error!r}")
             failures.check(hint in hints[name], f"{name}={value} has the hint {hint!r}")
+            failures.check("--" not in error and error.endswith((".", "?")), f"{name}={value} says {error!r}")
             failures.check(not re.search(r'[{}/"]|member|pointer|parameter', error) or message is None, f"{name}={value} has the API's words: {error!r}")
             # The service's own sentence is a key away.
             details = tab(f"#tensor-form-{name}-help details")
@@ -367,10 +374,13 @@ def check_faults(context, service, failures):
             failures.check(other("[aria-invalid=true]").count() == 0, "a link's method can be mended")
         tab.open("propagate")
         tab.fill("depth", "0")
-        failures.check("at least 1" in tab("#propagate-form-depth-help").inner_text(), "depth 0 is explained")
+        failures.check("depth must be at least 1." in tab("#propagate-form-depth-help").inner_text(), "depth 0 is explained")
         tab.fill("depth", "4")
         tab.fill("runs", "1000000000")
-        failures.check("--max-propagated-weights" in tab("#propagate-form-runs-help").inner_text(), "the limit is named")
+        help = tab("#propagate-form-runs-help")
+        said = help.locator(".error").inner_text()
+        failures.check("are over the limit of 134\u202f217\u202f728 weights." in said and "--" not in said, f"too many runs: {said!r}")
+        failures.check("--max-propagated-weights" in help.locator("details").text_content(), "the service's message has the limit's option")
         tab.open("model")
         with tab.change():
             tab("#model-seed").fill("1.5")
@@ -406,6 +416,142 @@ def check_faults(context, service, failures):
         failures.check(tab("#model-request").get_attribute("aria-invalid") == "true", "what is no JSON is marked")
         failures.check(all("Failed to load resource" in text for text in tab.complaints), f"{tab.complaints}")
         tab.complaints.clear()
+
+
+def check_missing_values(context, service, failures):
+    """Before a required value is typed, the page says that it is missing; bounds of uniform begin with values that work."""
+    for method, name in [("constant", "value"), ("sparse", "sparsity")]:
+        with Tab(context, service, failures, f"#tensor?method={method}&shape=3,4") as tab:
+            status, help = tab(".status").inner_text(), tab(f"#tensor-form-{name}-help .error").inner_text()
+            failures.check(status.startswith(f"{name} is missing."), f"{method}: {status!r}")
+            failures.check(help == f"{name} is missing: it takes a number, such as 0.02.", f"{method}: {help!r}")
+            tab.complaints.clear()
+            tab.fill(name, "x")
+            help = tab(f"#tensor-form-{name}-help .error").inner_text()
+            failures.check(help == f"{name} takes a number, such as 0.02.", f"{method}: {help!r}")
+            tab.complaints.clear()
+            # As copied from this page.
+            tab.fill(name, "−0.5" if method == "constant" else "0.5")
+            failures.check(tab("[aria-invalid=true]").count() == 0, f"{method}: a copied number")
+    bounds = lambda tab: [tab(f"#propagate-form-{name}").input_value() for name in "ab"]
+    with Tab(context, service, failures, "#propagate") as tab:
+        tab.fill("method", "uniform")
+        failures.check(tab(".status").inner_text() == "" and bounds(tab) == ["-0.05", "0.05"], f"uniform begins with {bounds(tab)}")
+        failures.check("a=-0.05&b=0.05" in tab("#propagate-code").text_content(), "the command has the bounds")
+        tab.fill("a", "0.01")
+        help = tab("#propagate-form-a-help .error").inner_text()
+        failures.check(help.startswith("a must be −b: the theory is about"), f"a rule of two fields: {help!r}")
+        tab.fill("a", "")
+        help = tab("#propagate-form-a-help")
+        failures.check("a must be −b" in help.inner_text() and help.locator("details").count() == 0, f"a rule of two fields: {help.inner_text()!r}")
+        tab.complaints.clear()
+        tab.fill("a", "-0.05")
+        failures.check(tab(".status").inner_text() == "", "the bounds can be mended")
+        tab.fill("method", "trunc_normal")
+        failures.check(bounds(tab) == ["", ""], f"another method gets {bounds(tab)}")
+    for fragment, expected in [("", ["-0.05", "0.05"]), ("&b=0.1", ["-0.1", "0.1"]), ("&a=-0.2", ["-0.2", "0.2"])]:
+        with Tab(context, service, failures, "#propagate?method=uniform" + fragment) as tab:
+            failures.check(tab(".status").inner_text() == "" and bounds(tab) == expected, f"uniform{fragment} begins with {bounds(tab)}")
+
+
+# Boxes of visible texts in the cards that intersect the box of the error.
+COVERED = """panel => {
+  const error = document.querySelector(`#${panel} .status`).getBoundingClientRect();
+  return [...document.querySelectorAll(`#${panel} :is(label, input, select, h2, dt, dd, .card)`)].filter((node) => {
+    const box = node.getBoundingClientRect();
+    return box.width && box.left < error.right && error.left < box.right && box.top < error.bottom && error.top < box.bottom;
+  }).map((node) => node.outerHTML.slice(0, 80));
+}"""
+
+
+def check_layout(context, service, failures):
+    """Errors cover nothing and move nothing; an address with an error leads to a page without a gap; rows of fields are full."""
+    page_error = "#tensor?method=kaiming_normal&shape=4"
+    for width in [1280, 375, 320]:
+        with Tab(context, service, failures) as tab:
+            tab.page.set_viewport_size({"width": width, "height": 740})
+            place = "() => Math.round(document.querySelector('#tensor .results .card').getBoundingClientRect().top + scrollY"
+            place += " - document.querySelector('#tensor .results').getBoundingClientRect().top - scrollY)"
+            before = tab.page.evaluate(place)
+            tab.fill("shape", "4")
+            covered = tab.page.evaluate(COVERED, "tensor")
+            failures.check(not covered, f"{width} px: the error covers {covered}")
+            failures.check(tab.page.evaluate(place) == before, f"{width} px: the results move")
+            tab.complaints.clear()
+            lists = "nodes => nodes.filter((node) => node.scrollHeight > node.clientHeight || node.scrollWidth > node.clientWidth).map((node) => node.textContent)"
+            for panel in PANELS:
+                tab.open(panel)
+                cut = tab.page.locator("[role=tablist]:visible").evaluate_all(lists)
+                failures.check(not cut, f"{panel}, {width} px: lists of tabs scroll: {cut}")
+            tab.complaints.clear()
+        with Tab(context, service, failures, page_error, settles=False) as tab:
+            tab.page.set_viewport_size({"width": width, "height": 740})
+            tab.settle(0)
+            failures.check(tab.page.is_visible("footer"), f"{width} px: no footer beside an error")
+            gap = tab.page.evaluate(
+                "() => document.querySelector('footer').getBoundingClientRect().top"
+                " - Math.max(...[...document.querySelectorAll('#tensor :is(form, .status)')].map((node) => node.getBoundingClientRect().bottom))"
+            )
+            failures.check(gap < 100, f"{width} px: {gap} px of nothing below an error")
+            tab.complaints.clear()
+            tab.fill("shape", "4,4")
+            failures.check(tab(".card").first.is_visible(), f"{width} px: results after an error")
+    rows = """form => {
+      const rows = {}, left = form.getBoundingClientRect().right;
+      for (const node of form.querySelectorAll("div:has(> label)")) {
+        const box = node.getBoundingClientRect();
+        if (box.width) (rows[Math.round(box.top)] ||= []).push(Math.round(left - box.right));
+      }
+      return Object.values(rows).map((row) => Math.min(...row));
+    }"""
+    for fragment in ["#tensor", "#propagate", "#tensor?method=trunc_normal&shape=2"]:
+        with Tab(context, service, failures, fragment) as tab:
+            tab.page.set_viewport_size({"width": 375, "height": 740})
+            gaps = tab("form").evaluate(rows)
+            failures.check(max(gaps) <= 1, f"{fragment}: rows of fields leave {gaps}")
+            sizes = tab.page.locator("input:visible, select:visible, textarea:visible").evaluate_all("nodes => nodes.map((node) => parseFloat(getComputedStyle(node).fontSize))")
+            failures.check(min(sizes) >= 16, f"{fragment}: fields of {min(sizes)} px, into which phones zoom")
+    for query, names in [({"method": "orthogonal", "shape": "4,4"}, ["elements"]), ({"method": "normal", "shape": "0,3"}, ["theory"]),
+                         ({"method": "kaiming_normal", "shape": "0,3"}, []), ({"method": "normal", "shape": "4,4"}, ["elements", "theory"])]:
+        with Tab(context, service, failures, "#tensor?" + urllib.parse.urlencode(query)) as tab:
+            shown = tab(".legend span:visible").all_inner_texts()
+            drawn = ["elements"] * tab('.bars:not([d="M0 0"])').count() + ["theory"] * tab(".line").count()
+            failures.check(shown == drawn, f"{query}: the legend has {shown}, the chart {drawn}")
+            failures.check(names == shown, f"{query}: the legend has {shown}")
+    with Tab(context, service, failures, "#propagate?runs=0") as tab:
+        failures.check(tab(".legend span:visible").all_inner_texts() == ["theory"], "the legend has points that are not drawn")
+
+
+def check_forced(browser, service, failures):
+    """In forced colours, the selected tab, the legend and the charts can be told by their colours."""
+    context = browser.new_context(forced_colors="active", viewport={"width": 1280, "height": 900})
+    with Tab(context, service, failures, "#tensor") as tab:
+        colour = lambda selector, name, pseudo="": tab.page.evaluate(
+            "([selector, name, pseudo]) => getComputedStyle(document.querySelector(selector), pseudo || null)[name]", [selector, name, pseudo])
+        grounds = [colour(f"#tab-{panel}", "backgroundColor") for panel in PANELS]
+        failures.check(grounds[0] not in grounds[1:], f"forced colours: tabs have the grounds {grounds}")
+        ground = colour("body", "backgroundColor")
+        bars, line = colour("#histogram .bars", "fill"), colour("#histogram .line", "stroke")
+        failures.check(len({ground, bars, line}) == 3, f"forced colours: ground {ground}, bars {bars}, line {line}")
+        legend = [colour("#tensor .legend span", "backgroundColor", "::before"), colour("#tensor .legend .is-line", "borderTopColor", "::before")]
+        failures.check(legend == [bars, line], f"forced colours: the legend has {legend}, the chart {bars} and {line}")
+        tab.open("propagate")
+        points = colour("#forward .points", "fill"), colour("#propagate .legend .is-point", "backgroundColor", "::before")
+        failures.check(points[0] == points[1] != ground, f"forced colours: points {points}")
+        check_axe(tab, "forced colours")
+    context.close()
+
+
+def check_scriptless(browser, service, failures):
+    """Without JavaScript, the page leads to a tensor of this service."""
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(service.url + "/")
+    text = page.inner_text("noscript")
+    failures.check("localhost" not in text and "address bar" in text, f"without JavaScript: {text!r}")
+    page.click("noscript a")
+    failures.check(page.inner_text("body").startswith("{"), "without JavaScript: the link")
+    context.close()
 
 
 def run(command, directory, standard_input=None, **environment):
@@ -559,6 +705,8 @@ def check_busy(context, service, failures):
             for link in tab(".primary").all():
                 failures.check("seed=43" in link.get_attribute("href"), f"{panel}: the new link")
             tab(".copy").click()
+            said = tab.page.locator("#announcer")
+            failures.check(said.get_attribute("role") == "status" and said.text_content() == "Copied", f"{panel}: a copy is not announced")
             shown = tab(".code pre").text_content()
             tab.page.wait_for_function("async (shown) => await navigator.clipboard.readText() === shown", arg=shown)
             failures.check(value in shown, f"{panel}: the new text")
@@ -602,7 +750,7 @@ def check_back(context, service, failures):
         move("go_back", "propagate", "#propagate", "#propagate-form-depth", "")
         move("go_back", "tensor", "std=0.5", "#tensor-form-std", "0.5")
         body = service.get("/init", method="trunc_normal", shape="64,3,7,7", seed=4257, std=0.5, format="raw")
-        first = numpy.float32(tab(".first li").first.inner_text())
+        first = numpy.float32(tab(".first li").first.inner_text().replace("−", "-"))
         failures.check(first == elements(body, "float32")[0], f"the elements come back, first {first}")
         move("go_back", "tensor", "method=trunc_normal&", "#tensor-form-std", "")
         move("go_back", "tensor", "seed=4257", "#tensor-form-method", "kaiming_normal")
@@ -1032,7 +1180,9 @@ def check_advice(tab, reply, query):
     kaiming = method if method.startswith("kaiming_") else "kaiming_normal"
     first, second = reply["advice"]
     gain = f" and gain {query['gain']}" if kaiming == method and "gain" in query else ""
-    tab.failures.check(first.startswith(f"With {kaiming}{gain}, choose fan_"), f"{query}: the advice is for {first!r}")
+    starts = (f"With {kaiming}{gain}, choose fan_", f"With {kaiming}{gain}, either mode will do, and fan_in, the default, is fine:")
+    tab.failures.check(first.startswith(starts), f"{query}: the advice is for {first!r}")
+    tab.failures.check(("either" in first) == ("as far off" in second), f"{query}: the advice contradicts itself: {first!r}, {second!r}")
     shown = tab(".advice p").all_inner_texts()
     if kaiming == method:
         if gain and "what goes wrong" in second:
@@ -1092,7 +1242,7 @@ def check_propagate(context, service, failures):
         with Tab(context, service, failures, "#propagate?depth=100&width_out=512") as other:
             failures.check(other("[aria-invalid=true]").count() == 0, "as many runs as fit are asked for")
             hint = other("#propagate-form-runs-help").inner_text()
-            failures.check("Here 5" in hint and "--max-propagated-weights" in hint, f"runs has the hint {hint!r}")
+            failures.check("Here 5" in hint and "over the service’s limit" in hint, f"runs has the hint {hint!r}")
             failures.check("&runs=5'" in other("#propagate-code").text_content(), "the command has the runs")
             failures.check("runs" not in other.page.url, f"{other.page.url} has runs that nobody typed")
             other.fill("depth", "1000")
@@ -1372,15 +1522,16 @@ def main():
     with Service(arguments.program) as service, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=arguments.chromium, args=options)
         check_document(service, failures)
-        for check in [check_tensor, check_faults, check_programs, check_pytorch, check_files, check_busy, check_waiting, check_ignored, check_axes,
+        for check in [check_tensor, check_faults, check_missing_values, check_layout, check_programs, check_pytorch, check_files, check_busy, check_waiting, check_ignored, check_axes,
                       check_back, check_missing, check_token, check_prefix, check_link, check_propagate, check_model, check_catalogue]:
             if arguments.only not in check.__name__:
                 continue
             context = browser.new_context(viewport={"width": 1280, "height": 900}, accept_downloads=True)
             check(context, service, failures)
             context.close()
-        if arguments.only in check_access.__name__:
-            check_access(browser, service, failures)
+        for check in [check_access, check_forced, check_scriptless]:
+            if arguments.only in check.__name__:
+                check(browser, service, failures)
         if arguments.screenshots:
             take_screenshots(browser, service, failures, arguments.screenshots)
         browser.close()

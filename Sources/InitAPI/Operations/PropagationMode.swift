@@ -38,7 +38,8 @@ struct PropagationMode {
         // tolerated.
         let widthRatio = abs(log(Double(stack.outputWidth) / Double(stack.inputWidth)))
         let isMended = min(fanIn.deviation, fanOut.deviation) < widthRatio + log(2)
-        let choice = "With \(stack.method.name)\(stack.givenGain.map { " and \($0)" } ?? ""), choose"
+        let method = "With \(stack.method.name)\(stack.givenGain.map { " and \($0)" } ?? "")"
+        let choice = "\(method), choose"
         let blame =
             "drifts layer by layer, with \(stack.nonlinearity.name) and \(stack.givenGain ?? "its gain"), and neither "
             + "mode corrects it"
@@ -57,21 +58,29 @@ struct PropagationMode {
         let isTie = abs(fanIn.deviation - fanOut.deviation) < 1e-6 * fanIn.deviation
         let (best, other) = isTie || !(fanOut.deviation < fanIn.deviation) ? (fanIn, fanOut) : (fanOut, fanIn)
         guard isMended else {
+            let verdict =
+                isTie
+                ? "\(method), fan_in, the default, strays as far as fan_out"
+                : "\(choice) \(best.mode.rawValue), which strays less"
             return [
-                "\(choice) \(best.mode.rawValue), which strays less: after \(layers) it leaves the activations at "
-                    + "\(best.forward.factor) and the gradients at \(best.backward.factor).",
+                "\(verdict): after \(layers) it leaves the activations at \(best.forward.factor) and the "
+                    + "gradients at \(best.backward.factor).",
                 "\(other.mode.rawValue) would leave them at \(other.forward.factor) and \(other.backward.factor); the variance "
                     + "\(blame)\(remedy).",
             ]
         }
         let (held, left) = best.outcomes
         let (otherHeld, otherLeft) = other.outcomes
+        let verdict =
+            isTie
+            ? "\(method), either mode will do, and fan_in, the default, is fine"
+            : "\(choice) \(best.mode.rawValue)"
         return [
-            "\(choice) \(best.mode.rawValue): after \(layers) it leaves \(held), which is what equation \(best.equation) of He et "
-                + "al. 2015 is for, and \(left).",
+            "\(verdict): after \(layers) it leaves \(held), which is what equation \(best.equation) of He et al. 2015 is for, "
+                + "and \(left).",
             "\(other.mode.rawValue), by equation \(other.equation), would leave \(otherHeld) and \(otherLeft), which is "
                 + (isTie
-                    ? "as far off: the factor is the ratio of the widths at the two ends, however deep the stack, so either will do."
+                    ? "as far off: the factor is the ratio of the widths at the two ends, however deep the stack."
                     : "further off."),
         ]
     }
