@@ -31,6 +31,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import urllib.request
 
 import yaml
 
@@ -257,6 +258,14 @@ def check_problems():
         yield f"/docs/problems#{anchor}", "a section", "a section" if anchor in there else "none"
 
 
+def check_exposed(program):
+    """docs/operations.md lists the fields that pages of other origins may read."""
+    [sentence] = re.findall(r"They expose (.*?)\. ", (ROOT / "docs" / "operations.md").read_text(), re.DOTALL)
+    with Service(program, "--cors-origin", "*") as service:
+        with urllib.request.urlopen(f"{service.url}/livez", timeout=SECONDS) as reply:
+            yield "exposed fields", reply.headers["Access-Control-Expose-Headers"], ", ".join(re.findall(r"`(.+?)`", sentence))
+
+
 def help_of(program, *words):
     return subprocess.run([program, *words, "--help"], capture_output=True, text=True, timeout=SECONDS).stdout
 
@@ -340,6 +349,7 @@ def main():
         tools.joinpath("weight-init").chmod(0o755)
         known = options_of(program)
         count("docs/options.md", check_options(program))
+        count("docs/operations.md", check_exposed(program))
         count("openapi.yaml", check_problems())
         count("figures", check_figures())
         count(".gitignore", check_written())
