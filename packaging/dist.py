@@ -197,6 +197,9 @@ def debian_package(tree, version, architecture, bill, time, path):
 
 def main():
     program, directory = pathlib.Path(sys.argv[1]).resolve(), pathlib.Path(sys.argv[2]).resolve()
+    for needed in (program, ROOT / "Package.resolved"):
+        if not needed.is_file():
+            raise SystemExit(f"{needed} is missing: run `make build` first, which makes it.")
     os.umask(0o022)
     time = sbom.epoch()
     os.environ["SOURCE_DATE_EPOCH"] = str(time)

@@ -3,7 +3,8 @@
 The options that the deployments set have to be options of `serve`. The memory that a replica may use has to be less
 than its limit, and its grace period longer than its drain. Prometheus scrapes the running program and evaluates the
 dashboard and the alerts. The objects that the Helm chart makes of several values have to pass the same schemas and
-checks; with its default values, it has to make the objects of deploy/kubernetes.
+checks; with its default values, it has to make the objects of deploy/kubernetes. Values and relabelling rules that deploy/README.md
+shows are used as they stand there.
 
     python check_deploy.py .build/release/weight-init path/to/kubectl path/to/prometheus path/to/promtool path/to/render
 """
@@ -14,6 +15,7 @@ import itertools
 import json
 import pathlib
 import re
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -188,7 +190,8 @@ def check_objects(options, objects):
 
     taken = options.set_by(environment(objects))
     check_memory(taken, byte_count(container(objects)["resources"]["limits"]["memory"]))
-    check_drain(taken, pod["terminationGracePeriodSeconds"], container(objects)["lifecycle"]["preStop"]["sleep"]["seconds"])
+    sleep = container(objects).get("lifecycle", {"preStop": {"sleep": {"seconds": 0}}})["preStop"]["sleep"]["seconds"]
+    check_drain(taken, pod["terminationGracePeriodSeconds"], sleep)
     ports = {port["name"]: str(port["containerPort"]) for port in container(objects)["ports"]}
     assert ports["metrics"] == taken["WEIGHT_INIT_METRICS_PORT"]
     assert [probe["port"] for probe in probes(objects)] == ["metrics", "metrics", "http"], "clients decide whether a pod lives"
@@ -285,9 +288,18 @@ def check_chart(options, render, kustomized):
     assert "https://init:8080/gain" in notes and "Bearer" in notes, notes
 
     off = {"enabled": False}
-    small, _ = rendered(render, autoscaling=off, networkPolicy=off, podDisruptionBudget=off, replicaCount=1)
+    small, _ = rendered(
+        render, autoscaling=off, networkPolicy=off, podDisruptionBudget=off, replicaCount=1, drain={"preStopSeconds": 0}
+    )
     check_objects(options, small)
     assert small.keys() == {"Deployment", "Service"} and small["Deployment"]["spec"]["replicas"] == 1
+    # Kubernetes 1.30 to 1.32 refuse to sleep for no time.
+    assert "lifecycle" not in container(small)
+
+    outside = {"service": {"type": "LoadBalancer"}}
+    assert "networkPolicy.clientsFrom" in rendered(render, **outside)[1], "no client outside the namespace gets an answer"
+    for values in (outside | {"networkPolicy": off}, outside | {"networkPolicy": {"clientsFrom": peer}}, {}):
+        assert "networkPolicy.clientsFrom" not in rendered(render, **values)[1], values
 
     refused = (
         {"replicas": 3},
@@ -300,6 +312,10 @@ def check_chart(options, render, kustomized):
         {"image": {"digest": "latest"}},
         {"metrics": {"port": 80}},
         {"tokens": {"existingSecret": "Not A Name"}},
+        {"models": {"items": [{"key": "init.json"}]}},
+        {"models": {"items": [{"key": "acme/small/init.json", "path": "acme/small/init.json"}]}},
+        {"models": {"items": [{"key": "init.json", "path": "init.json"}]}},
+        {"models": {"items": [{"key": "init.json", "path": "acme/../init.json"}]}},
     )
     for values in refused:
         try:
@@ -307,16 +323,70 @@ def check_chart(options, render, kustomized):
         except jsonschema.ValidationError:
             continue
         raise AssertionError(f"the schema accepts {values}")
-    try:
-        rendered(render, autoscaling={"minReplicas": 5, "maxReplicas": 2})
-    except AssertionError as error:
-        assert "autoscaling.minReplicas is more than autoscaling.maxReplicas" in str(error)
-    else:
-        raise AssertionError("more replicas at least than at most")
+    failing = {
+        "autoscaling.minReplicas is more than autoscaling.maxReplicas": {"autoscaling": {"minReplicas": 5, "maxReplicas": 2}},
+        "models.existingConfigMap needs models.items": {"models": {"existingConfigMap": "models"}},
+    }
+    for said, values in failing.items():
+        try:
+            rendered(render, **values)
+        except AssertionError as error:
+            assert said in str(error)
+        else:
+            raise AssertionError(f"the chart accepts {values}")
 
     schema = json.loads((CHART / "values.schema.json").read_text())["properties"]
     assert schema.keys() - {"global"} == yaml.safe_load((CHART / "values.yaml").read_text()).keys(), "values and schema differ"
     check_chart_options(options, schema["options"]["properties"])
+
+
+def shown(member):
+    """The YAML block of deploy/README.md that has this member first."""
+    [block] = re.findall(rf"^```yaml\n({re.escape(member)}:.*?)^```$", (DEPLOY / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+    return yaml.safe_load(block)
+
+
+def check_shown(options, render):
+    """The values in deploy/README.md are valid, and `helm upgrade` there leaves enough memory."""
+    check_objects(options, rendered(render, **shown("networkPolicy"))[0])
+    [line] = re.findall(r"^helm upgrade .*$", (DEPLOY / "README.md").read_text(), re.MULTILINE)
+    words = shlex.split(line)
+    values = {}
+    for kind, pair in zip(words, words[1:]):
+        if kind in ("--set", "--set-string"):
+            path, value = pair.split("=")
+            *outer, last = path.split(".")
+            value = {last: value if kind == "--set-string" else yaml.safe_load(value)}
+            for name in reversed(outer):
+                value = {name: value}
+            values = merged(values, value)
+    check_objects(options, rendered(render, **values)[0])
+
+
+def check_models(program, render):
+    """The program serves a model from a ConfigMap, with the values in deploy/README.md."""
+    values = shown("models")
+    objects, _ = rendered(render, **values)
+    kubernetes_validate.validate(objects["Deployment"], kubernetes_validate.latest_version(), strict=True)
+    [volume] = objects["Deployment"]["spec"]["template"]["spec"]["volumes"]
+    assert volume["configMap"] == {"name": values["models"]["existingConfigMap"], "items": values["models"]["items"]}
+    [mount] = container(objects)["volumeMounts"]
+    assert environment(objects)["WEIGHT_INIT_MODELS"] == mount["mountPath"]
+    # As Kubernetes lays out the volume: files in a dated directory, a link to that directory, and links through that link.
+    request = ROOT / "Tests" / "reference" / "contract" / "models" / "acme" / "small" / "init.json"
+    with tempfile.TemporaryDirectory() as directory:
+        root = pathlib.Path(directory)
+        dated = root / "..2026_01_02_03_04_05.678901234"
+        for item in volume["configMap"]["items"]:
+            path = dated / item["path"]
+            path.parent.mkdir(parents=True)
+            path.write_bytes(request.read_bytes())
+            (root / pathlib.Path(item["path"]).parts[0]).symlink_to(pathlib.Path("..data", pathlib.Path(item["path"]).parts[0]))
+        (root / "..data").symlink_to(dated.name)
+        with Service(program, "--models", directory) as service:
+            organisation, name, _ = item["path"].split("/")
+            made = service.get(f"/models/{organisation}/{name}", format="safetensors")
+            assert made == service.post("/init", json.loads(request.read_text()) | {"format": "safetensors"})
 
 
 def check_chart_options(options, rules):
@@ -469,6 +539,7 @@ def alert_queries():
 def check_queries(service, prometheus, promtool):
     """Prometheus has an answer to every query of the dashboard, and accepts the queries of the alerts."""
     run(promtool, "check", "config", DEPLOY / "prometheus" / "prometheus.yml")
+    run(promtool, "test", "rules", pathlib.Path(__file__).with_name("alerts.yml"))
     exposed = service.get("/metrics").decode()
     subprocess.run([promtool, "check", "metrics"], input=exposed, text=True, check=True, timeout=60)
     known = set(re.findall(r"^# TYPE (\S+) ", exposed, re.MULTILINE))
@@ -480,8 +551,11 @@ def check_queries(service, prometheus, promtool):
     configuration["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
     configuration["rule_files"] = [str(DEPLOY / "prometheus" / "alerts.yml")]
     [job] = configuration["scrape_configs"]
-    del job["dns_sd_configs"]
-    job["static_configs"] = [{"targets": [urllib.parse.urlsplit(service.url).netloc]}]
+    assert job["job_name"] == "weight-init"
+    # The replica is found as a pod, and deploy/README.md's rule gives it the job that alerts and dashboard expect.
+    [rule] = shown("- source_labels")
+    target = {"targets": [urllib.parse.urlsplit(service.url).netloc], "labels": {rule["source_labels"][0]: "weight-init"}}
+    configuration["scrape_configs"] = [{"job_name": "kubernetes-pods", "static_configs": [target], "relabel_configs": [rule]}]
     port = free_port()
 
     def ask(query):
@@ -548,6 +622,8 @@ def main():
             "Dockerfile": check_dockerfile,
             "compose.yaml": lambda: check_compose(options),
             "chart": lambda: check_chart(options, render, objects),
+            "chart, as documented": lambda: check_shown(options, render),
+            "chart, models": lambda: check_models(program, render),
             "dashboard": check_dashboard,
             "examples": lambda: check_examples(options, objects),
             "licence": check_licence,

@@ -32,6 +32,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import urllib.request
 
 import yaml
 
@@ -258,6 +259,7 @@ def check_problems():
         yield f"/docs/problems#{anchor}", "a section", "a section" if anchor in there else "none"
 
 
+<<<<<<< HEAD
 def check_defaults(program):
     """Defaults of limits in the contract are those of `serve --help`."""
     text = " ".join((ROOT / "openapi.yaml").read_text().split())
@@ -269,6 +271,14 @@ def check_defaults(program):
         yield f"the default of {name}", listed.get(name, "no option"), number
     for name in ("--max-body-bytes", "--max-json-elements", "--max-tensor-bytes"):
         yield f"the default of {name}", "written", "written" if name in names else "missing"
+=======
+def check_exposed(program):
+    """docs/operations.md lists the fields that pages of other origins may read."""
+    [sentence] = re.findall(r"They expose (.*?)\. ", (ROOT / "docs" / "operations.md").read_text(), re.DOTALL)
+    with Service(program, "--cors-origin", "*") as service:
+        with urllib.request.urlopen(f"{service.url}/livez", timeout=SECONDS) as reply:
+            yield "exposed fields", reply.headers["Access-Control-Expose-Headers"], ", ".join(re.findall(r"`(.+?)`", sentence))
+>>>>>>> rd
 
 
 def help_of(program, *words):
@@ -354,6 +364,7 @@ def main():
         tools.joinpath("weight-init").chmod(0o755)
         known = options_of(program)
         count("docs/options.md", check_options(program))
+        count("docs/operations.md", check_exposed(program))
         count("openapi.yaml", check_problems())
         count("openapi.yaml", check_defaults(program))
         count("figures", check_figures())

@@ -38,6 +38,12 @@ func main() {
 	value := gain.GetGain()
 	fmt.Println("gain", text(*value.Float64))
 
+	repository, _, err := client.ModelsAPI.GetRepository(ctx, "random", "lenet5").Execute()
+	must(err)
+	if repository.GetId() != "random/lenet5" {
+		must(fmt.Errorf("the repository is %s", repository.GetId()))
+	}
+
 	request := weightinit.NewInitRequest()
 	request.SetMethod("uniform")
 	request.SetShape([]int64{2})
