@@ -259,7 +259,6 @@ def check_problems():
         yield f"/docs/problems#{anchor}", "a section", "a section" if anchor in there else "none"
 
 
-<<<<<<< HEAD
 def check_defaults(program):
     """Defaults of limits in the contract are those of `serve --help`."""
     text = " ".join((ROOT / "openapi.yaml").read_text().split())
@@ -271,14 +270,14 @@ def check_defaults(program):
         yield f"the default of {name}", listed.get(name, "no option"), number
     for name in ("--max-body-bytes", "--max-json-elements", "--max-tensor-bytes"):
         yield f"the default of {name}", "written", "written" if name in names else "missing"
-=======
+
+
 def check_exposed(program):
     """docs/operations.md lists the fields that pages of other origins may read."""
     [sentence] = re.findall(r"They expose (.*?)\. ", (ROOT / "docs" / "operations.md").read_text(), re.DOTALL)
     with Service(program, "--cors-origin", "*") as service:
         with urllib.request.urlopen(f"{service.url}/livez", timeout=SECONDS) as reply:
             yield "exposed fields", reply.headers["Access-Control-Expose-Headers"], ", ".join(re.findall(r"`(.+?)`", sentence))
->>>>>>> rd
 
 
 def help_of(program, *words):
