@@ -1006,6 +1006,12 @@ def check_waiting(context, service, failures):
         with Tab(context, service, failures, "#" + panel, settles=False) as tab:
             tab.page.wait_for_function("panel => document.querySelector(`#${panel} .working`)?.textContent === 'Working…'", arg=panel)
             failures.check(tab(".working").get_attribute("role") == "status", f"{panel}: the word is announced")
+            for width in [1280, 375]:
+                tab.page.set_viewport_size({"width": width, "height": 740})
+                box = tab(".working span").bounding_box()
+                failures.check(0 <= box["y"] and box["y"] + box["height"] <= 740, f"{panel}, {width} px: the word is out of sight, at {box}")
+                size = tab(".working span").evaluate("node => parseFloat(getComputedStyle(node).fontSize)")
+                failures.check(size >= 16, f"{panel}, {width} px: the word has {size} px")
             failures.check(tab("form").is_visible(), f"{panel}: fields before the first reply")
             failures.check(not any(card.is_visible() for card in tab(".card").all()), f"{panel}: results before the first reply")
             failures.check(not tab.page.is_visible("footer"), f"{panel}: a footer before the first reply")
