@@ -49,7 +49,7 @@ struct UsageTests {
             ),
             (
                 ["serve", "--port=0", "--metrics-port=0", "--metrics-host", "a b"],
-                "\"a b\" is neither localhost nor an"
+                "\"a b\" is neither localhost nor a numeric"
             ),
             (
                 ["serve", "--unix-socket", "/" + String(repeating: "a", count: 107)],
@@ -75,7 +75,7 @@ struct UsageTests {
             (["health", "--host", "example"], "\"example\" is not a numeric address"),
             (
                 ["health", "--unix-socket", "/" + String(repeating: "a", count: 107)],
-                "is no path for a socket: it has 1"
+                "cannot be the path of a socket, which has 1"
             ),
             (["health", "--timeout", "0"], "--timeout must be from 1 to 3600 seconds, not 0."),
             (["verify", "--kernel", "mmx"], "--kernel: this processor runs "),

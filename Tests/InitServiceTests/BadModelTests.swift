@@ -67,7 +67,7 @@ struct BadModelTests {
     @Test(
         "Duplicate names are refused",
         arguments: [
-            Row(layers(linear("a") + "," + linear("a")), 400, "/layers/1/name", "name of an entry before it"),
+            Row(layers(linear("a") + "," + linear("a")), 400, "/layers/1/name", "an earlier entry has the name"),
             Row(layers(linear("1") + "," + #"{"type":"ReLU"}"#), 400, "/layers/1/name", #""1""#),
             Row(
                 layers(#"{"name":"a","layers":[\#(linear("b"))]},"# + linear("a.b")),
@@ -85,7 +85,7 @@ struct BadModelTests {
                 #"{"tensors":[{"shape":[],"method":"ones"},{"name":"0","shape":[],"method":"ones"}]}"#,
                 400,
                 "/tensors/1/name",
-                "before it"
+                "an earlier entry has the name"
             ),
         ]
     )
@@ -376,7 +376,7 @@ struct BadModelTests {
                 "/tie/a.weight",
                 #"unknown parameter "c.weight""#
             ),
-            Row(layers(pair, #","tie":{"a.weight":"a.weight"}"#), 400, "/tie/a.weight", "another name"),
+            Row(layers(pair, #","tie":{"a.weight":"a.weight"}"#), 400, "/tie/a.weight", "is itself a tied name"),
             Row(
                 layers(pair, #","tie":{"a.weight":"b.bias"}"#),
                 422,
@@ -399,7 +399,7 @@ struct BadModelTests {
                 layers(pair, #","tie":{"a.weight":"b.weight","b.weight":"a.weight"}"#),
                 400,
                 "/tie/b.weight",
-                "another name"
+                "is itself a tied name"
             ),
             Row(
                 layers(

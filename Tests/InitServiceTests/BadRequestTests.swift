@@ -102,7 +102,7 @@ struct BadRequestTests {
             Row("method=sparse&shape=4,4&sparsity=nan", 422, "sparsity", "nan of 4 rows"),
             Row("method=constant&shape=4&value=1e39", 422, "value", "1e+39 is over the largest float32"),
             Row("method=trunc_normal&shape=4&std=0", 422, "std", "cannot be 0 for a truncated normal"),
-            Row("request=%7B%7D&seed=1", 400, "request", "stands alone"),
+            Row("request=%7B%7D&seed=1", 400, "request", "must be the only parameter of the query"),
         ]
     )
     func query(_ row: Row) throws {

@@ -154,9 +154,9 @@ struct StepRequestTests {
                 #"{"tensor":"i","method":"constant","value":1.5}"#,
                 422,
                 "/value",
-                #"1.5 is not an int64 value (for "i")"#
+                #"1.5 is not a value of int64 (for "i")"#
             ),
-            Refusal(#"{"tensor":"b","method":"constant","value":2}"#, 422, "/value", #"2.0 is no bool (for "b")"#),
+            Refusal(#"{"tensor":"b","method":"constant","value":2}"#, 422, "/value", #"2.0 is not a value of bool (for "b")"#),
             Refusal(#"{"tensor":"b","method":"arange"}"#, 422, "/method", #"arange does not make bool (for "b")"#),
             Refusal(
                 #"{"tensor":"d","method":"erfinv"}"#,

@@ -56,10 +56,10 @@ extension Recipe {
         guard dtype.floatFormat == nil else { return }
         guard dtype != .bool else { throw .refused("dtype", "arange does not make bool") }
         guard let first = start.exactInteger else {
-            throw .refused("start", "\(start) is not an \(dtype.rawValue) value")
+            throw .refused("start", "\(start) is not a value of \(dtype.rawValue)")
         }
         guard let difference = step.exactInteger else {
-            throw .refused("step", "\(step) is not an \(dtype.rawValue) value")
+            throw .refused("step", "\(step) is not a value of \(dtype.rawValue)")
         }
         _ = try Scalar.integer(first).bits(dtype, parameter: "start")
         let (reach, overflow) = max(0, count - 1).multipliedReportingOverflow(by: difference)

@@ -28,7 +28,7 @@ public enum Scalar: Sendable, Equatable {
     func bits(_ dtype: DType, parameter: Text) throws(InitError) -> UInt64 {
         if let format = dtype.floatFormat { return format.bits(double) }
         guard let integer = exactInteger, let range = dtype.integerRange, range.contains(integer) else {
-            throw .refused(parameter, "\(self) is not an \(dtype.rawValue) value")
+            throw .refused(parameter, "\(self) is not a value of \(dtype.rawValue)")
         }
         return UInt64(bitPattern: Int64(integer))
     }
