@@ -6,7 +6,7 @@ public struct Setting<Values>: Sendable {
     /// Name of the option without its dashes: `max-layers`.
     public let name: String
     /// Help text: one line, without default and range.
-    public let help: String
+    public private(set) var help: String
     /// Accepted values, as they follow "must be": `from 1 to 60`. `nil` if every text is accepted.
     public let accepted: String?
     /// All accepted words; empty unless the value is one of a list.
@@ -63,18 +63,9 @@ public struct Setting<Values>: Sendable {
 
     /// The same setting with another help text, for a command that uses the value otherwise.
     public func helping(_ help: String) -> Setting {
-        Setting(
-            name: name,
-            help: help,
-            accepted: accepted,
-            choices: choices,
-            isFile: isFile,
-            wholeNumber: wholeNumber,
-            path: path,
-            read: read,
-            write: write,
-            holds: holds
-        )
+        var setting = self
+        setting.help = help
+        return setting
     }
 
     /// The same setting for values that contain these values.

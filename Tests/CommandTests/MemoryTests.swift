@@ -56,7 +56,7 @@ struct MemoryTests {
         defer { server.kill() }
         let client = try server.client()
         func get(_ path: String, _ fields: String = "") throws -> RawClient.Response {
-            return try client.get("/random/llama-3-70b/resolve/\(path)", "\(fields)")
+            return try client.get("/random/llama-3-70b/resolve/\(path)", fields)
         }
         let index = try get("main/model.safetensors.index.json").text
         let shards = Set(index.matches(of: /model-[0-9-]+of-[0-9]+\.safetensors/).map { String($0.output) })

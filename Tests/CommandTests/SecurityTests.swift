@@ -277,38 +277,23 @@ struct SecurityTests {
     @Test(
         "An unusable token or certificate file is one sentence",
         arguments: [
+            (pair("server.pem", "other.key"), "The certificate and the given key do not match."),
+            (pair("text", "server.key"), "/text holds no PEM block of a certificate"),
+            (pair("server.pem", "text"), "/text holds no PEM block of a private key"),
+            (pair("chain", "server.key"), "The certificate or its key cannot be used: "),
+            (pair("server.key", "server.key"), "/server.key holds a private key; it has to hold a certificate\n"),
+            (pair("server.pem", "server.pem"), "/server.pem holds a certificate; it has to hold a private key"),
             (
-                ["--tls-certificate", "server.pem", "--tls-key", "other.key"],
-                "The certificate and the given key do not match."
-            ),
-            (
-                ["--tls-certificate", "text", "--tls-key", "server.key"],
-                "/text holds no PEM block of a certificate"
-            ),
-            (["--tls-certificate", "server.pem", "--tls-key", "text"], "/text holds no PEM block of a private key"),
-            (["--tls-certificate", "chain", "--tls-key", "server.key"], "The certificate or its key cannot be used: "),
-            (
-                ["--tls-certificate", "server.key", "--tls-key", "server.key"],
-                "/server.key holds a private key; it has to hold a certificate\n"
-            ),
-            (
-                ["--tls-certificate", "server.pem", "--tls-key", "server.pem"],
-                "/server.pem holds a certificate; it has to hold a private key"
-            ),
-            (
-                ["--tls-certificate", "server.key", "--tls-key", "server.pem"],
+                pair("server.key", "server.pem"),
                 "/server.key holds a private key; it has to hold a certificate; --tls-key: /"
             ),
             (
-                ["--tls-certificate", "server.pem", "--tls-key", "encrypted"],
+                pair("server.pem", "encrypted"),
                 "/encrypted is encrypted; it has to hold a private key without a passphrase"
             ),
-            (
-                ["--tls-certificate", "request", "--tls-key", "server.key"],
-                "/request holds no PEM block of a certificate"
-            ),
-            (["--tls-certificate", "none", "--tls-key", "server.key"], "--tls-certificate: cannot read "),
-            (["--tls-certificate", "server.pem", "--tls-key", "none"], "No such file or directory"),
+            (pair("request", "server.key"), "/request holds no PEM block of a certificate"),
+            (pair("none", "server.key"), "--tls-certificate: cannot read "),
+            (pair("server.pem", "none"), "No such file or directory"),
             (["--tls-certificate", "server.pem"], "--tls-certificate and --tls-key need each other."),
             (["--tls-key", "server.key"], "--tls-certificate and --tls-key need each other."),
             (["--token-file", "none"], "No such file or directory"),
@@ -371,4 +356,9 @@ struct SecurityTests {
         #expect(port.status != 0)
         #expect(port.errors == "weight-init: This user may not listen on port 81 of 127.0.0.1.\n")
     }
+}
+
+/// Options of a certificate and its key.
+private func pair(_ certificate: String, _ key: String) -> [String] {
+    ["--tls-certificate", certificate, "--tls-key", key]
 }

@@ -288,12 +288,7 @@ struct BadModelTests {
                 "/rules/0/sparsity",
                 #"(for "a.weight")"#
             ),
-            Row(
-                layers(#"{"type":"ReLU"}"#, #","rules":[{"method":"zeros"}]"#),
-                400,
-                "/rules/0",
-                "matches no parameter"
-            ),
+            Row(layers(#"{"type":"ReLU"}"#, #","rules":[{"method":"zeros"}]"#), 400, "/rules/0", "no parameter"),
         ]
     )
     func rules(_ row: Row) throws {

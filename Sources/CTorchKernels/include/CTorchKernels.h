@@ -55,7 +55,7 @@ typedef struct ctk_step {
     double first, second;
 } ctk_step;
 
-/// Kernels that are alike for IEEE half and bfloat16, or for all types.
+/// Types of the kernels that take the same parameters for IEEE half and bfloat16, or for all element types.
 typedef void (*ctk_uniform_16)(
     ctk_stream *_Nonnull, uint16_t *_Nonnull out, size_t n, float from, float width, uint16_t replaced,
     uint16_t replacement);

@@ -31,20 +31,11 @@ public struct InitError: Error, Sendable, Equatable {
     /// Name of the exceeded limit: `max-layers`. The code that prints the error adds how to set the limit.
     public var limit: String?
 
-    public init(
-        _ kind: Kind,
-        _ path: [Text] = [],
-        _ detail: String,
-        allowed: [Text] = [],
-        maximum: Int? = nil,
-        limit: String? = nil
-    ) {
+    public init(_ kind: Kind, _ path: [Text] = [], _ detail: String, allowed: [Text] = []) {
         self.kind = kind
         self.path = path
         self.detail = detail
         self.allowed = allowed
-        self.maximum = maximum
-        self.limit = limit
     }
 
     /// A request over a limit.
@@ -57,7 +48,9 @@ public struct InitError: Error, Sendable, Equatable {
         kind: Kind = .tooLarge,
         maximum: Int? = nil
     ) {
-        self.init(kind, path, detail, maximum: maximum, limit: Values.settingName(at: limit))
+        self.init(kind, path, detail)
+        self.maximum = maximum
+        self.limit = Values.settingName(at: limit)
     }
 
     public static func invalid(_ parameter: Text, _ detail: String, allowed: [Text] = []) -> InitError {
