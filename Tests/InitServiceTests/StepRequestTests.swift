@@ -156,7 +156,12 @@ struct StepRequestTests {
                 "/value",
                 #"1.5 is not a value of int64 (for "i")"#
             ),
-            Refusal(#"{"tensor":"b","method":"constant","value":2}"#, 422, "/value", #"2.0 is not a value of bool (for "b")"#),
+            Refusal(
+                #"{"tensor":"b","method":"constant","value":2}"#,
+                422,
+                "/value",
+                #"2.0 is not a value of bool (for "b")"#
+            ),
             Refusal(#"{"tensor":"b","method":"arange"}"#, 422, "/method", #"arange does not make bool (for "b")"#),
             Refusal(
                 #"{"tensor":"d","method":"erfinv"}"#,
