@@ -125,7 +125,6 @@ extension Answer {
         switch content {
         case .document(let document): document
         case .computed(let compute): try compute { false }
-        case .bytes(let bytes) where mediaType == Answer.json: try JSONDocument(JSONValue(ownText: bytes))
         case .bytes, .file, .source, .generated: nil
         }
     }

@@ -38,7 +38,7 @@ struct MethodsCommand: ParsableCommand {
         } else {
             tables = CatalogueTable.all
         }
-        guard var catalogue = try OperationContext().answer(.methods, []).document()?.value else { return }
+        var catalogue = MethodsQuestion.catalogue
         if list != nil {
             catalogue = .object(
                 tables.map { JSONValue.Member(name: $0.name, value: catalogue[$0.name] ?? .array([])) }

@@ -3,12 +3,12 @@ import TensorFormats
 import WeightInit
 
 /// The catalogue: everything that a request may name, from the tables that decode requests.
-struct MethodsQuestion: Question {
-    init(_ members: RequestMembers) throws(InitError) {
+package struct MethodsQuestion: Question {
+    package init(_ members: RequestMembers) throws(InitError) {
         try members.requireNone()
     }
 
-    func answer(_ asking: Asking) throws(InitError) -> Answer? {
+    package func answer(_ asking: Asking) throws(InitError) -> Answer? {
         try asking.preference.requireJSON()
         var answer = Answer(.bytes(Self.text), mediaType: Answer.json, lifetime: .release)
         answer.identity = Self.identity
@@ -19,7 +19,8 @@ struct MethodsQuestion: Question {
     private static let text = catalogue.encoded
     private static let identity = Identity(of: text)
 
-    private static var catalogue: JSONValue {
+    /// The answer as a value, for commands that print it in another form.
+    package static var catalogue: JSONValue {
         [
             "profile": .string(Release.profile),
             "methods": .array(InitMethod.all.map(method)),
