@@ -1,6 +1,6 @@
 internal import ByteText
 import TensorFormats
-import WeightInit
+package import WeightInit
 
 /// The catalogue: everything that a request may name, from the tables that decode requests.
 package struct MethodsQuestion: Question {
