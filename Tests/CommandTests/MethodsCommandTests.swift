@@ -46,7 +46,7 @@ struct MethodsCommandTests {
 
     @Test("The table of models fits a terminal, with numbers aligned at the right")
     func models() throws {
-        let shown = try Terminal().run(["models"], ["TERM": "dumb"], showing: .output, in: Workplace())
+        let shown = try Terminal(columns: 80).run(["models"], ["TERM": "dumb"], showing: .output, in: Workplace())
         let lines = shown.text.split(separator: "\n").map { $0.replacing("\r", with: "") }
         #expect(lines.first == "model                   tensors      parameters     size  description")
         let llama = try #require(lines.first { $0.hasPrefix("random/llama-3-70b ") })

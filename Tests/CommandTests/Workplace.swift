@@ -87,7 +87,8 @@ final class Terminal {
     private let descriptor: Int32
     private let path: String
 
-    init() throws {
+    /// - Parameter columns: Width that the terminal reports; 0 if it does not report its width.
+    init(columns: UInt16 = 0) throws {
         descriptor = open("/dev/ptmx", O_RDWR | O_NOCTTY)
         try #require(descriptor >= 0)
         var (isLocked, number): (Int32, Int32) = (0, 0)
@@ -95,6 +96,9 @@ final class Terminal {
         try #require(ioctl(descriptor, 0x4004_5431, &isLocked) == 0)
         try #require(ioctl(descriptor, 0x8004_5430, &number) == 0)
         path = "/dev/pts/\(number)"
+        var size = winsize()
+        size.ws_col = columns
+        try #require(ioctl(descriptor, UInt(TIOCSWINSZ), &size) == 0)
     }
 
     deinit {

@@ -74,7 +74,7 @@ struct BadInputTests {
             Row("method=normal&shape=2&dtype=bfloat16&format=npy", 406, "bfloat16"),
             Row("method=normal&shape=%ff", 400),
             Row("method=normal&shape=%", 400),
-            Row("request=%7B%7D&method=normal", 400, "alone"),
+            Row("request=%7B%7D&method=normal", 400, "must be the only parameter"),
         ]
     )
     func query(_ row: Row) throws {

@@ -44,7 +44,8 @@ struct SliceTests {
             ("...", "not an integer"),
             ("+1:2", "not an integer"), ("1_0:", "not an integer"), ("--1:", "not an integer"),
             ("-:", "not an integer"),
-            ("[0:1]", "not an integer"), ("1 2:", "not an integer"), ("9223372036854775807", "would take a dimension"),
+            ("[0:1]", "not an integer"), ("1 2:", "not an integer"),
+            ("9223372036854775807", "would remove the dimension; a range keeps it: 9223372036854775807:"),
             (Text(String(repeating: ":,", count: 64) + ":"), "65 items"), ("١:", "not an integer"),
         ] as [(Text, String)]
     )

@@ -60,7 +60,7 @@ extension Slice.Item {
                 .invalid,
                 [],
                 index.map {
-                    "\($0) would remove the dimension; a range keeps it: \($0):\($0 == -1 ? "" : String($0 &+ 1))"
+                    "\($0) would remove the dimension; a range keeps it: \($0):\([-1, .max].contains($0) ? "" : String($0 + 1))"
                 }
                     ?? "an item is empty; all of a dimension is written :"
             )
