@@ -705,8 +705,10 @@ def check_busy(context, service, failures):
             for link in tab(".primary").all():
                 failures.check("seed=43" in link.get_attribute("href"), f"{panel}: the new link")
             tab(".copy").click()
-            said = tab.page.locator("#announcer")
-            failures.check(said.get_attribute("role") == "status" and said.text_content() == "Copied", f"{panel}: a copy is not announced")
+            role = tab.page.locator("#announcer").get_attribute("role")
+            failures.check(role == "status", f"{panel}: a copy is not announced: {role}")
+            # The text is in the clipboard first.
+            tab.page.wait_for_function("() => document.querySelector('#announcer').textContent === 'Copied'")
             shown = tab(".code pre").text_content()
             tab.page.wait_for_function("async (shown) => await navigator.clipboard.readText() === shown", arg=shown)
             failures.check(value in shown, f"{panel}: the new text")
