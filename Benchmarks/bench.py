@@ -623,18 +623,18 @@ def fairness():
                 command(harness.compiled("net"), "get", service.port, target + str(seed)),
                 stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
             )  # fmt: skip
-            for seed in range(8)
+            # A fast processor answers several of them meanwhile.
+            for seed in range(16)
         ]
         try:
             time.sleep(0.5)
             busy = client("load", service.port, 4, 3, GAIN, cpus=cpus)
-            # If one had been answered, fewer than eight would be pending.
-            assert all(each.poll() is None for each in pending)
+            assert sum(each.poll() is None for each in pending) >= 8
         finally:
             for each in pending:
                 each.kill()
                 each.wait()
-    rows = [row("99th percentile of /gain, eight orthogonal 4096² pending", 1000 * busy["p99"], 1000 * idle["p99"],
+    rows = [row("99th percentile of /gain, eight or more orthogonal 4096² pending", 1000 * busy["p99"], 1000 * idle["p99"],
                 1000 * busy["p99"], 50, "ms", True, f"median {1000 * busy['p50']:.2f} ms")]  # fmt: skip
     return {"title": "Small requests beside long work", "peer": "nothing pending", "rows": rows}
 

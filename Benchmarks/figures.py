@@ -32,15 +32,6 @@ class Results:
         title = next(title for title in self.sections if title.startswith(section))
         return next(row for row in self.sections[title] if row[0].startswith(what))
 
-    def first(self, *places):
-        """The first existing row of these sections and beginnings: RESULTS.md may come from an older benchmark."""
-        for section, what in places:
-            try:
-                return self.row(section, what)
-            except StopIteration:
-                continue
-        return None
-
     def ours(self, section, what):
         return float(self.row(section, what)[1].replace(" ", ""))
 
@@ -50,9 +41,8 @@ class Results:
 
 MADE = "In process against PyTorch, one thread"
 ORTHOGONAL = ("Orthogonal matrices against PyTorch", "orthogonal, 1024 × 1024, float32")
-# Places of rows in results of older benchmarks.
-OLD_PLACES = {ORTHOGONAL: [("Other methods against PyTorch", "orthogonal, 1024 × 1024")]}
 SMALL = "Small requests against a minimal C server"
+TENSOR = "/init of 64 × 64 float32, raw"
 SENT = "A body of 1 GiB over loopback"
 PYTHON = "Against a service of FastAPI"
 NGINX = "Against nginx"
@@ -72,28 +62,18 @@ def table(head, rows):
 
 def speed(results):
     def row(what, *place):
-        _, ours, peers, unit, ratio, *_ = results.first(place, *OLD_PLACES.get(place, []))
+        _, ours, peers, unit, ratio, *_ = results.row(*place)
         return what, f"{ours} {unit}", f"{peers} {unit}", ratio
 
-    def rate(what, name, *places):
+    def rate(what, name, *place):
         """Requests a second against FastAPI's, which caches none."""
-        found = results.first(*places)
-        if found is None:
-            return []
-        ours, peers = float(found[1].replace(" ", "")), results.peers(PYTHON, name)
-        return [(what, f"{figure(ours)} requests/s", f"{figure(peers)} requests/s", figure(ours / peers))]
+        ours, peers = results.ours(*place), results.peers(PYTHON, name)
+        return what, f"{figure(ours)} requests/s", f"{figure(peers)} requests/s", figure(ours / peers)
 
-    gain, tensor = "/gain", "/init of 64 × 64 float32, raw"
     python = [
-        *rate(
-            "`/init` of 64 × 64 float32, raw, a new seed each time",
-            tensor,
-            (PYTHON, f"{tensor}, new"),
-            (SMALL, f"{tensor}, each of another seed"),
-        ),
-        *rate("the same request again, cached", tensor, (SMALL, f"{tensor}, repeated"), (PYTHON, tensor)),
-        *rate("`/gain`, a new `param` each time", gain, (PYTHON, f"{gain}, new")),
-        *rate("the same gain again, cached", gain, (SMALL, f"{gain}, repeated"), (PYTHON, gain)),
+        rate("`/init` of 64 × 64 float32, raw, a new seed each time", TENSOR, PYTHON, f"{TENSOR}, new"),
+        rate("the same request again, cached", TENSOR, SMALL, f"{TENSOR}, repeated"),
+        rate("`/gain`, a new `param` each time", "/gain", PYTHON, "/gain, new"),
         row("`/init` of 256 MiB of normals, raw", PYTHON, "normal, 256 MiB"),
         row("`/init` of a million normals as JSON", PYTHON, "normal, a million"),
         row("peak memory", PYTHON, "memory"),
@@ -122,16 +102,16 @@ def sizing(results):
     normal = results.ours(MADE, "normal, float32") * 4 / 1000
     halves = results.ours(MADE, "normal, bfloat16") * 2 / 1000
     truncated = results.ours(MADE, "trunc_normal") * 4 / 1000
-    orthogonal = 4 * 1024**2 / float(results.first(ORTHOGONAL, *OLD_PLACES[ORTHOGONAL])[1]) / 1e6
+    orthogonal = 4 * 1024**2 / results.ours(*ORTHOGONAL) / 1e6
     cached = results.peers(NGINX, "1 GiB")
 
     core = [
-        ("`/gain`", f"{figure(results.ours(SMALL, '/gain'))} requests/s"),
+        ("`/gain`, a new `param` each time", f"{figure(results.ours(SMALL, '/gain, new'))} requests/s"),
         (
             "`/init` of 64 × 64 float32, raw, a new seed each time",
-            f"{figure(results.ours(SMALL, '/init of 64 × 64 float32, raw, each of another seed'))} requests/s",
+            f"{figure(results.ours(SMALL, f'{TENSOR}, new seeds'))} requests/s",
         ),
-        ("the same request again, cached", f"{figure(results.ours(SMALL, '/init of 64'))} requests/s"),
+        ("the same request again, cached", f"{figure(results.ours(SMALL, f'{TENSOR}, repeated'))} requests/s"),
         ("long bodies of float32 uniforms", f"{figure(results.ours(SENT, 'uniform, share'))} GB/s"),
         ("long bodies of float32 normals", f"{figure(results.ours(SENT, 'normal, share'))} GB/s"),
     ]
