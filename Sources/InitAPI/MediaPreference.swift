@@ -6,7 +6,7 @@ package protocol MediaPreference: Sendable {
     /// The quality of a media type, from 0 (not acceptable) to 1.
     func quality(of mediaType: String) -> Double
 
-    /// What is asked for, at the end of a sentence: `, found "text/html"`.
+    /// End of a sentence that quotes the preference: `, found "text/html"`.
     var found: String { get }
 }
 

@@ -5,7 +5,7 @@ import InitAPI
 
 /// The most memory that a service takes: the sum of its budgets, which docs/operations.md lists under "Sizing".
 struct MemoryBudget {
-    /// What the process takes without requests.
+    /// Memory of the process without requests, in bytes.
     private static let process = 32 << 20
 
     private let parts: [(option: String, bytes: Int)]
