@@ -4,14 +4,18 @@ extension ByteStream {
     /// - Parameter piece: Bytes read at a time.
     /// - Returns: `nil` if there are more than `limit` bytes. The stream is then partly read and of no further use.
     public func collected(limit: Int = .max, piece: Int = 4096) -> [UInt8]? {
-        var bytes: [UInt8] = []
-        var buffer = [UInt8](repeating: 0, count: piece)
+        var bytes = [UInt8](repeating: 0, count: piece)
+        var end = 0
         while true {
-            var room = buffer.mutableSpan
+            if bytes.count - end < piece { bytes += [UInt8](repeating: 0, count: bytes.count) }
+            var room = bytes.mutableSpan
             var rawRoom = room.mutableBytes
-            guard let count = read(into: &rawRoom) else { return bytes }
-            guard bytes.count + count <= limit else { return nil }
-            bytes.append(contentsOf: buffer[..<count])
+            var rest = rawRoom._mutatingExtracting(end...)
+            guard let count = read(into: &rest) else { break }
+            guard end + count <= limit else { return nil }
+            end += count
         }
+        bytes.removeLast(bytes.count - end)
+        return bytes
     }
 }

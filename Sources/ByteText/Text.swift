@@ -21,6 +21,11 @@ public struct Text: Sendable {
     }
 
     /// The decimal digits of an integer.
+    public init(_ integer: Int) {
+        self.init(String(integer))
+    }
+
+    /// The decimal digits of an integer.
     public init(_ integer: some BinaryInteger) {
         self.init(String(integer))
     }
@@ -36,12 +41,23 @@ public struct Text: Sendable {
         self.init(String(decoding: bytes, as: UTF8.self))
     }
 
+    /// Text of bytes that are known to be UTF-8; other bytes become U+FFFD.
+    public init(decoding bytes: Span<UInt8>) {
+        // Unsafe because the library copies bytes from pointers only.
+        self.init(bytes.withUnsafeBufferPointer { String(decoding: $0, as: UTF8.self) })
+    }
+
     public var utf8: String.UTF8View { storage.utf8 }
 
     /// Number of bytes; takes constant time.
     public var byteCount: Int { storage.utf8.count }
 
     public var isEmpty: Bool { storage.utf8.isEmpty }
+
+    /// Appends the bytes to an array.
+    public func append(to bytes: inout [UInt8]) {
+        withBytes { bytes.append(contentsOf: $0) }
+    }
 
     /// Calls `body` with the bytes, which are valid during the call only.
     func withBytes<Result>(_ body: (UnsafeRawBufferPointer) -> Result) -> Result {
@@ -55,7 +71,14 @@ public struct Text: Sendable {
 
 extension Text: Hashable {
     public static func == (left: Text, right: Text) -> Bool {
-        left.byteCount == right.byteCount && left.order(against: right) == 0
+        let byteCount = left.byteCount
+        return left.isTheSame(as: right) || byteCount == right.byteCount
+            && left.storage.utf8.span.bytes.beginsLike(right.storage.utf8.span.bytes, byteCount: byteCount)
+    }
+
+    /// `true` if both are the same value in memory: two copies of one text, or equal texts of at most 15 bytes.
+    private func isTheSame(as other: Text) -> Bool {
+        unsafeBitCast(storage, to: (UInt64, UInt64).self) == unsafeBitCast(other.storage, to: (UInt64, UInt64).self)
     }
 
     public func hash(into hasher: inout Hasher) {
@@ -84,7 +107,8 @@ extension Text: Comparable {
     }
 
     public func hasPrefix(_ prefix: Text) -> Bool {
-        byteCount >= prefix.byteCount && order(against: prefix) == 0
+        let (whole, prefix) = (storage.utf8.span.bytes, prefix.storage.utf8.span.bytes)
+        return whole.byteCount >= prefix.byteCount && whole.beginsLike(prefix, byteCount: prefix.byteCount)
     }
 
     public func hasSuffix(_ suffix: Text) -> Bool {
@@ -99,6 +123,29 @@ extension Text: Comparable {
     public func equalsIgnoringASCIICase(_ other: Text) -> Bool {
         byteCount == other.byteCount
             && utf8.elementsEqual(other.utf8) { Text.lowercased($0) == Text.lowercased($1) }
+    }
+}
+
+extension RawSpan {
+    /// `true` if both begin with the same bytes; neither is shorter than `byteCount`.
+    ///
+    /// In words of eight bytes, because nearly all texts that are compared are names of a few letters, for which a call
+    /// of `memcmp` takes longer than the comparison.
+    fileprivate func beginsLike(_ other: RawSpan, byteCount: Int) -> Bool {
+        func isEqual<Word: FixedWidthInteger & BitwiseCopyable>(at offset: Int, _ type: Word.Type) -> Bool {
+            unsafeLoadUnaligned(fromByteOffset: offset, as: Word.self)
+                == other.unsafeLoadUnaligned(fromByteOffset: offset, as: Word.self)
+        }
+        var offset = 0
+        while byteCount - offset >= 8 {
+            guard isEqual(at: offset, UInt64.self) else { return false }
+            offset += 8
+        }
+        while offset < byteCount {
+            guard isEqual(at: offset, UInt8.self) else { return false }
+            offset += 1
+        }
+        return true
     }
 }
 
@@ -223,7 +270,7 @@ extension Sequence<Text> {
 extension RawRepresentable where RawValue == String, Self: CaseIterable {
     /// - Returns: The case whose raw value has the bytes of `text`; `nil` if there is none.
     public init?(_ text: Text) {
-        guard let match = Self.allCases.first(where: { $0.rawValue.utf8.elementsEqual(text.utf8) }) else { return nil }
+        guard let match = Self.allCases.first(where: { $0.word == text }) else { return nil }
         self = match
     }
 }

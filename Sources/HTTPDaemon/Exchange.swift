@@ -25,7 +25,7 @@ final class Exchange {
         case answered
     }
 
-    private static let headToCome = HTTPRequest(method: .get, scheme: nil, authority: nil, path: nil)
+    private static let headToCome = RequestHead(method: .get, target: "")
 
     private let service: Service
     private let connection: Connection
@@ -96,7 +96,7 @@ final class Exchange {
     /// Describes the exchange in `end`.
     func complete(_ end: inout ExchangeEnd) {
         end.method = head.method
-        end.fields = head.headerFields
+        end.fields = head.fields
         end.note = note
         end.bodyByteCount = sent?.byteCount ?? 0
         repetition?.complete(&end)
@@ -130,12 +130,11 @@ final class Exchange {
         reader.finish()
 
         let token = HTTPRequest.Method(String(cString: method))
-        head = HTTPRequest(
+        head = RequestHead(
             method: token ?? .get,
-            scheme: "http",
+            target: target,
             authority: reader.host,
-            path: target,
-            headerFields: reader.fields
+            fields: reader.fields
         )
         var refusal = reader.refusal
         if token == nil {

@@ -7,13 +7,28 @@ import HTTPTypes
 /// unknown codings through. Each of these lets a client smuggle a request past a proxy (RFC 9112, sections 5 and 6).
 struct HeadReader {
     private static let fieldLimit = 256
-    /// Fields that carry one value; a second one is an error or an attack.
-    private static let singular = [
-        "authorization", "content-length", "content-type", "expect", "host", "if-range", "range", "transfer-encoding",
-    ]
 
-    /// Fields that decide where a request ends or which host gets it; their values must be ASCII.
-    private static let framing: [HTTPField.Name?] = [hostName, .connection, .contentLength, .expect, .transferEncoding]
+    /// Rules for fields of certain names.
+    private struct Rule {
+        /// In lower case.
+        let name: String
+        /// `true` for fields that carry one value; a second one is an error or an attack.
+        var isSingular = true
+        /// `true` for fields that decide where a request ends or which host gets it; their values must be ASCII.
+        var isFraming = false
+    }
+
+    private static let rules = [
+        Rule(name: "host", isFraming: true),
+        Rule(name: "authorization"),
+        Rule(name: "connection", isSingular: false, isFraming: true),
+        Rule(name: "content-length", isFraming: true),
+        Rule(name: "content-type"),
+        Rule(name: "expect", isFraming: true),
+        Rule(name: "if-range"),
+        Rule(name: "range"),
+        Rule(name: "transfer-encoding", isFraming: true),
+    ]
 
     private static let hostName = HTTPField.Name("host")
 
@@ -23,8 +38,8 @@ struct HeadReader {
     private(set) var contentLength: Int?
     private(set) var isChunked = false
     private(set) var expectsContinue = false
-    /// One bit for each of `singular`.
-    private var singularSeen: UInt8 = 0
+    /// One bit for each of `rules`.
+    private var seen: UInt16 = 0
     private let isHTTP10: Bool
 
     init(isHTTP10: Bool) {
@@ -45,23 +60,30 @@ struct HeadReader {
         guard value.allSatisfy({ $0 >= 0x20 && $0 != 0x7F || $0 == 0x09 }) else {
             return refuse("the value of \(fieldName.canonicalName) has control characters")
         }
-        guard !Self.framing.contains(fieldName) || value.allSatisfy({ $0 < 0x80 }) else {
-            return refuse("the value of \(fieldName.canonicalName) is not ASCII")
+        for index in Self.rules.indices where Self.rules[index].name == fieldName.canonicalName {
+            guard keep(fieldName, value, Self.rules[index], bit: 1 << index) else { return false }
         }
-        if let index = Self.singular.firstIndex(of: fieldName.canonicalName) {
-            guard singularSeen & 1 << index == 0 else {
-                return refuse("more than one \(fieldName.canonicalName) field")
-            }
-            singularSeen |= 1 << index
-            guard interpret(fieldName, value) else {
-                return false
-            }
-        }
-        // swift-http-types keeps the host apart, as the request's authority.
+        // A request keeps the host apart, as its authority.
         if fieldName != Self.hostName {
             fields.append(HTTPField(name: fieldName, value: value))
         }
         return true
+    }
+
+    /// Checks a field by its rule, and reads its value.
+    private mutating func keep(
+        _ name: HTTPField.Name,
+        _ value: UnsafeBufferPointer<UInt8>,
+        _ rule: Rule,
+        bit: UInt16
+    ) -> Bool {
+        guard !rule.isFraming || value.allSatisfy({ $0 < 0x80 }) else {
+            return refuse("the value of \(rule.name) is not ASCII")
+        }
+        guard rule.isSingular else { return true }
+        guard seen & bit == 0 else { return refuse("more than one \(rule.name) field") }
+        seen |= bit
+        return interpret(name, value)
     }
 
     /// Checks the head as a whole.

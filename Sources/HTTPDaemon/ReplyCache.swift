@@ -155,11 +155,11 @@ final class KeptReply: Sendable {
 
     /// - Parameter memory: Counts the reply's bytes until the reply is freed.
     /// - Returns: `nil` if the response is not small, has no body, or is not valid for other requests.
-    init?(_ response: OutgoingResponse, to request: HTTPRequest, key: [UInt8], memory: KeptMemory) {
+    init?(_ response: OutgoingResponse, to request: RequestHead, key: [UInt8], memory: KeptMemory) {
         guard let naming = response.naming, let body = SmallBody(response.body) else { return nil }
         self.key = key
         method = request.method
-        requestFields = request.headerFields
+        requestFields = request.fields
         self.naming = naming
         head = response.head
         note = response.note

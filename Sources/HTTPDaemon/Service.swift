@@ -170,8 +170,7 @@ extension Service {
     /// A refusal that is sent without the library.
     private func lastResponse(_ refusal: Refusal, target: [UInt8]) -> LastResponse? {
         // Only the target of the request is known.
-        let path = String(decoding: target, as: UTF8.self)
-        let head = HTTPRequest(method: .get, scheme: nil, authority: nil, path: path)
+        let head = RequestHead(method: .get, target: String(decoding: target, as: UTF8.self))
         return LastResponse(handler.refuse(refusal, head: head))
     }
 

@@ -35,6 +35,8 @@ public struct OutgoingResponse {
     /// `bytes` body.
     public var memory: Int?
     public var note = ResponseNote()
+    /// `true` if any cache may keep the response for more than a minute.
+    public var isCacheable = false
     /// Set if every request with an identical head gets this response. The transport may then cache the response and
     /// answer by itself, with a new request ID each time.
     public var naming: ResponseNaming?

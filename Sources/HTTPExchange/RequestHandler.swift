@@ -1,5 +1,3 @@
-public import HTTPTypes
-
 /// The answer to a request: ready, or to be made on another thread than the one that serves connections.
 public enum Reply {
     case ready(OutgoingResponse)
@@ -94,7 +92,7 @@ public protocol RequestHandler: Sendable {
     func respond(to request: IncomingRequest) -> Reply
 
     /// Makes the service's response to a refused request.
-    func refuse(_ refusal: Refusal, head: HTTPRequest) -> OutgoingResponse
+    func refuse(_ refusal: Refusal, head: RequestHead) -> OutgoingResponse
 
     /// Receives the end of each exchange, once. Returns quickly.
     func ended(_ exchange: ExchangeEnd)

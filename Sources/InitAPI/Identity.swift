@@ -10,22 +10,30 @@ package struct Identity: Sendable, Equatable {
     /// The identity of an answer that these texts tell apart from all others.
     package init(of parts: Text...) {
         var whole: [UInt8] = []
+        whole.reserveCapacity(parts.reduce(0) { $0 + $1.byteCount + Self.longestCount })
         for part in parts {
             // A part's length before it keeps ("ab", "c") and ("a", "bc") apart.
-            whole += String(part.byteCount).utf8
+            Text(part.byteCount).append(to: &whole)
             whole.append(UInt8(ascii: ":"))
-            whole += part.utf8
+            part.append(to: &whole)
         }
         self.init(of: whole)
     }
 
+    /// Digits of the largest integer, and the colon.
+    private static let longestCount = 20
+
+    private static let digestBytes = 16
+
     /// The identity of these bytes.
     package init(of bytes: [UInt8]) {
-        self.init(sha256: Text(SHA256.hash(data: bytes).description))
+        var hash = SHA256()
+        hash.update(span: bytes.span.bytes)
+        digest = Text(hash.finalize().hexadecimal(byteCount: Self.digestBytes))
     }
 
     /// The identity of bytes with this SHA-256, in hexadecimal digits.
     init(sha256: Text) {
-        digest = Text(decoding: Array(sha256.utf8.prefix(32)))
+        digest = Text(decoding: Array(sha256.utf8.prefix(2 * Self.digestBytes)))
     }
 }

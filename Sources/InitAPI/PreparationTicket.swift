@@ -2,7 +2,9 @@ internal import ByteText
 import WeightInit
 
 /// A plan together with the way to prepare it: at once, from the cache, or by work.
-struct PreparationTicket: Sendable {
+///
+/// A class, because the answer and every copy of it hold the ticket.
+final class PreparationTicket: Sendable {
     let plan: Plan
     /// Estimate of the work; zero if there is none to do.
     let estimate: WorkEstimate
@@ -43,7 +45,7 @@ struct PreparationTicket: Sendable {
     func make(_ isCancelled: () -> Bool, _ ready: PreparedPlan?) throws(InitError) -> (PreparedPlan, Int)? {
         if let ready { return (ready, 0) }
         let share = try cache.share(key, isCancelled: isCancelled) { isCancelled throws(InitError) in
-            try plan.prepare(isCancelled: isCancelled)
+            try self.plan.prepare(isCancelled: isCancelled)
         }
         return share.map { (plan.prepared($0.value), $0.uncountedBytes) }
     }

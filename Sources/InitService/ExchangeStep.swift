@@ -33,7 +33,7 @@ struct ExchangeStep: Sendable {
 
 /// The head of a request, and the route that it matches.
 struct RoutedHead: Sendable {
-    let head: HTTPRequest
+    let head: RequestHead
     /// `nil` if nothing is at the path.
     private(set) var route: Route?
     /// Segments of the path in the places of those in braces in the route's path.
@@ -61,7 +61,7 @@ extension ExchangeStep {
         guard let tokens = policy.tokens, request.head.method != .options, !request.isOpen,
             request.route?.needsToken != false
         else { return }
-        try tokens.check(request.head.headerFields)
+        try tokens.check(request.head.fields)
     })
 
     /// Removes the body of a response to `HEAD`, also if the body is a problem document.
@@ -79,7 +79,7 @@ extension ExchangeStep {
 
     /// Adds the request's `traceparent` to the response (W3C Trace Context).
     private static let trace = ExchangeStep(change: { response, request, _ in
-        let fields = request.head.headerFields
+        let fields = request.head.fields
         guard TraceParent.traceID(of: fields) != nil, let given = fields[HTTPFields.Further.traceParent] else { return }
         response.head.headerFields.append(HTTPFields.Further.traceParent, given)
     })
@@ -106,12 +106,9 @@ extension ExchangeStep {
 
     /// Lets the transport cache a response that any cache may keep for more than a minute. Each copy gets its own
     /// request ID.
-    private static let naming = ExchangeStep(change: { response, request, _ in
+    private static let naming = ExchangeStep(change: { response, request, policy in
         guard !request.isNamedByClient, request.head.method == .get, response.head.status == .ok,
-            let field = HTTPFields.Further.requestID,
-            response.head.headerFields.contains(where: {
-                $0.name == .cacheControl && $0.value.isPublic && $0 != Representation.Caching.minute.field
-            })
+            response.isCacheable, policy.tokens == nil, let field = HTTPFields.Further.requestID
         else { return }
         response.naming = ResponseNaming(field: field, makeID: request.ids.make)
     })

@@ -46,20 +46,19 @@ public final class InitService: RequestHandler {
     }
 
     func respond(to request: IncomingRequest, at routes: RouteTable) -> Reply {
-        guard let prefix = policy.pathPrefix, let path = request.head.path else {
+        guard let prefix = policy.pathPrefix else {
             return attempt(request, at: routes, within: .immediate, newTiming)
         }
-        guard let target = prefix.removed(from: path) else {
+        guard let target = prefix.removed(from: request.head.target) else {
             return .ready(finished(.redirect(to: prefix.text + "/"), routed(request.head, at: routes, nil)))
         }
         var request = request
-        request.head.path = target
+        request.head.target = target
         return attempt(request, at: routes, within: .immediate, newTiming)
     }
 
-    public func refuse(_ refusal: Refusal, head: HTTPRequest) -> OutgoingResponse {
-        let path = head.path.map { policy.pathPrefix?.removed(from: $0) ?? $0 }
-        let target = try? RequestTarget(path ?? "")
+    public func refuse(_ refusal: Refusal, head: RequestHead) -> OutgoingResponse {
+        let target = try? RequestTarget(policy.pathPrefix?.removed(from: head.target) ?? head.target)
         var response = Problem(refusal).response(below: policy.pathPrefix)
         if case .saturated(let saturation, _) = refusal { response.note.problem = saturation.reason }
         return finished(response, routed(head, at: .all, target))
@@ -85,7 +84,7 @@ public final class InitService: RequestHandler {
         let outcome: RouteOutcome
         // All errors of checks and routes become responses here.
         do throws(Problem) {
-            let target = try RequestTarget(request.head.path ?? "")
+            let target = try RequestTarget(request.head.target)
             routed.lead(to: routes.match(target))
             outcome = try answer(request, target, routed, at: routes, within: allowance)
         } catch {
@@ -141,12 +140,12 @@ public final class InitService: RequestHandler {
         }
         let reader = MemberReader(limits: operations.limits)
         let place = route.ignoresQuery ? .query([]) : try reader.place(of: request, target)
-        let length = request.body.count + (request.head.path?.utf8.count ?? 0)
+        let length = request.body.count + request.head.target.utf8.count
         guard length <= allowance.requestBytes else { return .exceeds(allowance.parsing(length)) }
         let members = try place.form.refusing { () throws(InitError) in try reader.members(at: place) }
         let routeRequest = RouteRequest(
             method: method,
-            fields: request.head.headerFields,
+            fields: request.head.fields,
             path: route.path.text,
             prefix: policy.pathPrefix,
             captures: routed.captures,
@@ -154,20 +153,20 @@ public final class InitService: RequestHandler {
             form: place.form,
             allowance: allowance,
             longestLocation: operations.limits.maximumLocationBytes,
-            digests: RepresentationDigest.isWanted(by: request.head.headerFields, members) ? digests : nil
+            digests: RepresentationDigest.isWanted(by: request.head.fields, members) ? digests : nil
         )
         return try route.respond(self, routeRequest)
     }
 
     /// - Parameter id: The request ID made in an earlier attempt, if there was one.
     private func routed(
-        _ head: HTTPRequest,
+        _ head: RequestHead,
         at routes: RouteTable,
         _ target: RequestTarget?,
         id: String? = nil
     ) -> RoutedHead {
         let match = target.flatMap(routes.match)
-        let givenID = RequestIDs.given(in: head.headerFields)
+        let givenID = RequestIDs.given(in: head.fields)
         return RoutedHead(
             head: head,
             route: match?.route,

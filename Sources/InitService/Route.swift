@@ -6,14 +6,30 @@ import InitAPI
 import WeightInit
 
 /// A path and its answer: one row of the table that dispatch, 404, 405 and `OPTIONS` share.
-struct Route: Sendable {
+///
+/// A class, because rows never change, and copying a reference costs less than copying a row.
+final class Route: Sendable {
     let path: RoutePath
     let methods: [HTTPRequest.Method]
     /// `false` for probes and pages.
-    var needsToken = true
+    let needsToken: Bool
     /// `true` if the route ignores the query, whatever it holds.
-    var ignoresQuery = false
+    let ignoresQuery: Bool
     let respond: @Sendable (InitService, RouteRequest) throws(Problem) -> RouteOutcome
+
+    init(
+        path: RoutePath,
+        methods: [HTTPRequest.Method],
+        needsToken: Bool = true,
+        ignoresQuery: Bool = false,
+        respond: @escaping @Sendable (InitService, RouteRequest) throws(Problem) -> RouteOutcome
+    ) {
+        self.path = path
+        self.methods = methods
+        self.needsToken = needsToken
+        self.ignoresQuery = ignoresQuery
+        self.respond = respond
+    }
 
     /// Value of `Allow`. Every route also answers `OPTIONS`.
     var allow: String {

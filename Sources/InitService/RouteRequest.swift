@@ -78,7 +78,7 @@ struct MemberReader {
             }
             return .queriedJSON(json.text)
         }
-        try checkMediaType(request.head.headerFields)
+        try checkMediaType(request.head.fields)
         if let name = target.query.first?.name {
             throw Problem(.invalid(name, "a POST request has its members in the body, not in the query"), form: .query)
         }

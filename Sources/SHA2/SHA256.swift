@@ -77,13 +77,18 @@ extension SHA256.Digest: Hashable {
 
 extension SHA256.Digest: CustomStringConvertible {
     /// 64 hexadecimal digits, lower case.
-    public var description: String {
-        String(unsafeUninitializedCapacity: 2 * count) { text in
-            for (index, byte) in enumerated() {
-                text[2 * index] = Self.digit(byte >> 4)
-                text[2 * index + 1] = Self.digit(byte & 15)
+    public var description: String { hexadecimal(byteCount: count) }
+
+    /// The first bytes as hexadecimal digits, lower case.
+    ///
+    /// - Parameter byteCount: From 0 to 32.
+    public func hexadecimal(byteCount: Int) -> String {
+        String(unsafeUninitializedCapacity: 2 * byteCount) { text in
+            for index in 0..<byteCount {
+                text[2 * index] = Self.digit(bytes[index] >> 4)
+                text[2 * index + 1] = Self.digit(bytes[index] & 15)
             }
-            return 2 * count
+            return 2 * byteCount
         }
     }
 

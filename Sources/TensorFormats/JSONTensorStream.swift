@@ -25,10 +25,14 @@ public final class JSONTensorStream: ByteStream {
 }
 
 /// The numbers and brackets. The class is not generic, because a generic class is compiled once for all types, with a
-/// call for every number. The closure is compiled for each type.
+/// call for every number. The closure is compiled for each of the types named below.
 private final class NestedNumbers: ByteStream {
     private let write: (inout MutableRawSpan) -> Int?
 
+    @_specialize(where Element == Float32Element)
+    @_specialize(where Element == Float64Element)
+    @_specialize(where Element == Float16Element)
+    @_specialize(where Element == BFloat16Element)
     init<Element: TensorElement>(_ element: Element.Type, source: any ByteSource, shape: Shape) {
         var printer = NestedNumberPrinter<Element>(source: source, shape: shape)
         write = { destination in printer.write(into: &destination) }

@@ -74,13 +74,20 @@ public struct JSONWriter: Sendable {
     }
 
     public mutating func null() {
-        raw("null".utf8)
+        raw("null" as Text)
     }
 
     /// A value that is JSON text already.
     public mutating func raw(_ json: some Sequence<UInt8>) {
         separate()
         bytes.append(contentsOf: json)
+        followsValue = true
+    }
+
+    /// A value that is JSON text already.
+    public mutating func raw(_ json: Text) {
+        separate()
+        json.append(to: &bytes)
         followsValue = true
     }
 
@@ -122,7 +129,7 @@ public struct JSONWriter: Sendable {
 
     private mutating func appendEscaped(_ text: Text) {
         let begin = bytes.count
-        bytes.append(contentsOf: text.utf8)
+        text.append(to: &bytes)
         // The search is in the buffer, where it costs less than in the text. Few texts need an escape.
         guard bytes[begin...].contains(where: Self.isEscaped) else { return }
         // Pieces between escapes are appended whole: a request as text has megabytes of literals.
@@ -166,23 +173,23 @@ extension Text: JSONWritable {
 }
 
 extension Bool: JSONWritable {
-    public func write(to writer: inout JSONWriter) { writer.raw((self ? "true" : "false").utf8) }
+    public func write(to writer: inout JSONWriter) { writer.raw(self ? "true" as Text : "false") }
 }
 
 extension Int: JSONWritable {
-    public func write(to writer: inout JSONWriter) { writer.raw(String(self).utf8) }
+    public func write(to writer: inout JSONWriter) { writer.raw(Text(self)) }
 }
 
 extension Int64: JSONWritable {
-    public func write(to writer: inout JSONWriter) { writer.raw(String(self).utf8) }
+    public func write(to writer: inout JSONWriter) { writer.raw(Text(self)) }
 }
 
 extension UInt32: JSONWritable {
-    public func write(to writer: inout JSONWriter) { writer.raw(String(self).utf8) }
+    public func write(to writer: inout JSONWriter) { writer.raw(Text(self)) }
 }
 
 extension UInt64: JSONWritable {
-    public func write(to writer: inout JSONWriter) { writer.raw(String(self).utf8) }
+    public func write(to writer: inout JSONWriter) { writer.raw(Text(self)) }
 }
 
 extension Double: JSONWritable {

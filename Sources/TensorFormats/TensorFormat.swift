@@ -4,15 +4,31 @@ public import WeightInit
 /// An encoding of a tensor, or of several: one row of ``all``.
 ///
 /// A format whose encoder is ``Encoder/file(header:)`` gets ranges, resumption and constant memory from it.
-public struct TensorFormat: Sendable {
+///
+/// A class, because rows never change, and copying a reference costs less than copying a row.
+public final class TensorFormat: Sendable {
     /// Value of the member `format`.
     public let name: Text
     public let mediaType: String
     /// Extensions of file names, without the dot.
-    public private(set) var extensions: [String] = []
+    public let extensions: [String]
     /// Types that the format cannot hold.
-    public private(set) var excludedTypes: [DType] = []
+    public let excludedTypes: [DType]
     public let encoder: Encoder
+
+    private init(
+        name: Text,
+        mediaType: String,
+        extensions: [String] = [],
+        excludedTypes: [DType] = [],
+        encoder: Encoder
+    ) {
+        self.name = name
+        self.mediaType = mediaType
+        self.extensions = extensions
+        self.excludedTypes = excludedTypes
+        self.encoder = encoder
+    }
 
     /// The way in which the bytes of a format are made.
     public enum Encoder: Sendable {

@@ -1,6 +1,6 @@
 internal import ByteText
 public import ByteSource
-import SHA2
+public import SHA2
 public import WeightInit
 
 /// Statistics of a tensor's numbers.
@@ -21,7 +21,7 @@ public struct TensorSummary: Sendable, Equatable {
     public let min: Double?
     public let max: Double?
     /// SHA-256 of the elements in the `raw` format.
-    public let sha256: [UInt8]
+    public let sha256: SHA256.Digest
     /// `nil` if there is no finite number.
     public let histogram: Histogram?
 
@@ -56,6 +56,11 @@ public struct TensorSummary: Sendable, Equatable {
         compute(dtype.element, source, shape, dtype, range, isCancelled)
     }
 
+    // The types of nearly all tensors. Code that is compiled once for all types makes a call for every number.
+    @_specialize(where Element == Float32Element)
+    @_specialize(where Element == Float64Element)
+    @_specialize(where Element == Float16Element)
+    @_specialize(where Element == BFloat16Element)
     private static func compute<Element: TensorElement>(
         _ element: Element.Type,
         _ source: any ByteSource,
@@ -98,7 +103,7 @@ public struct TensorSummary: Sendable, Equatable {
             std: moments.std,
             min: hasFinite ? moments.min : nil,
             max: hasFinite ? moments.max : nil,
-            sha256: Array(hash.finalize()),
+            sha256: hash.finalize(),
             histogram: hasFinite ? bins?.histogram : nil
         )
     }
@@ -114,7 +119,7 @@ public struct TensorSummary: Sendable, Equatable {
         _ body: (_ bits: [Element.Bits], _ finite: ArraySlice<Double>, _ count: Int) -> Void
     ) -> Bool {
         let itemSize = Element.Bits.bitWidth / 8
-        var bits = [Element.Bits](repeating: 0, count: (64 << 10) / itemSize)
+        var bits = [Element.Bits](repeating: 0, count: Swift.min(64 << 10, source.byteCount) / itemSize)
         var values = [Double](repeating: 0, count: bits.count)
         var position = 0
         while position < source.byteCount {
@@ -153,7 +158,7 @@ public struct TensorSummary: Sendable, Equatable {
         writer.member("std", std)
         writer.member("min", min)
         writer.member("max", max)
-        writer.member("sha256", sha256.hexadecimal)
+        writer.member("sha256", sha256.description)
         writer.member("histogram", histogram)
     }
 }
@@ -166,12 +171,6 @@ extension TensorSummary.Histogram: JSONWritable {
             writer.member("below", below)
             writer.member("above", above)
         }
-    }
-}
-
-extension [UInt8] {
-    fileprivate var hexadecimal: String {
-        map { ($0 < 0x10 ? "0" : "") + String($0, radix: 16) }.joined()
     }
 }
 

@@ -127,7 +127,7 @@ import Testing
                 .deferred(
                     DeferredWork(memory: 0) { _ in
                         gate.pass()
-                        order.withLock { $0.append(request.head.path ?? "") }
+                        order.withLock { $0.append(request.head.target) }
                         return .text("done")
                     }
                 )
@@ -247,7 +247,7 @@ import Testing
                 )
             },
             "/short": { request in
-                let seconds = Int((request.head.path ?? "").split(separator: "?").last ?? "") ?? 0
+                let seconds = Int(request.head.target.split(separator: "?").last ?? "") ?? 0
                 return .deferred(
                     DeferredWork(memory: 0, cost: .seconds(seconds)) { _ in
                         first.pass()

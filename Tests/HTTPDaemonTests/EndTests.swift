@@ -21,7 +21,7 @@ final class Observer: RequestHandler {
 
     func respond(to request: IncomingRequest) -> Reply { stub.respond(to: request) }
 
-    func refuse(_ refusal: Refusal, head: HTTPRequest) -> OutgoingResponse {
+    func refuse(_ refusal: Refusal, head: RequestHead) -> OutgoingResponse {
         var response = stub.refuse(refusal, head: head)
         response.note.problem = "refused"
         return response

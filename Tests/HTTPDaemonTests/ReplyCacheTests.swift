@@ -190,7 +190,7 @@ import Testing
     @Test("A reply counts until it has been sent, even after it has been evicted")
     func aReplyCountsUntilItHasBeenSent() throws {
         let cache = ReplyCache(limit: 64 << 10)
-        let request = HTTPRequest(method: .get, scheme: nil, authority: nil, path: "/x")
+        let request = RequestHead(method: .get, target: "/x")
         func reply(_ key: UInt8) throws -> KeptReply {
             let response = Names().named(.ok(.bytes(Pattern.bytes(0..<20_000))))
             return try #require(KeptReply(response, to: request, key: [key], memory: cache.memory))

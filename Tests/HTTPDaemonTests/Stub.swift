@@ -21,11 +21,11 @@ final class Stub: RequestHandler {
 
     func respond(to request: IncomingRequest) -> Reply {
         log.withLock { $0.append(request) }
-        let path = (request.head.path ?? "").prefix { $0 != "?" }
-        return routes[String(path)]?(request) ?? .ready(.text(request.head.path ?? "-"))
+        let path = request.head.target.prefix { $0 != "?" }
+        return routes[String(path)]?(request) ?? .ready(.text(request.head.target))
     }
 
-    func refuse(_ refusal: Refusal, head: HTTPRequest) -> OutgoingResponse {
+    func refuse(_ refusal: Refusal, head: RequestHead) -> OutgoingResponse {
         let (status, words): (HTTPResponse.Status, String) =
             switch refusal {
             case .malformed(let reason): (.badRequest, reason)

@@ -115,8 +115,8 @@ extension InitService {
 
 extension IncomingRequest {
     fileprivate static func posted(_ path: String, _ json: String) -> IncomingRequest {
-        var head = HTTPRequest(method: .post, scheme: "http", authority: "localhost", path: path)
-        head.headerFields[.contentType] = "application/json"
+        var head = RequestHead(method: .post, target: path)
+        head.fields[.contentType] = "application/json"
         return IncomingRequest(head: head, body: Array(json.utf8))
     }
 }

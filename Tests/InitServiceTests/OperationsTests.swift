@@ -259,8 +259,8 @@ struct OperationsTests {
         _ method: HTTPRequest.Method = .get,
         fields: [String: String] = [:]
     ) throws -> OutgoingResponse {
-        var head = HTTPRequest(method: method, scheme: "http", authority: "a", path: target)
-        for (name, value) in fields { head.headerFields[try #require(HTTPField.Name(name))] = value }
+        var head = RequestHead(method: method, target: target)
+        for (name, value) in fields { head.fields[try #require(HTTPField.Name(name))] = value }
         guard case .ready(let response) = service.respond(to: IncomingRequest(head: head)) else {
             throw NotReady()
         }
@@ -272,12 +272,12 @@ struct OperationsTests {
     @Test("Refusals of the transport have request IDs and count under their route")
     func refusals() throws {
         let service = InitService()
-        var head = HTTPRequest(method: .post, scheme: "http", authority: "a", path: "/init")
-        head.headerFields[try #require(HTTPField.Name("X-Request-Id"))] = "mine"
+        var head = RequestHead(method: .post, target: "/init")
+        head.fields[try #require(HTTPField.Name("X-Request-Id"))] = "mine"
         let response = service.refuse(.bodyTooLarge(limit: 5), head: head)
         #expect(Answer(response)["X-Request-Id"] == "mine")
         #expect(response.note == ResponseNote(route: "/init", id: "mine", problem: "over-limit"))
-        head.path = "/\u{0}%%%"
+        head.target = "/\u{0}%%%"
         #expect(service.refuse(.malformed("x"), head: head).note.route == "other")
     }
 
@@ -290,7 +290,7 @@ struct OperationsTests {
     )
     func saturation(_ saturation: Saturation, _ reason: String) throws {
         let service = InitService()
-        let head = HTTPRequest(method: .get, scheme: "http", authority: "a", path: "/init")
+        let head = RequestHead(method: .get, target: "/init")
         let response = service.refuse(.saturated(saturation, retryAfterSeconds: 1), head: head)
         #expect(response.head.status == .serviceUnavailable && response.note.problem == reason)
         service.ended(ExchangeEnd(method: .get, status: 503, note: response.note))
@@ -312,7 +312,7 @@ struct OperationsTests {
         #expect(try !elsewhere.fault().allowed.contains("/metrics"))
         let apart = MetricsService(of: service)
         func status(_ path: String) throws -> Int {
-            let head = HTTPRequest(method: .get, scheme: "http", authority: "a", path: path)
+            let head = RequestHead(method: .get, target: path)
             guard case .ready(let response) = apart.respond(to: IncomingRequest(head: head)) else { return 0 }
             return response.head.status.code
         }

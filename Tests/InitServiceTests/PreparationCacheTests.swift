@@ -139,8 +139,8 @@ struct PreparationCacheTests {
         let size = 256 * 256 * 4
         // All requests arrive before the first one is worked on.
         let replies = (0..<16).map { index -> Reply in
-            var head = HTTPRequest(method: .get, scheme: "http", authority: "a", path: target)
-            head.headerFields[.range] = "bytes=\(index * size / 16)-\((index + 1) * size / 16 - 1)"
+            var head = RequestHead(method: .get, target: target)
+            head.fields[.range] = "bytes=\(index * size / 16)-\((index + 1) * size / 16 - 1)"
             return service.respond(to: IncomingRequest(head: head))
         }
         let works = replies.compactMap { if case .deferred(let work) = $0 { work } else { nil } }
@@ -198,8 +198,8 @@ struct PreparationCacheTests {
             #"{"tensors":[{"method":"trunc_normal","shape":[\#(count)]},{"name":"x","method":"normal","shape":[20]}],"slices":{"0":":1"}}"#
         }
         let service = InitService()
-        var head = HTTPRequest(method: .post, scheme: "http", authority: "a", path: "/init")
-        head.headerFields[.contentType] = "application/json"
+        var head = RequestHead(method: .post, target: "/init")
+        head.fields[.contentType] = "application/json"
         let reply = service.respond(to: IncomingRequest(head: head, body: Array(tensors(1 << 32).utf8)))
         guard case .deferred(let work) = reply else {
             Issue.record("not deferred")

@@ -175,8 +175,8 @@ struct RepresentationDigestTests {
     func unfinished() throws {
         let service = InitService()
         let target = Self.targets[0]
-        var head = HTTPRequest(method: .get, scheme: "http", authority: "a", path: target)
-        head.headerFields[try #require(HTTPField.Name("Want-Repr-Digest"))] = "sha-256=1"
+        var head = RequestHead(method: .get, target: target)
+        head.fields[try #require(HTTPField.Name("Want-Repr-Digest"))] = "sha-256=1"
         let response = service.respond(to: IncomingRequest(head: head, body: [])).finished()
         guard case .source(let source, let range) = response.body else {
             Issue.record("the body is not made while it is sent")

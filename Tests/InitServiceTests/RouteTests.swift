@@ -338,12 +338,12 @@ struct RouteTests {
         ]
     )
     func refusals(_ refusal: Refusal, _ status: Int, _ detail: String) throws {
-        let head = HTTPRequest(method: .get, scheme: "http", authority: "localhost", path: "/init")
+        let head = RequestHead(method: .get, target: "/init")
         let answer = Answer(service.refuse(refusal, head: head))
         #expect(answer.status == status)
         #expect(try answer.fault().detail.contains(detail))
         if case .saturated = refusal { #expect(answer["Retry-After"] == "7") }
-        let headOnly = HTTPRequest(method: .head, scheme: "http", authority: "localhost", path: "/init")
+        let headOnly = RequestHead(method: .head, target: "/init")
         #expect(Answer(service.refuse(refusal, head: headOnly)).body.isEmpty)
     }
 }

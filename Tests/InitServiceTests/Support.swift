@@ -58,9 +58,9 @@ extension InitService {
         _ fields: [String: String] = [:],
         body: [UInt8] = []
     ) -> Answer {
-        var head = HTTPRequest(method: method, scheme: "http", authority: "localhost", path: target)
+        var head = RequestHead(method: method, target: target)
         for (name, value) in fields {
-            if let name = HTTPField.Name(name) { head.headerFields[name] = value }
+            if let name = HTTPField.Name(name) { head.fields[name] = value }
         }
         let reply = respond(to: IncomingRequest(head: head, body: body))
         var answer = Answer(reply.finished())

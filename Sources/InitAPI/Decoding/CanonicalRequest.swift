@@ -1,4 +1,5 @@
 internal import ByteText
+import TensorFormats
 import WeightInit
 
 /// A request written in the one way that all its spellings share: canonical names, in the tables' order, without values
@@ -6,12 +7,15 @@ import WeightInit
 struct CanonicalRequest: Sendable {
     private(set) var members: [(member: Member, value: ParameterValue)] = []
 
-    init(_ decoded: DecodedMembers, by table: [Member]) {
-        for member in table {
-            guard let value = decoded[member.name] else { continue }
+    /// - Parameter others: Members that are no part of the request's identity.
+    init(_ decoded: DecodedMembers, without others: [Member] = []) {
+        members.reserveCapacity(decoded.values.count)
+        for index in decoded.values.indices {
+            let member = decoded.values[index].member
             // As text, because that tells −0 from 0.
-            guard member.defaultText != value.queryText else { continue }
-            members.append((member, value))
+            if let text = member.defaultText, text == decoded.values[index].value.queryText { continue }
+            guard !others.contains(where: { $0 === member }) else { continue }
+            members.append((member, decoded.values[index].value))
         }
     }
 
@@ -23,7 +27,7 @@ struct CanonicalRequest: Sendable {
 
     func removing(_ member: Member) -> CanonicalRequest {
         var copy = self
-        copy.members.removeAll { $0.member.name == member.name }
+        copy.members.removeAll { $0.member === member }
         return copy
     }
 
@@ -35,6 +39,17 @@ struct CanonicalRequest: Sendable {
             url = url + PercentEncoding.encodeQueryComponent(value.queryText)
         }
         return url
+    }
+
+    /// The request as JSON text.
+    var encodedText: Text {
+        var writer = JSONWriter()
+        writer.object { writer in
+            for index in members.indices {
+                writer.member(members[index].member.name, members[index].value.json(of: members[index].member.kind))
+            }
+        }
+        return Text(decoding: writer.bytes)
     }
 
     /// The request as JSON.

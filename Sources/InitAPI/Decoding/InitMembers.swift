@@ -5,7 +5,7 @@ import WeightInit
 /// A request to `/init` or `/explain`, decoded: for one tensor, or for a layer, a model or a list of tensors.
 enum InitMembers: Sendable {
     case tensor(TensorMembers)
-    case model(ModelMembers)
+    indirect case model(ModelMembers)
 
     init(_ members: RequestMembers) throws(InitError) {
         self = ModelMembers.describes(members) ? .model(try ModelMembers(members)) : .tensor(try TensorMembers(members))
@@ -20,21 +20,9 @@ enum InitMembers: Sendable {
 
     /// Set if the request names a format.
     var format: TensorFormat? {
-        get {
-            switch self {
-            case .tensor(let members): members.format
-            case .model(let members): members.format
-            }
-        }
-        set {
-            switch self {
-            case .tensor(var members):
-                members.format = newValue
-                self = .tensor(members)
-            case .model(var members):
-                members.format = newValue
-                self = .model(members)
-            }
+        switch self {
+        case .tensor(let members): members.format
+        case .model(let members): members.format
         }
     }
 
@@ -51,6 +39,14 @@ enum InitMembers: Sendable {
         switch self {
         case .tensor(let members): members.canonical.json
         case .model(let members): members.canonical
+        }
+    }
+
+    /// The canonical request as JSON text.
+    var canonicalText: Text {
+        switch self {
+        case .tensor(let members): members.canonical.encodedText
+        case .model(let members): members.canonical.encodedText
         }
     }
 

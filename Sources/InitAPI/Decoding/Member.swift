@@ -70,6 +70,9 @@ extension Member {
         )
     }
 
+    /// `true` for the name and the aliases.
+    func isNamed(_ name: Text) -> Bool { name == self.name || !aliases.isEmpty && aliases.contains(name) }
+
     /// The same member, not required.
     var optional: Member {
         Member(

@@ -46,14 +46,11 @@ enum MemberTable {
     struct OfMethod: Sendable {
         /// The method's parameters.
         let parameters: [Member]
-        /// Members that decide the tensor.
-        let tensor: [Member]
         /// All members, including those that choose the reply.
         let asked: [Member]
 
         fileprivate init(_ method: InitMethod) {
             parameters = method.parameters.map(Member.init)
-            tensor = MemberTable.tensor + parameters
             asked = MemberTable.askedTensor + parameters
         }
     }

@@ -9,16 +9,18 @@ struct ModelMembers: Sendable {
     /// Default for entries without their own.
     var dtype: DType
     /// Set if the request names a format.
-    var format: TensorFormat?
+    let format: TensorFormat?
+
+    private static let words = ModelRequest.Form.allCases.map(\.word)
 
     /// `true` if a request is for a layer, a model or a list of tensors.
     static func describes(_ members: RequestMembers) -> Bool {
-        ModelRequest.Form.allCases.contains { members.value(of: $0.word) != nil }
+        words.contains(where: members.has)
     }
 
     /// - Throws: `invalid` for members that cannot be decoded, `tooLarge` for shapes whose elements cannot be counted.
     init(_ members: RequestMembers) throws(InitError) {
-        let forms = ModelRequest.Form.allCases.filter { members.value(of: $0.word) != nil }
+        let forms = ModelRequest.Form.allCases.filter { members.has($0.word) }
         guard let form = forms.first else { throw .invalid(ModelRequest.Form.layers.word, "is missing") }
         if let other = forms.dropFirst().first {
             throw .invalid(other.word, "cannot be combined with \(form.word); a request has one of them")
@@ -27,7 +29,7 @@ struct ModelMembers: Sendable {
         seed = try Seed(decimal: decoded.text("seed") ?? "0")
         format = decoded.text("format").flatMap(TensorFormat.named)
         dtype = decoded.dtype("dtype") ?? .float32
-        let decoder = ModelDecoder(dtype: dtype, hasSteps: members.value(of: "steps") != nil)
+        let decoder = ModelDecoder(dtype: dtype, hasSteps: members.has("steps"))
         request = ModelRequest(
             form: form,
             entries: try decoder.entries(members, form),
@@ -337,14 +339,5 @@ struct ModelDecoder {
         }
         // Members of an object have no order.
         return ties.sorted { $0.name < $1.name }
-    }
-}
-
-extension DecodedMembers {
-    /// The members of a table that were given.
-    func arguments(of table: [Member]) -> Arguments {
-        var arguments = Arguments()
-        for member in table { arguments[member.name] = self[member.name] }
-        return arguments
     }
 }

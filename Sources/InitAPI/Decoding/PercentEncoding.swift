@@ -5,21 +5,25 @@ package enum PercentEncoding {
     /// - Throws: `Fault` for a malformed escape, for NUL, and for bytes that are not UTF-8.
     ///
     /// - Parameter text: ASCII.
-    package static func decode(_ text: ArraySlice<UInt8>, plusIsSpace: Bool) throws(Fault) -> Text {
-        guard text.contains(where: { $0 == UInt8(ascii: "%") || $0 == UInt8(ascii: "+") || $0 == 0 }) else {
-            return Text(decoding: text)
-        }
+    package static func decode(_ text: Span<UInt8>, plusIsSpace: Bool) throws(Fault) -> Text {
+        var isPlain = true
+        for index in text.indices where special.contains(text[index]) { isPlain = false }
+        guard !isPlain else { return Text(decoding: text) }
         var decoded: [UInt8] = []
         decoded.reserveCapacity(text.count)
-        var rest = text
-        while let byte = rest.popFirst() {
+        var index = 0
+        func hexadecimalValue(at index: Int) -> UInt8? {
+            index < text.count ? Unicode.Scalar(text[index]).hexadecimalValue : nil
+        }
+        while index < text.count {
+            let byte = text[index]
+            index += 1
             switch byte {
             case UInt8(ascii: "%"):
-                guard let high = rest.popFirst().flatMap({ Unicode.Scalar($0).hexadecimalValue }),
-                    let low = rest.popFirst().flatMap({ Unicode.Scalar($0).hexadecimalValue })
-                else {
+                guard let high = hexadecimalValue(at: index), let low = hexadecimalValue(at: index + 1) else {
                     throw .badEscape
                 }
+                index += 2
                 decoded.append(high << 4 | low)
             case UInt8(ascii: "+") where plusIsSpace:
                 decoded.append(UInt8(ascii: " "))
@@ -45,6 +49,9 @@ package enum PercentEncoding {
             }
         }
     }
+
+    /// The characters that decoding changes or refuses.
+    private static let special = ASCIISet("%+\0")
 
     private static let digits = Array("0123456789ABCDEF".utf8)
 

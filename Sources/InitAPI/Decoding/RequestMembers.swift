@@ -46,12 +46,21 @@ package struct RequestMembers: Sendable {
     }
 
     /// `true` if the request asks for the digest of the body.
-    package var wantsDigest: Bool { value(of: MemberTable.digest.name) != nil }
+    package var wantsDigest: Bool { has(MemberTable.digest.name) }
 
     /// The value of a member without aliases, read before the members are decoded, because it decides which table
     /// decodes them.
     func value(of name: Text) -> RequestValue? {
-        given.first { $0.name == name }?.value
+        index(of: name).map { given[$0].value }
+    }
+
+    /// `true` if a member is given by this name.
+    func has(_ name: Text) -> Bool { index(of: name) != nil }
+
+    // By index, here and below: a closure over the elements would copy each of them.
+    private func index(of name: Text) -> Int? {
+        for index in given.indices where given[index].name == name { return index }
+        return nil
     }
 
     /// Gives every member its type.
@@ -67,56 +76,93 @@ package struct RequestMembers: Sendable {
         dtype: DType = .float32,
         explainingUnknown explain: (Text) -> String? = { _ in nil }
     ) throws(InitError) -> DecodedMembers {
-        var decoded = DecodedMembers()
-        for (index, (name, value)) in given.enumerated() {
-            guard let member = table.first(where: { $0.name == name || $0.aliases.contains(name) }) else {
+        var decoded = DecodedMembers(count: given.count)
+        for index in given.indices {
+            let name = given[index].name
+            guard let place = table.firstIndex(where: { $0.isNamed(name) }) else {
                 let names = table.map(\.name)
                 if let detail = explain(name) {
                     throw .invalid(name, detail, allowed: names)
                 }
                 throw .unknown("member", name, in: [name], known: names)
             }
-            if decoded[member.name] != nil {
-                let spellings = [member.name] + member.aliases
-                let earlier = given[..<index].first { spellings.contains($0.name) }?.name ?? name
+            let member = table[place]
+            guard !decoded.has(member) else {
+                let earlier = given[..<index].first { member.isNamed($0.name) }?.name ?? name
                 throw .invalid(
                     name,
                     earlier == name ? "is given twice" : "is given twice: it is another name of \(earlier)"
                 )
             }
             do {
-                decoded[member.name] = try member.decode(value, dtype: dtype)
+                decoded.insert(member, try member.decode(given[index].value, dtype: dtype), place: place)
             } catch {
                 throw error.under(name)
             }
         }
-        if let missing = table.first(where: { $0.isRequired && decoded[$0.name] == nil }) {
+        if let missing = table.first(where: { $0.isRequired && !decoded.has($0) }) {
             throw .invalid(missing.name, "is missing")
         }
         return decoded
     }
 }
 
-/// The given members with their typed values, by canonical name.
+/// The given members with their typed values, in the order of the table that decoded them.
 struct DecodedMembers: Sendable {
     /// So few that a linear search is quicker than hashing.
-    private var values: [(name: Text, value: ParameterValue)] = []
+    private(set) var values: [(place: Int, member: Member, value: ParameterValue)] = []
 
-    subscript(name: Text) -> ParameterValue? {
-        get { values.first { $0.name == name }?.value }
-        set {
-            values.removeAll { $0.name == name }
-            if let newValue { values.append((name, newValue)) }
-        }
+    /// - Parameter count: The number of members that will be inserted.
+    init(count: Int = 0) {
+        values.reserveCapacity(count)
+    }
+
+    subscript(name: Text) -> ParameterValue? { index(of: name).map { values[$0].value } }
+
+    func has(_ name: Text) -> Bool { index(of: name) != nil }
+
+    // By index: a closure over the elements would copy each of them.
+    private func index(of name: Text) -> Int? {
+        for index in values.indices where values[index].member.name == name { return index }
+        return nil
+    }
+
+    fileprivate func has(_ member: Member) -> Bool {
+        for index in values.indices where values[index].member === member { return true }
+        return false
+    }
+
+    /// Adds a member that is known to be missing.
+    ///
+    /// - Parameter place: The member's place in the table.
+    fileprivate mutating func insert(_ member: Member, _ value: ParameterValue, place: Int) {
+        var index = values.endIndex
+        while index > 0, values[index - 1].place > place { index -= 1 }
+        values.insert((place, member, value), at: index)
+    }
+
+    /// Replaces the value of a member, if it was given. `nil` removes the member.
+    mutating func replace(_ name: Text, by value: ParameterValue?) {
+        guard let index = index(of: name) else { return }
+        if let value { values[index].value = value } else { values.remove(at: index) }
     }
 
     /// The same members, completed by the table's defaults for those that were not given.
     func completed(by table: [Member]) -> DecodedMembers {
         var complete = self
-        for member in table where complete[member.name] == nil {
-            complete[member.name] = member.defaultValue
+        for (place, member) in table.enumerated() where !complete.has(member) {
+            if let value = member.defaultValue { complete.insert(member, value, place: place) }
         }
         return complete
+    }
+
+    /// The values of those members of a table that were given.
+    func arguments(of table: [Member]) -> Arguments {
+        var arguments = Arguments()
+        for index in values.indices where table.contains(where: { $0 === values[index].member }) {
+            arguments[values[index].member.name] = values[index].value
+        }
+        return arguments
     }
 
     func text(_ name: Text) -> Text? {

@@ -116,6 +116,7 @@ extension RequestValue {
     /// A plus sign of a query that is not percent-encoded arrives as a space.
     private static func withoutPlusSigns(_ text: Text) -> Text {
         let isPlus = { (byte: UInt8) in byte == UInt8(ascii: "+") || byte == UInt8(ascii: " ") }
+        guard text.utf8.contains(where: isPlus) else { return text }
         let bytes = Array(text.utf8)
         let kept = bytes.indices.filter { index in
             guard isPlus(bytes[index]), index + 1 < bytes.count, bytes[index + 1] != UInt8(ascii: "-") else {
@@ -123,7 +124,7 @@ extension RequestValue {
             }
             return index > 0 && bytes[index - 1] | 0x20 != UInt8(ascii: "e")
         }
-        return kept.count == bytes.count ? text : Text(decoding: kept.map { bytes[$0] })
+        return Text(decoding: kept.map { bytes[$0] })
     }
 
     /// - Parameter text: A well-formed number.

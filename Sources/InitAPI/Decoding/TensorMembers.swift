@@ -3,12 +3,14 @@ import TensorFormats
 import WeightInit
 
 /// A request for one tensor, decoded.
-struct TensorMembers: Sendable {
-    var request: TensorRequest
-    var seed: Seed
+///
+/// A class, because the members never change, and every stage from the request to the body holds them.
+final class TensorMembers: Sendable {
+    let request: TensorRequest
+    let seed: Seed
     /// Set if the request names a format.
-    var format: TensorFormat?
-    var canonical: CanonicalRequest
+    let format: TensorFormat?
+    let canonical: CanonicalRequest
     private let parameters: [Member]
 
     /// - Throws: `invalid` for members that cannot be decoded, `tooLarge` for shapes whose elements cannot be counted.
@@ -16,7 +18,7 @@ struct TensorMembers: Sendable {
         let method = try TensorMembers.method(of: members, besides: MemberTable.askedTensor)
         let table = MemberTable.members(with: method)
         parameters = table.parameters
-        let decoded = try members.decode(by: table.asked) { name in
+        var decoded = try members.decode(by: table.asked) { name in
             TensorMembers.owners(of: name, besides: method)
         }
         request = TensorRequest(
@@ -29,10 +31,9 @@ struct TensorMembers: Sendable {
         )
         seed = try Seed(decimal: decoded.text("seed") ?? "0")
         format = decoded.text("format").flatMap(TensorFormat.named)
-        var named = decoded
-        named["method"] = .text(method.name)
-        if request.cast == request.dtype { named["cast"] = nil }
-        canonical = CanonicalRequest(named, by: table.tensor)
+        decoded.replace("method", by: .text(method.name))
+        if request.cast == request.dtype { decoded.replace("cast", by: nil) }
+        canonical = CanonicalRequest(decoded, without: MemberTable.reply)
     }
 
     /// The method that members are for.

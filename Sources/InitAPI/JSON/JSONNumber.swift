@@ -31,9 +31,10 @@ enum JSONNumber {
         return end(in: bytes, from: 0) == bytes.count
     }
 
-    /// `true` if a well-formed number has neither fraction nor exponent.
+    /// `true` for a well-formed number without fraction and exponent.
     static func isInteger(_ text: Text) -> Bool {
-        isWellFormed(text) && text.utf8.allSatisfy { $0.isDigit || $0 == UInt8(ascii: "-") }
+        let digits = text.utf8.first == UInt8(ascii: "-") ? text.utf8.dropFirst() : text.utf8[...]
+        return digits.allSatisfy(\.isDigit) && (digits.first != UInt8(ascii: "0") ? !digits.isEmpty : digits.count == 1)
     }
 }
 

@@ -6,7 +6,7 @@ extension JSONValue: JSONWritable {
         switch self {
         case .null: writer.null()
         case .boolean(let value): writer.value(value)
-        case .number(let text): writer.raw(text.utf8)
+        case .number(let text): writer.raw(text)
         case .string(let text): writer.value(text)
         case .array(let elements): writer.value(elements)
         case .object(let members):

@@ -77,8 +77,8 @@ struct ModelOverrides: Sendable {
         seed = try decoded.text("seed").map { text throws(InitError) in try Seed(decimal: text) }
         cast = decoded.dtype("cast")
         format = decoded.text("format").flatMap(TensorFormat.named)
-        if members.value(of: "include") != nil { include = try decoder.include(of: members) }
-        if members.value(of: "slices") != nil { slices = try decoder.slices(of: members) }
+        if members.has("include") { include = try decoder.include(of: members) }
+        if members.has("slices") { slices = try decoder.slices(of: members) }
     }
 
     func apply(to members: inout ModelMembers) {

@@ -21,7 +21,7 @@ struct ExplainQuestion: Question {
     func answer(_ asking: Asking) throws(InitError) -> Answer? {
         guard let plan = try members.plan(asking) else { return nil }
         let format = members.format
-        if format != nil, try members.format(by: asking.preference) == .safetensors {
+        if format != nil, try members.format(format, or: asking.preference) == .safetensors {
             try plan.checkSafetensorsNames()
         }
         try asking.preference.requireJSON()
@@ -29,7 +29,7 @@ struct ExplainQuestion: Question {
         answer.url = { [members, wantsDigest] in members.url($0, format, withDigest: wantsDigest) }
         answer.identity = Identity(
             of: wantsDigest ? "explain with digest" : "explain",
-            members.canonical.encodedText,
+            members.canonicalText,
             format?.name ?? "",
             Release.bits,
             Text(Release.version),

@@ -40,7 +40,7 @@ struct FanQuestion: Question {
         var reply: [JSONValue.Member] = []
         reply.append("shape", .integers(shape.dimensions))
         reply.append(try Fan(of: shape, layout: layout), mode)
-        if decoded["groups"] != nil || decoded["transposed"] != nil {
+        if decoded.has("groups") || decoded.has("transposed") {
             let effective = try Fan(
                 effectiveOf: shape,
                 layout: layout,
@@ -52,7 +52,7 @@ struct FanQuestion: Question {
             reply.append("effective", .object(members))
         }
         return Answer(reply, .forever) { [decoded] path in
-            CanonicalRequest(decoded, by: Self.table).url(path)
+            CanonicalRequest(decoded).url(path)
         }
     }
 }

@@ -16,9 +16,9 @@ struct GainQuestion: Question {
 
     func answer(_ asking: Asking) throws(InitError) -> Answer? {
         try asking.preference.requireJSON()
-        let url = { @Sendable [decoded] path in CanonicalRequest(decoded, by: Self.table).url(path) }
+        let url = { @Sendable [decoded] path in CanonicalRequest(decoded).url(path) }
         guard let name = decoded.text("nonlinearity") else {
-            guard decoded["param"] == nil else {
+            guard !decoded.has("param") else {
                 throw .invalid("param", "has no effect without a nonlinearity")
             }
             let gains = try Nonlinearity.all.map { nonlinearity throws(InitError) in

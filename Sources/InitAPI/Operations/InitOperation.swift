@@ -4,30 +4,26 @@ package import WeightInit
 
 /// A tensor, a layer's parameters or a model's in one of the formats.
 package struct InitQuestion: Question {
-    private var members: InitMembers
-    /// Name of the file at the end of the path, if it has one.
-    private var file: InitFile?
+    private let members: InitMembers
+    /// The file at the end of the path, if it has one.
+    private let file: InitFile?
 
     package init(_ members: RequestMembers) throws(InitError) {
         self.members = try InitMembers(members)
+        file = nil
     }
 
     /// - Throws: `invalid` also if the members name a format other than the file's.
     package init(_ members: RequestMembers, in file: InitFile) throws(InitError) {
-        try self.init(members)
+        self.members = try InitMembers(members)
         self.file = file
-        if let named = self.members.format {
-            guard named.fileExtension == file.format.fileExtension else {
-                throw .invalid("format", "is \(named.name), but the path ends in \(file.name.quotedForMessage)")
-            }
-        } else {
-            self.members.format = file.format
-        }
+        guard let named = self.members.format, named.fileExtension != file.format.fileExtension else { return }
+        throw .invalid("format", "is \(named.name), but the path ends in \(file.name.quotedForMessage)")
     }
 
     package func answer(_ asking: Asking) throws(InitError) -> Answer? {
         guard let plan = try members.plan(asking) else { return nil }
-        let format = try members.format(by: asking.preference)
+        let format = try members.format(members.format ?? file?.format, or: asking.preference)
         var answer = try PlannedAnswer(members, plan, asking.context).answer(in: format)
         let isFile = file != nil
         answer.url = { [members] path in members.url(isFile ? "/init" : path, format) }
@@ -90,12 +86,12 @@ extension InitMembers {
         return name + "." + format.fileExtension
     }
 
-    /// The format that the request names, or the one that the client prefers.
+    /// The named format, or the one that the client prefers.
     ///
     /// - Throws: `notOffered` if no acceptable format can hold the tensors.
-    func format(by preference: any MediaPreference) throws(InitError) -> TensorFormat {
+    func format(_ named: TensorFormat?, or preference: any MediaPreference) throws(InitError) -> TensorFormat {
         lazy var able = TensorFormat.all.filter { objection(to: $0) == nil }
-        if let named = format {
+        if let named {
             guard let objection = objection(to: named) else { return named }
             throw InitError(.notOffered, ["format"], objection, allowed: able.map(\.name))
         }

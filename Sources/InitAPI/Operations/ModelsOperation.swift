@@ -44,10 +44,8 @@ package struct ModelQuestion: Sendable {
     package func answer(_ asking: Asking) throws(InitError) -> Answer? {
         guard asking.allowance.covers(model.planningNeed) else { return nil }
         let planned = try model.plan(overrides, asking)
-        var members = planned.members
-        members.format = overrides.format ?? members.format
-        let request = InitMembers.model(members)
-        let format = try request.format(by: asking.preference)
+        let request = InitMembers.model(planned.members)
+        let format = try request.format(overrides.format ?? planned.members.format, or: asking.preference)
         var answer = try PlannedAnswer(request, planned.plan, asking.context).answer(in: format)
         answer.lifetime = .catalogue
         answer.fileName = (model.name.split(separator: "/").last ?? model.name) + "." + format.fileExtension

@@ -17,18 +17,19 @@ struct PlannedAnswer: Sendable {
 
     private let members: InitMembers
     private let plan: Plan
-    private let limits: ServiceLimits
+    private let context: OperationContext
     private let preparation: PreparationTicket
     private let descriptions: [TensorDescription]
-    private let production: Production
+
+    private var production: Production { context.production }
 
     init(_ members: InitMembers, _ plan: Plan, _ context: OperationContext) throws(InitError) {
         self.members = members
         self.plan = plan
-        limits = context.limits
-        production = context.production
+        self.context = context
         preparation = try PreparationTicket(plan, of: members, context)
         var descriptions: [TensorDescription] = []
+        descriptions.reserveCapacity(plan.tensors.count)
         do throws(FormatError) {
             for tensor in plan.tensors {
                 // A single tensor has no name, but a safetensors file needs one.
@@ -42,8 +43,10 @@ struct PlannedAnswer: Sendable {
     }
 
     func answer(in format: TensorFormat) throws(InitError) -> Answer {
-        let request = members.canonical.encodedText
-        return planned(try encoded(in: format, request), identity(request, format.name))
+        let request = members.canonicalText
+        var answer = try encoded(in: format, request)
+        complete(&answer, identity(request, format.name))
+        return answer
     }
 
     /// A document with the digest of the body in a format. The whole body is made and hashed, and none of it is kept.
@@ -65,12 +68,10 @@ struct PlannedAnswer: Sendable {
         return answer
     }
 
-    private func planned(_ encoded: Answer, _ identity: Identity) -> Answer {
-        var answer = encoded
+    private func complete(_ answer: inout Answer, _ identity: Identity) {
         answer.identity = identity
         answer.preparation = preparation
         answer.memory = answer.memory.addingClamped(plan.memory)
-        return answer
     }
 
     private func identity(_ request: Text, _ form: Text) -> Identity {
@@ -132,13 +133,14 @@ struct PlannedAnswer: Sendable {
     func shards(_ ranges: [Range<Int>]) throws(InitError) -> [Answer] {
         try plan.checkSafetensorsNames()
         // The request is hashed once for all files: its length and their number both grow with the model.
-        let whole = identity(members.canonical.encodedText, "shards").digest
+        let whole = identity(members.canonicalText, "shards").digest
         var answers: [Answer] = []
         for tensors in ranges {
             let names = Set(plan.tensors[tensors].map(\.name))
-            let encoded = try safetensors(tensors, metadata(of: plan.ties.filter { names.contains($0.target) }))
+            var answer = try safetensors(tensors, metadata(of: plan.ties.filter { names.contains($0.target) }))
             let place = "\(tensors.lowerBound) \(tensors.upperBound)"
-            answers.append(planned(encoded, Identity(of: whole, Text(place))))
+            complete(&answer, Identity(of: whole, Text(place)))
+            answers.append(answer)
         }
         return answers
     }
@@ -190,18 +192,20 @@ struct PlannedAnswer: Sendable {
 
     private func json() throws(InitError) -> Answer {
         let written = try checkedJSONElements()
-        let isShort = isShort(elements: written)
-        let content = Answer.Content.generated(isShort: isShort) { prepared, _ in
-            if isShort, let bytes = stream(prepared).collected(limit: Answer.assembledBytes) { return .bytes(bytes) }
-            return .stream(stream(prepared))
+        let frames = shortFrames(elements: written)
+        let content = Answer.Content.generated(isShort: frames != nil) { prepared, _ in
+            guard let frames else { return .stream(stream(prepared, frame)) }
+            let bytes = stream(prepared) { frames[$0] }.collected(limit: Answer.assembledBytes)
+            return bytes.map(AnswerBody.bytes) ?? .stream(stream(prepared) { frames[$0] })
         }
         var answer = Answer(content, mediaType: TensorFormat.json.mediaType, lifetime: .forever)
         // A long body is made while it is sent.
-        if isShort { answer.work = WorkEstimate(duration: plan.duration, memory: Answer.assembledBytes) }
+        if frames != nil { answer.work = WorkEstimate(duration: plan.duration, memory: Answer.assembledBytes) }
         return answer
     }
 
-    private func stream(_ prepared: PreparedPlan) -> any ByteStream {
+    /// - Parameter frame: The JSON before each tensor's numbers and behind the last, see ``frame(_:)``.
+    private func stream(_ prepared: PreparedPlan, _ frame: @escaping (Int) -> [UInt8]) -> any ByteStream {
         let generators = Generators()
         return ChainedStream(count: descriptions.count + 1) { index in
             guard index < descriptions.count else { return BytesStream(frame(index)) }
@@ -214,13 +218,19 @@ struct PlannedAnswer: Sendable {
         }
     }
 
-    /// `true` if the text is sure to be short: an element and its separator take at least two bytes.
-    private func isShort(elements: Int) -> Bool {
+    /// The JSON around the numbers if the whole text may be short, in which an element and its separator take at least
+    /// two bytes; else `nil`.
+    private func shortFrames(elements: Int) -> [[UInt8]]? {
         var room = Answer.assembledBytes
-        guard descriptions.count <= room, elements <= room / 2 else { return false }
+        guard descriptions.count <= room, elements <= room / 2 else { return nil }
         room -= 2 * elements
-        for index in 0...descriptions.count where room >= 0 { room -= frame(index).count }
-        return room >= 0
+        var frames: [[UInt8]] = []
+        for index in 0...descriptions.count {
+            frames.append(frame(index))
+            room -= frames[index].count
+            guard room >= 0 else { return nil }
+        }
+        return frames
     }
 
     /// Number of elements that JSON writes; an empty row counts as one.
@@ -244,7 +254,7 @@ struct PlannedAnswer: Sendable {
             }
             return sum
         }
-        let maximum = limits[keyPath: limit]
+        let maximum = context.limits[keyPath: limit]
         guard let total, total <= maximum else {
             let areElements = descriptions.allSatisfy { count($0.shape) == $0.shape.elementCount }
             throw InitError(
@@ -264,19 +274,22 @@ struct PlannedAnswer: Sendable {
         switch members {
         case .tensor(let members):
             guard !isPastEnd else { return [UInt8(ascii: "}")] }
-            let head = JSONValue.object(members.identity(plan.tensors.first) + members.argumentsInForce).encoded
-            return head.dropLast() + Array(#","data":"#.utf8)
+            let head = members.identity(plan.tensors.first) + members.argumentsInForce
+            return Self.open(head) + Array(#","data":"#.utf8)
         case .model(let members):
-            let identity = isFirst ? JSONValue.object(members.identity).encoded.dropLast() : []
-            var frame = isFirst ? identity + Array(#","tensors":["#.utf8) : [UInt8(ascii: "}")]
+            var frame = isFirst ? Self.open(members.identity) + Array(#","tensors":["#.utf8) : [UInt8(ascii: "}")]
             guard !isPastEnd else { return frame + Array("]}".utf8) }
             if !isFirst { frame.append(UInt8(ascii: ",")) }
-            let head = JSONValue.object(
-                [JSONValue.Member(name: "name", value: .string(descriptions[index].name))]
-                    + plan.tensors[index].geometry
-            )
-            return frame + head.encoded.dropLast() + Array(#","data":"#.utf8)
+            let name = JSONValue.Member(name: "name", value: .string(descriptions[index].name))
+            return frame + Self.open([name] + plan.tensors[index].geometry) + Array(#","data":"#.utf8)
         }
+    }
+
+    /// The JSON of an object to which members can be added: without its last bracket.
+    private static func open(_ members: [JSONValue.Member]) -> [UInt8] {
+        var json = JSONValue.object(members).encoded
+        json.removeLast()
+        return json
     }
 
     // MARK: Summary
@@ -331,7 +344,7 @@ struct PlannedAnswer: Sendable {
         case .tensor(let members):
             if index < 0 {
                 let parameters = JSONValue.Member(name: "parameters", value: .object(members.argumentsInForce))
-                return JSONValue.object(members.origin + [parameters]).encoded.dropLast()
+                return Self.open(members.origin + [parameters])
             }
             guard !isPastEnd else { return [UInt8(ascii: "}")] }
             var writer = JSONWriter()
@@ -339,9 +352,12 @@ struct PlannedAnswer: Sendable {
                 writer.member("expected", plan.expectation(of: plan.tensors[index]))
                 summaries[index].writeMembers(to: &writer)
             }
-            return [UInt8(ascii: ",")] + writer.bytes.dropFirst().dropLast()
+            var inner = writer.takeBytes()
+            inner[0] = UInt8(ascii: ",")
+            inner.removeLast()
+            return inner
         case .model(let members):
-            if index < 0 { return JSONValue.object(members.identity).encoded.dropLast() + Array(#","tensors":["#.utf8) }
+            if index < 0 { return Self.open(members.identity) + Array(#","tensors":["#.utf8) }
             guard !isPastEnd else { return Array("]}".utf8) }
             var writer = JSONWriter()
             writer.object { writer in

@@ -67,8 +67,8 @@ struct PropagateMembers: Sendable {
         self.seed = try Seed(decimal: seed)
         self.runs = runs
         var named = decoded
-        if named["method"] != nil { named["method"] = .text(method.name) }
-        canonical = CanonicalRequest(named, by: table)
+        named.replace("method", by: .text(method.name))
+        canonical = CanonicalRequest(named)
     }
 
     private static func method(of members: RequestMembers) throws(InitError) -> InitMethod {

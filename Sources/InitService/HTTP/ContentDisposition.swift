@@ -14,7 +14,9 @@ enum ContentDisposition {
     /// The field's value. A name that is not plain ASCII is written twice: in ASCII for old clients, and
     /// percent-encoded (RFC 8187).
     static func value(_ kind: Kind, fileName: Text) -> String {
-        guard !fileName.utf8.allSatisfy(isPlain) else { return #"\#(kind.rawValue); filename="\#(fileName)""# }
+        guard !fileName.utf8.allSatisfy(isPlain) else {
+            return kind.rawValue + "; filename=\"" + fileName.description + "\""
+        }
         let plain = Text(decoding: fileName.utf8.map { isPlain($0) ? $0 : UInt8(ascii: "_") })
         let encoded = PercentEncoding.encodeAttribute(fileName)
         return #"\#(kind.rawValue); filename="\#(plain)"; filename*=UTF-8''\#(encoded)"#

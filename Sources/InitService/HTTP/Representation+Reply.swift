@@ -27,7 +27,7 @@ extension Representation {
         }
         head.headerFields.append(.contentType, answer.mediaType)
         head.headerFields.append(answer.servesRanges ? .acceptByteRanges : .acceptNoRanges)
-        for field in fields { head.headerFields.append(field) }
+        addFields(to: &head.headerFields)
         if let field = knownDigest(tag, request) { head.headerFields.append(field) }
         if request.method == .head {
             let byteCount = try request.form.refusing { () throws(InitError) in
@@ -70,6 +70,7 @@ extension Representation {
             }
             var response = OutgoingResponse(head: head, body: ResponseBody(body, range))
             response.memory = memory
+            response.isCacheable = caching.isLong
             if let digests = request.digests, let tag, range == nil,
                 head.headerFields[HTTPFields.Further.reprDigest] == nil
             {

@@ -7,9 +7,12 @@ struct Representation: Sendable {
     /// Caching of a response: which caches may keep it, and for how long.
     struct Caching: Sendable, Equatable {
         let field: HTTPField
+        /// `true` if any cache may keep the response for more than a minute.
+        let isLong: Bool
 
-        private init(_ value: String) {
+        private init(_ value: String, isLong: Bool) {
             field = HTTPField(name: .cacheControl, value: value)
+            self.isLong = isLong
         }
 
         init(_ lifetime: Answer.Lifetime) {
@@ -22,34 +25,40 @@ struct Representation: Sendable {
         }
 
         /// A pure function of the request.
-        static let forever = Caching("public, max-age=31536000, immutable")
+        static let forever = Caching("public, max-age=31536000, immutable", isLong: true)
         /// May change whenever the catalogue of models is read again.
-        static let minute = Caching("public, max-age=60")
+        static let minute = Caching("public, max-age=60", isLong: false)
         /// Changes with the release of the service.
-        static let hour = Caching("public, max-age=3600")
-        static let never = Caching("no-store")
+        static let hour = Caching("public, max-age=3600", isLong: true)
+        static let never = Caching("no-store", isLong: false)
     }
 
     var answer: Answer
     var caching: Caching
     /// `true` if other media types are available.
     var isNegotiated = true
-    /// Headers that only this representation has.
+    /// Headers besides those of the answer.
     var fields = HTTPFields()
 
-    init(_ answer: Answer) {
-        self.answer = answer
+    init(_ answer: consuming Answer) {
         // A short document thus has a length, and an entity tag made from its bytes.
-        self.answer.assemble()
+        answer.assemble()
         caching = Caching(answer.lifetime)
+        self.answer = answer
+    }
+
+    /// Adds the headers that only this representation has.
+    func addFields(to head: inout HTTPFields) {
         if let fileName = answer.fileName {
             // Browsers can show JSON.
             let kind = answer.mediaType == Answer.json ? ContentDisposition.Kind.inline : .attachment
-            fields.append(.contentDisposition, ContentDisposition.value(kind, fileName: fileName))
+            head.append(.contentDisposition, ContentDisposition.value(kind, fileName: fileName))
         }
-        guard let tensor = answer.tensor else { return }
-        fields.append(HTTPFields.Further.tensorShape, tensor.shape.description)
-        fields.append(HTTPFields.Further.tensorDtype, tensor.dtype.rawValue)
+        if let tensor = answer.tensor {
+            head.append(HTTPFields.Further.tensorShape, tensor.shape.description)
+            head.append(HTTPFields.Further.tensorDtype, tensor.dtype.rawValue)
+        }
+        for field in fields { head.append(field) }
     }
 
     /// A document in memory, available in one media type.

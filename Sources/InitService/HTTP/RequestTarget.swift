@@ -27,11 +27,19 @@ struct RequestTarget: Sendable {
     /// - Throws: A problem for other forms, fragments, broken escapes, NUL, and bytes that are not UTF-8.
     init(_ raw: String) throws(Problem) {
         // Bytes, because finding the boundaries of characters costs more than everything else in a small request.
-        let bytes = Array(raw.utf8)
-        guard !bytes.contains(UInt8(ascii: "#")) else {
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(raw.utf8.count)
+        Text(raw).append(to: &bytes)
+        var hasFragment = false
+        var isGraphic = true
+        for byte in bytes {
+            hasFragment = hasFragment || byte == UInt8(ascii: "#")
+            isGraphic = isGraphic && 0x21..<0x7f ~= byte
+        }
+        guard !hasFragment else {
             throw Problem(.malformed, "the request target has a fragment; write # as %23")
         }
-        guard bytes.allSatisfy({ (0x21..<0x7f).contains($0) }) else {
+        guard isGraphic else {
             throw Problem(.malformed, "the request target has a character that must be percent-encoded")
         }
         guard bytes != [UInt8(ascii: "*")] else {
@@ -66,7 +74,7 @@ struct RequestTarget: Sendable {
         var segments: [Text] = []
         for segment in raw.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false).dropFirst() {
             do {
-                segments.append(try PercentEncoding.decode(segment, plusIsSpace: false))
+                segments.append(try PercentEncoding.decode(segment.span, plusIsSpace: false))
             } catch {
                 throw Problem(.malformed, "the path is not well-formed: \(error.detail)")
             }
@@ -82,23 +90,35 @@ struct RequestTarget: Sendable {
 
     private static func query(_ raw: ArraySlice<UInt8>) throws(Problem) -> [Parameter] {
         var parameters: [Parameter] = []
-        let pieces = raw.split(separator: UInt8(ascii: "&"))
-        parameters.reserveCapacity(pieces.count)
-        for piece in pieces {
-            let (name, value) = piece.halves(at: UInt8(ascii: "="))
-            var decodedName: Text?
-            do throws(PercentEncoding.Fault) {
-                let name = try PercentEncoding.decode(name, plusIsSpace: true)
-                decodedName = name
-                parameters.append((name: name, text: try PercentEncoding.decode(value ?? [], plusIsSpace: true)))
-            } catch {
-                let given = Text(decoding: piece).quotedForMessage
-                let detail = "the query is not well-formed: \(error.detail), in \(given)"
-                let faults = decodedName.map { [Problem.Fault(place: .parameter($0), detail: detail)] } ?? []
-                throw Problem(.malformed, detail, faults: faults)
-            }
+        let ends = raw.reduce(1) { $1 == UInt8(ascii: "&") ? $0 + 1 : $0 }
+        parameters.reserveCapacity(min(ends, commonCount))
+        var start = raw.startIndex
+        while start < raw.endIndex {
+            let end = raw[start...].firstIndex(of: UInt8(ascii: "&")) ?? raw.endIndex
+            if start < end { parameters.append(try parameter(raw[start..<end])) }
+            start = end + 1
         }
         return parameters
+    }
+
+    /// Parameters for which there is room from the start.
+    private static let commonCount = 16
+
+    private static func parameter(_ piece: ArraySlice<UInt8>) throws(Problem) -> Parameter {
+        let (name, value) = piece.halves(at: UInt8(ascii: "="))
+        var decodedName: Text?
+        do throws(PercentEncoding.Fault) {
+            let name = try PercentEncoding.decode(name.span, plusIsSpace: true)
+            decodedName = name
+            return (name: name, text: try value.map { value throws(PercentEncoding.Fault) in
+                try PercentEncoding.decode(value.span, plusIsSpace: true)
+            } ?? "")
+        } catch {
+            let given = Text(decoding: piece).quotedForMessage
+            let detail = "the query is not well-formed: \(error.detail), in \(given)"
+            let faults = decodedName.map { [Problem.Fault(place: .parameter($0), detail: detail)] } ?? []
+            throw Problem(.malformed, detail, faults: faults)
+        }
     }
 }
 

@@ -1,4 +1,5 @@
 public import ByteText
+import HTTPExchange
 import HTTPTypes
 
 /// Origins whose pages may read the responses, by the Fetch standard's CORS protocol.
@@ -48,13 +49,13 @@ public struct CrossOrigin: Sendable {
     /// Adds the CORS headers that a browser needs to a response.
     ///
     /// - Parameter methods: Methods that the path takes, if the response is to `OPTIONS`.
-    func add(to fields: inout HTTPFields, for request: HTTPRequest, methods: String?) {
+    func add(to fields: inout HTTPFields, for request: RequestHead, methods: String?) {
         switch allowed {
         case .any:
             fields[.accessControlAllowOrigin] = "*"
         case .these(let origins):
             fields[.vary] = (fields[.vary].map { $0 + ", " } ?? "") + "Origin"
-            guard let origin = request.headerFields.text(.origin), origins.contains(origin) else { return }
+            guard let origin = request.fields.text(.origin), origins.contains(origin) else { return }
             fields[.accessControlAllowOrigin] = origin.description
         }
         if let methods {

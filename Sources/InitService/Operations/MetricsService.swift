@@ -1,5 +1,4 @@
 public import HTTPExchange
-public import HTTPTypes
 
 /// Metrics and probes on a port of their own, without tokens.
 public struct MetricsService: RequestHandler {
@@ -13,7 +12,7 @@ public struct MetricsService: RequestHandler {
         service.respond(to: request, at: .metricsPort)
     }
 
-    public func refuse(_ refusal: Refusal, head: HTTPRequest) -> OutgoingResponse {
+    public func refuse(_ refusal: Refusal, head: RequestHead) -> OutgoingResponse {
         service.refuse(refusal, head: head)
     }
 }

@@ -12,9 +12,9 @@ extension Problem {
     }
 
     /// The problem in the form that a request prefers: where nothing is found, a browser gets a page with a way back.
-    func response(to request: HTTPRequest, below prefix: PathPrefix?) -> OutgoingResponse {
+    func response(to request: RequestHead, below prefix: PathPrefix?) -> OutgoingResponse {
         guard kind == .notFound else { return response(below: prefix) }
-        let accept = Accept(request.headerFields.text(.accept))
+        let accept = Accept(request.fields.text(.accept))
         let document = max(accept.quality(of: Problem.mediaType), accept.quality(of: Answer.json))
         let isPage = accept.quality(of: "text/html") > document
         var response = isPage ? page(below: prefix) : response(below: prefix)

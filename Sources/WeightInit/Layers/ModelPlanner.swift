@@ -7,14 +7,15 @@ extension Plan {
     ///
     /// - Parameter isCancelled: Turns true once nobody waits for the plan any more; checked at each tensor.
     /// - Throws: `InitError`, whose path begins at the model's request; `cancelled` once `isCancelled` has turned true.
-    public init(
+    public convenience init(
         _ request: ModelRequest,
         seed: Seed,
         limits: Limits = Limits(),
         isCancelled: @escaping () -> Bool = { false }
     ) throws(InitError) {
         var planner = ModelPlanner(request, seed: seed, limits: limits, isCancelled)
-        self = try planner.plan()
+        try planner.plan()
+        self.init(planner.builder.plan, ties: planner.sentTies, firstDraw: planner.draftCount)
     }
 }
 
@@ -22,11 +23,13 @@ extension Plan {
 private struct ModelPlanner {
     private let request: ModelRequest
     private let limits: Limits
-    private var builder: LayerBuilder
+    private(set) var builder: LayerBuilder
+    /// Ties to tensors that are sent.
+    private(set) var sentTies: [Tie] = []
     private var ruleMatches = 0
     private var nameBytes = 0
     /// Number of draws that are superseded: with a generator for each tensor, all draws on the request's generator.
-    private var draftCount = 0
+    private(set) var draftCount = 0
 
     init(_ request: ModelRequest, seed: Seed, limits: Limits, _ isCancelled: @escaping () -> Bool) {
         self.request = request
@@ -39,7 +42,8 @@ private struct ModelPlanner {
         builder.cast = request.cast
     }
 
-    mutating func plan() throws(InitError) -> Plan {
+    /// Makes the plan of ``builder``, with its ties.
+    mutating func plan() throws(InitError) {
         try countSteps()
         var model = try block(request.entries, path: [], prefix: 0, depth: 0)
         let slots = try SlotIndex(model, limits: limits, form: request.form)
@@ -48,7 +52,7 @@ private struct ModelPlanner {
         try apply(request.rules, to: model, path: ["rules"])
         if request.seeding == .perTensor { try detach(model) }
         try perform(request.steps, slots)
-        return try finish(model)
+        try finish(model)
     }
 }
 
@@ -458,7 +462,7 @@ extension InitError {
 // MARK: - Finishing
 
 extension ModelPlanner {
-    private mutating func finish(_ model: Module) throws(InitError) -> Plan {
+    private mutating func finish(_ model: Module) throws(InitError) {
         var included = Inclusion(request)
         try model.walk { (module: Module, prefix: Text) throws(InitError) in
             for slot in module.slots {
@@ -492,10 +496,7 @@ extension ModelPlanner {
             }
         }
         try included.checkAllMatched(in: model)
-        return builder.plan.finish(
-            ties: request.ties.filter { included.sent.contains($0.target) },
-            firstDraw: draftCount
-        )
+        sentTies = request.ties.filter { included.sent.contains($0.target) }
     }
 
     private func unwritten(_ name: Text) -> InitError {

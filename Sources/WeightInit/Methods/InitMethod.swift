@@ -3,7 +3,9 @@ internal import TorchRandom
 
 /// A method of initialisation, such as a function of `torch.nn.init`: a row of the table that the decoder, the
 /// catalogue and the plans share.
-public struct InitMethod: Sendable {
+///
+/// A class, because rows never change, and copying a reference costs less than copying a row.
+public final class InitMethod: Sendable {
     /// PyTorch's name without the trailing underscore.
     public let name: Text
     /// Names besides PyTorch's own (`name` and `name_`, which are always accepted).
@@ -12,13 +14,33 @@ public struct InitMethod: Sendable {
     /// The distribution or value of the elements, in one line.
     public let formula: String
     /// `true` if the method draws random numbers.
-    public private(set) var isRandom = true
+    public let isRandom: Bool
     /// `true` if the method can also make integers and booleans.
-    var takesIntegers = false
+    let takesIntegers: Bool
     /// `true` if the method is in `torch.nn.init`.
-    public private(set) var isPyTorch = true
+    public let isPyTorch: Bool
 
     let resolve: @Sendable (Context) throws(InitError) -> Resolution
+
+    init(
+        name: Text,
+        aliases: [Text],
+        parameters: [Parameter],
+        formula: String,
+        isRandom: Bool = true,
+        takesIntegers: Bool = false,
+        isPyTorch: Bool = true,
+        resolve: @escaping @Sendable (Context) throws(InitError) -> Resolution
+    ) {
+        self.name = name
+        self.aliases = aliases
+        self.parameters = parameters
+        self.formula = formula
+        self.isRandom = isRandom
+        self.takesIntegers = takesIntegers
+        self.isPyTorch = isPyTorch
+        self.resolve = resolve
+    }
 
     /// The part of a request that a method resolves.
     struct Context {

@@ -3,7 +3,9 @@ public import ByteSource
 internal import TorchRandom
 
 /// A checked and resolved request: all facts about its tensors that are known without making an element.
-public struct Plan: Sendable {
+///
+/// A class, because a plan never changes, and every stage from the request to the body holds it.
+public final class Plan: Sendable {
     public let seed: Seed
     /// The tensors that are sent, in the order of the request.
     public let tensors: [PlannedTensor]
@@ -20,22 +22,35 @@ public struct Plan: Sendable {
     let neededDraws: [Int]
     /// Bytes of the literals, which the plan holds.
     public let literalByteCount: Int
+
+    /// - Parameter firstDraw: Index of the first valid draw: draws before it are superseded.
+    init(_ builder: PlanBuilder, ties: [Tie] = [], firstDraw: Int = 0) {
+        seed = builder.seed
+        tensors = builder.tensors
+        unsent = builder.unsent
+        self.ties = ties
+        byteCount = builder.byteCount
+        allDraws = builder.draws
+        self.firstDraw = firstDraw
+        neededDraws = builder.neededDraws
+        literalByteCount = builder.literalBytes
+    }
 }
 
 extension Plan {
     /// Plans one tensor on its own generator.
     ///
     /// - Throws: `InitError` if the method does not take an argument, PyTorch refuses the call, or it exceeds a limit.
-    public init(_ request: TensorRequest, seed: Seed, limits: Limits = Limits()) throws(InitError) {
+    public convenience init(_ request: TensorRequest, seed: Seed, limits: Limits = Limits()) throws(InitError) {
         var builder = PlanBuilder(seed: seed, limits: limits, slices: request.slice != nil)
         try builder.add(request)
-        self = builder.finish()
+        self.init(builder)
     }
 
     /// Plans several tensors, one after the other on one generator.
     ///
     /// - Throws: `InitError`, whose path begins with the index of the request at fault.
-    public init(_ requests: [TensorRequest], seed: Seed, limits: Limits = Limits()) throws(InitError) {
+    public convenience init(_ requests: [TensorRequest], seed: Seed, limits: Limits = Limits()) throws(InitError) {
         var builder = PlanBuilder(seed: seed, limits: limits, slices: requests.contains { $0.slice != nil })
         for (index, request) in requests.enumerated() {
             do {
@@ -44,12 +59,14 @@ extension Plan {
                 throw error.under(Text(index))
             }
         }
-        self = builder.finish()
+        self.init(builder)
     }
 }
 
 /// All that is known about one tensor without making an element.
-public struct PlannedTensor: Sendable {
+///
+/// A class, for the same reason as ``Plan``.
+public final class PlannedTensor: Sendable {
     public let name: Text
     /// Shape of the part that is sent: the block's shape if there is a slice.
     public let shape: Shape
@@ -287,7 +304,7 @@ extension Plan {
 
     /// The plan with a preparation: its own, or one of another plan for the same tensors.
     public func prepared(_ preparation: Preparation) -> PreparedPlan {
-        PreparedPlan(plan: self, draws: allDraws, preparation: preparation)
+        PreparedPlan(plan: self, preparation: preparation)
     }
 
     /// The plan with its own preparation, made now.
@@ -332,12 +349,10 @@ public final class Preparation: Sendable {
 /// A plan whose tensors can be read from any byte on, without further preparation.
 public struct PreparedPlan: Sendable {
     public let plan: Plan
-    private let draws: [Draw]
     private let preparation: Preparation
 
-    fileprivate init(plan: Plan, draws: [Draw], preparation: Preparation) {
+    fileprivate init(plan: Plan, preparation: Preparation) {
         self.plan = plan
-        self.draws = draws
         self.preparation = preparation
     }
 
@@ -392,7 +407,7 @@ public struct PreparedPlan: Sendable {
 
     private func makeElements(ofDraw index: Int, _ generators: Generators) -> any ElementSource {
         let start = preparation.starts.indices.contains(index) ? preparation.starts[index] : nil
-        return draws[index].makeElements(at: start ?? .start, preparation.held[index], generators)
+        return plan.allDraws[index].makeElements(at: start ?? .start, preparation.held[index], generators)
     }
 
     private func overlay(

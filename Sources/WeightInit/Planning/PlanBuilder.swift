@@ -18,11 +18,11 @@ struct PlanBuilder {
     /// blocks are sent.
     private let drawnByteLimit: Int
     private(set) var draws: [Draw] = []
-    private var tensors: [PlannedTensor] = []
-    private var unsent: [PlannedTensor] = []
+    private(set) var tensors: [PlannedTensor] = []
+    private(set) var unsent: [PlannedTensor] = []
     private var stream: DrawStream
-    private var byteCount = 0
-    private var literalBytes = 0
+    private(set) var byteCount = 0
+    private(set) var literalBytes = 0
 
     init(seed: Seed, limits: Limits, slices: Bool) {
         self.seed = seed
@@ -236,22 +236,8 @@ struct PlanBuilder {
         )
     }
 
-    /// - Parameter firstDraw: Index of the first valid draw: draws before it are superseded.
-    func finish(ties: [Tie] = [], firstDraw: Int = 0) -> Plan {
-        Plan(
-            seed: seed,
-            tensors: tensors,
-            unsent: unsent,
-            ties: ties,
-            byteCount: byteCount,
-            allDraws: draws,
-            firstDraw: firstDraw,
-            neededDraws: neededDraws,
-            literalByteCount: literalBytes
-        )
-    }
-
-    private var neededDraws: [Int] {
+    /// The draws that the sent elements depend on, in order.
+    var neededDraws: [Int] {
         let read = tensors.flatMap(\.content.draws)
         // Nearly all requests read each draw once and in order; sorting is for the others.
         let isInOrder = zip(read, read.dropFirst()).allSatisfy { $0 < $1 }

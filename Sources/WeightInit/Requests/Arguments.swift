@@ -23,9 +23,9 @@ struct BoundArguments {
     init(_ arguments: Arguments, for parameters: [Parameter], of owner: Text) throws(InitError) {
         self.parameters = parameters
         self.arguments = arguments
-        let names = parameters.map(\.name)
-        for name in arguments.given.keys.sorted() where !names.contains(name) {
-            throw .unknown("parameter of \(owner)", name, in: [name], known: names)
+        let strangers = arguments.given.keys.filter { name in !parameters.contains { $0.name == name } }
+        if let name = strangers.min() {
+            throw .unknown("parameter of \(owner)", name, in: [name], known: parameters.map(\.name))
         }
         for parameter in parameters where parameter.defaultValue == nil && arguments[parameter.name] == nil {
             throw .invalid(parameter.name, "is missing: \(owner) has no default for it")

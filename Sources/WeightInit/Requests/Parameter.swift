@@ -1,24 +1,26 @@
 public import ByteText
 
 /// A client's value for a parameter.
-public indirect enum ParameterValue: Sendable, Equatable {
+public enum ParameterValue: Sendable, Equatable {
     /// `None` in PyTorch.
     case null
     case boolean(Bool)
     case integer(Int)
     case number(Double)
     case text(Text)
-    case gain(GainArgument)
+    indirect case gain(GainArgument)
     /// A tuple of integers, such as `kernel_size=(3, 3)`. A single integer is an `integer`.
     case integers([Int])
     /// A list of numbers. A single number is a `number`.
     case numbers([Double])
-    case layer(LayerRequest)
+    indirect case layer(LayerRequest)
 }
 
 /// A parameter of a method or a layer besides shape, dtype and seed: a row of the table that the decoder, the catalogue
 /// and the documentation share.
-public struct Parameter: Sendable {
+///
+/// A class, because rows never change, and copying a reference costs less than copying a row.
+public final class Parameter: Sendable {
     public enum Kind: Sendable, Equatable {
         case boolean
         case integer

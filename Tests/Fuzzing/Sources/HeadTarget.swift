@@ -135,7 +135,7 @@ private final class Handler: RequestHandler {
     func forget() { log.withLock { $0.removeAll() } }
 
     func respond(to request: IncomingRequest) -> Reply {
-        let path = Array((request.head.path ?? "").utf8.prefix(2))
+        let path = Array(request.head.target.utf8.prefix(2))
         switch path.last {
         case UInt8(ascii: "s"): return .ready(response(.stream(Zeros(left: 3000))))
         case UInt8(ascii: "b"): return .ready(response(.bytes([UInt8](repeating: 65, count: 70_000))))
@@ -150,7 +150,7 @@ private final class Handler: RequestHandler {
         }
     }
 
-    func refuse(_ refusal: Refusal, head: HTTPRequest) -> OutgoingResponse {
+    func refuse(_ refusal: Refusal, head: RequestHead) -> OutgoingResponse {
         let status: HTTPResponse.Status =
             switch refusal {
             case .malformed: .badRequest

@@ -36,9 +36,9 @@ enum NameTarget {
         }
         let (left, right) = (texts[0], texts.count > 1 ? texts[1] : texts[0])
         let request = request(bytes[0], left, right)
-        let size = request.body.count + (request.head.path?.utf8.count ?? 0) + 1
+        let size = request.body.count + request.head.target.utf8.count + 1
         // Header fields count, too.
-        let fieldBytes = request.head.headerFields.reduce(0) { $0 + $1.value.utf8.count }
+        let fieldBytes = request.head.fields.reduce(0) { $0 + $1.value.utf8.count }
         let (answer, cost) = Cost.measure { respond(to: request) }
         check(
             [200, 304, 400, 404, 406, 412, 413, 415, 416, 422].contains(answer.status),
@@ -117,8 +117,8 @@ enum NameTarget {
     }
 
     private static func post(_ path: String, _ document: JSONValue) -> IncomingRequest {
-        var head = HTTPRequest(method: .post, scheme: "http", authority: "localhost", path: path)
-        head.headerFields[.contentType] = "application/json"
+        var head = RequestHead(method: .post, target: path)
+        head.fields[.contentType] = "application/json"
         return IncomingRequest(head: head, body: document.encoded)
     }
 
@@ -131,11 +131,11 @@ enum NameTarget {
             PercentEncoding.encodeQueryComponent(name) + "=" + PercentEncoding.encodeQueryComponent(value)
         }
         let target = path + "?" + parameters.joined(separator: "&")
-        var head = HTTPRequest(method: .get, scheme: "http", authority: "localhost", path: target)
+        var head = RequestHead(method: .get, target: target)
         for (name, value) in fields {
             // The transport refuses fields with other characters.
             let printable = value.utf8.filter { $0 >= 0x20 && $0 != 0x7f }
-            head.headerFields[name] = String(decoding: printable, as: UTF8.self)
+            head.fields[name] = String(decoding: printable, as: UTF8.self)
         }
         return IncomingRequest(head: head)
     }

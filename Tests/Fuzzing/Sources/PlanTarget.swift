@@ -155,13 +155,7 @@ enum PlanTarget {
         }
 
         func incoming(_ route: String) -> IncomingRequest {
-            let head = HTTPRequest(
-                method: method,
-                scheme: "http",
-                authority: "localhost",
-                path: route + path,
-                headerFields: fields
-            )
+            let head = RequestHead(method: method, target: route + path, fields: fields)
             return IncomingRequest(head: head, body: body)
         }
 

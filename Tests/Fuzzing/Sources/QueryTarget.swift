@@ -24,7 +24,7 @@ enum QueryTarget {
             do {
                 let parsed = try RequestTarget(target)
                 let reader = MemberReader(limits: ServiceLimits())
-                let head = HTTPRequest(method: .get, scheme: "http", authority: "localhost", path: target)
+                let head = RequestHead(method: .get, target: target)
                 let members = try reader.members(at: reader.place(of: IncomingRequest(head: head), parsed))
                 switch parsed.path {
                 case "/gain":

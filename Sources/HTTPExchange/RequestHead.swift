@@ -1,0 +1,27 @@
+public import HTTPTypes
+
+/// The head of a request.
+///
+/// Not swift-http-types' `HTTPRequest`, which holds method and target as header fields: it checks them character by
+/// character when it is made, and copies twenty references where this takes five.
+public struct RequestHead: Sendable {
+    public var method: HTTPRequest.Method
+    /// The request target exactly as sent: still percent-encoded, query included.
+    public var target: String
+    /// The value of `Host`, which is not among the fields.
+    public var authority: String?
+    public var fields: HTTPFields
+
+    public init(
+        method: HTTPRequest.Method,
+        target: String,
+        authority: String? = nil,
+        // An empty literal would allocate memory.
+        fields: HTTPFields = HTTPFields()
+    ) {
+        self.method = method
+        self.target = target
+        self.authority = authority
+        self.fields = fields
+    }
+}
