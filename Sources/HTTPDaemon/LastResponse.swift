@@ -20,7 +20,7 @@ struct LastResponse {
         note = response.note
         var head = "HTTP/1.1 \(status) \(response.head.status.reasonPhrase)\r\n"
         head += "Date: \(Self.date)\r\nConnection: close\r\nContent-Length: \(body.count)\r\n"
-        for field in response.head.headerFields { head += "\(field.name.rawName): \(field.value)\r\n" }
+        for field in response.head.fields { head += "\(field.name.rawName): \(field.value)\r\n" }
         bytes = Array((head + "\r\n").utf8) + body
     }
 

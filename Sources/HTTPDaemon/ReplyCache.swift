@@ -147,7 +147,7 @@ final class KeptReply: Sendable {
     /// Method and fields of every request that gets this reply.
     private let method: HTTPRequest.Method
     private let requestFields: HTTPFields
-    private let head: HTTPResponse
+    private let head: ResponseHead
     private let body: SmallBody
     private let note: ResponseNote
     private let naming: ResponseNaming
@@ -199,7 +199,7 @@ final class KeptReply: Sendable {
     /// A handle with the request ID of the first response.
     private func make() -> Handle? {
         guard let response = body.makeResponse() else { return nil }
-        guard head.headerFields.add(to: response) else {
+        guard head.fields.add(to: response) else {
             c_httpd_response_release(response)
             return nil
         }

@@ -28,7 +28,7 @@ extension OutgoingResponse {
         }
         guard let response = made.0 else { return .refused }
         defer { c_httpd_response_release(response) }
-        guard head.headerFields.add(to: response) else {
+        guard head.fields.add(to: response) else {
             return .refused
         }
         if sending.closes, !c_httpd_response_add_field(response, "Connection", "close") {
@@ -41,7 +41,7 @@ extension OutgoingResponse {
     static var internalError: OutgoingResponse {
         let problem = #"{"type":"about:blank","title":"Internal Server Error","status":500}"#
         return OutgoingResponse(
-            head: HTTPResponse(status: .internalServerError, headerFields: [.contentType: "application/problem+json"]),
+            head: ResponseHead(status: .internalServerError, fields: [.contentType: "application/problem+json"]),
             body: .bytes(Array(problem.utf8))
         )
     }

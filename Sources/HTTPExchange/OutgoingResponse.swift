@@ -25,10 +25,9 @@ public enum ResponseBody {
     }
 }
 
-/// A response: a head, without `Content-Length` and `Transfer-Encoding` (the transport derives them from the body), and
-/// a body.
+/// A response: a head and a body.
 public struct OutgoingResponse {
-    public var head: HTTPResponse
+    public var head: ResponseHead
     public var body: ResponseBody
     /// Bytes of memory that the response holds until it has been sent, including its body's bytes or the data that a
     /// stream reads. `nil` means as many as the deferred work held or, for a response that is ready, the bytes of a
@@ -41,7 +40,7 @@ public struct OutgoingResponse {
     /// answer by itself, with a new request ID each time.
     public var naming: ResponseNaming?
 
-    public init(head: HTTPResponse, body: ResponseBody = .empty) {
+    public init(head: ResponseHead, body: ResponseBody = .empty) {
         self.head = head
         self.body = body
     }

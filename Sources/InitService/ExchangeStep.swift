@@ -74,34 +74,34 @@ extension ExchangeStep {
     private static let identifier = ExchangeStep(change: { response, request, _ in
         let note = request.note
         (response.note.route, response.note.id) = (note.route, note.id)
-        response.head.headerFields.append(HTTPFields.Further.requestID, request.id)
+        response.head.fields.append(HTTPFields.Further.requestID, request.id)
     })
 
     /// Adds the request's `traceparent` to the response (W3C Trace Context).
     private static let trace = ExchangeStep(change: { response, request, _ in
         let fields = request.head.fields
         guard TraceParent.traceID(of: fields) != nil, let given = fields[HTTPFields.Further.traceParent] else { return }
-        response.head.headerFields.append(HTTPFields.Further.traceParent, given)
+        response.head.fields.append(HTTPFields.Further.traceParent, given)
     })
 
     /// Makes responses private if the service needs tokens, so that no shared cache sends them to clients without a
     /// token.
     private static let privacy = ExchangeStep(change: { response, _, policy in
-        guard policy.tokens != nil, let caching = response.head.headerFields[.cacheControl], caching.isPublic else {
+        guard policy.tokens != nil, let caching = response.head.fields[.cacheControl], caching.isPublic else {
             return
         }
-        response.head.headerFields[.cacheControl] = "private" + caching.dropFirst("public".count)
+        response.head.fields[.cacheControl] = "private" + caching.dropFirst("public".count)
     })
 
     /// Lets pages of the configured origins read the response.
     private static let crossOrigin = ExchangeStep(change: { response, request, policy in
-        let methods = request.head.method == .options ? response.head.headerFields[.allow] : nil
-        policy.crossOrigin?.add(to: &response.head.headerFields, for: request.head, methods: methods)
+        let methods = request.head.method == .options ? response.head.fields[.allow] : nil
+        policy.crossOrigin?.add(to: &response.head.fields, for: request.head, methods: methods)
     })
 
     /// Tells browsers to trust `Content-Type`.
     private static let noSniffing = ExchangeStep(change: { response, _, _ in
-        response.head.headerFields.append(.noSniffing)
+        response.head.fields.append(.noSniffing)
     })
 
     /// Lets the transport cache a response that any cache may keep for more than a minute. Each copy gets its own

@@ -186,7 +186,7 @@ public final class InitService: RequestHandler {
         var response = response
         ExchangeStep.change(&response, routed, policy)
         if let timing {
-            timing.add(to: &response.head.headerFields)
+            timing.add(to: &response.head.fields)
             response.naming = nil
         }
         return response
@@ -202,12 +202,12 @@ enum RouteOutcome {
 
 extension OutgoingResponse {
     fileprivate static func options(allow: String) -> OutgoingResponse {
-        OutgoingResponse(head: HTTPResponse(status: .noContent, headerFields: [.allow: allow]))
+        OutgoingResponse(head: ResponseHead(status: .noContent, fields: [.allow: allow]))
     }
 
     /// RFC 9110, section 15.4.9.
     fileprivate static func redirect(to location: Text) -> OutgoingResponse {
         let fields: HTTPFields = [.location: location.description, .cacheControl: "no-store"]
-        return OutgoingResponse(head: HTTPResponse(status: .permanentRedirect, headerFields: fields))
+        return OutgoingResponse(head: ResponseHead(status: .permanentRedirect, fields: fields))
     }
 }

@@ -19,7 +19,7 @@ import Testing
             guard let field else { return response }
             var response = response
             response.note = ResponseNote(route: "/named", id: make())
-            response.head.headerFields[field] = response.note.id
+            response.head.fields[field] = response.note.id
             response.naming = ResponseNaming(field: field) { self.make() }
             return response
         }

@@ -253,7 +253,7 @@ import Testing
     func anUnsentBodyOfKnownLength(_ unsent: Unsent) throws {
         let traces = Traces()
         let stub = Self.serving {
-            OutgoingResponse(head: HTTPResponse(status: unsent.status), body: unsent.body(traces))
+            OutgoingResponse(head: ResponseHead(status: unsent.status), body: unsent.body(traces))
         }
         try withClient(of: stub) { client, _ in
             client.send(Self.get("/x", method: unsent.method) + Self.get("/y"))
@@ -289,7 +289,7 @@ import Testing
     func anUnsentBodyOfUnknownLength(_ unsent: Unsent) throws {
         let traces = Traces()
         let stub = Self.serving {
-            OutgoingResponse(head: HTTPResponse(status: unsent.status), body: unsent.body(traces))
+            OutgoingResponse(head: ResponseHead(status: unsent.status), body: unsent.body(traces))
         }
         try withClient(of: stub) { client, _ in
             client.send(Self.get("/x", method: unsent.method))
@@ -306,7 +306,7 @@ import Testing
 
     @Test("204 has neither length nor body")
     func test204HasNeitherLengthNorBody() throws {
-        let stub = Self.serving { OutgoingResponse(head: HTTPResponse(status: .noContent)) }
+        let stub = Self.serving { OutgoingResponse(head: ResponseHead(status: .noContent)) }
         try withClient(of: stub) { client, _ in
             client.send(Self.get("/x") + Self.get("/y"))
             let response = try client.readResponse()
@@ -322,7 +322,7 @@ import Testing
         var testDescription: String { name }
     }
 
-    static func source(_ traces: Traces, _ head: HTTPResponse) -> OutgoingResponse {
+    static func source(_ traces: Traces, _ head: ResponseHead) -> OutgoingResponse {
         OutgoingResponse(head: head, body: .source(Pattern(byteCount: 10, traces: traces), range: 0..<10))
     }
 
@@ -330,15 +330,15 @@ import Testing
         "A response that cannot be sent becomes a 500",
         arguments: [
             Unsendable(name: "an empty field") {
-                source($0, HTTPResponse(status: .ok, headerFields: [.eTag: ""]))
+                source($0, ResponseHead(status: .ok, fields: [.eTag: ""]))
             },
             Unsendable(name: "a length of its own") {
-                source($0, HTTPResponse(status: .ok, headerFields: [.contentLength: "10"]))
+                source($0, ResponseHead(status: .ok, fields: [.contentLength: "10"]))
             },
             Unsendable(name: "a coding of its own") {
-                source($0, HTTPResponse(status: .ok, headerFields: [.transferEncoding: "chunked"]))
+                source($0, ResponseHead(status: .ok, fields: [.transferEncoding: "chunked"]))
             },
-            Unsendable(name: "an informational status") { source($0, HTTPResponse(status: .init(code: 103))) },
+            Unsendable(name: "an informational status") { source($0, ResponseHead(status: .init(code: 103))) },
             Unsendable(name: "an unsent body where one is due") { _ in .ok(.unsent(byteCount: 10)) },
         ]
     )
@@ -358,7 +358,7 @@ import Testing
     @Test("Line breaks in a field's value do not split the response")
     func lineBreaksInAFieldValue() throws {
         let stub = Self.serving {
-            OutgoingResponse(head: HTTPResponse(status: .ok, headerFields: [.eTag: "a\r\nX-Evil: b"]))
+            OutgoingResponse(head: ResponseHead(status: .ok, fields: [.eTag: "a\r\nX-Evil: b"]))
         }
         try withClient(of: stub) { client, _ throws in
             #expect(try client.get("/x")["X-Evil"] == nil)
@@ -368,9 +368,9 @@ import Testing
     @Test("Repeated fields are all sent")
     func repeatedFieldsAreAllSent() throws {
         let stub = Self.serving {
-            var head = HTTPResponse(status: .ok)
-            head.headerFields.append(HTTPField(name: .vary, value: "Accept"))
-            head.headerFields.append(HTTPField(name: .vary, value: "Origin"))
+            var head = ResponseHead(status: .ok)
+            head.fields.append(HTTPField(name: .vary, value: "Accept"))
+            head.fields.append(HTTPField(name: .vary, value: "Origin"))
             return OutgoingResponse(head: head)
         }
         try withClient(of: stub) { client, _ throws in

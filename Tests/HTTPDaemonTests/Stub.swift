@@ -42,13 +42,13 @@ final class Stub: RequestHandler {
 extension OutgoingResponse {
     static func text(_ text: String, status: HTTPResponse.Status = .ok) -> OutgoingResponse {
         OutgoingResponse(
-            head: HTTPResponse(status: status, headerFields: [.contentType: "text/plain"]),
+            head: ResponseHead(status: status, fields: [.contentType: "text/plain"]),
             body: .bytes(Array(text.utf8))
         )
     }
 
     static func ok(_ body: ResponseBody) -> OutgoingResponse {
-        OutgoingResponse(head: HTTPResponse(status: .ok), body: body)
+        OutgoingResponse(head: ResponseHead(status: .ok), body: body)
     }
 }
 

@@ -227,7 +227,7 @@ struct OperationsTests {
             let response = try ready(InitService(), target)
             let naming = try #require(response.naming)
             #expect(naming.field.rawName == "X-Request-Id")
-            #expect(response.head.headerFields[naming.field] == response.note.id)
+            #expect(response.head.fields[naming.field] == response.note.id)
             let names = (0..<100).map { _ in naming.makeID() } + [response.note.id]
             #expect(Set(names).count == 101)
             #expect(names.allSatisfy { $0.wholeMatch(of: /[0-9a-v]{13}/) != nil })
@@ -244,7 +244,7 @@ struct OperationsTests {
         #expect(try ready(service, tensor, .head).naming == nil)
         #expect(try ready(service, tensor, fields: ["X-Request-Id": "mine"]).naming == nil)
         #expect(try ready(service, tensor, fields: ["Range": "bytes=0-3"]).naming == nil)
-        let tag = try #require(try ready(service, tensor).head.headerFields[.eTag])
+        let tag = try #require(try ready(service, tensor).head.fields[.eTag])
         #expect(try ready(service, tensor, fields: ["If-None-Match": tag]).naming == nil)
         // A token may be revoked.
         var policy = ServicePolicy()

@@ -89,7 +89,7 @@ extension Reply {
 extension Answer {
     init(_ response: OutgoingResponse) {
         status = response.head.status.code
-        fields = response.head.headerFields
+        fields = response.head.fields
         switch response.body {
         case .empty:
             statedLength = 0

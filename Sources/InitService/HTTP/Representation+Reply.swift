@@ -14,21 +14,21 @@ extension Representation {
     /// - Throws: 412 and 416; the problem of an error while the body is made.
     func respond(to request: RouteRequest) throws(Problem) -> RouteOutcome {
         // An empty literal would allocate memory.
-        var head = HTTPResponse(status: .ok, headerFields: HTTPFields())
-        head.headerFields.reserveCapacity(12)
+        var head = ResponseHead(status: .ok, fields: HTTPFields())
+        head.fields.reserveCapacity(12)
         let tag = currentTag
-        if let tag { head.headerFields.append(.eTag, tag.fieldValue) }
-        head.headerFields.append(caching.field)
-        if isNegotiated { head.headerFields.append(.varyByAccept) }
-        if let location = location(for: request) { head.headerFields.append(.contentLocation, location) }
+        if let tag { head.fields.append(.eTag, tag.fieldValue) }
+        head.fields.append(caching.field)
+        if isNegotiated { head.fields.append(.varyByAccept) }
+        if let location = location(for: request) { head.fields.append(.contentLocation, location) }
         if request.isRead, let tag, try isUnmodified(tag, request.fields) {
             head.status = .notModified
             return .response(OutgoingResponse(head: head, body: .unsent(byteCount: answer.byteCount)))
         }
-        head.headerFields.append(.contentType, answer.mediaType)
-        head.headerFields.append(answer.servesRanges ? .acceptByteRanges : .acceptNoRanges)
-        addFields(to: &head.headerFields)
-        if let field = knownDigest(tag, request) { head.headerFields.append(field) }
+        head.fields.append(.contentType, answer.mediaType)
+        head.fields.append(answer.servesRanges ? .acceptByteRanges : .acceptNoRanges)
+        addFields(to: &head.fields)
+        if let field = knownDigest(tag, request) { head.fields.append(field) }
         if request.method == .head {
             let byteCount = try request.form.refusing { () throws(InitError) in
                 try answer.statedByteCount(within: request.allowance)
@@ -43,7 +43,7 @@ extension Representation {
             case .part(let part):
                 range = part
                 head.status = .partialContent
-                head.headerFields.append(.contentRange, "bytes \(part.lowerBound)-\(part.upperBound - 1)/\(byteCount)")
+                head.fields.append(.contentRange, "bytes \(part.lowerBound)-\(part.upperBound - 1)/\(byteCount)")
             case .unsatisfiable:
                 throw Problem(
                     .rangeNotSatisfiable,
@@ -57,7 +57,7 @@ extension Representation {
 
     /// The response with its body, if the allowance is enough for the work before the first byte.
     private func respond(
-        _ head: HTTPResponse,
+        _ head: ResponseHead,
         _ range: Range<Int>?,
         _ tag: EntityTag?,
         to request: RouteRequest
@@ -72,7 +72,7 @@ extension Representation {
             response.memory = memory
             response.isCacheable = caching.isLong
             if let digests = request.digests, let tag, range == nil,
-                head.headerFields[HTTPFields.Further.reprDigest] == nil
+                head.fields[HTTPFields.Further.reprDigest] == nil
             {
                 response.keepDigest(of: tag, in: digests)
             }
@@ -147,7 +147,7 @@ extension OutgoingResponse {
         func keep(_ bytes: [UInt8]) {
             let digest = SHA256.hash(data: bytes)
             digests.keep(digest, tag)
-            if let field = RepresentationDigest.field(digest) { head.headerFields.append(field) }
+            if let field = RepresentationDigest.field(digest) { head.fields.append(field) }
         }
         switch body {
         case .empty:

@@ -18,21 +18,21 @@ extension Problem {
         let document = max(accept.quality(of: Problem.mediaType), accept.quality(of: Answer.json))
         let isPage = accept.quality(of: "text/html") > document
         var response = isPage ? page(below: prefix) : response(below: prefix)
-        response.head.headerFields[.vary] = "Accept"
+        response.head.fields[.vary] = "Accept"
         return response
     }
 
     private func page(below prefix: PathPrefix?) -> OutgoingResponse {
         let page = DocumentPage(title: kind.title, text: detail, home: (prefix?.text ?? "") + "/").html
         var response = response(mediaType: PageRoute.mediaType, page)
-        response.head.headerFields[.contentSecurityPolicy] = ContentSecurityPolicy.text(in: page)
+        response.head.fields[.contentSecurityPolicy] = ContentSecurityPolicy.text(in: page)
         return response
     }
 
     private func response(mediaType: String, _ body: [UInt8]) -> OutgoingResponse {
-        var head = HTTPResponse(status: kind.status, headerFields: fields)
-        head.headerFields[.contentType] = mediaType
-        head.headerFields[.cacheControl] = "no-store"
+        var head = ResponseHead(status: kind.status, fields: fields)
+        head.fields[.contentType] = mediaType
+        head.fields[.cacheControl] = "no-store"
         var response = OutgoingResponse(head: head, body: .bytes(body))
         response.note.problem = kind.slug
         return response

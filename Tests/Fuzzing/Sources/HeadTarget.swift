@@ -169,7 +169,7 @@ private final class Handler: RequestHandler {
 
     private func response(_ body: ResponseBody, status: HTTPResponse.Status = .ok) -> OutgoingResponse {
         var response = OutgoingResponse(
-            head: HTTPResponse(status: status, headerFields: [naming.field: "first"]),
+            head: ResponseHead(status: status, fields: [naming.field: "first"]),
             body: body
         )
         response.note = ResponseNote(route: "/", id: "first")

@@ -189,7 +189,7 @@ enum PlanTarget {
         var reply = service.respond(to: request.incoming(route))
         while case .deferred(let work) = reply { reply = work.run { false } }
         guard case .ready(let response) = reply else { fatalError("neither ready nor deferred") }
-        var answer = Answer(status: response.head.status.code, fields: response.head.headerFields)
+        var answer = Answer(status: response.head.status.code, fields: response.head.fields)
         check(declared.contains(answer.status), "\(answer.status) is declared")
         switch response.body {
         case .empty: answer.length = 0
