@@ -58,6 +58,8 @@ final class DeferredPool: Sendable {
 
     /// Bytes that stay free for the small allocations of the threads that serve connections.
     private static let spareMemory = 16 << 20
+    /// Bytes of memory that a job takes without asking whether the host has them: asking takes as long as a small job.
+    private static let uncheckedMemory = 256 << 10
 
     private let limits: DeferredLimits
     private let state = Monitor(State())
@@ -128,7 +130,7 @@ final class DeferredPool: Sendable {
 
     /// The outcome of a job; `nil` while it is not settled.
     func takeOutcome(of job: DeferredJob) -> Outcome? {
-        state.withLock { _ in
+        state.withLock(wakes: false) { _ in
             defer { job.outcome = nil }
             return job.outcome
         }
@@ -136,7 +138,7 @@ final class DeferredPool: Sendable {
 
     /// The jobs' part of the load.
     var load: TransportLoad {
-        state.withLock { state in
+        state.withLock(wakes: false) { state in
             var load = TransportLoad()
             load.waitingWork = state.waiting.count
             load.runningWork = state.running.count
@@ -167,7 +169,11 @@ final class DeferredPool: Sendable {
     }
 
     fileprivate func release(_ memory: Int, of lane: Lane) {
-        state.withLock { $0[lane].memoryHeld -= memory }
+        let areJobsWaiting = state.withLock(wakes: false) { state in
+            state[lane].memoryHeld -= memory
+            return !state.waiting.isEmpty
+        }
+        if areJobsWaiting { state.wake() }
     }
 
     // MARK: Under the lock
@@ -196,7 +202,8 @@ final class DeferredPool: Sendable {
             let outcome = outcome(of: job, hold)
             // The hold must not be freed under the lock, because freeing it takes the lock.
             withExtendedLifetime(hold) {
-                state.withLock { state in
+                // Threads wait for jobs and for memory, and these are none.
+                state.withLock(wakes: false) { state in
                     state.running.removeAll { $0 === job }
                     state[lane].busyThreads -= 1
                     settle(job, outcome)
@@ -207,9 +214,11 @@ final class DeferredPool: Sendable {
 
     private func outcome(of job: DeferredJob, _ hold: MemoryHold) -> Outcome {
         // A failed allocation of a running job would end the process. Other running jobs may not have allocated all of
-        // their memory yet, so the check covers them, too.
-        let promised = state.withLock { $0.running.map(\.memory).reduce(Self.spareMemory, +) }
-        guard c_httpd_has_memory(promised) else { return .saturated(.workMemory) }
+        // their memory yet, so the check covers them, too. Small jobs take what it spares.
+        if job.memory > Self.uncheckedMemory {
+            let promised = state.withLock(wakes: false) { $0.running.map(\.memory).reduce(Self.spareMemory, +) }
+            guard c_httpd_has_memory(promised) else { return .saturated(.workMemory) }
+        }
         let reply = job.run { job.cancelled.load(ordering: .relaxed) }
         if case .ready(let response) = reply, let memory = response.memory { hold.shrink(to: memory) }
         return .finished(reply, hold)

@@ -32,7 +32,7 @@ struct HeadReader {
 
     private static let hostName = HTTPField.Name("host")
 
-    private(set) var fields = HTTPFields()
+    private(set) var fields = HeaderFields()
     private(set) var refusal: Refusal?
     private(set) var host: String?
     private(set) var contentLength: Int?

@@ -28,14 +28,19 @@ final class Monitor<Value>: @unchecked Sendable {
     }
 
     /// Runs `body` under the lock, and wakes all waiting threads.
-    func withLock<Result>(_ body: (inout Value) -> Result) -> Result {
+    ///
+    /// - Parameter wakes: `false` if no thread waits for what `body` changes.
+    func withLock<Result>(wakes: Bool = true, _ body: (inout Value) -> Result) -> Result {
         pthread_mutex_lock(mutex)
         defer {
-            pthread_cond_broadcast(condition)
+            if wakes { pthread_cond_broadcast(condition) }
             pthread_mutex_unlock(mutex)
         }
         return body(&value)
     }
+
+    /// Wakes all waiting threads.
+    func wake() { withLock { _ in } }
 
     /// Calls `body` after every change until it returns a result. Returns `nil` once `deadline` has passed.
     func wait<Result>(until deadline: Timestamp? = nil, for body: (inout Value) -> Result?) -> Result? {

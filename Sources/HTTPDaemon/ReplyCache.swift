@@ -146,7 +146,7 @@ final class KeptReply: Sendable {
     private let byteCount: Int
     /// Method and fields of every request that gets this reply.
     private let method: HTTPRequest.Method
-    private let requestFields: HTTPFields
+    private let requestFields: HeaderFields
     private let head: ResponseHead
     private let body: SmallBody
     private let note: ResponseNote

@@ -121,7 +121,7 @@ struct Sending {
     let held: HeldBody?
 }
 
-extension HTTPFields {
+extension HeaderFields {
     /// Adds the fields to a response of the library. False if the library rejects a field, or derives it from the body.
     func add(to response: OpaquePointer) -> Bool {
         allSatisfy { field in

@@ -21,7 +21,7 @@ public struct ExchangeEnd: Sendable {
     /// Method of the request; `GET` if the connection ended before the method arrived.
     public var method: HTTPRequest.Method
     /// Headers of the request, as far as they arrived.
-    public var fields = HTTPFields()
+    public var fields = HeaderFields()
     /// Address of the other end, if the transport has one.
     public var peer: String?
     /// Status of the response; `nil` if the connection ended before there was a response.

@@ -3,21 +3,20 @@ public import HTTPTypes
 /// The head of a request.
 ///
 /// Not swift-http-types' `HTTPRequest`, which holds method and target as header fields: it checks them character by
-/// character when it is made, and copies twenty references where this takes five.
+/// character when it is made, and each copy of it counts the references of four fields.
 public struct RequestHead: Sendable {
     public var method: HTTPRequest.Method
     /// The request target exactly as sent: still percent-encoded, query included.
     public var target: String
     /// The value of `Host`, which is not among the fields.
     public var authority: String?
-    public var fields: HTTPFields
+    public var fields: HeaderFields
 
     public init(
         method: HTTPRequest.Method,
         target: String,
         authority: String? = nil,
-        // An empty literal would allocate memory.
-        fields: HTTPFields = HTTPFields()
+        fields: HeaderFields = HeaderFields()
     ) {
         self.method = method
         self.target = target

@@ -5,12 +5,11 @@ public import HTTPTypes
 /// Not swift-http-types' `HTTPResponse`, which holds the status as a header field and parses it whenever it is read.
 public struct ResponseHead: Sendable {
     public var status: HTTPResponse.Status
-    public var fields: HTTPFields
+    public var fields: HeaderFields
 
     public init(
         status: HTTPResponse.Status,
-        // An empty literal would allocate memory.
-        fields: HTTPFields = HTTPFields()
+        fields: HeaderFields = HeaderFields()
     ) {
         self.status = status
         self.fields = fields

@@ -21,7 +21,7 @@ package final class Production: Sendable {
     }
 
     fileprivate func counter(of tensor: PlannedTensor, in plan: Plan) -> Counter? {
-        plan.draw(of: tensor).flatMap { counters[$0.method]?[tensor.dtype] }
+        plan.method(of: tensor).flatMap { counters[$0]?[tensor.dtype] }
     }
 }
 

@@ -74,14 +74,14 @@ extension ExchangeStep {
     private static let identifier = ExchangeStep(change: { response, request, _ in
         let note = request.note
         (response.note.route, response.note.id) = (note.route, note.id)
-        response.head.fields.append(HTTPFields.Further.requestID, request.id)
+        response.head.fields.append(HeaderFields.Further.requestID, request.id)
     })
 
     /// Adds the request's `traceparent` to the response (W3C Trace Context).
     private static let trace = ExchangeStep(change: { response, request, _ in
         let fields = request.head.fields
-        guard TraceParent.traceID(of: fields) != nil, let given = fields[HTTPFields.Further.traceParent] else { return }
-        response.head.fields.append(HTTPFields.Further.traceParent, given)
+        guard TraceParent.traceID(of: fields) != nil, let given = fields[HeaderFields.Further.traceParent] else { return }
+        response.head.fields.append(HeaderFields.Further.traceParent, given)
     })
 
     /// Makes responses private if the service needs tokens, so that no shared cache sends them to clients without a
@@ -108,7 +108,7 @@ extension ExchangeStep {
     /// request ID.
     private static let naming = ExchangeStep(change: { response, request, policy in
         guard !request.isNamedByClient, request.head.method == .get, response.head.status == .ok,
-            response.isCacheable, policy.tokens == nil, let field = HTTPFields.Further.requestID
+            response.isCacheable, policy.tokens == nil, let field = HeaderFields.Further.requestID
         else { return }
         response.naming = ResponseNaming(field: field, makeID: request.ids.make)
     })

@@ -79,34 +79,52 @@ public final class InitService: RequestHandler {
         _ timing: ServerTiming?,
         id: String? = nil
     ) -> Reply {
-        var timing = timing
         var routed = routed(request.head, at: routes, nil, id: id)
-        let outcome: RouteOutcome
-        // All errors of checks and routes become responses here.
-        do throws(Problem) {
+        let outcome = outcome(of: routed) { () throws(Problem) in
             let target = try RequestTarget(request.head.target)
             routed.lead(to: routes.match(target))
-            outcome = try answer(request, target, routed, at: routes, within: allowance)
+            return try answer(request, target, routed, at: routes, within: allowance)
+        }
+        return reply(outcome, to: request, routed, at: routes, timing)
+    }
+
+    /// All errors of checks and routes become responses here.
+    private func outcome(of routed: RoutedHead, _ answer: () throws(Problem) -> RouteOutcome) -> RouteOutcome {
+        do throws(Problem) {
+            return try answer()
         } catch {
             // The port for metrics has no page that a problem's page could lead to.
-            outcome = .response(
-                routes.areOpen
+            return .response(
+                routed.isOpen
                     ? error.response(below: policy.pathPrefix)
-                    : error.response(to: request.head, below: policy.pathPrefix)
+                    : error.response(to: routed.head, below: policy.pathPrefix)
             )
         }
+    }
+
+    private func reply(
+        _ outcome: RouteOutcome,
+        to request: IncomingRequest,
+        _ routed: RoutedHead,
+        at routes: RouteTable,
+        _ timing: ServerTiming?
+    ) -> Reply {
+        var timing = timing
         timing?.endAttempt()
         switch outcome {
         case .response(let response):
             return .ready(finished(response, routed, timing))
-        case .exceeds(let wider):
+        case .exceeds(let wider, let goOn):
             let estimate = wider.estimate(within: operations.limits)
-            let note = routed.note
             return .deferred(
-                .attempt(memory: estimate.memory, cost: estimate.duration, note: note) { [self, timing] isCancelled in
+                .attempt(memory: estimate.memory, cost: estimate.duration, note: routed.note) {
+                    [self, timing] isCancelled in
                     var timing = timing
                     timing?.endWait()
-                    return attempt(request, at: routes, within: wider.until(isCancelled), timing, id: note.id)
+                    let allowance = wider.until(isCancelled)
+                    guard let goOn else { return attempt(request, at: routes, within: allowance, timing, id: routed.id) }
+                    let outcome = self.outcome(of: routed) { () throws(Problem) in try goOn(allowance) }
+                    return reply(outcome, to: request, routed, at: routes, timing)
                 }
             )
         }
@@ -196,8 +214,8 @@ public final class InitService: RequestHandler {
 /// The outcome of an attempt.
 enum RouteOutcome {
     case response(OutgoingResponse)
-    /// The allowance was too small; the next attempt gets this one.
-    case exceeds(Allowance)
+    /// The allowance was too small. The next attempt gets this one, and begins again unless it can go on from here.
+    case exceeds(Allowance, goOn: (@Sendable (Allowance) throws(Problem) -> RouteOutcome)? = nil)
 }
 
 extension OutgoingResponse {
@@ -207,7 +225,7 @@ extension OutgoingResponse {
 
     /// RFC 9110, section 15.4.9.
     fileprivate static func redirect(to location: Text) -> OutgoingResponse {
-        let fields: HTTPFields = [.location: location.description, .cacheControl: "no-store"]
+        let fields: HeaderFields = [.location: location.description, .cacheControl: "no-store"]
         return OutgoingResponse(head: ResponseHead(status: .permanentRedirect, fields: fields))
     }
 }

@@ -49,7 +49,7 @@ extension Route {
             case .resource(var representation):
                 representation.isNegotiated = false
                 representation.fields.append(
-                    HTTPFields.Further.repositoryCommit,
+                    HeaderFields.Further.repositoryCommit,
                     repository.revision.commit.description
                 )
                 return try representation.respond(to: request)
@@ -206,10 +206,10 @@ extension Problem {
     /// A problem with the Hub's error code.
     fileprivate init(hub code: String, _ detail: String, allowed: [Text] = []) {
         self.init(.notFound, detail, faults: [Fault(place: nil, detail: detail, allowed: allowed)])
-        fields.append(HTTPFields.Further.errorCode, code)
+        fields.append(HeaderFields.Further.errorCode, code)
         // The value of a header must be ASCII.
         let message = detail.unicodeScalars.map { (" "..."~").contains($0) ? String($0) : "?" }.joined()
-        fields.append(HTTPFields.Further.errorMessage, message)
+        fields.append(HeaderFields.Further.errorMessage, message)
     }
 
     fileprivate init(fileNotFound file: Text, in repository: ModelRepository) {
@@ -217,6 +217,6 @@ extension Problem {
             hub: "EntryNotFound",
             "\(repository.model.name) has no file \(file.quotedForMessage)"
         )
-        fields.append(HTTPFields.Further.repositoryCommit, repository.revision.commit.description)
+        fields.append(HeaderFields.Further.repositoryCommit, repository.revision.commit.description)
     }
 }

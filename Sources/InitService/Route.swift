@@ -120,7 +120,7 @@ final class Route: Sendable {
     }
 
     static let probes: [Route] = [
-        .document("/livez", needsToken: false) { _ in .probe("ok") },
+        .document("/livez", needsToken: false) { _ in ok },
         .document("/readyz", needsToken: false, readiness),
         // The path that load balancers outside Kubernetes ask for.
         .document("/health", needsToken: false, readiness),
@@ -132,8 +132,11 @@ extension Route {
         guard !service.isDraining else {
             throw Problem(.unavailable, "the service is draining", fields: [.retryAfter: "1"])
         }
-        return .probe("ready")
+        return ready
     }
+
+    private static let ok = Representation.probe("ok")
+    private static let ready = Representation.probe("ready")
 }
 
 /// Routes by path.

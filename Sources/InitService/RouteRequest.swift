@@ -7,7 +7,7 @@ import WeightInit
 /// A request that a route answers.
 struct RouteRequest: Sendable {
     let method: HTTPRequest.Method
-    let fields: HTTPFields
+    let fields: HeaderFields
     /// The route's path.
     let path: Text
     /// The path below which a proxy serves the service.
@@ -17,7 +17,7 @@ struct RouteRequest: Sendable {
     let members: RequestMembers
     /// Form in which the client wrote the members.
     let form: Problem.Form
-    let allowance: Allowance
+    var allowance: Allowance
     /// Maximum bytes of the URL in `Content-Location`.
     let longestLocation: Int
     /// Digests of representations, if the client wants one.
@@ -43,9 +43,10 @@ struct RouteRequest: Sendable {
         for need: PlanningNeed? = nil,
         _ answer: (Asking) throws(InitError) -> Answer?
     ) throws(Problem) -> RouteOutcome {
-        let answer = try form.refusing { () throws(InitError) in try answer(asking(operations)) }
-        guard let answer else { return .exceeds(need.map(allowance.planning) ?? allowance.planningMore) }
-        return try Representation(answer).respond(to: self)
+        guard let answer = try form.refusing({ () throws(InitError) in try answer(asking(operations)) }) else {
+            return .exceeds(need.map(allowance.planning) ?? allowance.planningMore)
+        }
+        return try Representation(consume answer).respond(to: self)
     }
 }
 
@@ -103,7 +104,7 @@ struct MemberReader {
     }
 
     /// Checks for `application/json` without a content coding and, if a charset is named, in UTF-8.
-    private func checkMediaType(_ fields: HTTPFields) throws(Problem) {
+    private func checkMediaType(_ fields: HeaderFields) throws(Problem) {
         if let coding = fields.text(.contentEncoding), !coding.trimmed.equalsIgnoringASCIICase("identity") {
             let detail = "the body must not be encoded" + Problem.found(coding)
             throw Problem(

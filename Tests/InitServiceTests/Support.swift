@@ -8,7 +8,7 @@ import Testing
 /// A reply as a client would receive it.
 struct Answer {
     var status: Int
-    var fields: HTTPFields
+    var fields: HeaderFields
     var body: [UInt8] = []
     /// The Content-Length that a transport would send; `nil` if it would send chunks.
     var statedLength: Int?

@@ -363,7 +363,7 @@ struct PlannedAnswer: Sendable {
             writer.object { writer in
                 let tensor = plan.tensors[index]
                 writer.member("name", tensor.name)
-                writer.member("method", plan.draw(of: tensor)?.method ?? "steps")
+                writer.member("method", plan.method(of: tensor) ?? "steps")
                 writer.member("expected", plan.expectation(of: tensor))
                 summaries[index].writeMembers(to: &writer)
             }

@@ -15,7 +15,12 @@ enum ContentDisposition {
     /// percent-encoded (RFC 8187).
     static func value(_ kind: Kind, fileName: Text) -> String {
         guard !fileName.utf8.allSatisfy(isPlain) else {
-            return kind.rawValue + "; filename=\"" + fileName.description + "\""
+            var value = kind.rawValue
+            value.reserveCapacity(kind.rawValue.utf8.count + fileName.byteCount + 16)
+            value += "; filename=\""
+            value += fileName.description
+            value += "\""
+            return value
         }
         let plain = Text(decoding: fileName.utf8.map { isPlain($0) ? $0 : UInt8(ascii: "_") })
         let encoded = PercentEncoding.encodeAttribute(fileName)

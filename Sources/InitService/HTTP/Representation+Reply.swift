@@ -13,8 +13,7 @@ extension Representation {
     ///
     /// - Throws: 412 and 416; the problem of an error while the body is made.
     func respond(to request: RouteRequest) throws(Problem) -> RouteOutcome {
-        // An empty literal would allocate memory.
-        var head = ResponseHead(status: .ok, fields: HTTPFields())
+        var head = ResponseHead(status: .ok, fields: HeaderFields())
         head.fields.reserveCapacity(12)
         let tag = currentTag
         if let tag { head.fields.append(.eTag, tag.fieldValue) }
@@ -64,7 +63,9 @@ extension Representation {
     ) throws(Problem) -> RouteOutcome {
         try request.form.refusing { () throws(InitError) in
             let work = answer.pendingWork
-            guard request.allowance.covers(work) else { return .exceeds(request.allowance.working(work)) }
+            guard request.allowance.covers(work) else {
+                return .exceeds(request.allowance.working(work), goOn: continuation(head, range, tag, of: request))
+            }
             guard let (body, memory) = try answer.body(isCancelled: request.allowance.isCancelled) else {
                 return .response(.clientIsGone)
             }
@@ -72,13 +73,32 @@ extension Representation {
             response.memory = memory
             response.isCacheable = caching.isLong
             if let digests = request.digests, let tag, range == nil,
-                head.fields[HTTPFields.Further.reprDigest] == nil
+                head.fields[HeaderFields.Further.reprDigest] == nil
             {
                 response.keepDigest(of: tag, in: digests)
             }
             return .response(response)
         }
     }
+
+    /// Makes the response later, from where the work begins; `nil` if too much memory, which nothing counts, would be
+    /// held until then.
+    private func continuation(
+        _ head: ResponseHead,
+        _ range: Range<Int>?,
+        _ tag: EntityTag?,
+        of request: RouteRequest
+    ) -> (@Sendable (Allowance) throws(Problem) -> RouteOutcome)? {
+        guard answer.memory <= Self.uncountedMemory else { return nil }
+        return { allowance throws(Problem) in
+            var request = request
+            request.allowance = allowance
+            return try respond(head, range, tag, to: request)
+        }
+    }
+
+    /// Bytes of memory of an answer that a request may hold while it waits for work: fewer than its head may take.
+    private static let uncountedMemory = 8 << 10
 
     /// The digest of the whole body, if the client wants it and it is known without making the body.
     private func knownDigest(_ tag: EntityTag?, _ request: RouteRequest) -> HTTPField? {
@@ -101,7 +121,7 @@ extension Representation {
     }
 
     /// - Throws: 412.
-    private func isUnmodified(_ tag: EntityTag, _ fields: HTTPFields) throws(Problem) -> Bool {
+    private func isUnmodified(_ tag: EntityTag, _ fields: HeaderFields) throws(Problem) -> Bool {
         if let tags = fields.text(.ifMatch), !tag.isListed(in: tags, by: tag.matchesStrongly) {
             throw Problem(.preconditionFailed, "If-Match does not name the current entity tag, \(tag.fieldValue)")
         }

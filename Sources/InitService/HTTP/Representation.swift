@@ -1,3 +1,4 @@
+import HTTPExchange
 import HTTPTypes
 import InitAPI
 import WeightInit
@@ -38,7 +39,7 @@ struct Representation: Sendable {
     /// `true` if other media types are available.
     var isNegotiated = true
     /// Headers besides those of the answer.
-    var fields = HTTPFields()
+    var fields = HeaderFields()
 
     init(_ answer: consuming Answer) {
         // A short document thus has a length, and an entity tag made from its bytes.
@@ -48,15 +49,15 @@ struct Representation: Sendable {
     }
 
     /// Adds the headers that only this representation has.
-    func addFields(to head: inout HTTPFields) {
+    func addFields(to head: inout HeaderFields) {
         if let fileName = answer.fileName {
             // Browsers can show JSON.
             let kind = answer.mediaType == Answer.json ? ContentDisposition.Kind.inline : .attachment
             head.append(.contentDisposition, ContentDisposition.value(kind, fileName: fileName))
         }
         if let tensor = answer.tensor {
-            head.append(HTTPFields.Further.tensorShape, tensor.shape.description)
-            head.append(HTTPFields.Further.tensorDtype, tensor.dtype.rawValue)
+            head.append(HeaderFields.Further.tensorShape, tensor.shape.description)
+            head.append(HeaderFields.Further.tensorDtype, tensor.dtype.rawValue)
         }
         for field in fields { head.append(field) }
     }

@@ -1,5 +1,6 @@
 internal import ByteText
 import ByteSource
+import HTTPExchange
 import HTTPTypes
 import InitAPI
 import SHA2
@@ -8,9 +9,9 @@ import Synchronization
 /// The headers of RFC 9530 with which a client can check a whole representation, even if it came in several ranges.
 enum RepresentationDigest {
     /// `true` if `Want-Repr-Digest` asks for SHA-256, the only algorithm here, or the member `digest` does.
-    static func isWanted(by fields: HTTPFields, _ members: RequestMembers) -> Bool {
+    static func isWanted(by fields: HeaderFields, _ members: RequestMembers) -> Bool {
         if members.wantsDigest { return true }
-        guard let wanted = fields.text(HTTPFields.Further.wantReprDigest) else { return false }
+        guard let wanted = fields.text(HeaderFields.Further.wantReprDigest) else { return false }
         var preference: Text?
         // In a structured field, the last of several members with one name counts.
         for member in FieldList.elements(of: wanted) {
@@ -20,7 +21,7 @@ enum RepresentationDigest {
     }
 
     static func field(_ digest: some Sequence<UInt8>) -> HTTPField? {
-        HTTPFields.Further.reprDigest.map { HTTPField(name: $0, value: "sha-256=:\(Base64.text(of: digest)):") }
+        HeaderFields.Further.reprDigest.map { HTTPField(name: $0, value: "sha-256=:\(Base64.text(of: digest)):") }
     }
 }
 

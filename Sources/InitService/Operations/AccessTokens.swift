@@ -1,5 +1,6 @@
 internal import ByteText
 import SHA2
+import HTTPExchange
 import HTTPTypes
 import InitAPI
 import Synchronization
@@ -32,7 +33,7 @@ public final class AccessTokens: Sendable {
     /// Checks that a request has one of the tokens.
     ///
     /// - Throws: 401.
-    func check(_ fields: HTTPFields) throws(Problem) {
+    func check(_ fields: HeaderFields) throws(Problem) {
         guard let credentials = fields.text(.authorization) else {
             throw .unauthorized("this service requires a token: Authorization: Bearer …", challenge: "")
         }

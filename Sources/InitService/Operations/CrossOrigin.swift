@@ -49,7 +49,7 @@ public struct CrossOrigin: Sendable {
     /// Adds the CORS headers that a browser needs to a response.
     ///
     /// - Parameter methods: Methods that the path takes, if the response is to `OPTIONS`.
-    func add(to fields: inout HTTPFields, for request: RequestHead, methods: String?) {
+    func add(to fields: inout HeaderFields, for request: RequestHead, methods: String?) {
         switch allowed {
         case .any:
             fields[.accessControlAllowOrigin] = "*"

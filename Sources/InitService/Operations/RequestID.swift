@@ -1,3 +1,4 @@
+import HTTPExchange
 import HTTPTypes
 import InitAPI
 import Synchronization
@@ -10,8 +11,8 @@ final class RequestIDs: Sendable {
     private let next = Atomic(UInt64.random(in: .min ... .max))
 
     /// The client's request ID, if it is well-formed and not too long.
-    static func given(in fields: HTTPFields) -> String? {
-        fields[HTTPFields.Further.requestID].flatMap { isSane($0) ? $0 : nil }
+    static func given(in fields: HeaderFields) -> String? {
+        fields[HeaderFields.Further.requestID].flatMap { isSane($0) ? $0 : nil }
     }
 
     private static func isSane(_ id: String) -> Bool {
@@ -39,8 +40,8 @@ final class RequestIDs: Sendable {
 /// The trace that a request belongs to: W3C Trace Context, `traceparent`.
 enum TraceParent {
     /// The identifier of the trace; `nil` if a reader of the specification's version 00 would reject the header.
-    static func traceID(of fields: HTTPFields) -> String? {
-        guard let field = fields[HTTPFields.Further.traceParent] else { return nil }
+    static func traceID(of fields: HeaderFields) -> String? {
+        guard let field = fields[HeaderFields.Further.traceParent] else { return nil }
         let parts = field.utf8.split(separator: UInt8(ascii: "-"), omittingEmptySubsequences: false)
         // Later versions may add parts behind the fourth.
         guard parts.count >= 4, parts.prefix(4).map(\.count) == [2, 32, 16, 2],

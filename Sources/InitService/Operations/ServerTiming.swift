@@ -1,3 +1,4 @@
+import HTTPExchange
 import HTTPTypes
 
 /// Durations of a request's parts before its first byte, for `Server-Timing`.
@@ -35,7 +36,7 @@ struct ServerTiming: Sendable {
     }
 
     /// Adds the field, in milliseconds.
-    func add(to fields: inout HTTPFields) {
+    func add(to fields: inout HeaderFields) {
         fields.append(
             Self.field,
             parts.map { "\($0.name);dur=\(Self.milliseconds($0.duration))" }.joined(separator: ", ")

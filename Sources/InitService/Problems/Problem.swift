@@ -1,4 +1,5 @@
 internal import ByteText
+import HTTPExchange
 import HTTPTypes
 import InitAPI
 import WeightInit
@@ -26,9 +27,9 @@ struct Problem: Error, Sendable {
     var kind: Kind
     var detail: String
     var faults: [Fault]
-    var fields: HTTPFields
+    var fields: HeaderFields
 
-    init(_ kind: Kind, _ detail: String, faults: [Fault] = [], fields: HTTPFields = HTTPFields()) {
+    init(_ kind: Kind, _ detail: String, faults: [Fault] = [], fields: HeaderFields = HeaderFields()) {
         self.kind = kind
         self.detail = detail
         self.faults = faults
@@ -58,7 +59,7 @@ struct Problem: Error, Sendable {
             Fault(place: $0, detail: error.message, allowed: error.allowed, maximum: error.maximum)
         }
         let subject = kind == .notAcceptable ? "" : Problem.subject(of: error.path)
-        let fields: HTTPFields = kind == .unavailable ? [.retryAfter: "1"] : HTTPFields()
+        let fields: HeaderFields = kind == .unavailable ? [.retryAfter: "1"] : HeaderFields()
         self.init(kind, subject + error.message, faults: fault.map { [$0] } ?? [], fields: fields)
     }
 

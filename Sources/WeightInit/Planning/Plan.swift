@@ -173,6 +173,11 @@ extension Plan {
         tensor.draw.map { allDraws[$0] }
     }
 
+    /// Name of the method of the draw that initialised a tensor last; `nil` if steps write all of its elements.
+    public func method(of tensor: PlannedTensor) -> Text? {
+        tensor.draw.map { allDraws[$0].method }
+    }
+
     /// `true` if the tensor's bits are PyTorch's on every processor; bits made by `orthogonal` and `erfinv` are not.
     public func isExact(_ tensor: PlannedTensor) -> Bool {
         !tensor.content.hasInverseError && !tensor.content.draws.contains { allDraws[$0].isOrthogonal }

@@ -142,10 +142,10 @@ enum PlanTarget {
         var method = HTTPRequest.Method.get
         /// The query or the body.
         var path: String
-        var fields: HTTPFields = [:]
+        var fields: HeaderFields = [:]
         var body: [UInt8] = []
 
-        init(method: HTTPRequest.Method = .get, path: String, fields: HTTPFields = [:]) {
+        init(method: HTTPRequest.Method = .get, path: String, fields: HeaderFields = [:]) {
             (self.method, self.path, self.fields) = (method, path, fields)
         }
 
@@ -172,7 +172,7 @@ enum PlanTarget {
 
     private struct Answer {
         var status: Int
-        var fields: HTTPFields
+        var fields: HeaderFields
         var body: [UInt8] = []
         /// Content-Length; `nil` if the body would be sent in chunks.
         var length: Int?

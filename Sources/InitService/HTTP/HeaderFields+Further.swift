@@ -1,7 +1,8 @@
 internal import ByteText
+import HTTPExchange
 import HTTPTypes
 
-extension HTTPFields {
+extension HeaderFields {
     /// Names of headers that the library does not define.
     enum Further {
         static let errorCode = HTTPField.Name("X-Error-Code")
