@@ -168,11 +168,21 @@ extension Text {
         maxSplits: Int = .max,
         omittingEmptySubsequences: Bool = false
     ) -> [Text] {
-        utf8.split(
-            separator: UInt8(ascii: separator),
-            maxSplits: maxSplits,
-            omittingEmptySubsequences: omittingEmptySubsequences
-        ).map { Text(Substring($0)) }
+        var pieces: [Text] = []
+        var start = 0
+        let separator = UInt8(ascii: separator)
+        withBytes { bytes in
+            func add(upTo end: Int) {
+                guard start < end || !omittingEmptySubsequences else { return }
+                pieces.append(Text(decoding: UnsafeRawBufferPointer(rebasing: bytes[start..<end])))
+            }
+            for index in bytes.indices where bytes[index] == separator && pieces.count < maxSplits {
+                add(upTo: index)
+                start = index + 1
+            }
+            add(upTo: bytes.count)
+        }
+        return pieces
     }
 
     /// The text without spaces and tabs at both ends.

@@ -139,7 +139,7 @@ final class Exchange {
         var refusal = reader.refusal
         if token == nil {
             refusal = .malformed("the method is not a token")
-        } else if target.isEmpty || !target.utf8.allSatisfy({ (0x21...0x7E).contains($0) }) {
+        } else if target.isEmpty || !connection.target.allSatisfy({ (0x21...0x7E).contains($0) }) {
             refusal = .malformed("the request target has characters that must be percent-encoded")
         } else if !c_httpd_head_is_exact(handle, method, version, connection.target.count) {
             refusal = .malformed("the head has a NUL, a folded line, or a line that does not end in CR LF")

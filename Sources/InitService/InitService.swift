@@ -103,7 +103,7 @@ public final class InitService: RequestHandler {
     }
 
     private func reply(
-        _ outcome: RouteOutcome,
+        _ outcome: consuming RouteOutcome,
         to request: IncomingRequest,
         _ routed: RoutedHead,
         at routes: RouteTable,
@@ -111,9 +111,11 @@ public final class InitService: RequestHandler {
     ) -> Reply {
         var timing = timing
         timing?.endAttempt()
-        switch outcome {
-        case .response(let response):
-            return .ready(finished(response, routed, timing))
+        // Consumed, because fields are added to the response, and a second reference to them would make that a copy.
+        switch consume outcome {
+        case .response(var response):
+            finish(&response, routed, timing)
+            return .ready(response)
         case .exceeds(let wider, let goOn):
             let estimate = wider.estimate(within: operations.limits)
             return .deferred(
@@ -196,18 +198,18 @@ public final class InitService: RequestHandler {
         )
     }
 
-    private func finished(
-        _ response: OutgoingResponse,
-        _ routed: RoutedHead,
-        _ timing: ServerTiming? = nil
-    ) -> OutgoingResponse {
+    private func finished(_ response: OutgoingResponse, _ routed: RoutedHead) -> OutgoingResponse {
         var response = response
+        finish(&response, routed, nil)
+        return response
+    }
+
+    private func finish(_ response: inout OutgoingResponse, _ routed: RoutedHead, _ timing: ServerTiming?) {
         ExchangeStep.change(&response, routed, policy)
         if let timing {
             timing.add(to: &response.head.fields)
             response.naming = nil
         }
-        return response
     }
 }
 

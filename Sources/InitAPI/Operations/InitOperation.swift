@@ -78,12 +78,12 @@ extension TensorFormat {
 extension InitMembers {
     /// Method and shape of a tensor: `kaiming_normal-64x3x7x7.npy`; the type of a layer; `model`.
     fileprivate func fileName(in format: TensorFormat) -> Text {
-        let name: Text =
+        let name =
             switch self {
             case .tensor(let members): members.fileName
-            case .model(let members): members.fileName
+            case .model(let members): members.fileName.description
             }
-        return name + "." + format.fileExtension
+        return Text(name + "." + format.fileExtension.description)
     }
 
     /// The named format, or the one that the client prefers.
@@ -112,10 +112,14 @@ extension TensorMembers {
     /// Longest shape in a name, in bytes: file systems take names of 255.
     private static let longestShape = 100
 
-    fileprivate var fileName: Text {
-        let shape = Text(request.shape.dimensions.map(String.init).joined(separator: "x"))
-        let isShort = !shape.isEmpty && shape.byteCount <= Self.longestShape
-        return (request.method?.name ?? "tensor") + (isShort ? "-" + shape : "")
+    fileprivate var fileName: String {
+        let method = request.method?.name.description ?? "tensor"
+        var name = method
+        for (index, dimension) in request.shape.dimensions.enumerated() {
+            name += index == 0 ? "-" : "x"
+            name += String(dimension)
+        }
+        return name.utf8.count - method.utf8.count <= 1 + Self.longestShape ? name : method
     }
 }
 

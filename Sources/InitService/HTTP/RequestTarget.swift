@@ -110,9 +110,12 @@ struct RequestTarget: Sendable {
         do throws(PercentEncoding.Fault) {
             let name = try PercentEncoding.decode(name.span, plusIsSpace: true)
             decodedName = name
-            return (name: name, text: try value.map { value throws(PercentEncoding.Fault) in
-                try PercentEncoding.decode(value.span, plusIsSpace: true)
-            } ?? "")
+            return (
+                name: name,
+                text: try value.map { value throws(PercentEncoding.Fault) in
+                    try PercentEncoding.decode(value.span, plusIsSpace: true)
+                } ?? ""
+            )
         } catch {
             let given = Text(decoding: piece).quotedForMessage
             let detail = "the query is not well-formed: \(error.detail), in \(given)"

@@ -41,6 +41,11 @@ public struct Shape: Sendable, Equatable, CustomStringConvertible {
 
     /// `[64, 3, 7, 7]`
     public var description: String {
-        "[" + dimensions.map(String.init).joined(separator: ", ") + "]"
+        var text = "["
+        for (index, dimension) in dimensions.enumerated() {
+            if index > 0 { text += ", " }
+            text += String(dimension)
+        }
+        return text + "]"
     }
 }
