@@ -3,7 +3,7 @@
     check.py PROGRAM                       the models of models.txt, and the program's own
     check.py PROGRAM --zoo docs/zoo.md     all of torchvision, one model of each family of timm, each architecture of transformers
 
-The zoo takes an hour. The next run resumes an interrupted one; after a change of the exporter, the service or the
+The zoo takes half an hour. The next run resumes an interrupted one; after a change of the exporter, the service or the
 libraries, all models are repeated: new models first, then the oldest results. Models that take more than three minutes
 wait until all others are done.
 """
