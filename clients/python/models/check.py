@@ -3,8 +3,9 @@
     check.py PROGRAM                       the models of models.txt, and the program's own
     check.py PROGRAM --zoo docs/zoo.md     all of torchvision, one model of each family of timm, each architecture of transformers
 
-The zoo takes hours. The next run resumes an interrupted one; after a change of the exporter, the service or the
-libraries, all models are repeated, new models first.
+The zoo takes half an hour. The next run resumes an interrupted one; after a change of the exporter, the service or the
+libraries, all models are repeated: new models first, then the oldest results. Models that take more than three minutes
+wait until all others are done.
 """
 
 from __future__ import annotations
@@ -32,13 +33,16 @@ import torch
 import builtin
 import catalogue
 from comparison import SEED, Result, check
-from isolation import Stage, isolated
+from isolation import PATIENCE, Stage, isolated
 from tensors import Service
 from weight_init.cli import main as main_of_exporter
 from weight_init.literals import raw_bytes
 from weight_init.loading import constructor
 from weight_init.tracing import exported, named_state
 from zoo import Progress, table
+
+#: Library, key, and a function that finds the model.
+Model = tuple[str, str, catalogue.Found]
 
 
 def check_client(service: Service) -> None:
@@ -87,8 +91,8 @@ def check_command(service: Service) -> None:
     print("command: resnet50 as its file's request makes it", flush=True)
 
 
-def listed() -> Iterator[tuple[str, str, catalogue.Found]]:
-    """The models of models.txt and the service's built-in models: library, key, and a function that finds the model."""
+def listed() -> Iterator[Model]:
+    """The models of models.txt and the service's built-in models."""
     for line in Path(__file__).with_name("models.txt").read_text().splitlines():
         if line.strip() and not line.startswith("#"):
             yield line.partition(":")[0].partition(".")[0], line, lambda line=line: (line, constructor(line))
@@ -97,7 +101,7 @@ def listed() -> Iterator[tuple[str, str, catalogue.Found]]:
             yield "built in", model.name, lambda model=model: (model.name, model.build())
 
 
-def all_models() -> Iterator[tuple[str, str, catalogue.Found]]:
+def all_models() -> Iterator[Model]:
     """The models of the zoo."""
     for library in ("torchvision", "timm", "transformers"):
         for key, find in getattr(catalogue, f"{library}_models")():
@@ -138,18 +142,28 @@ def check_listed(program: str, only: str) -> list[Result]:
 def check_zoo(program: str, only: str, progress: Progress, workers: int) -> list[Result]:
     """The models of the zoo, each in its own process, several at a time."""
     models = [model for model in all_models() if only in model[1]]
-    known, earlier = progress.results(), progress.earlier()
-    left = [model for model in models if (result := known.get(model[:2])) is None or result.is_wrong]
-    # New models come before those that have an earlier result.
-    left += [model for model in models if model[:2] in earlier and model not in left]
+    left = progress.left(models)
 
-    def work(mine: list[tuple[str, str, catalogue.Found]]) -> None:
-        for library, key, find in mine:
-            # The service's process is the parent's, so that it ends if the model's process is killed.
-            with Service(program) as service:
-                result = isolated(functools.partial(checked, library, key, find, service), Result(library, key, key))
-            progress.add(result)
-            tell(result)
+    def work(mine: list[Model]) -> None:
+        slow = []
+        for model in mine:
+            if not done(model, PATIENCE):
+                slow.append(model)
+                print(f"later      {model[1]}: takes more than {PATIENCE} s", flush=True)
+        for model in slow:
+            done(model, None)
+
+    def done(model: Model, patience: float | None) -> bool:
+        library, key, find = model
+        # The service's process is the parent's, so that it ends if the model's process is killed.
+        with Service(program) as service:
+            attempt = functools.partial(checked, library, key, find, service)
+            result = isolated(attempt, Result(library, key, key), patience=patience)
+        if result is None:
+            return False
+        progress.add(result)
+        tell(result)
+        return True
 
     fork = multiprocessing.get_context("fork")
     processes = [fork.Process(target=work, args=(left[index::workers],)) for index in range(workers)]

@@ -11,11 +11,14 @@ import math
 import re
 import subprocess
 from pathlib import Path
-from typing import Any, Collection
+from typing import Any, Collection, Sequence, TypeVar
 
 from catalogue import LARGEST
 from comparison import ERFINV_SHARE, Result
 from isolation import MEMORY, PROCESSOR_SECONDS
+
+#: Library, key, and a function that finds the model.
+_Model = TypeVar("_Model", bound="tuple[str, str, Any]")
 
 _HERE = Path(__file__).parent
 _LIBRARIES = ("torch", "torchvision", "timm", "transformers")
@@ -44,7 +47,7 @@ class Progress:
             path.write_text("\n".join([head, *earlier]) + "\n")
 
     def results(self) -> dict[tuple[str, str], Result]:
-        """The last result for each library and key, earlier results included."""
+        """The last result for each library and key, earlier results included, oldest first."""
         known = {}
         for key, line in self._lines().items():
             line.pop("earlier", None)
@@ -55,9 +58,22 @@ class Progress:
         """Library and key of results for other versions."""
         return {key for key, line in self._lines().items() if line.get("earlier")}
 
+    def left(self, models: Sequence[_Model]) -> list[_Model]:
+        """The models to be done, in order: new models and wrong results, then those that have an earlier result, oldest first."""
+        known, earlier = self.results(), self.earlier()
+        ages = {key: age for age, key in enumerate(known)}
+        new = [model for model in models if (result := known.get(model[:2])) is None or result.is_wrong]
+        repeated = [model for model in models if model[:2] in earlier and model not in new]
+        return new + sorted(repeated, key=lambda model: ages[model[:2]])
+
     def _lines(self) -> dict[tuple[str, str], dict[str, Any]]:
-        lines = map(json.loads, self._path.read_text().splitlines()[1:])
-        return {(line["library"], line["key"]): line for line in lines}
+        """The last line for each library and key, oldest first."""
+        known: dict[tuple[str, str], dict[str, Any]] = {}
+        for line in map(json.loads, self._path.read_text().splitlines()[1:]):
+            key = line["library"], line["key"]
+            known.pop(key, None)
+            known[key] = line
+        return known
 
     def add(self, result: Result) -> None:
         with self._path.open("a") as file:
