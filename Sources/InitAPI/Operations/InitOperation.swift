@@ -32,6 +32,8 @@ package struct InitQuestion: Question {
         let isFile = file != nil
         answer.url = { [members] path in members.url(isFile ? "/init" : path, format) }
         answer.fileName = file?.name ?? members.fileName(in: format)
+        // The preference is only for requests without a format.
+        answer.isNegotiated = members.format == nil
         return answer
     }
 }

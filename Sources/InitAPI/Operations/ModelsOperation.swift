@@ -50,6 +50,7 @@ package struct ModelQuestion: Sendable {
         let format = try request.format(by: asking.preference)
         var answer = try PlannedAnswer(request, planned.plan, asking.context).answer(in: format)
         answer.lifetime = .catalogue
+        answer.isNegotiated = members.format == nil
         answer.fileName = (model.name.split(separator: "/").last ?? model.name) + "." + format.fileExtension
         return answer
     }

@@ -32,8 +32,8 @@ struct Representation: Sendable {
 
     var answer: Answer
     var caching: Caching
-    /// `true` if other media types are available.
-    var isNegotiated = true
+    /// `true` if another `Accept` could get another reply.
+    var isNegotiated: Bool
     /// Headers that only this representation has.
     var fields = HTTPFields()
 
@@ -42,6 +42,7 @@ struct Representation: Sendable {
         // A short document thus has a length, and an entity tag made from its bytes.
         self.answer.assemble()
         caching = Caching(answer.lifetime)
+        isNegotiated = answer.isNegotiated
         if let fileName = answer.fileName {
             // Browsers can show JSON.
             let kind = answer.mediaType == Answer.json ? ContentDisposition.Kind.inline : .attachment
