@@ -56,11 +56,15 @@ struct DocumentPage {
         :target { background: #e6f0ef; outline: .4rem solid #e6f0ef; }
         code { font: .9em ui-monospace, Menlo, Consolas, monospace; overflow-wrap: anywhere; }
         pre { padding: .5rem .75rem; background: #ecebe6; white-space: pre-wrap; overflow-wrap: anywhere; }
-        table { border-collapse: collapse; } th, td { padding: .25rem .75rem .25rem 0; text-align: left; vertical-align: top; }
-        td { border-top: 1px solid #c9ced1; } .number { text-align: right; } ul { margin: .5rem 0; padding-left: 1.25rem; }
+        th, td { padding: .25rem .75rem .25rem 0; text-align: left; vertical-align: top; }
+        td:first-child { min-width: 7rem; }
+        table { border-collapse: collapse; overflow-wrap: anywhere; } th:last-child, td:last-child { padding-right: 0; }
+        tbody td { border-top: 1px solid #c9ced1; } .number { text-align: right; }
+        ul { margin: .5rem 0; padding-left: 1.25rem; }
         @media (prefers-color-scheme: dark) {
           body { background: #12171a; color: #e7ebec; }
-          :target { background: #1c2f30; outline-color: #1c2f30; } pre { background: #1b2226; } td { border-color: #39434a; }
+          :target { background: #1c2f30; outline-color: #1c2f30; }
+          pre { background: #1b2226; } tbody td { border-color: #39434a; }
         }
         """
 }

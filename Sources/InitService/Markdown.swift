@@ -1,8 +1,8 @@
 /// HTML of the Markdown that the embedded documents use: headings, paragraphs, lists with asterisks, tables, fenced
 /// code and comments; in a line, code, bold text and links. Everything else is text, and all text is escaped.
 struct Markdown {
-    /// URLs of the documents that the service has, by the paths that links name. A link to another document is text, and
-    /// so is an image.
+    /// URLs of the documents that the service has, by the paths that links name. A link to another document is text,
+    /// and so is an image.
     private static let served = ["docs/problems.md": "problems", "openapi.yaml": "../openapi.yaml"]
 
     private var lines: ArraySlice<Substring>
@@ -87,6 +87,8 @@ struct Markdown {
         let alignments = cells.dropFirst().first ?? []
         func row(_ cells: [String], _ tag: String) -> String {
             let row = cells.enumerated().map { column, cell in
+                // A heading must not be empty.
+                let tag = cell.isEmpty ? "td" : tag
                 let isNumber = alignments.indices.contains(column) && alignments[column].hasSuffix(":")
                 return "<\(tag)\(isNumber ? " class=\"number\"" : "")>\(Self.inline(cell[...]))</\(tag)>"
             }
