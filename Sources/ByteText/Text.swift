@@ -72,8 +72,9 @@ public struct Text: Sendable {
 extension Text: Hashable {
     public static func == (left: Text, right: Text) -> Bool {
         let byteCount = left.byteCount
-        return left.isTheSame(as: right) || byteCount == right.byteCount
-            && left.storage.utf8.span.bytes.beginsLike(right.storage.utf8.span.bytes, byteCount: byteCount)
+        return left.isTheSame(as: right)
+            || byteCount == right.byteCount
+                && left.storage.utf8.span.bytes.beginsLike(right.storage.utf8.span.bytes, byteCount: byteCount)
     }
 
     /// `true` if both are the same value in memory: two copies of one text, or equal texts of at most 15 bytes.

@@ -108,38 +108,50 @@ extension DaemonConfiguration: Configurable {
     public static let settings: [Setting<DaemonConfiguration>] = [
         Setting(
             "host",
+            in: .addresses,
             \.host,
             "Numeric address to listen on, or localhost, which is 127.0.0.1; :: takes IPv4 as well."
         ),
-        Setting("port", \.port, 0...UInt16.max, "Port to listen on; 0 picks a free one."),
+        Setting("port", in: .addresses, \.port, 0...UInt16.max, "Port to listen on; 0 picks a free one."),
         Setting(
             "unix-socket",
+            in: .addresses,
             \.socketPath,
             isFile: true,
             "Path of a Unix domain socket to listen at, instead of address and port."
         ),
-        Setting("threads", \.threadCount, 2...1024, "Threads that serve connections."),
-        Setting("max-connections", \.connectionLimit, 1...1_000_000, "Maximum number of open connections."),
+        Setting("threads", in: .connections, \.threadCount, 2...1024, "Threads that serve connections."),
+        Setting(
+            "max-connections",
+            in: .connections,
+            \.connectionLimit,
+            1...1_000_000,
+            "Maximum number of open connections."
+        ),
         Setting(
             "max-connections-per-address",
+            in: .connections,
             \.connectionsPerAddress,
             0...1_000_000,
             "Maximum number of open connections from one address; 0 is no limit."
         ),
         Setting(
             "idle-timeout",
+            in: .connections,
             \.idleTimeout,
             .seconds(1) ... .seconds(86400),
             "Seconds without traffic after which a connection is closed."
         ),
         Setting(
             "receive-timeout",
+            in: .connections,
             \.receiveTimeout,
             .milliseconds(100) ... .seconds(86400),
             "Seconds in which a request must arrive."
         ),
         Setting(
             "min-receive-rate",
+            in: .connections,
             \.minimumReceiveRate,
             0...1 << 30,
             of: "bytes per second",
@@ -147,6 +159,7 @@ extension DaemonConfiguration: Configurable {
         ),
         Setting(
             "max-head-bytes",
+            in: .connections,
             \.connectionMemory,
             8 << 10...16 << 20,
             of: "bytes",
@@ -154,6 +167,7 @@ extension DaemonConfiguration: Configurable {
         ),
         Setting(
             "block-bytes",
+            in: .memory,
             \.blockSize,
             4 << 10...64 << 20,
             of: "bytes",
@@ -164,6 +178,7 @@ extension DaemonConfiguration: Configurable {
         ),
         Setting(
             "max-body-memory",
+            in: .memory,
             \.bodyMemory,
             0...Int.max,
             of: "bytes",
@@ -171,6 +186,7 @@ extension DaemonConfiguration: Configurable {
         ),
         Setting(
             "max-upload-memory",
+            in: .memory,
             \.uploadMemory,
             0...Int.max,
             of: "bytes",
@@ -181,6 +197,7 @@ extension DaemonConfiguration: Configurable {
         ),
         Setting(
             "reply-cache-bytes",
+            in: .memory,
             \.replyCacheSize,
             0...Int.max,
             of: "bytes",
@@ -188,24 +205,28 @@ extension DaemonConfiguration: Configurable {
         ),
         Setting(
             "work-threads",
+            in: .memory,
             \.deferred.threadCount,
             1...256,
             "Threads for work before a reply's first byte (orthogonal, sparse, summary)."
         ),
         Setting(
             "work-queue",
+            in: .memory,
             \.deferred.queueLimit,
             0...100_000,
             "Maximum number of jobs that wait for a work thread; the service answers further ones with 503."
         ),
         Setting(
             "work-timeout",
+            in: .memory,
             \.deferred.waitLimit,
             .zero ... .seconds(86400),
             "Seconds that a job may wait for a work thread."
         ),
         Setting(
             "max-short-work-bytes",
+            in: .memory,
             \.deferred.shortMemoryLimit,
             0...Int.max,
             of: "bytes",

@@ -7,7 +7,7 @@ import Synchronization
 /// Life of a job, every step under the pool's one lock:
 ///
 ///     waiting ──► running ──► settled
-///        └───────────┴───────────▲     client gone, waited too long, no memory, or pool stopped
+///        └───────────┴───────────▲     too large, client gone, waited too long, no memory, or pool stopped
 ///
 /// A job is settled once, and its connection is resumed under the same lock. So each suspension is resumed once, and
 /// after `stop` no connection is suspended. The descriptor of an unsettled job is open, because the library does not
@@ -21,6 +21,8 @@ final class DeferredPool: Sendable {
         case finished(Reply, MemoryHold)
         /// No room, no time, or the service is stopping.
         case saturated(Saturation)
+        /// The job needs more memory than there is for all jobs together.
+        case tooLarge(need: Int, limit: Int)
         case clientGone
     }
 
@@ -98,10 +100,16 @@ final class DeferredPool: Sendable {
     }
 
     /// Takes a job whose connection is already suspended. The job is settled in any case, perhaps before this returns.
+    ///
+    /// A short job that needs more memory than short jobs have counts as long. So only the long jobs' limit makes a job
+    /// too large.
     func submit(_ job: DeferredJob) {
         job.lane = job.cost <= limits.shortCost && job.memory <= limits.shortMemoryLimit ? .short : .long
         state.withLock { state in
-            if let saturation = saturation(state, for: job) {
+            // Waiting would not help.
+            if job.memory > memoryLimit(job.lane) {
+                settle(job, .tooLarge(need: job.memory, limit: memoryLimit(job.lane)))
+            } else if let saturation = saturation(state, for: job) {
                 settle(job, .saturated(saturation))
             } else {
                 let now = Timestamp.now
@@ -115,8 +123,8 @@ final class DeferredPool: Sendable {
 
     private func saturation(_ state: State, for job: DeferredJob) -> Saturation? {
         if state.isStopped { return .stopping }
-        if state[job.lane].waiting.count >= limits.queueLimit + idleThreads(state, for: job.lane) { return .workQueue }
-        return job.memory > memoryLimit(job.lane) ? .workMemory : nil
+        let isFull = state[job.lane].waiting.count >= limits.queueLimit + idleThreads(state, for: job.lane)
+        return isFull ? .workQueue : nil
     }
 
     private func idleThreads(_ state: State, for lane: Lane) -> Int {

@@ -231,6 +231,8 @@ final class Exchange {
             return false
         case .saturated(let saturation):
             return answer(refusal(saturation), on: handle)
+        case .tooLarge(let need, let limit):
+            return answer(service.handler.refuse(.workTooLarge(need: need, limit: limit), head: head), on: handle)
         case .finished(.ready(let response), let hold):
             let held = HeldBody(response.body, hold)
             self.held = .passRetained(held)

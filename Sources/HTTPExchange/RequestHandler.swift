@@ -66,6 +66,8 @@ public enum Refusal: Sendable, Equatable {
     case timedOut
     /// The head has more fields than are accepted: 431.
     case tooManyFields(limit: Int)
+    /// The deferred work needs `need` bytes of memory, more than all deferred work may hold: 413.
+    case workTooLarge(need: Int, limit: Int)
     /// There is no room for the request now: 503.
     case saturated(Saturation, retryAfterSeconds: Int)
 }
@@ -76,7 +78,7 @@ public enum Saturation: Sendable, Equatable, CaseIterable {
     case workQueue
     /// The work waited until its timeout.
     case workTime
-    /// The work needs more memory than its limit allows, or than the host has.
+    /// The work needs more memory than other work or the host leaves.
     case workMemory
     /// Active responses hold all the memory for response bodies.
     case bodyMemory

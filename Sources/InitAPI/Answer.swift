@@ -39,6 +39,8 @@ package struct Answer: Sendable {
     package var content: Content
     package var mediaType: String
     package var lifetime: Lifetime
+    /// `true` if `Accept` decides the media type, or whether there is an answer.
+    package var isNegotiated = true
     /// `nil` stands for the identity of the bytes, which must then be in memory.
     package var identity: Identity?
     /// The canonical request as a URL, given the path of the operation.

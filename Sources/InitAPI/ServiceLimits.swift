@@ -40,6 +40,7 @@ extension ServiceLimits: Configurable {
         [
             Setting(
                 "max-body-bytes",
+                in: .requests,
                 \.maximumBodyBytes,
                 0...1 << 30,
                 of: "bytes",
@@ -48,31 +49,42 @@ extension ServiceLimits: Configurable {
             // The parser recurses.
             Setting(
                 "max-json-depth",
+                in: .requests,
                 \.maximumJSONDepth,
                 1...1024,
                 "Maximum depth of arrays and objects in a JSON request."
             ),
-            Setting("max-json-values", \.maximumJSONValues, 1...Int.max, "Maximum number of values in a JSON request."),
+            Setting(
+                "max-json-values",
+                in: .requests,
+                \.maximumJSONValues,
+                1...Int.max,
+                "Maximum number of values in a JSON request."
+            ),
             Setting(
                 "max-json-elements",
+                in: .requests,
                 \.maximumJSONElements,
                 1...Int.max,
                 "Maximum number of elements in a JSON reply."
             ),
             Setting(
                 "max-summary-elements",
+                in: .requests,
                 \.maximumSummaryElements,
                 1...Int.max,
                 "Maximum number of elements that a summary covers."
             ),
             Setting(
                 "max-counted-elements",
+                in: .requests,
                 \.maximumCountedElements,
                 1...Int.max,
                 "Maximum number of elements made before a reply's first byte, to count random words (trunc_normal) or for a norm."
             ),
             Setting(
                 "max-work-bytes",
+                in: .memory,
                 \.maximumWorkBytes,
                 1...Int.max,
                 of: "bytes",
@@ -80,6 +92,7 @@ extension ServiceLimits: Configurable {
             ),
             Setting(
                 "cache-bytes",
+                in: .memory,
                 \.cacheBytes,
                 0...Int.max,
                 of: "bytes",
@@ -87,6 +100,7 @@ extension ServiceLimits: Configurable {
             ),
             Setting(
                 "max-shard-bytes",
+                in: .catalogue,
                 \.maximumShardBytes,
                 1...Int.max,
                 of: "bytes",
@@ -94,6 +108,7 @@ extension ServiceLimits: Configurable {
             ),
             Setting(
                 "max-model-bytes",
+                in: .catalogue,
                 \.maximumModelBytes,
                 0...Int.max,
                 of: "bytes",
@@ -101,12 +116,14 @@ extension ServiceLimits: Configurable {
             ),
             Setting(
                 "max-model-files",
+                in: .catalogue,
                 \.maximumModelFiles,
                 0...Int.max,
                 "Maximum number of files and directories in --models."
             ),
             Setting(
                 "model-cache-bytes",
+                in: .catalogue,
                 \.modelCacheBytes,
                 0...Int.max,
                 of: "bytes",

@@ -80,7 +80,9 @@ extension ExchangeStep {
     /// Adds the request's `traceparent` to the response (W3C Trace Context).
     private static let trace = ExchangeStep(change: { response, request, _ in
         let fields = request.head.fields
-        guard TraceParent.traceID(of: fields) != nil, let given = fields[HeaderFields.Further.traceParent] else { return }
+        guard TraceParent.traceID(of: fields) != nil, let given = fields[HeaderFields.Further.traceParent] else {
+            return
+        }
         response.head.fields.append(HeaderFields.Further.traceParent, given)
     })
 

@@ -1,6 +1,6 @@
 internal import ByteText
 public import HTTPExchange
-public import HTTPTypes
+import HTTPTypes
 public import InitAPI
 public import Logging
 import Synchronization
@@ -124,7 +124,9 @@ public final class InitService: RequestHandler {
                     var timing = timing
                     timing?.endWait()
                     let allowance = wider.until(isCancelled)
-                    guard let goOn else { return attempt(request, at: routes, within: allowance, timing, id: routed.id) }
+                    guard let goOn else {
+                        return attempt(request, at: routes, within: allowance, timing, id: routed.id)
+                    }
                     let outcome = self.outcome(of: routed) { () throws(Problem) in try goOn(allowance) }
                     return reply(outcome, to: request, routed, at: routes, timing)
                 }

@@ -13,10 +13,15 @@ enum PageRoute {
     }()
 
     /// The document of all problems. The `type` of a problem is the URL of its section.
-    static let problems: Representation = {
-        let page = DocumentPage(markdown: EmbeddedFile.problems.bytes).html
+    static let problems = document(EmbeddedFile.problems, title: "Problems")
+
+    /// The README as a page.
+    static let readme = document(EmbeddedFile.readme, title: "README")
+
+    private static func document(_ file: EmbeddedFile, title: String) -> Representation {
+        let page = DocumentPage(markdown: file.bytes, title: title).html
         return representation(page, policy: ContentSecurityPolicy.text(in: page))
-    }()
+    }
 
     private static func representation(_ page: [UInt8], policy: String) -> Representation {
         var representation = Representation(document: page, mediaType: mediaType, caching: .hour)

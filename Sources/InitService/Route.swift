@@ -72,17 +72,26 @@ final class Route: Sendable {
         Route(path: RoutePath(path), methods: [.get, .head], needsToken: needsToken) {
             service,
             request throws(Problem) in
-            try request.form.refusing { () throws(InitError) in try request.members.requireNone() }
+            try request.requireNoMembers()
             return try make(service).respond(to: request)
         }
     }
 
     // As plain text, because browsers download text/markdown instead of showing it.
-    private static let readme = Representation(
+    private static let readmeAsText = Representation(
         document: EmbeddedFile.readme.bytes,
         mediaType: "text/plain; charset=utf-8",
         caching: .hour
     )
+    /// The README as a page for browsers, and as text for programs.
+    private static let readme = Route(path: RoutePath("/docs/readme"), methods: [.get, .head], needsToken: false) {
+        _,
+        request throws(Problem) in
+        try request.requireNoMembers()
+        var readme = request.accept.prefersPage(to: "text/plain") ? PageRoute.readme : readmeAsText
+        readme.isNegotiated = true
+        return try readme.respond(to: request)
+    }
     private static let contractInJSON = Representation(
         document: EmbeddedFile.openAPIinJSON.bytes,
         mediaType: Answer.json,
@@ -99,7 +108,7 @@ final class Route: Sendable {
             file,
             .document("/", needsToken: false) { _ in PageRoute.page },
             .document("/docs/problems", needsToken: false) { _ in PageRoute.problems },
-            .document("/docs/readme", needsToken: false) { _ in readme },
+            readme,
             .document("/openapi.json") { _ in contractInJSON },
             .document("/openapi.yaml") { _ in contractInYAML },
             metrics,

@@ -28,6 +28,11 @@ struct RouteRequest: Sendable {
 
     var accept: Accept { Accept(fields.text(.accept)) }
 
+    /// - Throws: 400 if the request has a member.
+    func requireNoMembers() throws(Problem) {
+        try form.refusing { () throws(InitError) in try members.requireNone() }
+    }
+
     /// The context of the question that the request asks.
     func asking(_ operations: OperationContext) -> Asking {
         Asking(operations, accept, within: allowance)

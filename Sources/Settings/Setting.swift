@@ -1,3 +1,15 @@
+/// Headings of settings in `--help` and in the documents.
+public enum SettingGroup: String, CaseIterable, Sendable {
+    case addresses = "Addresses"
+    case access = "Tokens, TLS and origins"
+    case connections = "Connections"
+    case requests = "Limits of requests"
+    case structure = "Limits of a model's structure"
+    case memory = "Work and memory"
+    case catalogue = "Catalogue of models"
+    case operation = "Shutdown and log"
+}
+
 /// One value that the operator of a program can set: a row of a table.
 ///
 /// The option, its environment variable, its check, its line of `--help`, its line of the documents and the name in
@@ -5,6 +17,7 @@
 public struct Setting<Values>: Sendable {
     /// Name of the option without its dashes: `max-layers`.
     public let name: String
+    public let group: SettingGroup
     /// Help text: one line, without default and range.
     public private(set) var help: String
     /// Accepted values, as they follow "must be": `from 1 to 60`. `nil` if every text is accepted.
@@ -72,6 +85,7 @@ public struct Setting<Values>: Sendable {
     public func within<Outer>(_ part: any WritableKeyPath<Outer, Values> & Sendable) -> Setting<Outer> {
         Setting<Outer>(
             name: name,
+            group: group,
             help: help,
             accepted: accepted,
             choices: choices,
@@ -103,6 +117,7 @@ extension Setting {
     /// A value at one place, with its conversion to and from text.
     private init<Value>(
         _ name: String,
+        in group: SettingGroup,
         _ path: any WritableKeyPath<Values, Value> & Sendable,
         _ help: String,
         accepted: String?,
@@ -115,6 +130,7 @@ extension Setting {
     ) {
         self.init(
             name: name,
+            group: group,
             help: help,
             accepted: accepted,
             choices: choices,
@@ -136,6 +152,7 @@ extension Setting {
     /// - Parameter unit: Unit of the number, for the message about a number that was given with a unit: `bytes`.
     public init<Number: FixedWidthInteger & Sendable>(
         _ name: String,
+        in group: SettingGroup,
         _ path: any WritableKeyPath<Values, Number> & Sendable,
         _ range: ClosedRange<Number>,
         of unit: String? = nil,
@@ -143,6 +160,7 @@ extension Setting {
     ) {
         self.init(
             name,
+            in: group,
             path,
             help,
             accepted: range.words(unit: ""),
@@ -154,10 +172,16 @@ extension Setting {
     }
 
     /// An optional port.
-    public init(_ name: String, _ path: any WritableKeyPath<Values, UInt16?> & Sendable, _ help: String) {
+    public init(
+        _ name: String,
+        in group: SettingGroup,
+        _ path: any WritableKeyPath<Values, UInt16?> & Sendable,
+        _ help: String
+    ) {
         let range = UInt16.min ... .max
         self.init(
             name,
+            in: group,
             path,
             help,
             accepted: range.words(unit: ""),
@@ -170,6 +194,7 @@ extension Setting {
     /// A time, given in whole seconds.
     public init(
         _ name: String,
+        in group: SettingGroup,
         _ path: any WritableKeyPath<Values, Duration> & Sendable,
         _ range: ClosedRange<Duration>,
         _ help: String
@@ -177,6 +202,7 @@ extension Setting {
         let seconds = range.lowerBound.secondsRoundedUp...range.upperBound.components.seconds
         self.init(
             name,
+            in: group,
             path,
             help,
             accepted: seconds.words(unit: " seconds"),
@@ -188,29 +214,37 @@ extension Setting {
     }
 
     /// A text.
-    public init(_ name: String, _ path: any WritableKeyPath<Values, String> & Sendable, _ help: String) {
-        self.init(name, path, help, accepted: nil, text: { $0 }, parse: { $0 })
+    public init(
+        _ name: String,
+        in group: SettingGroup,
+        _ path: any WritableKeyPath<Values, String> & Sendable,
+        _ help: String
+    ) {
+        self.init(name, in: group, path, help, accepted: nil, text: { $0 }, parse: { $0 })
     }
 
     /// An optional text.
     public init(
         _ name: String,
+        in group: SettingGroup,
         _ path: any WritableKeyPath<Values, String?> & Sendable,
         isFile: Bool = false,
         _ help: String
     ) {
-        self.init(name, path, help, accepted: nil, isFile: isFile, text: { $0 }, parse: { .some($0) })
+        self.init(name, in: group, path, help, accepted: nil, isFile: isFile, text: { $0 }, parse: { .some($0) })
     }
 
     /// One of some words.
     public init<Choice: RawRepresentable<String> & CaseIterable & Sendable>(
         _ name: String,
+        in group: SettingGroup,
         _ path: any WritableKeyPath<Values, Choice> & Sendable,
         _ help: String
     ) {
         let choices = Choice.allCases.map(\.rawValue)
         self.init(
             name,
+            in: group,
             path,
             help,
             accepted: "one of " + choices.joined(separator: ", "),
@@ -225,6 +259,7 @@ extension Setting {
     /// - Parameter accepted: Accepted texts, as they follow "must be".
     public init<Value: Sendable>(
         _ name: String,
+        in group: SettingGroup,
         _ path: any WritableKeyPath<Values, Value?> & Sendable,
         accepted: String,
         _ help: String,
@@ -232,6 +267,7 @@ extension Setting {
     ) {
         self.init(
             name,
+            in: group,
             path,
             help,
             accepted: accepted,

@@ -20,15 +20,3 @@ extension AccessTokens {
         }
     }
 }
-
-/// Maximum size in bytes of a file of tokens or certificates, which is read into memory as a whole.
-private let optionFileLimit = 16 << 20
-
-/// The bytes of a file that an option names.
-func contents(of path: String, for option: String) throws(Failure) -> [UInt8] {
-    do throws(Failure) {
-        return try contents(of: path, limit: optionFileLimit)
-    } catch {
-        throw Failure("\(option): \(error)")
-    }
-}

@@ -95,6 +95,12 @@ enum HealthTable: SettingTable {
     static let settings: [Setting<HealthSettings>] =
         ServeSettings.settings.compactMap { setting in shared[setting.name].map { setting.helping($0) } }
         .map { $0.within(\.service) } + [
-            Setting("timeout", \.timeout, .seconds(1) ... .seconds(3600), "Seconds to wait for an answer.")
+            Setting(
+                "timeout",
+                in: .connections,
+                \.timeout,
+                .seconds(1) ... .seconds(3600),
+                "Seconds to wait for an answer."
+            )
         ]
 }

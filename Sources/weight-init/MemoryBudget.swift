@@ -2,25 +2,38 @@ import ByteText
 import Glibc
 import HTTPDaemon
 import InitAPI
+import Settings
 
 /// The most memory that a service takes: the sum of its budgets, which docs/operations.md lists under "Sizing".
 struct MemoryBudget {
     /// Memory of the process without requests, in bytes.
     private static let process = 32 << 20
 
-    private let parts: [(option: String, bytes: Int)]
+    /// Budget of an option.
+    private struct Part {
+        let option: String
+        let bytes: Int
+
+        /// - Parameters:
+        ///   - place: Value of the option.
+        ///   - unit: Bytes that the budget has for each unit of the value.
+        init<Values: Configurable>(_ values: Values, _ place: KeyPath<Values, Int>, of unit: Int = 1) {
+            option = Values.settingName(at: place).map { "--" + $0 } ?? ""
+            bytes = values[keyPath: place].multipliedClamped(by: unit)
+        }
+    }
+
+    private let parts: [Part]
 
     init(_ settings: ServeSettings) {
         let (daemon, limits) = (settings.daemon, settings.limits)
-        // Each connection has a buffer, and a request read from it or a short reply.
-        let connections = daemon.connectionLimit.multipliedClamped(by: daemon.connectionMemory.multipliedClamped(by: 2))
         parts = [
-            ("max-body-memory", daemon.bodyMemory), ("max-upload-memory", daemon.uploadMemory),
-            ("reply-cache-bytes", daemon.replyCacheSize), ("max-work-bytes", limits.maximumWorkBytes),
-            ("max-short-work-bytes", daemon.deferred.shortMemoryLimit), ("cache-bytes", limits.cacheBytes),
-            ("max-model-bytes", limits.maximumModelBytes), ("model-cache-bytes", limits.modelCacheBytes),
-            ("max-connections", connections),
-            ("max-body-bytes", daemon.threadCount.multipliedClamped(by: limits.maximumBodyBytes)),
+            Part(daemon, \.bodyMemory), Part(daemon, \.uploadMemory), Part(daemon, \.replyCacheSize),
+            Part(limits, \.maximumWorkBytes), Part(daemon, \.deferred.shortMemoryLimit), Part(limits, \.cacheBytes),
+            Part(limits, \.maximumModelBytes), Part(limits, \.modelCacheBytes),
+            // Each connection has a buffer, and a request read from it or a short reply.
+            Part(daemon, \.connectionLimit, of: daemon.connectionMemory.multipliedClamped(by: 2)),
+            Part(limits, \.maximumBodyBytes, of: daemon.threadCount),
         ]
     }
 
@@ -32,7 +45,7 @@ struct MemoryBudget {
     /// A warning if the sum is more than this process can have.
     func shortage(of available: Available? = .here()) -> String? {
         guard let available, sum > available.bytes else { return nil }
-        let largest = parts.sorted { $0.bytes > $1.bytes }.prefix(3).map { "--" + $0.option }
+        let largest = parts.sorted { $0.bytes > $1.bytes }.prefix(3).map(\.option)
         return
             "the memory budgets add up to \(sum.mebibytes) MiB, and \(available.source) is \(available.bytes.mebibytes) MiB: "
             + "lower \(largest.joined(separator: ", ")), or the system may end the service"
@@ -93,13 +106,9 @@ extension MemoryBudget {
             return limits.min()
         }
 
+        /// The text of a file of the kernel; `nil` if it cannot be read.
         private static func text(of path: String) -> Text? {
-            let descriptor = open(path, O_RDONLY | O_CLOEXEC)
-            guard descriptor >= 0 else { return nil }
-            defer { close(descriptor) }
-            var bytes = [UInt8](repeating: 0, count: 16 << 10)
-            let count = read(descriptor, &bytes, bytes.count)
-            return count > 0 ? Text(decoding: bytes.prefix(count)) : nil
+            (try? contents(of: path, limit: 1 << 20)).map { Text(decoding: $0) }
         }
     }
 }

@@ -31,7 +31,7 @@ struct ServeCommand: ParsableCommand {
     )
 
     @OptionGroup
-    var options: TableOptions<ServeTable>
+    var options: ServeOptions
 
     func run() throws {
         do {
@@ -44,7 +44,7 @@ struct ServeCommand: ParsableCommand {
     }
 
     private func serve() throws {
-        let settings = try options.values(withEnvironment: true)
+        let settings = try options.values()
         guard (settings.tlsCertificate == nil) == (settings.tlsKey == nil) else {
             throw ValidationError("--tls-certificate and --tls-key need each other.")
         }

@@ -29,60 +29,79 @@ struct ServeSettings: Configurable {
         + [
             Setting(
                 "models",
+                in: .catalogue,
                 \.models,
                 isFile: true,
                 "Directory of models: organisation/name/init.json, and files beside it."
             ),
             Setting(
                 "token-file",
+                in: .access,
                 \.tokenFile,
                 isFile: true,
                 "File of accepted bearer tokens, one a line; without it the service needs none."
             ),
             Setting(
                 "tls-certificate",
+                in: .access,
                 \.tlsCertificate,
                 isFile: true,
                 "PEM file of the certificate and its chain; with it the service speaks TLS and nothing else."
             ),
-            Setting("tls-key", \.tlsKey, isFile: true, "PEM file of the certificate's key."),
+            Setting("tls-key", in: .access, \.tlsKey, isFile: true, "PEM file of the certificate's key."),
             Setting(
                 "cors-origin",
+                in: .access,
                 \.crossOrigin,
                 accepted: "* or origins such as https://example.org, separated by commas",
                 "Origins whose pages may read replies."
             ) { CrossOrigin(list: Text($0)) },
             Setting(
                 "path-prefix",
+                in: .addresses,
                 \.pathPrefix,
                 accepted: "a path such as /weights",
                 "Path at which a proxy has the service; the proxy may take it off its requests or not."
             ) { PathPrefix(Text($0)) },
             Setting(
                 "server-timing",
+                in: .operation,
                 \.serverTiming,
                 "on adds Server-Timing to replies: plan, queue and make in milliseconds; small replies are then not cached."
             ),
             Setting(
                 "metrics-port",
+                in: .addresses,
                 \.metricsPort,
                 "Port for /metrics and the probes, in plain HTTP and without tokens; /metrics is then served there alone."
             ),
-            Setting("metrics-host", \.metricsHost, "Address of that port; without it the one of --host."),
+            Setting(
+                "metrics-host",
+                in: .addresses,
+                \.metricsHost,
+                "Address of that port; without it the one of --host."
+            ),
             Setting(
                 "drain-delay",
+                in: .operation,
                 \.drainDelay,
                 .zero ... .seconds(86400),
                 "Seconds from /readyz turning 503 until the service stops accepting connections."
             ),
             Setting(
                 "drain-timeout",
+                in: .operation,
                 \.drainTimeout,
                 .zero ... .seconds(86400),
                 "Seconds that active replies have to finish."
             ),
-            Setting("log-level", \.logLevel, "Least severe level that is logged to standard error."),
-            Setting("log-format", \.logFormat, "Format of log lines; at the level info each request has one."),
+            Setting("log-level", in: .operation, \.logLevel, "Least severe level that is logged to standard error."),
+            Setting(
+                "log-format",
+                in: .operation,
+                \.logFormat,
+                "Format of log lines; at the level info each request has one."
+            ),
         ]
 }
 
@@ -92,7 +111,7 @@ enum Switch: String, CaseIterable, Sendable {
     case off
 }
 
-/// The options of `serve`.
+/// The options of `serve`, under all headings.
 enum ServeTable: SettingTable {
     static let defaults = ServeSettings()
     static let settings = ServeSettings.settings

@@ -15,13 +15,17 @@ extension SettingTable {
     }
 }
 
-extension TableOptions where Table: SettingTable {
+extension SettingTable {
     /// The defaults, overridden by environment variables and then by options.
     ///
+    /// - Parameter given: Names and values of the options that were given.
     /// - Throws: `ValidationError` naming the variable or option with a value that is not accepted.
-    func values(withEnvironment readsEnvironment: Bool) throws(ValidationError) -> Table.Values {
-        var values = Table.defaults
-        for setting in Table.settings where readsEnvironment {
+    static func values(
+        given: [(name: Text, text: Text)],
+        withEnvironment readsEnvironment: Bool
+    ) throws(ValidationError) -> Values {
+        var values = defaults
+        for setting in settings where readsEnvironment {
             let name = setting.environmentVariable
             // Kubernetes sets WEIGHT_INIT_PORT to tcp://… in the containers beside a service with the name weight-init.
             guard let text = environmentVariable(name), !text.hasPrefix("tcp://") else { continue }
@@ -32,10 +36,17 @@ extension TableOptions where Table: SettingTable {
             try setting.require(text, of: name, in: &values)
         }
         for (name, text) in given {
-            guard let setting = Table.settings.first(where: { Text($0.name) == name }) else { continue }
+            guard let setting = settings.first(where: { Text($0.name) == name }) else { continue }
             try setting.require(text.description, of: "--\(name)", in: &values)
         }
         return values
+    }
+}
+
+extension TableOptions where Table: SettingTable {
+    /// The values of the table, as ``SettingTable/values(given:withEnvironment:)`` takes them from these options.
+    func values(withEnvironment readsEnvironment: Bool) throws(ValidationError) -> Table.Values {
+        try Table.values(given: given, withEnvironment: readsEnvironment)
     }
 }
 

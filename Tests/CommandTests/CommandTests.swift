@@ -18,6 +18,17 @@ struct CommandTests {
         }
     }
 
+    @Test("The help of serve has each option once, under a heading")
+    func headings() throws {
+        let help = try run("serve", "--help").output
+        let headings = help.matches(of: /\n([A-Z][A-Z, ']*):\n/).map { String($0.1) }
+        #expect(headings.prefix(2) == ["ADDRESSES", "TOKENS, TLS AND ORIGINS"] && headings.count == 9)
+        let (grouped, rest) = (help.split(separator: "\nOPTIONS:\n")[0], help.split(separator: "\nOPTIONS:\n")[1])
+        let options = grouped.matches(of: /\n  --([a-z-]+) </).map { String($0.1) }
+        #expect(options.count > 50 && Set(options).count == options.count)
+        #expect(!rest.contains(" <"))
+    }
+
     @Test(
         "A wrong option or variable is one sentence that names it",
         arguments: [

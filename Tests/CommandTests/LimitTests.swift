@@ -130,6 +130,22 @@ struct LimitTests {
         #expect(answer.text.contains(option))
     }
 
+    @Test("Work that can never have its memory gets 413 without Retry-After, and names the option")
+    func hopelessWork() throws {
+        let server = try Server(["serve", "--port=0", "--max-work-bytes=1000", "--max-short-work-bytes=1000"], [:])
+        defer { server.kill() }
+        for target in [
+            "/init?method=normal&shape=1000&format=summary", "/init?method=orthogonal&shape=10,10",
+            "/models/random/efficientnet-b0?format=safetensors",
+        ] {
+            let answer = try server.get(target)
+            #expect(answer.status == 413, "\(answer.text)")
+            #expect(answer["Retry-After"] == nil)
+            #expect(answer.text.contains("over the limit of 1000 (--max-work-bytes)"))
+        }
+        #expect(try server.get("/init?method=normal&shape=2").status == 200)
+    }
+
     @Test("Connections over the limits wait, or are closed if their address has too many")
     func connections() throws {
         let server = try Server(["serve", "--port=0", "--max-connections=3"], [:])

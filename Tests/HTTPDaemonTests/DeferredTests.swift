@@ -185,7 +185,7 @@ import Testing
             #expect(held.withLock { $0 } == [100, 70_000])
             #expect(eventually { daemon.load.workMemory == 0 })
             // The rest is refused if it can never fit into the memory, and the connection stays usable.
-            #expect(try client.get("/much").status == 503)
+            #expect(try client.get("/much").status == 413)
             #expect(try client.get("/more").text == "whole")
         }
     }
@@ -319,6 +319,24 @@ import Testing
         #expect(gate.arrived == 1)
     }
 
+    @Test(
+        "Work that needs more memory than all work may hold is refused for good; short work may use either memory",
+        arguments: [(0, 0, 413), (0, 50, 200), (50, 0, 200), (49, 49, 413)]
+    )
+    func tooLarge(_ long: Int, _ short: Int, _ status: Int) throws {
+        let stub = Stub(["/short": { _ in .deferred(DeferredWork(memory: 50, cost: .zero) { _ in .text("done") }) }])
+        try withDaemon(
+            stub,
+            {
+                $0.deferred.memoryLimit = long
+                $0.deferred.shortMemoryLimit = short
+            }
+        ) { daemon in
+            let client = try RawClient(port: daemon.port)
+            for _ in 0..<2 { #expect(try client.get("/short").status == status) }
+        }
+    }
+
     @Test("Work counts against the memory limit until its response is sent")
     func memoryBoundsWhatRunsAtOnce() throws {
         let gate = Gate()
@@ -353,7 +371,8 @@ import Testing
             #expect(gate.arrived == 2)
 
             let huge = try RawClient(port: daemon.port)
-            #expect(try huge.get("/huge").status == 503)
+            let refusal = try huge.get("/huge")
+            #expect(refusal.status == 413 && refusal.text == "101 of 100")
         }
     }
 

@@ -30,6 +30,7 @@ final class Stub: RequestHandler {
             switch refusal {
             case .malformed(let reason): (.badRequest, reason)
             case .bodyTooLarge(let limit): (.contentTooLarge, "limit \(limit)")
+            case .workTooLarge(let need, let limit): (.contentTooLarge, "\(need) of \(limit)")
             case .expectationFailed(let what): (.expectationFailed, what)
             case .timedOut: (.requestTimeout, "late")
             case .tooManyFields: (.requestHeaderFieldsTooLarge, "too many fields")

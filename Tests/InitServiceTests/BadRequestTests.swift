@@ -273,6 +273,23 @@ struct BadRequestTests {
         #expect(fault.detail == #"foo: unknown member "foo""#)
     }
 
+    @Test("The error about a member `model` says where models are", arguments: ["/init", "/explain"])
+    func modelAsMember(_ path: String) throws {
+        for query in ["model=gpt2", "model=random/gpt2&format=safetensors", "method=ones&shape=2&model=gpt2"] {
+            let answer = service.ask(.get, "\(path)?\(query)")
+            #expect(answer.status == 400)
+            let fault = try answer.fault()
+            #expect(fault.parameter == "model")
+            #expect(
+                fault.detail == #"model: unknown member "model"; models of the catalogue are at /models/{org}/{name}, "#
+                    + "and /models lists them"
+            )
+        }
+        #expect(try service.post(path, #"{"layers":[],"model":"gpt2"}"#).fault().detail.contains("/models/{org}"))
+        #expect(try !service.ask(.get, "/gain?model=gpt2").fault().detail.contains("/models"))
+        #expect(try !service.ask(.get, path + "?name=gpt2").fault().detail.contains("/models"))
+    }
+
     @Test("A value whose escapes are broken is named by its member", arguments: ["%", "%zz", "%ff", "%00"])
     func brokenEscape(_ value: String) throws {
         let answer = service.ask(.get, "/init?shape=2&method=" + value)

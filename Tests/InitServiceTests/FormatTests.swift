@@ -181,6 +181,8 @@ struct FormatTests {
         #expect(expected == ["mean": mean, "std": std])
         let edges = try #require((summary["histogram"] as? [String: Any])?["edges"] as? [Double])
         #expect([edges.first, edges.last] == ends)
+        let plan = try service.ask(.get, "/explain?method=uniform&shape=100&\(query)").json()
+        #expect(plan["mean"] as? Double == mean && plan["std"] as? Double == std && plan["bound"] == nil)
     }
 
     @Test("The error about work that needs too much memory names the limit")

@@ -84,12 +84,48 @@ struct PageTests {
         #expect(try service.ask(.get, "/init?method=x", ["Accept": Self.navigation]).fault().parameter == "method")
     }
 
-    @Test("The README is served as text that browsers display")
-    func readme() throws {
-        let response = service.ask(.get, "/docs/readme")
-        #expect(response["Content-Type"] == "text/plain; charset=utf-8")
+    @Test("Programs get the README as text", arguments: [nil, "*/*", "text/plain", "text/html, text/plain"])
+    func readme(_ accept: String?) throws {
+        let response = service.ask(.get, "/docs/readme", accept.map { ["Accept": $0] } ?? [:])
+        #expect(response["Content-Type"] == "text/plain; charset=utf-8" && response["Vary"] == "Accept")
         #expect(response.text.hasPrefix("# weight-init\n"))
         #expect(service.ask(.get, "/").text.contains("href=\"docs/readme\""))
+    }
+
+    @Test("A browser gets the README as a page, without Markdown")
+    func readmePage() throws {
+        let page = service.ask(.get, "/docs/readme", ["Accept": Self.navigation])
+        #expect(page["Content-Type"] == "text/html; charset=utf-8" && page["Vary"] == "Accept")
+        #expect(page["Content-Security-Policy"] == service.ask(.get, "/docs/problems")["Content-Security-Policy"])
+        #expect(page["ETag"] != service.ask(.get, "/docs/readme")["ETag"])
+        let text = page.text
+        #expect(text.contains("<title>README · weight-init</title>") && text.contains("<h1>weight-init</h1>"))
+        for markdown in ["**", "`", "](", "|---", "\n* ", "## ", "<!--"] {
+            #expect(!text.contains(markdown), "\(markdown)")
+        }
+        #expect(text.contains(#"<a href="problems">problem documents</a>"#))
+        #expect(text.contains(#"<a href="../openapi.yaml">openapi.yaml</a>"#))
+        #expect(text.contains(#"<a href="http://127.0.0.1:8080">http://127.0.0.1:8080</a>"#))
+        // Code keeps its lines and its signs, escaped.
+        #expect(text.contains("<pre><code>torch.manual_seed(42)\nweight = torch.empty(2, 3)\n"))
+        #expect(text.contains("/init?method=xavier_uniform&amp;shape=2,3&amp;seed=42'\n{&quot;shape&quot;:"))
+        #expect(text.contains("<tr><td><code>/gain</code></td><td>the gain of a nonlinearity, or of all</td></tr>"))
+        #expect(text.contains(#"<th class="number">ratio</th>"#) && !text.contains("<th></th>"))
+    }
+
+    @Test("Links within the README's page lead to its sections, and other links to what the service has")
+    func readmeLinks() throws {
+        let text = service.ask(.get, "/docs/readme", ["Accept": Self.navigation]).text
+        let links = text.matches(of: /href="([^"]+)"/).map { String($0.1) }
+        #expect(links.count > 15)
+        for link in links where !link.hasPrefix("https://") && !link.hasPrefix("http://") {
+            if link.hasPrefix("#") {
+                #expect(text.contains("id=\"\(link.dropFirst())\""), "\(link)")
+            } else {
+                let target = link.hasPrefix("../") ? "/" + link.dropFirst(3) : "/docs/" + link
+                #expect(service.ask(.get, target).status == 200, "\(link)")
+            }
+        }
     }
 
     @Test(

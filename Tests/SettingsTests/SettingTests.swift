@@ -10,8 +10,8 @@ private struct Inner: Configurable {
     var wait = Duration.seconds(5)
 
     static let settings: [Setting<Inner>] = [
-        Setting("max-depth", \.depth, 1...9, of: "levels", "Depth."),
-        Setting("wait", \.wait, .milliseconds(100) ... .seconds(60), "Seconds to wait."),
+        Setting("max-depth", in: .requests, \.depth, 1...9, of: "levels", "Depth."),
+        Setting("wait", in: .requests, \.wait, .milliseconds(100) ... .seconds(60), "Seconds to wait."),
     ]
 }
 
@@ -26,12 +26,14 @@ private struct Outer: Configurable {
 
     static let settings: [Setting<Outer>] =
         Inner.settings.map { $0.within(\.inner) } + [
-            Setting("count", \.count, 0...Int.max, "Count."),
-            Setting("host", \.host, "Host."),
-            Setting("file", \.file, isFile: true, "File."),
-            Setting("port", \.port, "Port."),
-            Setting("colour", \.colour, "Colour."),
-            Setting("even", \.even, accepted: "an even number", "Even.") { Int($0).flatMap { $0 % 2 == 0 ? $0 : nil } },
+            Setting("count", in: .requests, \.count, 0...Int.max, "Count."),
+            Setting("host", in: .requests, \.host, "Host."),
+            Setting("file", in: .requests, \.file, isFile: true, "File."),
+            Setting("port", in: .requests, \.port, "Port."),
+            Setting("colour", in: .requests, \.colour, "Colour."),
+            Setting("even", in: .requests, \.even, accepted: "an even number", "Even.") {
+                Int($0).flatMap { $0 % 2 == 0 ? $0 : nil }
+            },
         ]
 }
 

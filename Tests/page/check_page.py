@@ -809,6 +809,31 @@ def check_missing(context, service, failures):
         page.close()
 
 
+def check_readme(page, service, failures):
+    """The link to the README leads to a page that can be read, whose links lead to what the service has."""
+    page.click("nav >> text=README")
+    page.wait_for_url(service.url + "/docs/readme")
+    failures.check(page.inner_text("h1") == "weight-init" and page.locator("table").count() > 4, "the README is a page")
+    failures.check(page.locator("main >> text=/[*]{2}|`|[]][(]/").count() == 0, "the README's page has no Markdown")
+    for window in [375, 1280]:
+        page.set_viewport_size({"width": window, "height": 900})
+        width = page.evaluate("document.documentElement.scrollWidth")
+        failures.check(width <= window, f"the README is {width} pixels wide, the window {window}")
+    found = page.evaluate(CONTRAST)
+    failures.check(len(found) >= 3 and all(item["ratio"] >= item["needed"] for item in found), f"README: contrasts {found}")
+    page.evaluate(AXE.read_text(encoding="utf-8"))
+    found = page.evaluate("async () => (await axe.run()).violations.map(({ id }) => id)")
+    failures.check(not found, f"the README: axe-core finds {found}")
+    page.click("main a >> text=problem documents")
+    page.wait_for_url(service.url + "/docs/problems")
+    page.go_back()
+    page.click("main a >> text=four limits")
+    page.wait_for_url(service.url + "/docs/readme#limits")
+    for _ in range(2):
+        page.go_back()
+    page.wait_for_url(service.url + "/#*")
+
+
 def check_token(context, service, failures):
     """If the service needs a token, the page asks for one and uses it in all requests."""
     token = "secret~Token-1"
@@ -852,7 +877,8 @@ def check_token(context, service, failures):
             page.wait_for_function("() => document.querySelector('#model .status').textContent.startsWith('Too large')")
             failures.check("WEIGHT_INIT_TOKEN" in page.inner_text("footer"), "the footer says where programs find the token")
             check_token_programs(tab, token)
-            for click, name in [("left", "README"), ("left", "methods"), ("middle", "openapi.yaml")]:
+            check_readme(page, guarded, failures)
+            for click, name in [("left", "methods"), ("middle", "openapi.yaml")]:
                 page.wait_for_selector(f"nav a[href^=blob] >> text={name}")
                 if click == "left":
                     page.click(f"nav >> text={name}")
@@ -866,7 +892,7 @@ def check_token(context, service, failures):
                     opened.value.wait_for_load_state()
                     text = opened.value.inner_text("body")
                     opened.value.close()
-                failures.check(text.startswith({"README": "# weight-init", "methods": "{", "openapi.yaml": "openapi:"}[name]), f"a {click} click on {name}")
+                failures.check(text.startswith({"methods": "{", "openapi.yaml": "openapi:"}[name]), f"a {click} click on {name}")
             failures.check(all("401" in text for text in tab.complaints), f"{tab.complaints}")
             tab.complaints.clear()
 

@@ -285,7 +285,7 @@ def help_of(program, *words):
 
 
 def check_options(program):
-    yield "serve --help", options.pieces()[1], options.table(program)
+    yield "serve --help", options.pieces()[1], options.tables(program)
     known = options_of(program)
     for path in sorted((ROOT / "Sources").rglob("*.swift")):
         for option in set(re.findall(r'^[^/\n]*".*?\((--[a-z-]+)\)', path.read_text(), re.MULTILINE)):

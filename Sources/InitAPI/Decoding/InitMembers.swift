@@ -8,7 +8,16 @@ enum InitMembers: Sendable {
     indirect case model(ModelMembers)
 
     init(_ members: RequestMembers) throws(InitError) {
-        self = ModelMembers.describes(members) ? .model(try ModelMembers(members)) : .tensor(try TensorMembers(members))
+        do throws(InitError) {
+            let isModel = ModelMembers.describes(members)
+            self = isModel ? .model(try ModelMembers(members)) : .tensor(try TensorMembers(members))
+        } catch {
+            // The path alone: no request has a member of this name.
+            guard error.path == ["model"] else { throw error }
+            var error = error
+            error.detail += "; models of the catalogue are at /models/{org}/{name}, and /models lists them"
+            throw error
+        }
     }
 
     var seed: Seed {

@@ -5,7 +5,7 @@ import WeightInit
 /// The plan of a request to `/init`. Nothing is generated, unless the request asks for the digest of the body.
 struct ExplainQuestion: Question {
     /// Changes if the answer to the same request changes within a release.
-    private static let revision: Text = "3"
+    private static let revision: Text = "4"
 
     private let members: InitMembers
     private let wantsDigest: Bool

@@ -23,11 +23,14 @@ package struct InitQuestion: Question {
 
     package func answer(_ asking: Asking) throws(InitError) -> Answer? {
         guard let plan = try members.plan(asking) else { return nil }
-        let format = try members.format(members.format ?? file?.format, or: asking.preference)
+        let named = members.format ?? file?.format
+        let format = try members.format(named, or: asking.preference)
         var answer = try PlannedAnswer(members, plan, asking.context).answer(in: format)
         let isFile = file != nil
         answer.url = { [members] path in members.url(isFile ? "/init" : path, format) }
         answer.fileName = file?.name ?? members.fileName(in: format)
+        // The preference is only for requests without a format.
+        answer.isNegotiated = named == nil
         return answer
     }
 }

@@ -45,9 +45,11 @@ package struct ModelQuestion: Sendable {
         guard asking.allowance.covers(model.planningNeed) else { return nil }
         let planned = try model.plan(overrides, asking)
         let request = InitMembers.model(planned.members)
-        let format = try request.format(overrides.format ?? planned.members.format, or: asking.preference)
+        let named = overrides.format ?? planned.members.format
+        let format = try request.format(named, or: asking.preference)
         var answer = try PlannedAnswer(request, planned.plan, asking.context).answer(in: format)
         answer.lifetime = .catalogue
+        answer.isNegotiated = named == nil
         answer.fileName = (model.name.split(separator: "/").last ?? model.name) + "." + format.fileExtension
         return answer
     }

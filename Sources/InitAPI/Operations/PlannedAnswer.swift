@@ -415,11 +415,8 @@ extension InitMethod.Resolution {
     /// Expected statistics of the elements.
     fileprivate var expectation: JSONValue {
         var members: [JSONValue.Member] = []
-        // Written without the sum of the ends, which may be over the largest float64.
-        let middle = interval.map { $0.low + ($0.high - $0.low) / 2 }
-        let deviation = interval.map { ($0.high - $0.low) / 12.0.squareRoot() }
-        members.append("mean", (mean ?? middle).map(JSONValue.double))
-        members.append("std", (std ?? deviation).map(JSONValue.double))
+        members.append("mean", mean.map(JSONValue.double))
+        members.append("std", std.map(JSONValue.double))
         members.append("bound", bound.map(JSONValue.double))
         return .object(members)
     }

@@ -39,6 +39,12 @@ struct Accept: MediaPreference {
         return Range(type: names[0], subtype: names[1], quality: quality)
     }
 
+    /// `true` if a page is preferred to all of these media types, as browsers prefer it.
+    func prefersPage(to others: String...) -> Bool {
+        let page = quality(of: "text/html")
+        return others.allSatisfy { quality(of: $0) < page }
+    }
+
     /// The quality of a media type, from 0 to 1: the quality of the most specific range that covers it.
     func quality(of mediaType: String) -> Double {
         guard !ranges.isEmpty else { return 1 }

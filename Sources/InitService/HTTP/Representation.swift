@@ -36,8 +36,8 @@ struct Representation: Sendable {
 
     var answer: Answer
     var caching: Caching
-    /// `true` if other media types are available.
-    var isNegotiated = true
+    /// `true` if another `Accept` could get another reply.
+    var isNegotiated: Bool
     /// Headers besides those of the answer.
     var fields = HeaderFields()
 
@@ -45,6 +45,7 @@ struct Representation: Sendable {
         // A short document thus has a length, and an entity tag made from its bytes.
         answer.assemble()
         caching = Caching(answer.lifetime)
+        isNegotiated = answer.isNegotiated
         self.answer = answer
     }
 

@@ -36,6 +36,12 @@ extension Problem {
             self.init(.timedOut, "the request did not arrive in time (--receive-timeout, --min-receive-rate)")
         case .tooManyFields(let limit):
             self.init(.headTooLarge, "there are more than \(limit) header fields")
+        case .workTooLarge(let need, let limit):
+            self.init(
+                .overLimit,
+                "up to \(need) bytes of memory for the work before the first byte are over the limit of \(limit) "
+                    + "(--\(Saturation.workMemory.reason))"
+            )
         case .saturated(let saturation, let seconds):
             self.init(
                 .unavailable,

@@ -15,8 +15,7 @@ extension Problem {
     func response(to request: RequestHead, below prefix: PathPrefix?) -> OutgoingResponse {
         guard kind == .notFound else { return response(below: prefix) }
         let accept = Accept(request.fields.text(.accept))
-        let document = max(accept.quality(of: Problem.mediaType), accept.quality(of: Answer.json))
-        let isPage = accept.quality(of: "text/html") > document
+        let isPage = accept.prefersPage(to: Problem.mediaType, Answer.json)
         var response = isPage ? page(below: prefix) : response(below: prefix)
         response.head.fields[.vary] = "Accept"
         return response

@@ -111,7 +111,14 @@ extension InitMethod {
     ) { context throws(InitError) in
         let (a, b) = (try context.arguments.number("a"), try context.arguments.number("b"))
         try Recipe.checkUniform(from: a, to: b, format: context.format)
-        return Resolution(recipe: .uniform(from: a, to: b), interval: (a, b))
+        let width = b - a
+        return Resolution(
+            recipe: .uniform(from: a, to: b),
+            // Written without the sum of the ends, which may be over the largest float64.
+            mean: a + width / 2,
+            std: width / 12.0.squareRoot(),
+            interval: (a, b)
+        )
     }
 
     static let normal = InitMethod(

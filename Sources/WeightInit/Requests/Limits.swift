@@ -51,6 +51,7 @@ extension Limits: Configurable {
     public static let settings: [Setting<Limits>] = [
         Setting(
             "max-tensor-bytes",
+            in: .requests,
             \.maximumTensorBytes,
             1...Int.max,
             of: "bytes",
@@ -58,6 +59,7 @@ extension Limits: Configurable {
         ),
         Setting(
             "max-matrix-elements",
+            in: .requests,
             \.maximumMatrixElements,
             1...Int(Int32.max),
             "Maximum number of elements of a matrix that has to be whole in memory (orthogonal, sparse)."
@@ -65,19 +67,22 @@ extension Limits: Configurable {
         // More rounds would exceed the 62 bits in which words are counted.
         Setting(
             "max-rounds",
+            in: .requests,
             \.maximumRounds,
             1...1 << 40,
             "Maximum expected number of redrawing rounds of a truncated normal."
         ),
         Setting(
             "max-layers",
+            in: .structure,
             \.maximumLayers,
             1...Int.max,
             "Maximum number of layers of a model, including layers without parameters and layers within layers."
         ),
-        Setting("max-tensors", \.maximumTensors, 1...Int.max, "Maximum number of tensors of a model."),
+        Setting("max-tensors", in: .structure, \.maximumTensors, 1...Int.max, "Maximum number of tensors of a model."),
         Setting(
             "max-name-bytes",
+            in: .structure,
             \.maximumNameBytes,
             1...Int.max,
             of: "bytes",
@@ -85,6 +90,7 @@ extension Limits: Configurable {
         ),
         Setting(
             "max-name-length",
+            in: .structure,
             \.maximumNameLength,
             1...Int.max,
             of: "bytes",
@@ -92,18 +98,21 @@ extension Limits: Configurable {
         ),
         Setting(
             "max-rule-matches",
+            in: .structure,
             \.maximumRuleMatches,
             1...Int.max,
             "Maximum number of rule × parameter comparisons."
         ),
         Setting(
             "max-steps",
+            in: .structure,
             \.maximumSteps,
             0...Int.max,
             "Maximum number of steps of a model; a step on several tensors counts once for each."
         ),
         Setting(
             "max-literal-bytes",
+            in: .requests,
             \.maximumLiteralBytes,
             0...Int.max,
             of: "bytes",
@@ -112,14 +121,22 @@ extension Limits: Configurable {
         // Each overlay takes a piece of a thread's stack.
         Setting(
             "max-overlays",
+            in: .structure,
             \.maximumOverlays,
             1...4096,
             "Maximum number of draws, copies and changes of different blocks of one tensor, including those of tensors it copies."
         ),
         // Each level takes a piece of a thread's stack.
-        Setting("max-nesting", \.maximumNesting, 1...60, "Maximum depth of blocks of layers within blocks."),
+        Setting(
+            "max-nesting",
+            in: .structure,
+            \.maximumNesting,
+            1...60,
+            "Maximum depth of blocks of layers within blocks."
+        ),
         Setting(
             "max-propagated-weights",
+            in: .requests,
             \.maximumPropagatedWeights,
             1...Int.max,
             "Maximum number of weights drawn by the runs of /propagate."

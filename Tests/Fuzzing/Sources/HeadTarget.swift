@@ -154,7 +154,7 @@ private final class Handler: RequestHandler {
         let status: HTTPResponse.Status =
             switch refusal {
             case .malformed: .badRequest
-            case .bodyTooLarge: .contentTooLarge
+            case .bodyTooLarge, .workTooLarge: .contentTooLarge
             case .expectationFailed: .expectationFailed
             case .timedOut: .requestTimeout
             case .tooManyFields: .requestHeaderFieldsTooLarge
