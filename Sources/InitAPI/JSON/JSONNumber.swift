@@ -33,8 +33,12 @@ enum JSONNumber {
 
     /// `true` for a well-formed number without fraction and exponent.
     static func isInteger(_ text: Text) -> Bool {
-        let digits = text.utf8.first == UInt8(ascii: "-") ? text.utf8.dropFirst() : text.utf8[...]
-        return digits.allSatisfy(\.isDigit) && (digits.first != UInt8(ascii: "0") ? !digits.isEmpty : digits.count == 1)
+        let utf8 = text.utf8
+        let bytes = utf8.span
+        let first = !bytes.isEmpty && bytes[0] == UInt8(ascii: "-") ? 1 : 0
+        guard first < bytes.count else { return false }
+        for index in first..<bytes.count where !bytes[index].isDigit { return false }
+        return bytes[first] != UInt8(ascii: "0") || bytes.count == first + 1
     }
 }
 

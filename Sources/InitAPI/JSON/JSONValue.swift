@@ -20,6 +20,10 @@ package enum JSONValue: Sendable, Equatable {
     case array([JSONValue])
     case object([Member])
 
+    package static func integer(_ value: Int) -> JSONValue {
+        .number(Text(value))
+    }
+
     package static func integer(_ value: some BinaryInteger) -> JSONValue {
         .number(Text(value))
     }

@@ -15,6 +15,9 @@ struct PlannedAnswer: Sendable {
     /// Bytes that a summary takes in memory: two lists of the histogram and a digest, each with the head of its array.
     private static let memoryOfSummary = 1024
 
+    /// Bytes of JSON that a number and its comma take, seldom exceeded.
+    private static let commonNumberBytes = 14
+
     private let members: InitMembers
     private let plan: Plan
     private let context: OperationContext
@@ -195,7 +198,8 @@ struct PlannedAnswer: Sendable {
         let frames = shortFrames(elements: written)
         let content = Answer.Content.generated(isShort: frames != nil) { prepared, _ in
             guard let frames else { return .stream(stream(prepared, frame)) }
-            let bytes = stream(prepared) { frames[$0] }.collected(limit: Answer.assembledBytes)
+            let expected = written * Self.commonNumberBytes + frames.reduce(0) { $0 + $1.count }
+            let bytes = stream(prepared) { frames[$0] }.collected(limit: Answer.assembledBytes, expecting: expected)
             return bytes.map(AnswerBody.bytes) ?? .stream(stream(prepared) { frames[$0] })
         }
         var answer = Answer(content, mediaType: TensorFormat.json.mediaType, lifetime: .forever)
