@@ -19,7 +19,12 @@ public struct JSONWriter: Sendable {
     /// `true` if the next value in the innermost list or object follows another.
     private var followsValue = false
 
-    public init() {}
+    public init() {
+        bytes.reserveCapacity(Self.commonBytes)
+    }
+
+    /// Bytes of nearly all texts: room for them from the start spares most texts several larger and larger buffers.
+    private static let commonBytes = 512
 
     /// Takes the bytes written so far. Later output continues behind them.
     public mutating func takeBytes() -> [UInt8] {

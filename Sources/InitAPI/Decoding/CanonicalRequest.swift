@@ -5,6 +5,9 @@ import WeightInit
 /// A request written in the one way that all its spellings share: canonical names, in the tables' order, without values
 /// that equal their defaults.
 struct CanonicalRequest: Sendable {
+    /// Bytes for which there is room from the start.
+    private static let commonURLBytes = 256
+
     private(set) var members: [(member: Member, value: ParameterValue)] = []
 
     /// - Parameter others: Members that are no part of the request's identity.
@@ -33,12 +36,16 @@ struct CanonicalRequest: Sendable {
 
     /// The request as a URL relative to the service.
     func url(_ path: Text) -> Text {
-        var url = path
-        for (index, (member, value)) in members.enumerated() {
-            url = url + (index == 0 ? "?" : "&") + member.name + "="
-            url = url + PercentEncoding.encodeQueryComponent(value.queryText)
+        var url: [UInt8] = []
+        url.reserveCapacity(Self.commonURLBytes)
+        path.append(to: &url)
+        for index in members.indices {
+            url.append(index == 0 ? UInt8(ascii: "?") : UInt8(ascii: "&"))
+            members[index].member.name.append(to: &url)
+            url.append(UInt8(ascii: "="))
+            PercentEncoding.appendQueryComponent(members[index].value.queryText, to: &url)
         }
-        return url
+        return Text(decoding: url.span)
     }
 
     /// The request as JSON text.

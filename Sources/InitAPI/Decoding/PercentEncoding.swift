@@ -66,6 +66,11 @@ package enum PercentEncoding {
         encode(text, besides: plain)
     }
 
+    /// Appends a name or a value of a query, encoded.
+    static func appendQueryComponent(_ text: Text, to encoded: inout [UInt8]) {
+        append(text, besides: plain, to: &encoded)
+    }
+
     /// The characters that stand for themselves in an extended parameter of a header field (RFC 8187, `attr-char`).
     private static let attribute = ASCIISet(
         "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!#$&+-.^_`|~"
@@ -79,7 +84,15 @@ package enum PercentEncoding {
     private static func encode(_ text: Text, besides plain: ASCIISet) -> Text {
         var encoded: [UInt8] = []
         encoded.reserveCapacity(text.byteCount)
-        for byte in text.utf8 {
+        append(text, besides: plain, to: &encoded)
+        return Text(decoding: encoded.span)
+    }
+
+    private static func append(_ text: Text, besides plain: ASCIISet, to encoded: inout [UInt8]) {
+        let utf8 = text.utf8
+        let bytes = utf8.span
+        for index in bytes.indices {
+            let byte = bytes[index]
             if plain.contains(byte) {
                 encoded.append(byte)
             } else {
@@ -88,6 +101,5 @@ package enum PercentEncoding {
                 encoded.append(digits[Int(byte & 15)])
             }
         }
-        return Text(decoding: encoded)
     }
 }

@@ -51,7 +51,7 @@ struct Accept: MediaPreference {
         let names = Text(mediaType).split(separator: "/")
         guard names.count == 2 else { return 0 }
         func best(_ type: Text, _ subtype: Text) -> Double? {
-            ranges.filter { $0.type == type && $0.subtype == subtype }.map(\.quality).max()
+            ranges.lazy.filter { $0.type == type && $0.subtype == subtype }.map(\.quality).max()
         }
         return best(names[0], names[1]) ?? best(names[0], "*") ?? best("*", "*") ?? 0
     }

@@ -23,7 +23,7 @@ struct BoundArguments {
     init(_ arguments: Arguments, for parameters: [Parameter], of owner: Text) throws(InitError) {
         self.parameters = parameters
         self.arguments = arguments
-        let strangers = arguments.given.keys.filter { name in !parameters.contains { $0.name == name } }
+        let strangers = arguments.given.keys.lazy.filter { name in !parameters.contains { $0.name == name } }
         if let name = strangers.min() {
             throw .unknown("parameter of \(owner)", name, in: [name], known: parameters.map(\.name))
         }
