@@ -113,7 +113,9 @@ extension Text: Comparable {
     }
 
     public func hasSuffix(_ suffix: Text) -> Bool {
-        utf8.suffix(suffix.byteCount).elementsEqual(suffix.utf8)
+        let (whole, suffix) = (storage.utf8.span.bytes, suffix.storage.utf8.span.bytes)
+        let start = whole.byteCount - suffix.byteCount
+        return start >= 0 && whole.extracting(start...).beginsLike(suffix, byteCount: suffix.byteCount)
     }
 
     public func contains(_ character: Unicode.Scalar) -> Bool {

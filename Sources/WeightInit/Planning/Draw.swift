@@ -3,7 +3,9 @@ public import ByteText
 internal import TorchRandom
 
 /// One call on a generator: the method's recipe, and the place in the stream from which it draws.
-public struct Draw: Sendable {
+///
+/// A class, because draws never change, and copying a reference costs less than copying a draw.
+public final class Draw: Sendable {
     /// Canonical name of the method.
     public let method: Text
     /// The distribution or value of the elements, in one line.
@@ -16,15 +18,42 @@ public struct Draw: Sendable {
     /// The 32 bits that the generator was seeded with.
     public let seed: UInt32
     /// Position of the first word; `nil` if an earlier draw's number of words depends on its values.
-    public internal(set) var start: StreamPosition?
+    public let start: StreamPosition?
     /// Number of words drawn; `nil` if it depends on the values.
-    public internal(set) var words: UInt64?
+    public let words: UInt64?
     /// Index of the step that draws; `nil` for entries and rules.
-    public internal(set) var step: Int?
+    public let step: Int?
     /// Index of the previous draw on the same stream.
     let previous: Int?
 
     var recipe: Recipe { resolution.recipe }
+
+    /// Draws from the position of a stream, and moves the stream behind the draw.
+    ///
+    /// - Parameter index: Index of this draw.
+    /// - Throws: `tooLarge` past 2^62 words.
+    init(
+        method: Text,
+        formula: String,
+        resolution: InitMethod.Resolution,
+        count: Int,
+        dtype: DType,
+        step: Int? = nil,
+        index: Int,
+        on stream: inout DrawStream
+    ) throws(InitError) {
+        self.method = method
+        self.formula = formula
+        self.resolution = resolution
+        self.count = count
+        self.dtype = dtype
+        self.step = step
+        seed = stream.seed
+        start = stream.position
+        previous = stream.last
+        (words, stream.position) = try Draw.words(of: resolution.recipe, count: count, dtype: dtype, from: start)
+        stream.last = index
+    }
 }
 
 /// State computed before a draw's first element.
@@ -36,21 +65,24 @@ enum HeldDraw: Sendable {
 extension Draw {
     /// Finds the number of words unless it depends on the values; the start need not be known.
     ///
-    /// - Returns: The position after the draw; `nil` if it depends on values.
+    /// - Returns: Also the position after the draw; `nil` if it depends on values.
     /// - Throws: `tooLarge` past 2^62 words.
-    mutating func resolveWords() throws(InitError) -> StreamPosition? {
+    private static func words(
+        of recipe: Recipe,
+        count: Int,
+        dtype: DType,
+        from start: StreamPosition?
+    ) throws(InitError) -> (words: UInt64?, end: StreamPosition?) {
         if let start {
             let end = try recipe.end(count: count, dtype: dtype, from: start)
-            words = end.map { $0.word - start.word }
-            return end
+            return (end.map { $0.word - start.word }, end)
         }
         // Only a cached sample at the start changes the number of words; the number is known if it is the same with and
         // without one.
         let start = StreamPosition.start
         let plain = try recipe.end(count: count, dtype: dtype, from: start)
         let cached = try recipe.end(count: count, dtype: dtype, from: StreamPosition(word: 0, cachedSample: 0))
-        words = plain?.word == cached?.word ? plain?.word : nil
-        return nil
+        return (plain?.word == cached?.word ? plain?.word : nil, nil)
     }
 
     /// Cost of ``hold(at:isCancelled:)``; `nil` if it is negligible.

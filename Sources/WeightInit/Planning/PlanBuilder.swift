@@ -171,27 +171,18 @@ struct PlanBuilder {
         on stream: inout DrawStream,
         step: Int?
     ) throws(InitError) -> Int {
-        try append(
-            Draw(
+        draws.append(
+            try Draw(
                 method: method,
                 formula: formula,
                 resolution: resolution,
                 count: count,
                 dtype: dtype,
-                seed: stream.seed,
-                start: stream.position,
                 step: step,
-                previous: stream.last
-            ),
-            to: &stream
+                index: draws.count,
+                on: &stream
+            )
         )
-    }
-
-    private mutating func append(_ draw: Draw, to stream: inout DrawStream) throws(InitError) -> Int {
-        var draw = draw
-        stream.position = try draw.resolveWords()
-        stream.last = draws.count
-        draws.append(draw)
         return draws.count - 1
     }
 
@@ -221,18 +212,14 @@ struct PlanBuilder {
     /// - Returns: The index of the new draw.
     mutating func redraw(_ index: Int, on stream: inout DrawStream) throws(InitError) -> Int {
         let draw = draws[index]
-        return try append(
-            Draw(
-                method: draw.method,
-                formula: draw.formula,
-                resolution: draw.resolution,
-                count: draw.count,
-                dtype: draw.dtype,
-                seed: stream.seed,
-                start: stream.position,
-                previous: stream.last
-            ),
-            to: &stream
+        return try self.draw(
+            draw.resolution,
+            method: draw.method,
+            formula: draw.formula,
+            count: draw.count,
+            draw.dtype,
+            on: &stream,
+            step: nil
         )
     }
 
