@@ -23,9 +23,7 @@ public final class TensorFormat: Sendable {
         excludedTypes: [DType] = [],
         encoder: Encoder
     ) {
-        self.name = name
-        self.mediaType = mediaType
-        self.extensions = extensions
+        (self.name, self.mediaType, self.extensions) = (name, mediaType, extensions)
         self.excludedTypes = excludedTypes
         self.encoder = encoder
     }

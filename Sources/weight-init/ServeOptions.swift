@@ -4,29 +4,14 @@ import Settings
 
 /// The options of `serve`, each under the heading that its row names.
 struct ServeOptions: ParsableArguments {
-    @OptionGroup(title: Addresses.title)
-    private var addresses: TableOptions<Addresses>
-
-    @OptionGroup(title: Access.title)
-    private var access: TableOptions<Access>
-
-    @OptionGroup(title: Connections.title)
-    private var connections: TableOptions<Connections>
-
-    @OptionGroup(title: Requests.title)
-    private var requests: TableOptions<Requests>
-
-    @OptionGroup(title: Structure.title)
-    private var structure: TableOptions<Structure>
-
-    @OptionGroup(title: Memory.title)
-    private var memory: TableOptions<Memory>
-
-    @OptionGroup(title: Catalogue.title)
-    private var catalogue: TableOptions<Catalogue>
-
-    @OptionGroup(title: Operation.title)
-    private var operation: TableOptions<Operation>
+    @OptionGroup(title: Addresses.title) private var addresses: TableOptions<Addresses>
+    @OptionGroup(title: Access.title) private var access: TableOptions<Access>
+    @OptionGroup(title: Connections.title) private var connections: TableOptions<Connections>
+    @OptionGroup(title: Requests.title) private var requests: TableOptions<Requests>
+    @OptionGroup(title: Structure.title) private var structure: TableOptions<Structure>
+    @OptionGroup(title: Memory.title) private var memory: TableOptions<Memory>
+    @OptionGroup(title: Catalogue.title) private var catalogue: TableOptions<Catalogue>
+    @OptionGroup(title: Operation.title) private var operation: TableOptions<Operation>
 
     /// The defaults, overridden by environment variables and then by options.
     ///

@@ -48,9 +48,9 @@ public struct GoldenCase: GoldenVector, CustomStringConvertible {
     public var description: String { id }
 
     enum CodingKeys: String, CodingKey {
-        case id, kind, method, params, shape, dtype, sha256, compare, npy, steps, nonlinearity, param, n
         case nextRandom31 = "next_random31"
         case absoluteTolerance = "abs_tol"
+        case id, kind, method, params, shape, dtype, sha256, compare, npy, steps, nonlinearity, param, n
         case errorType = "error_type"
         case errorMessage = "error_message"
         case gainHex = "value_hex"

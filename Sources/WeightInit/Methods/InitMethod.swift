@@ -32,13 +32,9 @@ public final class InitMethod: Sendable {
         isPyTorch: Bool = true,
         resolve: @escaping @Sendable (Context) throws(InitError) -> Resolution
     ) {
-        self.name = name
-        self.aliases = aliases
+        (self.name, self.aliases, self.formula) = (name, aliases, formula)
+        (self.isRandom, self.takesIntegers, self.isPyTorch) = (isRandom, takesIntegers, isPyTorch)
         self.parameters = parameters
-        self.formula = formula
-        self.isRandom = isRandom
-        self.takesIntegers = takesIntegers
-        self.isPyTorch = isPyTorch
         self.resolve = resolve
     }
 

@@ -42,15 +42,9 @@ public final class Draw: Sendable {
         index: Int,
         on stream: inout DrawStream
     ) throws(InitError) {
-        self.method = method
-        self.formula = formula
-        self.resolution = resolution
-        self.count = count
-        self.dtype = dtype
-        self.step = step
-        seed = stream.seed
-        start = stream.position
-        previous = stream.last
+        (self.method, self.formula, self.resolution, self.step) = (method, formula, resolution, step)
+        (self.count, self.dtype) = (count, dtype)
+        (seed, start, previous) = (stream.seed, stream.position, stream.last)
         (words, stream.position) = try Draw.words(of: resolution.recipe, count: count, dtype: dtype, from: start)
         stream.last = index
     }

@@ -25,15 +25,9 @@ public final class Plan: Sendable {
 
     /// - Parameter firstDraw: Index of the first valid draw: draws before it are superseded.
     init(_ builder: PlanBuilder, ties: [Tie] = [], firstDraw: Int = 0) {
-        seed = builder.seed
-        tensors = builder.tensors
-        unsent = builder.unsent
-        self.ties = ties
-        byteCount = builder.byteCount
-        allDraws = builder.draws
-        self.firstDraw = firstDraw
-        neededDraws = builder.neededDraws
-        literalByteCount = builder.literalBytes
+        (seed, tensors, unsent, self.ties) = (builder.seed, builder.tensors, builder.unsent, ties)
+        (allDraws, self.firstDraw, neededDraws) = (builder.draws, firstDraw, builder.neededDraws)
+        (byteCount, literalByteCount) = (builder.byteCount, builder.literalBytes)
     }
 }
 
