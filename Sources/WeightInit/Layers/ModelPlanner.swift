@@ -299,7 +299,7 @@ extension ModelPlanner {
                 for slot in module.slots where slot.isParameter {
                     try count(matches: pass.count, path)
                     let name = prefix + slot.name
-                    let (ownBytes, nameBytes) = (Array(slot.name.utf8), Array(name.utf8))
+                    let (ownBytes, nameBytes) = (slot.name.bytes, name.bytes)
                     // One comparison (64 bytes) more than is left, so that `count` notices if the limit is exceeded.
                     let left = (limits.maximumRuleMatches - ruleMatches).multipliedReportingOverflow(by: 64)
                     let allowed = left.overflow ? .max : left.partialValue + 64
