@@ -40,7 +40,11 @@ public class Model {
         }
         // A safetensors file: the length of a header in 8 bytes, the header in JSON, the tensors' bytes.
         var file = ByteBuffer.wrap(reply.body()).order(ByteOrder.LITTLE_ENDIAN);
-        var header = new byte[Math.toIntExact(file.getLong())];
+        long length = file.remaining() < Long.BYTES ? -1 : file.getLong();
+        if (length < 0 || length > file.remaining()) {
+            throw new IllegalStateException("the reply is no safetensors file: ask for format=safetensors");
+        }
+        var header = new byte[(int) length];
         file.get(header);
         var data = file.slice().order(ByteOrder.LITTLE_ENDIAN);
 

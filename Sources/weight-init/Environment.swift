@@ -2,7 +2,6 @@ import ByteText
 import Glibc
 import Settings
 import TorchRandom
-import WeightInit
 
 /// Environment variables with the command's prefix that nothing reads, for example because of a mistyped name.
 enum Environment {
@@ -23,20 +22,35 @@ enum Environment {
     ///
     /// - Parameter hasTokens: `true` if the service has tokens: then a client's token variable is no mistake.
     static func warning(hasTokens: Bool) -> String? {
-        let names = options.map(\.name)
-        let known = names + others + (hasTokens ? [token] : [])
-        let unknown = all.filter { name, value in !known.contains(option(name)) && !isOfKubernetes(name, value) }
-            .map(\.name).sorted()
-        guard !unknown.isEmpty else { return nil }
-        let parts = unknown.map { name in
-            let likely = Suggestion(for: option(name), among: names).likely.compactMap { meant in
-                options.first { $0.name == meant }?.variable
-            }
+        let unread = unread(hasTokens: hasTokens)
+        guard !unread.isEmpty else { return nil }
+        let parts = unread.map { name in
             // It has a client's token, and not the name of a file.
             guard option(name) != token else { return "\(name) (clients read it; serve reads a file, --token-file)" }
+            let likely = SimilarOptions.likely(for: option(name), among: options.map(\.name)).compactMap { meant in
+                options.first { $0.name == meant }?.variable
+            }
             return likely.isEmpty ? "\(name)" : "\(name) (did you mean \(likely.joined(separator: " or "))?)"
         }
         return "environment variables that nothing reads: \(parts.joined(separator: ", "))"
+    }
+
+    /// A sentence about a variable that was probably meant to name the file of tokens; `nil` if there is none.
+    ///
+    /// - Parameter hasTokens: `true` if the service has tokens: then such a variable leaves nothing open.
+    static func missingTokens(hasTokens: Bool) -> String? {
+        guard !hasTokens else { return nil }
+        return unread(hasTokens: hasTokens).first { option($0) != token && option($0).contains(token) }.map { name in
+            "nothing reads \(name), and without tokens the service would be open; WEIGHT_INIT_TOKEN_FILE names the "
+                + "file of the tokens. Unset \(name) to serve without tokens."
+        }
+    }
+
+    /// Names of the variables without effect, sorted.
+    private static func unread(hasTokens: Bool) -> [Text] {
+        let known = options.map(\.name) + others + (hasTokens ? [token] : [])
+        return all.filter { name, value in !known.contains(option(name)) && !isOfKubernetes(name, value) }
+            .map(\.name).sorted()
     }
 
     /// Variables with the prefix.

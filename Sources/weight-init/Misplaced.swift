@@ -17,7 +17,7 @@ enum Misplaced {
     ///   - words: The subcommand's name and the words after it.
     ///   - message: The parser's message about these words.
     static func hint(for words: [Text], refusedWith message: Text) -> String? {
-        guard let command = words.first, !message.contains("Did you mean") else { return nil }
+        guard let command = words.first else { return nil }
         if message.contains("nexpected argument") { return options(for: words.dropFirst(), of: command) }
         return positions[command].flatMap { argument(of: command, $0, words.dropFirst()) }
     }

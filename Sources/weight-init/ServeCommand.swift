@@ -54,11 +54,13 @@ struct ServeCommand: ParsableCommand {
         if let port = settings.sharedPort {
             throw ValidationError("--port and --metrics-port are both \(port): the metrics need a port of their own.")
         }
+        let hasTokens = settings.tokenFile != nil
+        if let mistake = Environment.missingTokens(hasTokens: hasTokens) { throw ValidationError(mistake) }
         let host = settings.daemon.host
         var logger = Logger(label: "weight-init") { _ in LineLogHandler(settings.logFormat) }
         logger.logLevel = settings.logLevel
 
-        if let warning = Environment.warning(hasTokens: settings.tokenFile != nil) { logger.warning("\(warning)") }
+        if let warning = Environment.warning(hasTokens: hasTokens) { logger.warning("\(warning)") }
         if let shortage = OpenFiles.makeRoom(forConnections: settings.daemon.connectionLimit) {
             logger.warning("\(shortage)")
         }

@@ -44,10 +44,11 @@ struct WeightInitCommand: ParsableCommand {
                     command = try parseAsRoot()
                 } catch  where !exitCode(for: error).isSuccess {
                     let message = message(for: error)
-                    guard let hint = Misplaced.hint(for: Array(arguments), refusedWith: Text(message)) else {
-                        throw error
-                    }
-                    throw ValidationError("\(message); \(hint)")
+                    let words = Array(arguments)
+                    let unknown = UnknownOption(in: words, refusedWith: Text(message))
+                    let hint = Misplaced.hint(for: words, refusedWith: Text(message)) ?? unknown?.hint
+                    guard unknown != nil || hint != nil else { throw error }
+                    throw ValidationError((unknown?.message ?? message) + (hint.map { "; \($0)" } ?? ""))
                 }
                 try command.run()
             } catch  where exitCode(for: error).isSuccess {

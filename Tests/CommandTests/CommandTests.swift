@@ -33,7 +33,7 @@ struct CommandTests {
         "A wrong option or variable is one sentence that names it",
         arguments: [
             (["serve", "--port", "70000"], [:], "--port must be from 0 to 65535, not 70000."),
-            (["serve", "--prot", "1"], [:], "Did you mean '--port'?"),
+            (["serve", "--prot", "1"], [:], "Unknown option '--prot'; did you mean --port?"),
             (["serve", "--threads", "1"], [:], "--threads must be from 2 to 1024, not 1."),
             (
                 ["serve", "--host", "example"], [:],
@@ -202,13 +202,39 @@ struct CommandTests {
         #expect(server.errors().isEmpty)
     }
 
+    @Test(
+        "A variable for tokens that nothing reads ends the start of a service without tokens",
+        arguments: ["WEIGHT_INIT_TOKENS", "WEIGHT_INIT_AUTH_TOKEN", "WEIGHT_INIT_TOKENFILE"]
+    )
+    func variablesForTokens(_ name: String) throws {
+        let result = try run(["serve", "--port=0", "--host=::1"], [name: "a", "WEIGHT_INIT_TOKEN": "b"])
+        #expect(result.status == 64)
+        #expect(result.output.isEmpty)
+        #expect(result.errors.hasPrefix("weight-init: nothing reads \(name), and without tokens "))
+        #expect(result.errors.contains("WEIGHT_INIT_TOKEN_FILE names the file"))
+    }
+
+    @Test("A service with tokens starts beside a variable for tokens that nothing reads, and warns")
+    func variablesBesideTokens() throws {
+        let workplace = try Workplace()
+        try workplace.write("secret".utf8, to: "tokens")
+        let server = try Server(
+            ["serve", "--port=0", "--token-file", workplace.path("tokens")],
+            ["WEIGHT_INIT_TOKENS": "a", "WEIGHT_INIT_TOKENS_SERVICE_HOST": "10.0.0.1"]
+        )
+        defer { server.kill() }
+        server.signal(SIGTERM)
+        #expect(server.wait() == .exited(0))
+        #expect(server.errors().contains("nothing reads: WEIGHT_INIT_TOKENS (did you mean WEIGHT_INIT_TOKEN_FILE?)\n"))
+    }
+
     @Test("Unknown variables are one warning, which suggests the nearest known names")
     func unknownVariables() throws {
         let server = try Server(
             ["serve", "--port=0"],
             [
                 "WEIGHT_INIT_PROT": "1", "WEIGHT_INIT_MAX_LAYER": "5", "WEIGHT_INIT_QQQQ": "",
-                "WEIGHT_INIT_TIMEOUT": "3", "WEIGHT_INIT_TOKEN": "a",
+                "WEIGHT_INIT_TIMEOUT": "3", "WEIGHT_INIT_TOKEN": "a", "WEIGHT_INIT_TLS_CERT": "a",
                 "WEIGHT_INIT_URL": "http://localhost:8080", "WEIGHT_INIT_KERNEL": "portable",
                 "WEIGHT_INIT_PORT": "tcp://10.0.0.1:8080", "WEIGHT_INIT_SERVICE_HOST": "10.0.0.1",
                 "WEIGHT_INIT_SERVICE_PORT_HTTP": "8080", "WEIGHT_INIT_PORT_8080_TCP_PROTO": "tcp",
@@ -225,6 +251,7 @@ struct CommandTests {
                 " warning environment variables that nothing reads: "
                     + "WEIGHT_INIT_MAX_LAYER (did you mean WEIGHT_INIT_MAX_LAYERS?), "
                     + "WEIGHT_INIT_PROT (did you mean WEIGHT_INIT_PORT?), WEIGHT_INIT_QQQQ, "
+                    + "WEIGHT_INIT_TLS_CERT (did you mean WEIGHT_INIT_TLS_CERTIFICATE?), "
                     + "WEIGHT_INIT_TOKEN (clients read it; serve reads a file, --token-file)"
             ) == true,
             "\(warnings)"

@@ -18,8 +18,14 @@ struct UsageTests {
             (["frobnicate", "--help"], #"unknown subcommand "frobnicate"; one of "#),
             ([""], #"unknown subcommand ""; one of "#),
             // Options and arguments that no command has.
-            (["--verzion"], "Unknown option '--verzion'"),
-            (["--port", "1", "serve"], "Unknown option '--port'"),
+            (["--verzion"], "Unknown option '--verzion'; did you mean --version?"),
+            (
+                ["--port", "1", "serve"],
+                "Unknown option '--port'; --port is an option of serve and health, and follows the name of the subcommand"
+            ),
+            (["init", "--host", "::1"], "Unknown option '--host'; --host is an option of serve and health\n"),
+            (["serve", "-o", "w"], "Unknown option '-o'; -o is an option of init\n"),
+            (["fan", "3,4", "--seed=1"], "Unknown option '--seed'; --seed is an option of init and explain\n"),
             (["serve", "now"], "Unexpected argument 'now'"),
             (["verify", "all"], "Unexpected argument 'all'"),
             (["models", "random/mlp"], "Unexpected argument 'random/mlp'"),
@@ -110,6 +116,25 @@ struct UsageTests {
         #expect(result.errors.hasPrefix("weight-init: "))
         #expect(result.errors.contains(sentence), "\(result.errors)")
         #expect(result.errors.split(whereSeparator: \.isNewline).count == 1, "\(result.errors)")
+    }
+
+    @Test(
+        "An unknown option has the names of options that are spelled or called alike, and no others",
+        arguments: [
+            ("prot", "port"), ("tls-cert", "tls-certificate"), ("tls", "tls-certificate or --tls-key"),
+            ("cert", "tls-certificate"), ("tls_key", "tls-key"), ("cors", "cors-origin"),
+            ("log", "log-level or --log-format"), ("LogFormat", "log-format"), ("token", "token-file"),
+            ("tokens", "token-file"), ("auth-token", "token-file"), ("max-layer", "max-layers"), ("listen", "host"),
+            ("model", "models"), ("timeout", "idle-timeout or --receive-timeout or --work-timeout or --drain-timeout"),
+            ("max", nil), ("file", "token-file or --max-model-files"), ("qqqq", nil), ("max-tensor-elements", nil),
+            ("hostname", "host"), ("it's", nil), ("dims", nil),
+        ] as [(String, String?)]
+    )
+    func suggestions(_ given: String, _ meant: String?) throws {
+        let result = try run(["serve", "--\(given)", "1"], [:])
+        #expect(result.status == 64)
+        let question = meant.map { "; did you mean --\($0)?" } ?? ""
+        #expect(result.errors == "weight-init: Unknown option '--\(given)'\(question)\n")
     }
 
     @Test(

@@ -34,7 +34,12 @@ struct BadRequestTests {
             Row("method=normal&shape=9223372036854775807", 413, "shape", "over the limit of 4398046511104 bytes"),
             Row("method=normal&shape=1099511627777&format=raw", 413, "shape", "--max-tensor-bytes"),
             Row("method=normal&shape=" + String(repeating: "1,", count: 64) + "1", 413, "shape", "64"),
-            Row("method=normal&shape=16777217", 413, "shape", "16777217 elements are over the limit of 16777216"),
+            Row(
+                "method=normal&shape=16777217",
+                413,
+                "shape",
+                "16777217 elements are over the limit of 16777216 for JSON; raw, npy and safetensors have none"
+            ),
             Row("method=normal&shape=1000000000", 413, "shape", "1000000000 elements are over"),
             Row("method=normal&shape=16777217", 413, "shape", "--max-json-elements"),
             Row("method=zeros&shape=1000000000,0", 413, "shape", "1000000000 elements and empty rows are over"),

@@ -44,16 +44,28 @@ struct OperationsTests {
     @Test(
         "Other credentials are refused",
         arguments: [
-            "", "Bearer", "Bearer ", "Bearer first,second", "Bearer first second-._~+/==", "Bearer firs",
-            "Bearer firstt",
-            "Bearer First", "Basic first", "first", "Bearer # a comment", "Bearer a comment", "Bearer fi\u{301}rst",
-            "Bearer second-._~+/=", "Bearerfirst",
+            "Bearer first,second", "Bearer first second-._~+/==", "Bearer firs", "Bearer firstt", "Bearer First",
+            "Bearer # a comment", "Bearer a comment", "Bearer fi\u{301}rst", "Bearer second-._~+/=",
         ]
     )
     func wrong(_ credentials: String) throws {
         let refused = try guarded().ask(.get, "/gain", ["Authorization": credentials])
         #expect(refused.status == 401)
         #expect(refused["WWW-Authenticate"] == #"Bearer realm="weight-init", error="invalid_token""#)
+        #expect(try refused.fault().detail == "this service does not accept the token")
+        #expect(!refused.text.contains("first"))
+    }
+
+    // RFC 6750, section 3.1: another scheme gets no error code.
+    @Test(
+        "A header without a bearer token is refused with the scheme that it needs",
+        arguments: ["", "Bearer", "Bearer ", "Basic first", "Token first", "first", "Bearerfirst"]
+    )
+    func schemes(_ credentials: String) throws {
+        let refused = try guarded().ask(.get, "/gain", ["Authorization": credentials])
+        #expect(refused.status == 401)
+        #expect(refused["WWW-Authenticate"] == #"Bearer realm="weight-init""#)
+        #expect(try refused.fault().detail.hasSuffix("must be Authorization: Bearer …"))
         #expect(!refused.text.contains("first"))
     }
 

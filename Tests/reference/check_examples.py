@@ -1,6 +1,6 @@
 """Runs the programs of examples/, with the commands of its README, against a running weight-init. Each has to print
 PyTorch's results, which examples.json has; once more with a token, from a service that needs it. Programs for models
-take another model, too, and say which of its tensors they leave out. A client generated from openapi.yaml has to get the
+take another model, too, and say which of its tensors they leave out, and that a reply in JSON is not what they need. A client generated from openapi.yaml has to get the
 same numbers.
 
 A program whose language is not installed is skipped with a message.
@@ -77,6 +77,17 @@ def check_others(command, service, folder):
     assert len(said) == 1 and wanted in said[0], said
 
 
+def check_format(command, service, folder):
+    """A request without a format is answered in JSON: the program says which format it needs."""
+    path = "models/no_format.json"
+    request = json.loads((EXAMPLES / "models" / "mlp.json").read_text())
+    del request["format"]
+    (folder / path).write_text(json.dumps(request))
+    outcome = run(f"{command} {path}", service, folder)
+    assert outcome.returncode != 0 and not outcome.stdout, outcome.stdout
+    assert "the reply is no safetensors file: ask for format=safetensors" in outcome.stderr, outcome.stderr
+
+
 def check_client(expected, service, scratch):
     """Generates a client, gets a tensor's bytes by GET, its numbers and a model by POST, and a refusal."""
     # A warning means that programs cannot use a part of openapi.yaml.
@@ -151,6 +162,7 @@ def main():
             named[f"{program} with a token"] = lambda command=command, wanted=wanted: check_program(command, wanted, guarded, folder)
             if program.lower().startswith("model."):
                 named[f"{program} with another model"] = lambda command=command: check_others(command, service, folder)
+                named[f"{program} without a format"] = lambda command=command: check_format(command, service, folder)
         passed = checks.passed("check_examples", named, besides=f", {skipped} left out")
     raise SystemExit(0 if passed else 1)
 

@@ -239,7 +239,7 @@ struct PlannedAnswer: Sendable {
 
     /// Number of elements that JSON writes; an empty row counts as one.
     private func checkedJSONElements() throws(InitError) -> Int {
-        try checkedElements(\.maximumJSONElements, for: "JSON; other formats have none") { shape in
+        try checkedElements(\.maximumJSONElements, for: "JSON; raw, npy and safetensors have none") { shape in
             shape.dimensions.prefix { $0 != 0 }.reduce(1, *)
         }
     }

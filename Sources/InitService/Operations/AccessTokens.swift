@@ -38,7 +38,15 @@ public final class AccessTokens: Sendable {
             throw .unauthorized("this service requires a token: Authorization: Bearer …", challenge: "")
         }
         let parts = credentials.split(separator: " ", maxSplits: 1, omittingEmptySubsequences: true)
-        guard parts.count == 2, parts[0].equalsIgnoringASCIICase("bearer"), accepts(parts[1].trimmed) else {
+        // As RFC 6750 says, the challenge for another scheme has no error code. The message does not quote the header,
+        // which may be a token without a scheme.
+        guard parts.count == 2, parts[0].equalsIgnoringASCIICase("bearer") else {
+            throw .unauthorized(
+                "the Authorization header has no bearer token; it must be Authorization: Bearer …",
+                challenge: ""
+            )
+        }
+        guard accepts(parts[1].trimmed) else {
             throw .unauthorized("this service does not accept the token", challenge: #", error="invalid_token""#)
         }
     }

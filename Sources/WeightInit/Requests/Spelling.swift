@@ -16,7 +16,7 @@ extension Text {
     }
 
     /// Number of edits from this word to another.
-    func editDistance(to other: Text) -> Int {
+    package func editDistance(to other: Text) -> Int {
         EditDistance(from: self)(to: other)
     }
 }
@@ -89,7 +89,7 @@ package struct Suggestion {
     ]
 
     package init(for given: Text, among known: [Text]) {
-        let synonyms = (Self.misnomers[given.asciiLowercased()] ?? []).filter(known.contains)
+        let synonyms = Self.synonyms(of: given, among: known)
         let byDistance = known.orderedByDistance(to: given)
         let same = byDistance.filter { given.equalsIgnoringASCIICase($0) && !synonyms.contains($0) }
         let best = synonyms + same
@@ -101,6 +101,11 @@ package struct Suggestion {
         } else {
             likely = ordered.first.map { given.isPlausiblyMistyped($0) ? [$0] : [] } ?? []
         }
+    }
+
+    /// The known words that other libraries and papers call `given`.
+    package static func synonyms(of given: Text, among known: [Text]) -> [Text] {
+        (misnomers[given.asciiLowercased()] ?? []).filter(known.contains)
     }
 
     /// The question at the end of a message; empty if no word is likely meant.
