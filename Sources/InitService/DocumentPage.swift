@@ -58,8 +58,9 @@ struct DocumentPage {
         pre { padding: .5rem .75rem; background: #ecebe6; white-space: pre-wrap; overflow-wrap: anywhere; }
         th, td { padding: .25rem .75rem .25rem 0; text-align: left; vertical-align: top; }
         td:first-child { min-width: 7rem; }
-        table { border-collapse: collapse; overflow-wrap: anywhere; } th:last-child, td:last-child { padding-right: 0; }
-        tbody td { border-top: 1px solid #c9ced1; } .number { text-align: right; }
+        table { border-collapse: collapse; overflow-wrap: anywhere; } th { overflow-wrap: normal; } th:last-child, td:last-child { padding-right: 0; }
+        tbody td { border-top: 1px solid #c9ced1; } .number { text-align: right; white-space: nowrap; }
+        .numbers { overflow-x: auto; }
         ul { margin: .5rem 0; padding-left: 1.25rem; }
         @media (prefers-color-scheme: dark) {
           body { background: #12171a; color: #e7ebec; }

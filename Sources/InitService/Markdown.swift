@@ -96,7 +96,10 @@ struct Markdown {
         }
         // A table without names of columns has no cells that name them.
         let head = cells[0].allSatisfy(\.isEmpty) ? "" : "<thead>\(row(cells[0], "th"))</thead>"
-        html += "<table>\(head)<tbody>\(cells.dropFirst(2).map { row($0, "td") }.joined())</tbody></table>\n"
+        let table = "<table>\(head)<tbody>\(cells.dropFirst(2).map { row($0, "td") }.joined())</tbody></table>"
+        // Numbers do not wrap: on a narrow screen, the table scrolls in a box, which the keyboard can reach.
+        let box = #"<div class="numbers" role="group" aria-label="Table of numbers" tabindex="0">"#
+        html += alignments.contains { $0.hasSuffix(":") } ? "\(box)\(table)</div>\n" : table + "\n"
     }
 
     // MARK: Lines

@@ -178,6 +178,9 @@ extension ServeSettings {
             }
             catalogue.replace(by: read)
             logger.notice("read the models in \(models): \(read.count)")
+            if read.isEmpty {
+                logger.warning("--models: no model in \(models); each is a file organisation/name/init.json")
+            }
         } catch {
             logger.error("--models: \(error); \(consequence)")
         }

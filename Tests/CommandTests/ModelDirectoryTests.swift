@@ -68,6 +68,16 @@ struct ModelDirectoryTests {
         #expect(try client.get("/random/mlp/resolve/main/model.safetensors").status == 200)
     }
 
+    @Test("A directory without models is a warning that says where models are")
+    func empty() throws {
+        let workplace = try workplace(["init.json", "mlp/init.json"])
+        let server = try server(workplace, files: 20)
+        defer { server.kill() }
+        let words = "no model in \(workplace.path(".")); each is a file organisation/name/init.json"
+        #expect(try server.logs(" warning --models: \(words)\n"))
+        #expect(try models(server).isEmpty)
+    }
+
     @Test("A missing directory is logged, and the built-in models are served")
     func missing() throws {
         let server = try Server(["serve", "--port=0", "--models", "/nowhere"], [:])

@@ -411,6 +411,15 @@ def check_faults(context, service, failures):
             tab("#model-request").fill('{"layers": [{"type": "Linear", "in_features": 3, "out_feature": 2}]}')
         help = tab("#model-request-help").inner_text()
         failures.check("/layers/0/out_feature" in help and "did you mean out_features" in help, f"the model says {help!r}")
+        for text, said in [
+            ('{"layers": [{"type": "Linear", "in_features": 3, "out_feature": 2}]}', "/layers/0/out_feature needs another value."),
+            ('{"layers": [{"type": "Linear", "in_features": 3}]}', "/layers/0/out_features is missing."),
+            ("", "request is missing."),
+        ]:
+            with tab.change():
+                tab("#model-request").fill(text)
+            status = tab(".status").inner_text()
+            failures.check(status.startswith(said), f"beside the results of {text!r} stands {status!r}")
         with tab.change():
             tab("#model-request").fill('{"layers": [}')
         failures.check(tab("#model-request").get_attribute("aria-invalid") == "true", "what is no JSON is marked")
@@ -809,6 +818,15 @@ def check_missing(context, service, failures):
         page.close()
 
 
+# Numbers and heads of tables that have more lines than words.
+BROKEN = """() => [...document.querySelectorAll("th, .number")].filter((cell) => {
+  const range = document.createRange();
+  range.selectNodeContents(cell);
+  const lines = new Set([...range.getClientRects()].map(({ bottom }) => Math.round(bottom)));
+  return lines.size > (cell.matches(".number") ? 1 : cell.textContent.split(" ").length);
+}).map((cell) => cell.textContent)"""
+
+
 def check_readme(page, service, failures):
     """The link to the README leads to a page that can be read, whose links lead to what the service has."""
     page.click("nav >> text=README")
@@ -819,6 +837,8 @@ def check_readme(page, service, failures):
         page.set_viewport_size({"width": window, "height": 900})
         width = page.evaluate("document.documentElement.scrollWidth")
         failures.check(width <= window, f"the README is {width} pixels wide, the window {window}")
+        broken = page.evaluate(BROKEN)
+        failures.check(not broken, f"the README breaks words of tables at {window}: {broken}")
     found = page.evaluate(CONTRAST)
     failures.check(len(found) >= 3 and all(item["ratio"] >= item["needed"] for item in found), f"README: contrasts {found}")
     page.evaluate(AXE.read_text(encoding="utf-8"))

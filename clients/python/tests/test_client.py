@@ -102,6 +102,12 @@ def test_a_shape_of_another_type_is_named(client: Client) -> None:
         client.tensor("ones", 2.5)  # type: ignore[call-overload]
 
 
+@pytest.mark.parametrize("member", ["name", "persistent"])
+def test_a_member_of_requests_for_several_tensors_is_no_argument(client: Client, member: str) -> None:
+    with pytest.raises(weight_init.WeightInitError, match=f"^{member} is not an argument of tensor"):
+        client.tensor("ones", [1], **{member: "a"})
+
+
 def test_there_are_two_libraries(client: Client) -> None:
     with pytest.raises(ValueError, match="'jax'; it can be 'numpy' or 'torch'"):
         client.tensor("ones", [1], library="jax")  # type: ignore[call-overload]
@@ -120,6 +126,8 @@ _DTYPES = ["int8", "uint8", "bool", "int64", "int32", "int16", "float32", "float
         ([{"pointer": "/tensors/0/shape", "detail": "dimension -4 is negative"}, {"pointer": "/seed", "detail": "must be an integer"}],
          "shape: dimension -4 is negative; seed: must be an integer"),
         ([{"pointer": "/tensors/0", "detail": "is too large"}], "is too large"),
+        ([{"pointer": "/tensors/0/sdt", "detail": 'unknown member "sdt"; did you mean std?', "allowed": ["std", "name", "shape", "persistent"]}],
+         'sdt: unknown member "sdt"; did you mean std? Allowed: std, shape'),
     ],
 )
 @pytest.mark.parametrize("library", ["numpy", "torch"])

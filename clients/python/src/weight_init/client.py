@@ -27,6 +27,7 @@ from . import __version__
 from .connections import Connections, Reply, Unanswered
 from .errors import (
     DigestError,
+    Fault,
     ProfileError,
     ServiceError,
     TooLargeError,
@@ -49,7 +50,9 @@ _BUSY = frozenset({429, 502, 503, 504})
 #: Number of allowed values in the message of an error.
 _ALLOWED = 8
 #: The place of an argument of :meth:`Client.tensor` in the request that it sends.
-_PLACE = re.compile(r"(^|; )/(?:tensors/0(?:/|: ))?")
+_PLACE = re.compile(r"^/(?:tensors/0(?:/|$))?")
+#: Members of a tensor in a request that :meth:`Client.tensor` does not take.
+_OF_SEVERAL = ("name", "persistent")
 #: Longest pause between attempts, and longest Retry-After that is obeyed, in seconds.
 _LONGEST_PAUSE, _LONGEST_WAIT = 5.0, 30.0
 
@@ -210,7 +213,11 @@ class Client:
             ServiceError: the service refuses the request. The message names the argument, and the nearest allowed values.
             UnreachableError: there is no connection, or replies break off.
             VersionError, ProfileError: the service is another than this client wants.
+            WeightInitError: an argument is a member of requests for several tensors.
         """
+        for member in _OF_SEVERAL:
+            if member in parameters:
+                raise WeightInitError(f"{member} is not an argument of tensor, whose tensor is alone: use it in a request for arrays or state_dict")
         if isinstance(parameters.get("gain"), str):
             parameters["gain"] = _activation(parameters["gain"])
         request = {"tensors": [{"name": "tensor", "shape": _sizes(shape), "method": method, "dtype": dtype, **parameters}]}
@@ -219,7 +226,11 @@ class Client:
         try:
             return (self.arrays if library == "numpy" else self._tensors)(request, seed)["tensor"]
         except ServiceError as error:
-            error.detail = _PLACE.sub(r"\1", error.detail)
+            own = [
+                (_PLACE.sub("", place), detail, [value for value in allowed if value not in _OF_SEVERAL])
+                for place, detail, allowed in error._faults
+            ]
+            error.detail = _explained(own) + error.detail.removeprefix(_explained(error._faults))
             raise
 
     def arrays(
@@ -445,11 +456,13 @@ class Client:
         if reply.status == 200:
             return _Body(reply, self._count)
         with reply:
-            detail = _detail(reply)
+            detail, faults = _detail(reply)
         if reply.status in _BUSY:
             wait = reply.header("Retry-After")
             raise Unanswered(f"HTTP {reply.status}: {detail}", float(wait) if wait.isdigit() else 0.0)
-        raise {401: UnauthorizedError, 403: UnauthorizedError, 413: TooLargeError}.get(reply.status, ServiceError)(reply.status, detail)
+        error = {401: UnauthorizedError, 403: UnauthorizedError, 413: TooLargeError}.get(reply.status, ServiceError)(reply.status, detail)
+        error._faults = faults
+        raise error
 
 
 def _encoded(asked: Mapping[str, Any]) -> bytes:
@@ -664,21 +677,25 @@ class _Body:
         return data
 
 
-def _detail(reply: Reply) -> str:
-    """The service's own message about an error."""
+def _detail(reply: Reply) -> tuple[str, list[Fault]]:
+    """The service's own message about an error, and the faults that it is made of, if it lists them."""
     try:
         data = reply.read(1 << 16)
     except Unanswered:
-        return "no explanation"
+        return "no explanation", []
     try:
         problem = json.loads(data)
-        errors = [
-            (error.get("pointer") or error.get("parameter"), _with_choices(error["detail"], error.get("allowed", ())))
+        faults: list[Fault] = [
+            (str(error.get("pointer") or error.get("parameter") or ""), str(error["detail"]), list(error.get("allowed", ())))
             for error in problem.get("errors", [])
         ]
-        return "; ".join(f"{place}: {detail}" if place else detail for place, detail in errors) or str(problem.get("detail") or problem["title"])
+        return _explained(faults) or str(problem.get("detail") or problem["title"]), faults
     except (ValueError, KeyError, TypeError, AttributeError):
-        return data[:200].decode(errors="replace") or "no explanation"
+        return data[:200].decode(errors="replace") or "no explanation", []
+
+
+def _explained(faults: Sequence[Fault]) -> str:
+    return "; ".join((f"{place}: " if place else "") + _with_choices(detail, allowed) for place, detail, allowed in faults)
 
 
 def _with_choices(detail: str, allowed: Sequence[Any]) -> str:

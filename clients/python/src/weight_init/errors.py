@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+#: Place, message and allowed values of one of the faults of a request.
+Fault: TypeAlias = tuple[str, str, Sequence[Any]]
+
 
 class WeightInitError(Exception):
     """Base class of the package's exceptions."""
@@ -35,6 +41,8 @@ class ServiceError(WeightInitError):
 
     ``detail`` is the service's own message: the place in the request, what is wrong, and the nearest of the allowed values.
     """
+
+    _faults: Sequence[Fault] = ()
 
     def __init__(self, status: int, detail: str) -> None:
         self.status, self.detail = status, detail
