@@ -28,13 +28,9 @@ enum QueryTarget {
                 let members = try reader.members(at: reader.place(of: IncomingRequest(head: head), parsed))
                 switch parsed.path {
                 case "/gain":
-                    url = try CanonicalRequest(members.decode(by: GainQuestion.table), by: GainQuestion.table).url(
-                        "/gain"
-                    )
+                    url = try CanonicalRequest(members.decode(by: GainQuestion.table)).url("/gain")
                 case "/fan":
-                    url = try CanonicalRequest(members.decode(by: FanQuestion.table), by: FanQuestion.table).url(
-                        "/fan"
-                    )
+                    url = try CanonicalRequest(members.decode(by: FanQuestion.table)).url("/fan")
                 default:
                     let decoded = try InitMembers(members)
                     url = decoded.url("/init", decoded.format)
