@@ -1,7 +1,9 @@
 extension ByteStream {
     /// Reads to the end, for a reply that is short enough to be sent with its length.
     ///
-    /// - Parameter piece: Bytes read at a time.
+    /// - Parameters:
+    ///   - piece: Bytes read at a time.
+    ///   - expected: Bytes for which there is room from the start.
     /// - Returns: `nil` if there are more than `limit` bytes. The stream is then partly read and of no further use.
     public func collected(limit: Int = .max, piece: Int = 4096, expecting expected: Int = 0) -> [UInt8]? {
         var bytes = [UInt8](repeating: 0, count: max(piece, min(expected, limit)))

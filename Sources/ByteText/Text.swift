@@ -20,7 +20,7 @@ public struct Text: Sendable {
         self.init(String(substring))
     }
 
-    /// The decimal digits of an integer.
+    /// The decimal digits of an integer. Apart from the others, because generic code takes several times as long.
     public init(_ integer: Int) {
         self.init(String(integer))
     }

@@ -174,6 +174,7 @@ public final class InitService: RequestHandler {
             members: members,
             form: place.form,
             allowance: allowance,
+            byteCount: length,
             longestLocation: operations.limits.maximumLocationBytes,
             digests: RepresentationDigest.isWanted(by: request.head.fields, members) ? digests : nil
         )

@@ -17,11 +17,22 @@ struct RouteRequest: Sendable {
     let members: RequestMembers
     /// Form in which the client wrote the members.
     let form: Problem.Form
-    var allowance: Allowance
+    let allowance: Allowance
+    /// Bytes of the target and the body.
+    let byteCount: Int
     /// Maximum bytes of the URL in `Content-Location`.
     let longestLocation: Int
     /// Digests of representations, if the client wants one.
     let digests: RepresentationDigests?
+
+    /// The part that a response needs once its head is known.
+    struct Rest: Sendable {
+        let form: Problem.Form
+        let byteCount: Int
+        let digests: RepresentationDigests?
+    }
+
+    var rest: Rest { Rest(form: form, byteCount: byteCount, digests: digests) }
 
     /// `true` if the request selects a representation, so that conditions and ranges apply.
     var isRead: Bool { method == .get || method == .head }

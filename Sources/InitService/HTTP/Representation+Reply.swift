@@ -51,7 +51,7 @@ extension Representation {
                 )
             }
         }
-        return try respond(head, range, tag, to: request)
+        return try respond(head, range, tag, request.rest, within: request.allowance)
     }
 
     /// The response with its body, if the allowance is enough for the work before the first byte.
@@ -59,14 +59,15 @@ extension Representation {
         _ head: ResponseHead,
         _ range: Range<Int>?,
         _ tag: EntityTag?,
-        to request: RouteRequest
+        _ request: RouteRequest.Rest,
+        within allowance: Allowance
     ) throws(Problem) -> RouteOutcome {
         try request.form.refusing { () throws(InitError) in
             let work = answer.pendingWork
-            guard request.allowance.covers(work) else {
-                return .exceeds(request.allowance.working(work), goOn: continuation(head, range, tag, of: request))
+            guard allowance.covers(work) else {
+                return .exceeds(allowance.working(work), goOn: continuation(head, range, tag, request))
             }
-            guard let (body, memory) = try answer.body(isCancelled: request.allowance.isCancelled) else {
+            guard let (body, memory) = try answer.body(isCancelled: allowance.isCancelled) else {
                 return .response(.clientIsGone)
             }
             var response = OutgoingResponse(head: head, body: ResponseBody(body, range))
@@ -82,23 +83,19 @@ extension Representation {
     }
 
     /// Makes the response later, from where the work begins; `nil` if too much memory, which nothing counts, would be
-    /// held until then.
+    /// held until then: the answer has the decoded request as well as its plan.
     private func continuation(
         _ head: ResponseHead,
         _ range: Range<Int>?,
         _ tag: EntityTag?,
-        of request: RouteRequest
+        _ request: RouteRequest.Rest
     ) -> (@Sendable (Allowance) throws(Problem) -> RouteOutcome)? {
-        guard answer.memory <= Self.uncountedMemory else { return nil }
-        return { allowance throws(Problem) in
-            var request = request
-            request.allowance = allowance
-            return try respond(head, range, tag, to: request)
-        }
+        guard answer.memory.addingClamped(request.byteCount) <= Self.uncountedMemory else { return nil }
+        return { allowance throws(Problem) in try respond(head, range, tag, request, within: allowance) }
     }
 
-    /// Bytes of memory of an answer that a request may hold while it waits for work: fewer than its head may take.
-    private static let uncountedMemory = 8 << 10
+    /// Bytes of a request and of its answer that may be held while the request waits for work: those of one tensor.
+    private static let uncountedMemory = 4 << 10
 
     /// The digest of the whole body, if the client wants it and it is known without making the body.
     private func knownDigest(_ tag: EntityTag?, _ request: RouteRequest) -> HTTPField? {

@@ -27,9 +27,7 @@ struct RequestTarget: Sendable {
     /// - Throws: A problem for other forms, fragments, broken escapes, NUL, and bytes that are not UTF-8.
     init(_ raw: String) throws(Problem) {
         // Bytes, because finding the boundaries of characters costs more than everything else in a small request.
-        var bytes: [UInt8] = []
-        bytes.reserveCapacity(raw.utf8.count)
-        Text(raw).append(to: &bytes)
+        let bytes = Text(raw).bytes
         var hasFragment = false
         var isGraphic = true
         for byte in bytes {
@@ -90,8 +88,7 @@ struct RequestTarget: Sendable {
 
     private static func query(_ raw: ArraySlice<UInt8>) throws(Problem) -> [Parameter] {
         var parameters: [Parameter] = []
-        let ends = raw.reduce(1) { $1 == UInt8(ascii: "&") ? $0 + 1 : $0 }
-        parameters.reserveCapacity(min(ends, commonCount))
+        parameters.reserveCapacity(commonCount)
         var start = raw.startIndex
         while start < raw.endIndex {
             let end = raw[start...].firstIndex(of: UInt8(ascii: "&")) ?? raw.endIndex
@@ -102,7 +99,7 @@ struct RequestTarget: Sendable {
     }
 
     /// Parameters for which there is room from the start.
-    private static let commonCount = 16
+    private static let commonCount = 8
 
     private static func parameter(_ piece: ArraySlice<UInt8>) throws(Problem) -> Parameter {
         let (name, value) = piece.halves(at: UInt8(ascii: "="))
